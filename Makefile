@@ -1,0 +1,61 @@
+# Everything a fresh machine needs is made here: an own .venv with every package at the pinned version.
+# Index settings (mirrors, wheel folders) are left to pip's own configuration and environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# Build-time packages are pinned by the same file: pip reads it from the environment in isolated builds too.
+export PIP_CONSTRAINT := $(abspath constraints.txt)
+export PIP_BUILD_CONSTRAINT := $(abspath constraints.txt)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install demo test test-slow lint types doctest benchmark tools-system clean
+
+help:
+	@echo "make demo          install into .venv and see the networks at work"
+	@echo "make test          the quick tests (under 10 minutes on 2 cores)"
+	@echo "make test-slow     the slow tests"
+	@echo "make lint types doctest"
+	@echo "make benchmark     speed of the predict path on this machine"
+	@echo "make tools-system  Debian packages that slow tests need"
+	@echo "make clean         remove .venv and caches"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	touch $@
+
+demo: install
+	$(BIN)/litehrnet demo --out-dir demo-out
+
+test: install
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+doctest: install
+	$(BIN)/python -m pytest --doctest-modules --pyargs litehrnet
+
+benchmark: install
+	$(BIN)/python benchmarks/pipeline.py
+
+# A C++ compiler, for torch.compile. Needs root (or sudo) only where it is missing.
+tools-system:
+	command -v g++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends g++; }
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out

@@ -1,0 +1,45 @@
+"""Lite-HRNet (Yu et al., CVPR 2021): keypoints of persons in images, exact, small and fast.
+
+The public names are imported when they are first used, so that ``import litehrnet`` does no work:
+
+>>> import litehrnet
+>>> "PoseEstimator" in dir(litehrnet)
+True
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from litehrnet.errors import UserError as UserError
+    from litehrnet.images import read_image as read_image
+    from litehrnet.images import write_image as write_image
+    from litehrnet.inference.draw import draw_poses as draw_poses
+    from litehrnet.inference.estimator import PoseEstimator as PoseEstimator
+    from litehrnet.models import create_network as create_network
+    from litehrnet.poses import KeypointSet as KeypointSet
+    from litehrnet.poses import Poses as Poses
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "KeypointSet": "litehrnet.poses",
+    "PoseEstimator": "litehrnet.inference.estimator",
+    "Poses": "litehrnet.poses",
+    "UserError": "litehrnet.errors",
+    "create_network": "litehrnet.models",
+    "draw_poses": "litehrnet.inference.draw",
+    "read_image": "litehrnet.images",
+    "write_image": "litehrnet.images",
+}
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'litehrnet' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,69 @@
+"""The ``litehrnet`` command: finds the command's file, parses, calls, turns UserError into one line and exit code 2."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import litehrnet
+from litehrnet.errors import UserError
+
+COMMANDS = {
+    "demo": "see the networks and the whole predict path at work on a drawn figure",
+    "predict": "find keypoints in photos: drawn pictures and COCO-results JSON",
+    "test": "evaluate weights by the published protocol (COCO AP, MPII PCKh)",
+    "convert": "turn a published or MMPose checkpoint into one safetensors file that describes itself",
+    "export": "write an ONNX model and verify it against PyTorch",
+    "summary": "parameters, multiply-accumulates and memory, per layer",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows the program's name; None for the process's own arguments.
+
+    Returns:
+        Exit code: 0 done, 1 done except for some inputs, 2 bad input.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="litehrnet", description="Lite-HRNet: keypoints of persons in images.")
+    parser.add_argument("--version", action="store_true", help="version, CPU features, runtimes present")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if words[:1] == [name]:
+            # Only the chosen command's file is imported: the others would cost time for nothing.
+            importlib.import_module(f"litehrnet.cli.{name}").add_arguments(command)
+    options = parser.parse_args(words)
+    if options.version:
+        from litehrnet.cli.version import version_text
+
+        sys.stdout.write(version_text(litehrnet.__version__))
+        return 0
+    if options.command is None:
+        parser.print_help()
+        return 2
+    return run_command(importlib.import_module(f"litehrnet.cli.{options.command}").run, options)
+
+
+def run_command(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Call ``run(options)``; a UserError becomes one line on the error stream and exit code 2."""
+    try:
+        return run(options)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has closed it (litehrnet ... | head); nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

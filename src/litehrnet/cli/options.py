@@ -1,0 +1,97 @@
+"""Options and outputs that several commands share."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from litehrnet.errors import UserError
+
+
+def add_runtime_options(parser: argparse.ArgumentParser) -> None:
+    """``--runtime``, ``--threads`` and ``--input-size``."""
+    parser.add_argument("--runtime", help="onnxruntime, openvino or torch (default: the first that takes the file)")
+    parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")
+    add_input_size(parser)
+
+
+def add_input_size(parser: argparse.ArgumentParser) -> None:
+    """``--input-size W H``."""
+    parser.add_argument(
+        "--input-size",
+        type=positive_int,
+        nargs=2,
+        metavar=("W", "H"),
+        help="width and height of the crops, for weights that do not say it (default: 192 256)",
+    )
+
+
+def input_size(options: argparse.Namespace) -> tuple[int, int] | None:
+    """The value of ``--input-size``, checked.
+
+    Raises:
+        UserError: No network of the family takes it.
+    """
+    from litehrnet.variants import check_input_size
+
+    if options.input_size is None:
+        return None
+    width, height = options.input_size
+    check_input_size(width, height)
+    return width, height
+
+
+def positive_int(text: str) -> int:
+    """An argparse type: a whole number above 0."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not above 0")
+    return value
+
+
+@contextlib.contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
+    """A bar with the time left on the error stream, where that is a terminal.
+
+    Gives a function that takes the total and returns one that takes how much was done since the last call.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    times: list[Any] = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+    with Progress(*columns, *times, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+
+        def start(total: int) -> Callable[[int], None]:
+            task = progress.add_task(label, total=total)
+            return lambda count: progress.advance(task, count)
+
+        yield start
+
+
+def say(text: str) -> None:
+    """One line on the output stream."""
+    sys.stdout.write(text + "\n")
+
+
+def size_text(size_wh: tuple[int, int]) -> str:
+    """(192, 256) as ``192x256 (width x height)``."""
+    return f"{size_wh[0]}x{size_wh[1]} (width x height)"
+
+
+def require_pair(first: object, second: object, names: str) -> None:
+    """Refuse to go on when one of two values that belong together is missing.
+
+    Raises:
+        UserError: One is None.
+    """
+    if first is None or second is None:
+        raise UserError(f"{names}: both are needed (or --config, which names them)")
