@@ -1,0 +1,98 @@
+"""Boxes of persons, and the centre and scale that the published crops are made from.
+
+Source: protocol specification, section 1.1. One unit of scale is 200 image pixels.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from litehrnet.errors import UserError
+
+PIXEL_STD = 200.0
+PADDING = 1.25
+
+
+def centers_and_scales(
+    boxes: NDArray[np.floating], input_size_wh: tuple[int, int], padding: float = PADDING
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Centre and padded scale of each box, the shorter side grown to the shape of the network's input.
+
+    Args:
+        boxes: (persons, 4): (x, y, width, height) in image pixels.
+        input_size_wh: Width and height of the network's input; only their ratio matters.
+        padding: What the grown box is multiplied by.
+
+    Returns:
+        Centres (persons, 2) in image pixels and scales (persons, 2): width and height of the grown and
+        padded box over 200 pixels. Rounded to float32 where the published code rounds.
+    """
+    aspect = input_size_wh[0] / input_size_wh[1]
+    x, y, width, height = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
+    centers = np.stack([x + width / 2, y + height / 2], axis=1).astype(np.float32)
+    grown = np.stack([np.maximum(width, aspect * height), np.maximum(height, width / aspect)], axis=1)
+    return centers, (grown / PIXEL_STD).astype(np.float32) * np.float32(padding)
+
+
+def clean_box(
+    box: tuple[float, float, float, float], image_size_wh: tuple[int, int]
+) -> tuple[float, float, float, float] | None:
+    """An annotated COCO box as the published training and evaluation use it, or None if nothing is left.
+
+    The result is one pixel smaller than the annotation. A box that begins left of the image (or above it)
+    is moved in, not cut: its width does not shrink by the part outside.
+
+    Args:
+        box: (x, y, width, height) in image pixels.
+        image_size_wh: Width and height of the image.
+
+    Returns:
+        (x, y, width, height) with width and height above 0, or None.
+    """
+    x, y, width, height = box
+    x1, y1 = max(0, x), max(0, y)
+    x2 = min(image_size_wh[0] - 1, x1 + max(0, width - 1))
+    y2 = min(image_size_wh[1] - 1, y1 + max(0, height - 1))
+    return (x1, y1, x2 - x1, y2 - y1) if x2 > x1 and y2 > y1 else None
+
+
+def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str) -> NDArray[np.float32]:
+    """The boxes a user gives for one photo, as an array; an empty list is a photo without persons.
+
+    Args:
+        boxes: (persons, 4): (x, y, width, height) in image pixels.
+        image_size_wh: Width and height of the photo.
+        name: What an error is to name, such as the photo's file.
+
+    Returns:
+        float32 (persons, 4).
+
+    Raises:
+        UserError: The shape is another one, or a box is not finite, has no area or lies outside the photo.
+    """
+    wanted = "expected one (x, y, width, height) in pixels per person"
+    try:
+        given = np.asarray(boxes, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{name}: boxes are not a table of numbers ({wanted})") from error
+    if given.shape == (0,):
+        given = given.reshape(0, 4)
+    if given.ndim != 2 or given.shape[1] != 4:
+        raise UserError(f"{name}: boxes have the shape {given.shape} ({wanted})")
+    with np.errstate(over="ignore"):
+        checked = given.astype(np.float32)
+    x, y, width, height = checked.astype(np.float64).T
+    image_width, image_height = image_size_wh
+    # Sides below the smallest normal number vanish when they are divided by 200.
+    least = np.finfo(np.float32).tiny
+    overlaps = (x < image_width) & (y < image_height) & (x + width > 0) & (y + height > 0)
+    _refuse(~np.all(np.isfinite(checked), axis=1), given, name, "expected finite numbers")
+    _refuse((width < least) | (height < least), given, name, "expected a width and height above 0")
+    _refuse(~overlaps, given, name, f"expected to overlap the image of {image_width}x{image_height} pixels")
+    return checked
+
+
+def _refuse(wrong: NDArray[np.bool_], boxes: NDArray[np.float64], name: str, wanted: str) -> None:
+    if wrong.any():
+        index = int(wrong.argmax())
+        values = ", ".join(f"{value:g}" for value in boxes[index])
+        raise UserError(f"{name}: box {index} (counted from 0) is x, y, width, height = {values} ({wanted})")

@@ -1,0 +1,300 @@
+"""Keypoints to heatmaps and back: the published code, DARK and UDP, and the flip test's merge.
+
+Sources: protocol specification, section 2 (item 6 and its options), 4.1 and 4.2. DARK is Zhang et al.,
+"Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020); UDP is Huang et al.,
+"The Devil is in the Details: Delving into Unbiased Data Processing for Human Pose Estimation" (CVPR 2020).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.keypoints.boxes import PIXEL_STD
+
+# What logarithms start from: DARK's floor, and UDP's floor and ceiling.
+DARK_FLOOR = 1e-10
+UDP_RANGE = (0.001, 50.0)
+# UDP adds this to the diagonal of its matrix of second derivatives, so that flat maps can be solved.
+UDP_DAMPING = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class HeatmapCodec:
+    """How a keypoint is written into a heatmap and read from it.
+
+    Attributes:
+        kind: ``default`` (whole cells; a quarter cell towards the higher neighbour), ``dark`` (Gaussians
+            between cells; a Newton step on the blurred logarithm) or ``udp`` (sizes measured between pixel
+            centres; a Newton step).
+        sigma: Standard deviation of the Gaussian target, in heatmap cells.
+        blur_kernel: Side of the square blur kernel of ``dark`` and ``udp``, in heatmap cells; odd.
+        flip_shift: Whether the heatmap of the mirrored picture is moved one cell to the right before the
+            flip test averages; it makes up for ``default`` and ``dark`` not mirroring about cell centres,
+            ``udp`` does not need it.
+    """
+
+    kind: Literal["default", "dark", "udp"] = "default"
+    sigma: float = 2.0
+    blur_kernel: int = 11
+    flip_shift: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("default", "dark", "udp"):
+            raise UserError(f"heatmap codec {self.kind!r}: no such kind (expected default, dark or udp)")
+        if not 0 < self.sigma < float("inf"):
+            raise UserError(f"sigma {self.sigma:g}: not a size of a Gaussian (expected cells above 0)")
+        if self.blur_kernel < 1 or self.blur_kernel % 2 == 0:
+            raise UserError(f"blur kernel {self.blur_kernel}: not a side (expected an odd number of cells)")
+
+
+def encode(
+    keypoints: NDArray[np.floating],
+    visible: NDArray[np.generic],
+    input_size_wh: tuple[int, int],
+    heatmap_size_wh: tuple[int, int],
+    codec: HeatmapCodec,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Training targets: a Gaussian of height 1 per keypoint.
+
+    ``default`` and ``udp`` are cut to a square of three sigmas around the nearest cell, ``dark`` covers the
+    map. A keypoint whose square lies outside the map (or that is not finite) weighs 0; as published, a square
+    that just misses the left or upper border still weighs 1, with an empty map.
+
+    Args:
+        keypoints: crop_xy (persons, keypoints, 2) in pixels of the input.
+        visible: (persons, keypoints); 0 is unlabelled, anything above is labelled.
+        input_size_wh: Width and height of the network's input.
+        heatmap_size_wh: Width and height of the heatmaps.
+        codec: Kind and sigma.
+
+    Returns:
+        Heatmaps float32 (persons, keypoints, H, W), 0 where the weight is 0, and weights float32
+        (persons, keypoints), 0 or 1.
+    """
+    between_centers = 1 if codec.kind == "udp" else 0
+    sizes = np.array(heatmap_size_wh)
+    stride = (np.array(input_size_wh) - between_centers) / (sizes - between_centers)
+    position = np.asarray(keypoints, dtype=np.float64) / stride
+    # Rounded towards zero, as published: from -1.5 to 0.5 cells, both excluded, all fall into cell 0.
+    nearest = np.trunc(position + 0.5)
+    middle = position if codec.kind == "dark" else nearest
+    reach = 3 * codec.sigma
+    inside = ((middle - reach < sizes) & (middle + reach + 1 >= 0)).all(axis=2)
+    weights = (inside & (np.asarray(visible) > 0)).astype(np.float32)
+    peak = np.where(inside[..., None], nearest if codec.kind == "default" else position, 0)
+    columns, rows = (_gaussians(peak[..., i], nearest[..., i], int(sizes[i]), codec) for i in (0, 1))
+    return (rows * weights[..., None])[..., :, None] * columns[..., None, :], weights
+
+
+def argmax(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The highest cell of each heatmap (the first in reading order) and its value.
+
+    Args:
+        heatmaps: float32 (persons, keypoints, H, W). Values that are not finite count as 0.
+
+    Returns:
+        heatmap_xy float32 (persons, keypoints, 2), whole numbers in 0..W-1 and 0..H-1, or (-1, -1) where
+        nothing is above 0; and the values float32 (persons, keypoints), finite.
+    """
+    return _peaks(_finite(heatmaps))
+
+
+def decode(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Position and score of each heatmap's peak.
+
+    ``dark`` and ``udp`` may step between cells by any length, as published, but never further than one cell
+    beyond the map, and not at all where the step cannot be computed.
+
+    Args:
+        heatmaps: float32 (persons, keypoints, H, W). Values that are not finite count as 0.
+        codec: Kind and blur kernel.
+
+    Returns:
+        heatmap_xy float32 (persons, keypoints, 2): x in -1..W and y in -1..H (``default``: 0..W-1 and
+        0..H-1), or (-1, -1) where nothing is above 0; and scores float32 (persons, keypoints): the value of
+        the highest cell, finite, nominally 0..1.
+    """
+    heatmaps = _finite(heatmaps)
+    heatmap_xy, scores = _peaks(heatmaps)
+    height, width = heatmaps.shape[2:]
+    maps = heatmaps.reshape(-1, height, width)
+    cells = heatmap_xy.reshape(-1, 2).astype(np.intp)
+    # Heatmaps of any size of number are allowed; what overflows on the way to a step makes no step.
+    with np.errstate(all="ignore"):
+        if codec.kind == "default":
+            steps = _quarter_steps(maps, cells)
+        elif codec.kind == "dark":
+            steps = _dark_steps(maps, cells, codec.blur_kernel)
+        else:
+            steps = _udp_steps(maps, cells, codec.blur_kernel)
+    refined = np.clip(cells + steps, -1, (width, height))
+    return refined.astype(np.float32).reshape(heatmap_xy.shape), scores
+
+
+def merge_flipped(
+    heatmaps: NDArray[np.float32],
+    flipped_heatmaps: NDArray[np.float32],
+    flip_order: NDArray[np.intp],
+    shift: bool,
+) -> NDArray[np.float32]:
+    """Mean of the heatmaps of a picture and of its mirror image, mirrored back (section 4.1).
+
+    Args:
+        heatmaps: float32 (persons, keypoints, H, W).
+        flipped_heatmaps: The same for the mirrored picture, as the network gave them.
+        flip_order: (keypoints,) indices that reorder mirrored keypoints (``KeypointSet.flip_order``).
+        shift: Whether to move the mirrored heatmaps one cell to the right. Column 0 keeps its values, so
+            that column 1 repeats them.
+
+    Returns:
+        float32 (persons, keypoints, H, W).
+    """
+    mirrored = flipped_heatmaps[:, flip_order, :, ::-1]
+    # Infinities of a broken network may cancel to NaN; decoding deals with both, without a warning here.
+    with np.errstate(invalid="ignore", over="ignore"):
+        merged = heatmaps + mirrored
+        if shift:
+            np.add(heatmaps[..., 1:], mirrored[..., :-1], out=merged[..., 1:])
+        merged *= np.float32(0.5)
+    return merged
+
+
+def heatmap_to_image(
+    heatmap_xy: NDArray[np.floating],
+    centers: NDArray[np.floating],
+    scales: NDArray[np.floating],
+    heatmap_size_wh: tuple[int, int],
+    codec: HeatmapCodec,
+) -> NDArray[np.float32]:
+    """Positions in heatmaps to positions in the image, for crops that were not turned (section 4.2).
+
+    Args:
+        heatmap_xy: (persons, keypoints, 2) in heatmap cells.
+        centers: (persons, 2) of the crops, image pixels.
+        scales: (persons, 2) of the crops, in units of 200 image pixels; both columns count.
+        heatmap_size_wh: Width and height of the heatmaps.
+        codec: ``udp`` measures between the centres of the outermost cells.
+
+    Returns:
+        image_xy float32 (persons, keypoints, 2).
+    """
+    steps = np.array(heatmap_size_wh) - (1 if codec.kind == "udp" else 0)
+    sizes = np.asarray(scales, dtype=np.float64)[:, None] * PIXEL_STD
+    corners = np.asarray(centers, dtype=np.float64)[:, None] - sizes / 2
+    return np.asarray(heatmap_xy * (sizes / steps) + corners, dtype=np.float32)
+
+
+def _gaussians(
+    peak: NDArray[np.float64], nearest: NDArray[np.float64], size: int, codec: HeatmapCodec
+) -> NDArray[np.float32]:
+    # (persons, keypoints) along one axis -> (persons, keypoints, size)
+    cells = np.arange(size)
+    values = np.exp(-((cells - peak[..., None]) ** 2) / (2 * codec.sigma**2))
+    if codec.kind != "dark":
+        values *= np.abs(cells - nearest[..., None]) <= 3 * codec.sigma
+    return values.astype(np.float32)
+
+
+def _finite(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+    finite = np.isfinite(heatmaps)
+    return heatmaps if finite.all() else np.where(finite, heatmaps, np.float32(0))
+
+
+def _peaks(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    persons, keypoints, height, width = heatmaps.shape
+    flat = heatmaps.reshape(persons, keypoints, height * width)
+    index = flat.argmax(axis=2)
+    scores = np.take_along_axis(flat, index[..., None], axis=2)
+    cells = np.stack([index % width, index // width], axis=2)
+    return np.where(scores > 0, cells, -1).astype(np.float32), scores[..., 0]
+
+
+def _quarter_steps(maps: NDArray[np.float32], cells: NDArray[np.intp]) -> NDArray[np.float64]:
+    # (m, H, W) and (m, 2) -> (m, 2): a quarter cell towards the higher neighbour, none near the border.
+    height, width = maps.shape[1:]
+    inside = np.all((cells > 1) & (cells < (width - 1, height - 1)), axis=1)
+    which = np.flatnonzero(inside)
+    x, y = cells[which].T
+    steps = np.zeros(cells.shape)
+    for axis, (dx, dy) in enumerate(((1, 0), (0, 1))):
+        after, before = maps[which, y + dy, x + dx], maps[which, y - dy, x - dx]
+        # Not the sign of the difference, which may overflow.
+        steps[which, axis] = 0.25 * (after > before) - 0.25 * (after < before)
+    return steps
+
+
+def _dark_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) -> NDArray[np.float64]:
+    height, width = maps.shape[1:]
+    inside = np.all((cells > 1) & (cells < (width - 2, height - 2)), axis=1)
+    patches = _blurred_patches(maps, cells, 2, kernel, "constant")
+    # The published code rescales each blurred map to its old maximum. A factor vanishes in the derivatives
+    # of the logarithm unless the floor cuts into the patch: only those few maps need blurring as a whole.
+    cut = np.flatnonzero(inside & (patches.min(axis=(1, 2)) <= DARK_FLOOR))
+    lost = maps[cut].max(axis=(1, 2)) / _blur(maps[cut], kernel).max(axis=(1, 2))
+    patches[cut] *= lost[:, None, None]
+    f = np.log(np.maximum(patches, DARK_FLOOR))
+    gx, gy = (f[:, 2, 3] - f[:, 2, 1]) / 2, (f[:, 3, 2] - f[:, 1, 2]) / 2
+    xx = (f[:, 2, 4] - 2 * f[:, 2, 2] + f[:, 2, 0]) / 4
+    yy = (f[:, 4, 2] - 2 * f[:, 2, 2] + f[:, 0, 2]) / 4
+    xy = (f[:, 3, 3] - f[:, 1, 3] - f[:, 3, 1] + f[:, 1, 1]) / 4
+    return np.where(inside[:, None], _newton_steps(gx, gy, xx, xy, yy), 0)
+
+
+def _udp_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) -> NDArray[np.float64]:
+    f = np.log(np.clip(_blurred_patches(maps, cells, 1, kernel, "reflect"), *UDP_RANGE))
+    gx, gy = (f[:, 1, 2] - f[:, 1, 0]) / 2, (f[:, 2, 1] - f[:, 0, 1]) / 2
+    xx = f[:, 1, 2] - 2 * f[:, 1, 1] + f[:, 1, 0] + UDP_DAMPING
+    yy = f[:, 2, 1] - 2 * f[:, 1, 1] + f[:, 0, 1] + UDP_DAMPING
+    right_and_down = f[:, 2, 2] - f[:, 1, 2] - f[:, 2, 1]
+    left_and_up = f[:, 0, 0] - f[:, 1, 0] - f[:, 0, 1]
+    xy = (right_and_down + left_and_up) / 2 + f[:, 1, 1]
+    # A map without a peak is flat below UDP's floor: its step is 0.
+    return _newton_steps(gx, gy, xx, xy, yy)
+
+
+def _newton_steps(
+    gx: NDArray[np.float64],
+    gy: NDArray[np.float64],
+    xx: NDArray[np.float64],
+    xy: NDArray[np.float64],
+    yy: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    # Minus the inverse of the second derivatives times the gradient; (0, 0) where that is not a number.
+    steps = np.stack([xy * gy - yy * gx, xy * gx - xx * gy], axis=1) / (xx * yy - xy**2)[:, None]
+    return np.where(np.all(np.isfinite(steps), axis=1, keepdims=True), steps, 0)
+
+
+def _blurred_patches(
+    maps: NDArray[np.float32], cells: NDArray[np.intp], radius: int, kernel: int, border: str
+) -> NDArray[np.float64]:
+    # (m, H, W) and (m, 2) -> (m, side, side): the blurred maps around the cells; cells beyond the border
+    # repeat it. Only the rows and columns of the blur that are looked at are computed.
+    height, width = maps.shape[1:]
+    offsets = np.arange(-radius, radius + 1)
+    columns, rows = (np.clip(cells[:, axis, None] + offsets, 0, size - 1) for axis, size in enumerate((width, height)))
+    down = _blur_matrix(height, kernel, border)[rows]
+    across = _blur_matrix(width, kernel, border)[columns]
+    return np.asarray((down @ maps) @ across.transpose(0, 2, 1), dtype=np.float64)
+
+
+def _blur(maps: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
+    height, width = maps.shape[1:]
+    down, across = _blur_matrix(height, kernel, "constant"), _blur_matrix(width, kernel, "constant")
+    return np.asarray((down @ maps) @ across.T)
+
+
+@lru_cache(maxsize=16)
+def _blur_matrix(size: int, kernel: int, border: str) -> NDArray[np.float32]:
+    # (size, size) that blurs a column of ``size`` cells: zeros beyond the border ("constant") or the mirror
+    # image about the outermost cell ("reflect"). OpenCV's rule for the kernel is the published one.
+    import cv2
+
+    taps = cv2.getGaussianKernel(kernel, 0)[:, 0]
+    beyond = ((kernel // 2, kernel // 2), (0, 0))
+    identity = np.pad(np.eye(size), beyond, mode="constant" if border == "constant" else "reflect")
+    matrix = sum(tap * identity[start : start + size] for start, tap in enumerate(taps))
+    return np.asarray(matrix, dtype=np.float32)

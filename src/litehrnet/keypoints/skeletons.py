@@ -1,0 +1,252 @@
+"""The keypoint sets of COCO, MPII and LSP, and a user's own from a TOML or JSON file.
+
+Source: protocol specification, sections 1.1 and 1.2; the limbs of MPII and LSP join what the body joins.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
+from litehrnet.poses import KeypointSet
+
+DEFAULT_SIGMA = 0.05
+
+# COCO's own, measured as the spread between its annotators.
+_SIDES_SIGMAS = {
+    "eye": 0.025,
+    "ear": 0.035,
+    "shoulder": 0.079,
+    "elbow": 0.072,
+    "wrist": 0.062,
+    "hip": 0.107,
+    "knee": 0.087,
+    "ankle": 0.089,
+}
+# Keypoints that COCO lacks: neck and head as in CrowdPose's evaluation, the thorax like the shoulders it
+# lies between, the pelvis like the hips. Neither MPII nor LSP is scored by similarity: these serve
+# suppression only. (MMPose gives MPII 0.179 for the shoulders and the nose's 0.026 along the spine.)
+SIGMAS = {
+    "nose": 0.026,
+    "pelvis": 0.107,
+    "thorax": 0.079,
+    "upper_neck": 0.079,
+    "neck": 0.079,
+    "head_top": 0.079,
+} | {f"{side}_{part}": sigma for part, sigma in _SIDES_SIGMAS.items() for side in ("left", "right")}
+
+
+def _mirrored_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    index = {name: i for i, name in enumerate(names)}
+    sides = ((i, "right_" + name.removeprefix("left_")) for name, i in index.items() if name.startswith("left_"))
+    return tuple((left, index[right]) for left, right in sides if right in index)
+
+
+def _built_in(name: str, keypoint_names: str, limbs: tuple[tuple[int, int], ...]) -> KeypointSet:
+    names = tuple(keypoint_names.split())
+    return KeypointSet(name, names, _mirrored_pairs(names), limbs, tuple(SIGMAS[each] for each in names))
+
+
+# fmt: off
+COCO = _built_in(
+    "coco",
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist "
+    "right_wrist left_hip right_hip left_knee right_knee left_ankle right_ankle",
+    ((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
+     (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
+)
+MPII = _built_in(
+    "mpii",
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax upper_neck head_top right_wrist "
+    "right_elbow right_shoulder left_shoulder left_elbow left_wrist",
+    ((0, 1), (1, 2), (2, 6), (3, 6), (3, 4), (4, 5), (6, 7), (7, 8), (8, 9), (10, 11), (11, 12), (12, 7), (13, 7),
+     (13, 14), (14, 15)),
+)
+LSP = _built_in(
+    "lsp",
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle right_wrist right_elbow right_shoulder "
+    "left_shoulder left_elbow left_wrist neck head_top",
+    ((0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8), (9, 10), (10, 11), (2, 8), (3, 9), (8, 12), (9, 12), (12, 13),
+     (2, 3)),
+)
+# fmt: on
+KEYPOINT_SETS: dict[str, KeypointSet] = {each.name: each for each in (COCO, MPII, LSP)}
+
+
+def unnamed(count: int) -> KeypointSet:
+    """``count`` keypoints of which nothing is known: named "0", "1", ..., without pairs or limbs."""
+    names = tuple(str(index) for index in range(count))
+    return KeypointSet("unnamed", names, (), (), (DEFAULT_SIGMA,) * count)
+
+
+def find_keypoint_set(name_or_path: str) -> KeypointSet:
+    """A keypoint set by name (coco, mpii, lsp) or from a .toml or .json file.
+
+    Raises:
+        UserError: There is none of that name, or the file cannot be used.
+    """
+    if name_or_path in KEYPOINT_SETS:
+        return KEYPOINT_SETS[name_or_path]
+    if Path(name_or_path).suffix.lower() in (".toml", ".json"):
+        return read_keypoint_set(Path(name_or_path))
+    known = ", ".join(KEYPOINT_SETS)
+    raise UserError(f"{name_or_path}: no such keypoint set (expected {known} or a .toml or .json file)")
+
+
+def read_keypoint_set(path: Path) -> KeypointSet:
+    """A user's own keypoint set from a small TOML or JSON file, or from a COCO annotation file.
+
+    The file holds ``name`` and ``keypoints`` (their names in order) and, all by name and optional,
+    ``flip_pairs`` such as ``[["left_eye", "right_eye"]]``, ``limbs`` (pairs that a drawing joins) and
+    ``sigmas`` (one per keypoint). Without ``flip_pairs``, names that differ only in the prefixes
+    ``left_`` and ``right_`` are pairs. Without ``sigmas``, a keypoint named like one of COCO, MPII or LSP has
+    that one's and any other 0.05. Of a COCO annotation file, the first category with keypoints counts.
+
+    Raises:
+        UserError: The file cannot be read or does not say the above.
+    """
+    mapping = _parse(path)
+    if not isinstance(mapping, dict) or "categories" not in mapping:
+        return from_dict(mapping, str(path))
+    categories = mapping["categories"] if isinstance(mapping["categories"], list) else []
+    for category in categories:
+        if isinstance(category, dict) and "keypoints" in category:
+            name = category.get("name")
+            fields = _fields_of_category(category, name if isinstance(name, str) else path.stem, str(path))
+            return from_dict(fields, str(path))
+    raise UserError(f"{path}: no category has keypoints (expected one as in COCO's person_keypoints files)")
+
+
+def keypoint_set_from_coco_category(category: Mapping[str, Any], name: str) -> KeypointSet:
+    """The keypoint set called ``name`` of an entry of ``categories`` in a COCO annotation file.
+
+    ``keypoints`` are its names, ``skeleton`` its limbs, counted from 1. Pairs and sigmas are found as
+    ``read_keypoint_set`` finds them where a file is silent.
+
+    Raises:
+        UserError: The entry cannot be used.
+    """
+    return from_dict(_fields_of_category(category, name, name), name)
+
+
+def to_dict(keypoint_set: KeypointSet) -> dict[str, Any]:
+    """A keypoint set as plain lists and strings, ready for JSON: the inverse of ``from_dict``."""
+    names = keypoint_set.keypoint_names
+    return {
+        "name": keypoint_set.name,
+        "keypoints": list(names),
+        "flip_pairs": [[names[a], names[b]] for a, b in keypoint_set.flip_pairs],
+        "limbs": [[names[a], names[b]] for a, b in keypoint_set.limbs],
+        "sigmas": list(keypoint_set.sigmas),
+    }
+
+
+def from_dict(mapping: object, source: str) -> KeypointSet:
+    """A keypoint set from parsed TOML or JSON with the fields that ``read_keypoint_set`` describes.
+
+    Args:
+        mapping: What was parsed.
+        source: What an error is to name, such as the file.
+
+    Raises:
+        UserError: A field is missing, unknown or wrong.
+    """
+    known = ("name", "keypoints", "flip_pairs", "limbs", "sigmas")
+    if not isinstance(mapping, Mapping):
+        raise UserError(f"{source}: not a keypoint set (expected the fields {', '.join(known)})")
+    for field in mapping:
+        if field not in known:
+            raise UserError(f"{source}: unknown field {field!r} (expected {', '.join(known)})")
+    name = mapping.get("name")
+    if not isinstance(name, str) or not name:
+        raise UserError(f"{source}: name is {name!r} (expected the short name of the keypoint set)")
+    names = _names(mapping.get("keypoints"), source)
+    limbs = _pairs(mapping.get("limbs", []), "limbs", names, source)
+    if "flip_pairs" not in mapping:
+        return KeypointSet(name, names, _mirrored_pairs(names), limbs, _sigmas(mapping, names, source))
+    flip_pairs = _pairs(mapping["flip_pairs"], "flip_pairs", names, source)
+    paired = [index for pair in flip_pairs for index in pair]
+    for index in paired:
+        if paired.count(index) > 1:
+            raise UserError(f"{source}: {names[index]} is in two flip_pairs (expected at most one)")
+    return KeypointSet(name, names, flip_pairs, limbs, _sigmas(mapping, names, source))
+
+
+def _parse(path: Path) -> Any:
+    if path.suffix.lower() not in (".toml", ".json"):
+        raise UserError(f"{path}: not a keypoint set (expected a .toml or .json file)")
+    kind = path.suffix[1:].upper()
+    content = read_bytes(path)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not text in UTF-8 (expected {kind})") from error
+    try:
+        return tomllib.loads(text) if kind == "TOML" else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UserError(f"{path}: broken {kind} ({reason})") from error
+
+
+def _fields_of_category(category: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:
+    names = _names(category.get("keypoints"), source)
+    skeleton = category.get("skeleton") or []
+    limbs = []
+    for limb in skeleton if isinstance(skeleton, list) else [skeleton]:
+        numbers = limb if isinstance(limb, list) else []
+        if len(numbers) != 2 or not all(type(i) is int and 1 <= i <= len(names) for i in numbers):
+            raise UserError(f"{source}: skeleton has {limb!r} (expected pairs of numbers 1 to {len(names)})")
+        limbs.append([names[i - 1] for i in numbers])
+    return {"name": name, "keypoints": list(names), "limbs": limbs}
+
+
+def _names(value: object, source: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise UserError(f"{source}: keypoints is {value!r} (expected a list of one name or more)")
+    for name in value:
+        if not isinstance(name, str) or not name:
+            raise UserError(f"{source}: keypoints has {name!r} (expected names)")
+        if value.count(name) > 1:
+            raise UserError(f"{source}: keypoints has {name} twice (expected different names)")
+    return tuple(value)
+
+
+def _pairs(value: object, field: str, names: tuple[str, ...], source: str) -> tuple[tuple[int, int], ...]:
+    if not isinstance(value, list):
+        raise UserError(f"{source}: {field} is {value!r} (expected a list of pairs of names)")
+    pairs = []
+    for pair in value:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise UserError(f"{source}: {field} has {pair!r} (expected pairs of names)")
+        for name in pair:
+            if name not in names:
+                raise UserError(f"{source}: {field} has {name!r} (expected one of the keypoints)")
+        if pair[0] == pair[1]:
+            raise UserError(f"{source}: {field} joins {pair[0]} to itself (expected two different keypoints)")
+        pairs.append((names.index(pair[0]), names.index(pair[1])))
+    return tuple(pairs)
+
+
+def _sigmas(mapping: Mapping[str, Any], names: tuple[str, ...], source: str) -> tuple[float, ...]:
+    if "sigmas" not in mapping:
+        return tuple(SIGMAS.get(name, DEFAULT_SIGMA) for name in names)
+    sigmas = mapping["sigmas"]
+    if not isinstance(sigmas, list) or len(sigmas) != len(names):
+        given = f"has {len(sigmas)} numbers" if isinstance(sigmas, list) else f"is {sigmas!r}"
+        raise UserError(f"{source}: sigmas {given} (expected one for each of {len(names)} keypoints)")
+    for sigma in sigmas:
+        # Bounds that keep similarities computable; COCO's sigmas are 0.025 to 0.107.
+        if type(sigma) not in (int, float) or not 1e-6 <= sigma <= 1e6:
+            raise UserError(f"{source}: sigmas has {sigma!r} (expected numbers above 0, such as 0.05)")
+    return tuple(float(sigma) for sigma in sigmas)
+
+
+def usual_keypoint_set(count: int) -> KeypointSet:
+    """The well-known keypoint set of ``count`` keypoints (COCO 17, MPII 16, LSP 14), otherwise numbered ones."""
+    for known in KEYPOINT_SETS.values():
+        if len(known) == count:
+            return known
+    return unnamed(count)

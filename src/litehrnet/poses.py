@@ -1,0 +1,122 @@
+"""What every way through the package ends in: named keypoints of persons in a photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class KeypointSet:
+    """The keypoints a network finds, in its order.
+
+    Attributes:
+        name: Short name, such as ``coco``.
+        keypoint_names: One name per keypoint.
+        flip_pairs: Pairs of keypoint indices that change places in a mirrored picture (left, right).
+        limbs: Pairs of keypoint indices that a drawn skeleton joins.
+        sigmas: Per-keypoint spread of COCO's object keypoint similarity, relative to the square root
+            of the person's area.
+    """
+
+    name: str
+    keypoint_names: tuple[str, ...]
+    flip_pairs: tuple[tuple[int, int], ...]
+    limbs: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.keypoint_names)
+
+    @property
+    def flip_order(self) -> NDArray[np.intp]:
+        """Indices (keypoints,) that reorder the keypoints of a mirrored picture."""
+        order = np.arange(len(self))
+        for left, right in self.flip_pairs:
+            order[left], order[right] = right, left
+        return order
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Persons found in one photo.
+
+    Attributes:
+        keypoints: float32 (persons, keypoints, 2): (x, y) in image pixels, pixel centres at integers.
+        scores: float32 (persons, keypoints): height of each heatmap's peak, nominally 0..1.
+        boxes: float32 (persons, 4): (x, y, width, height) in image pixels, as they were given.
+        box_scores: float32 (persons,): 0..1; 1 where the boxes came without scores.
+        keypoint_set: Names, limbs and flip pairs of the keypoints.
+    """
+
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    box_scores: NDArray[np.float32]
+    keypoint_set: KeypointSet
+
+    def __post_init__(self) -> None:
+        persons, keypoints = len(self.keypoints), len(self.keypoint_set)
+        shapes = {
+            "keypoints": (self.keypoints.shape, (persons, keypoints, 2)),
+            "scores": (self.scores.shape, (persons, keypoints)),
+            "boxes": (self.boxes.shape, (persons, 4)),
+            "box_scores": (self.box_scores.shape, (persons,)),
+        }
+        for name, (shape, expected) in shapes.items():
+            if shape != expected:
+                raise ValueError(f"{name} has shape {shape} (expected {expected})")
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def __getitem__(self, index: int | slice | NDArray[Any]) -> Poses:
+        """Some of the persons: one number, a slice, indices or a mask; always a ``Poses``."""
+        rows = np.arange(len(self))[index].reshape(-1)
+        return Poses(
+            self.keypoints[rows], self.scores[rows], self.boxes[rows], self.box_scores[rows], self.keypoint_set
+        )
+
+    @property
+    def pose_scores(self) -> NDArray[np.float32]:
+        """float32 (persons,): the box score times the mean keypoint score."""
+        scores: NDArray[np.float32] = self.box_scores * self.scores.mean(axis=1)
+        return scores
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and strings, ready for JSON: one entry per person, keypoints by name."""
+        names = self.keypoint_set.keypoint_names
+        return {
+            "keypoint_set": self.keypoint_set.name,
+            "persons": [
+                {
+                    "box": box.tolist(),
+                    "box_score": float(box_score),
+                    "score": float(score),
+                    "keypoints": {
+                        name: {"x": float(x), "y": float(y), "score": float(s)}
+                        for name, (x, y), s in zip(names, points, point_scores, strict=True)
+                    },
+                }
+                for box, box_score, score, points, point_scores in zip(
+                    self.boxes, self.box_scores, self.pose_scores, self.keypoints, self.scores, strict=True
+                )
+            ],
+        }
+
+    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
+        """COCO keypoint results: one entry per person, ``keypoints`` as x, y, score triples."""
+        triples = np.concatenate([self.keypoints, self.scores[..., None]], axis=2)
+        return [
+            {
+                "image_id": image_id,
+                "category_id": 1,
+                "bbox": box.tolist(),
+                "keypoints": triple.reshape(-1).tolist(),
+                "score": float(score),
+            }
+            for box, triple, score in zip(self.boxes, triples, self.pose_scores, strict=True)
+        ]
