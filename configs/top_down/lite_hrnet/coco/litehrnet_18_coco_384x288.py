@@ -1,0 +1,18 @@
+"""Lite-HRNet-18 on COCO keypoints, input 384x288 (height x width).
+
+As published (val2017, boxes of the 56.4 AP detector, flip test): AP 0.676, AP50 0.878, AP75 0.750, AR 0.737.
+"""
+
+variant = "lite_hrnet_18"
+keypoints = "coco"
+input_size_wh = (288, 384)
+codec = dict(kind="default", sigma=3.0, blur_kernel=11, flip_shift=True)
+test = dict(
+    dataset="coco",
+    annotations="data/coco/annotations/person_keypoints_val2017.json",
+    images="data/coco/val2017",
+    boxes="data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json",
+    flip=True,
+    oks_threshold=0.9,
+    visibility_threshold=0.2,
+)

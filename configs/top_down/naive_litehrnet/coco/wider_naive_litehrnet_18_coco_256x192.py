@@ -1,0 +1,18 @@
+"""Wider Naive Lite-HRNet-18 on COCO keypoints, input 256x192 (height x width).
+
+As published (val2017, boxes of the 56.4 AP detector, flip test): AP 0.660, AP50 0.871, AP75 0.737, AR 0.721.
+"""
+
+variant = "wider_naive_lite_hrnet_18"
+keypoints = "coco"
+input_size_wh = (192, 256)
+codec = dict(kind="default", sigma=2.0, blur_kernel=11, flip_shift=True)
+test = dict(
+    dataset="coco",
+    annotations="data/coco/annotations/person_keypoints_val2017.json",
+    images="data/coco/val2017",
+    boxes="data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json",
+    flip=True,
+    oks_threshold=0.9,
+    visibility_threshold=0.2,
+)

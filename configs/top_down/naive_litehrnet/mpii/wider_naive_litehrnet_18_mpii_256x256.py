@@ -1,0 +1,15 @@
+"""Wider Naive Lite-HRNet-18 on MPII, input 256x256.
+
+As published (validation set, flip test): PCKh@0.5 0.868, PCKh@0.1 0.311.
+"""
+
+variant = "wider_naive_lite_hrnet_18"
+keypoints = "mpii"
+input_size_wh = (256, 256)
+codec = dict(kind="default", sigma=2.0, blur_kernel=11, flip_shift=True)
+test = dict(
+    dataset="mpii",
+    annotations="data/mpii/annotations/mpii_val.json",
+    images="data/mpii/images",
+    flip=True,
+)

@@ -1,0 +1,79 @@
+"""``litehrnet convert``: a checkpoint of others becomes one safetensors file that describes itself."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litehrnet.cli.options import add_input_size, input_size, say, size_text
+from litehrnet.errors import UserError
+from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
+
+if TYPE_CHECKING:
+    from litehrnet.weightsfile import WeightsInfo
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``litehrnet convert`` takes."""
+    parser.add_argument("checkpoint", type=Path, help="a published, MMPose 1.x or our own checkpoint")
+    parser.add_argument("out", type=Path, help="the .safetensors file to write")
+    add_input_size(parser)
+    parser.add_argument("--keypoints", metavar="SET", help="coco, mpii, lsp, or a .toml or .json file")
+    parser.add_argument("--codec", choices=("default", "dark", "udp"), help="how heatmaps become positions")
+    parser.add_argument("--sigma", type=float, help="spread of the training targets in heatmap cells (default: 2)")
+    parser.add_argument("--no-flip-shift", action="store_true", help="do not shift the mirrored heatmap in flip tests")
+    parser.add_argument("--provenance", metavar="TEXT", help="where the weights come from")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Convert and say what the file now says.
+
+    Raises:
+        UserError: The checkpoint cannot be read, the options contradict it, or the file cannot be written.
+    """
+    from litehrnet.optional import require
+
+    require("torch", "train", f"{options.checkpoint}: reading this format")
+    from litehrnet.models.weights import network_from_weights, read_any_weights, save_network
+
+    if options.out.suffix != ".safetensors":
+        raise UserError(f"{options.out}: not a name for weights (expected one that ends in .safetensors)")
+    weights, info = read_any_weights(options.checkpoint)
+    info = _with_options(info, options)
+    assert info.variant is not None
+    network = network_from_weights(weights, info.variant, len(info.keypoint_set), str(options.checkpoint))
+    save_network(options.out, network, info)
+    say(f"{options.out}: {info.variant}, {len(info.keypoint_set)} keypoints ({info.keypoint_set.name})")
+    say(f"  input size: {size_text(info.input_size_wh or DEFAULT_INPUT_SIZE_WH)}")
+    say(f"  decoding:   {info.codec}")
+    say(f"  provenance: {info.provenance}")
+    return 0
+
+
+def _with_options(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
+    from litehrnet.keypoints.skeletons import find_keypoint_set
+
+    keypoint_set = info.keypoint_set
+    if options.keypoints:
+        keypoint_set = find_keypoint_set(options.keypoints)
+        if len(keypoint_set) != len(info.keypoint_set):
+            raise UserError(
+                f"{options.checkpoint}: gives {len(info.keypoint_set)} heatmaps "
+                f"(expected {len(keypoint_set)}, as the keypoint set {keypoint_set.name} has)"
+            )
+    codec = info.codec
+    if options.codec:
+        codec = replace(codec, kind=options.codec)
+    if options.sigma is not None:
+        if not 0 < options.sigma < 100:
+            raise UserError(f"--sigma {options.sigma}: expected heatmap cells above 0, such as 2")
+        codec = replace(codec, sigma=options.sigma)
+    if options.no_flip_shift:
+        codec = replace(codec, flip_shift=False)
+    return replace(
+        info,
+        keypoint_set=keypoint_set,
+        codec=codec,
+        input_size_wh=input_size(options) or info.input_size_wh or DEFAULT_INPUT_SIZE_WH,
+        provenance=options.provenance or info.provenance,
+    )

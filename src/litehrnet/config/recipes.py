@@ -1,0 +1,150 @@
+"""Reading recipe files: Python syntax, but plain values only, and nothing in them is run.
+
+A recipe is a file of assignments ``name = value`` whose names are the fields of ``RunConfig``; a value is a number, a
+string, True, False, None, a tuple, a list, or ``dict(field=value, ...)``.
+"""
+
+import ast
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from litehrnet.config.run_config import RunConfig
+from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
+from litehrnet.variants import check_input_size, find_variant
+
+_Dataclass = TypeVar("_Dataclass")
+
+
+def read_recipe(target: str | Path) -> RunConfig:
+    """Read a recipe from a file, or by the name of one that comes with the package.
+
+    Args:
+        target: Path of a ``.py`` file, or a name such as ``litehrnet_18_coco_256x192``.
+
+    Raises:
+        UserError: There is no such recipe, or it says something that cannot be.
+    """
+    path = Path(target)
+    if path.suffix != ".py":
+        path = _find_recipe(str(target))
+    source = str(path)
+    config = build(RunConfig, {"name": path.stem, **_read_assignments(path)}, source)
+    find_variant(config.variant)
+    check_input_size(*config.input_size_wh)
+    return config
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.stem for path in _recipe_folder().rglob("*.py"))
+
+
+def _recipe_folder() -> Path:
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parents[1] / "configs"
+
+
+def _find_recipe(name: str) -> Path:
+    for path in _recipe_folder().rglob("*.py"):
+        if path.stem == name:
+            return path
+    raise UserError(f"{name}: no such recipe{_suggestion(name, recipe_names())}")
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else f" (expected one of {', '.join(known)})"
+
+
+def _read_assignments(path: Path) -> dict[str, Any]:
+    try:
+        tree = ast.parse(read_bytes(path).decode())
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: not a recipe ({error})") from error
+    values: dict[str, Any] = {}
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                values[name] = _plain_value(value, path)
+            case ast.Expr(value=ast.Constant(value=str())):
+                pass  # a docstring
+            case _:
+                raise _not_plain(statement, path)
+    return values
+
+
+def _plain_value(node: ast.expr, path: Path) -> Any:
+    match node:
+        case ast.Constant(value=bool() | int() | float() | str() | None):
+            return node.value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+            return -number
+        case ast.Tuple(elts=elements) | ast.List(elts=elements):
+            return tuple(_plain_value(element, path) for element in elements)
+        case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords):
+            if all(keyword.arg for keyword in keywords):
+                return {str(k.arg): _plain_value(k.value, path) for k in keywords}
+    raise _not_plain(node, path)
+
+
+def _not_plain(node: ast.stmt | ast.expr, path: Path) -> UserError:
+    return UserError(
+        f"{path}, line {node.lineno}: '{ast.unparse(node)[:60]}' is no plain value (a recipe holds only assignments "
+        "of numbers, strings, tuples and dict(...))"
+    )
+
+
+def build(kind: type[_Dataclass], values: Mapping[str, Any], source: str, inside: str = "") -> _Dataclass:
+    """Make a dataclass of plain values, strictly.
+
+    Args:
+        kind: A frozen dataclass.
+        values: Field values; nested dataclasses as mappings.
+        source: Name of the file, for the message.
+        inside: Dotted name of the field this is, for the message.
+
+    Raises:
+        UserError: A field is missing, unknown (the nearest right name is given), or of another type.
+    """
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise UserError(f"{source}: unknown key {inside}{name}{_suggestion(name, list(known))}")
+    for name, f in known.items():
+        if name not in values and f.default is MISSING and f.default_factory is MISSING:
+            raise UserError(f"{source}: {inside}{name} is missing")
+    return kind(**{name: _typed(hints[name], value, source, inside + name) for name, value in values.items()})
+
+
+def _typed(hint: Any, value: Any, source: str, name: str) -> Any:
+    """``value`` as the type ``hint`` of the field ``name``, or a UserError."""
+    if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
+        return build(hint, value, source, f"{name}.")
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        for choice in arguments:
+            if _fits(choice, value):
+                return value
+    elif origin is typing.Literal and value in arguments:
+        return value
+    elif origin is tuple and isinstance(value, tuple) and len(value) == len(arguments):
+        return tuple(_typed(h, v, source, name) for h, v in zip(arguments, value, strict=True))
+    elif hint is float and _fits(int, value):
+        return float(value)
+    elif origin is None and _fits(hint, value):
+        return value
+    wanted = " or ".join(map(repr, arguments)) if origin is typing.Literal else getattr(hint, "__name__", str(hint))
+    raise UserError(f"{source}: {name} is {value!r} (expected {wanted})")
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    # bool is a subclass of int, but True is no number of pixels.
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))

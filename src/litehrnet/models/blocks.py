@@ -1,0 +1,234 @@
+"""The building blocks of Lite-HRNet: stem, conditional channel weighting, shuffle unit, fusion.
+
+Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, section 3 and figures 3 and 4;
+architecture specification, sections 3 to 7. Attribute names give the parameter names of the published checkpoints.
+
+Branches are numbered from 0, the highest resolution (1/4 of the image); each next one has half its sides. Tensors are
+(images, channels, height, width). A convolution that batch normalisation follows has no bias.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvBlock(nn.Module):
+    """A convolution with, where asked for, batch normalisation and ReLU after it."""
+
+    def __init__(self, conv: nn.Conv2d, *, norm: bool = True, relu: bool = False) -> None:
+        super().__init__()
+        self.conv = conv
+        self.bn = nn.BatchNorm2d(conv.out_channels) if norm else None
+        self.activation = nn.ReLU() if relu else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.bn is not None:
+            x = self.bn(x)
+        return x if self.activation is None else self.activation(x)
+
+
+def pointwise(in_channels: int, out_channels: int, *, bias: bool = False) -> nn.Conv2d:
+    """1x1 convolution."""
+    return nn.Conv2d(in_channels, out_channels, 1, bias=bias)
+
+
+def depthwise(channels: int, *, stride: int = 1) -> nn.Conv2d:
+    """3x3 convolution of every channel by itself."""
+    return nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
+
+
+def channel_shuffle(first: Tensor, second: Tensor) -> Tensor:
+    """Interleave two tensors of the same shape channel by channel, ``first`` in front."""
+    return torch.stack((first, second), dim=2).flatten(1, 2)
+
+
+class Stem(nn.Module):
+    """From the image to 1/4 of its resolution: a 3x3 convolution, then one shuffle unit of stride 2."""
+
+    def __init__(self, image_channels: int, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.conv1 = ConvBlock(nn.Conv2d(image_channels, channels, 3, 2, padding=1, bias=False), relu=True)
+        self.branch1 = nn.Sequential(
+            ConvBlock(depthwise(half, stride=2)),
+            ConvBlock(pointwise(half, half), relu=True),
+        )
+        self.expand_conv = ConvBlock(pointwise(half, channels), relu=True)
+        self.depthwise_conv = ConvBlock(depthwise(channels, stride=2))
+        self.linear_conv = ConvBlock(pointwise(channels, half), relu=True)
+
+    def forward(self, image: Tensor) -> Tensor:
+        a, b = self.conv1(image).chunk(2, dim=1)
+        a = self.branch1(a)
+        b = self.linear_conv(self.depthwise_conv(self.expand_conv(b)))
+        return channel_shuffle(a, b)
+
+
+class CrossResolutionWeighting(nn.Module):
+    """Weights for every channel and place, computed from all resolutions together (paper, equation 2)."""
+
+    def __init__(self, channels: Sequence[int], reduction: int) -> None:
+        super().__init__()
+        self.channels = list(channels)
+        total = sum(channels)
+        self.conv1 = ConvBlock(pointwise(total, total // reduction), relu=True)
+        self.conv2 = ConvBlock(pointwise(total // reduction, total))
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        # Branch b is 2^(n-1-b) times as large as the lowest one. Pooling and enlarging by that factor,
+        # instead of to a size that is read off a tensor, keeps exported graphs free of shape arithmetic.
+        factors = [2 ** (len(branches) - 1 - b) for b in range(len(branches))]
+        pooled = [F.avg_pool2d(x, f) if f > 1 else x for x, f in zip(branches, factors, strict=True)]
+        weights = torch.sigmoid(self.conv2(self.conv1(torch.cat(pooled, dim=1))))
+        return [
+            x * (F.interpolate(w, scale_factor=f, mode="nearest") if f > 1 else w)
+            for x, w, f in zip(branches, torch.split(weights, self.channels, dim=1), factors, strict=True)
+        ]
+
+
+class SpatialWeighting(nn.Module):
+    """One weight per channel, computed from its mean over the image (paper, equation 4)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.conv1 = ConvBlock(pointwise(channels, channels // reduction, bias=True), norm=False, relu=True)
+        self.conv2 = ConvBlock(pointwise(channels // reduction, channels, bias=True), norm=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.conv2(self.conv1(self.pool(x))))
+
+
+class ConditionalChannelWeighting(nn.Module):
+    """The unit of Lite-HRNet, on all branches jointly (figure 4 (b)): channel weights replace 1x1 convolutions."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        halves = [c // 2 for c in channels]
+        self.cross_resolution_weighting = CrossResolutionWeighting(halves, reduction=8)
+        self.depthwise_convs = nn.ModuleList(ConvBlock(depthwise(c)) for c in halves)
+        self.spatial_weighting = nn.ModuleList(SpatialWeighting(c, reduction=4) for c in halves)
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        halves = [x.chunk(2, dim=1) for x in branches]
+        weighted = self.cross_resolution_weighting([q for _, q in halves])
+        weighted = [conv(q) for conv, q in zip(self.depthwise_convs, weighted, strict=True)]
+        weighted = [weigh(q) for weigh, q in zip(self.spatial_weighting, weighted, strict=True)]
+        return [channel_shuffle(p, q) for (p, _), q in zip(halves, weighted, strict=True)]
+
+
+class ShuffleUnit(nn.Module):
+    """The unit of Naive Lite-HRNet, on one branch (figure 4 (a)): ShuffleNet V2's, with two 1x1 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.branch2 = nn.Sequential(
+            ConvBlock(pointwise(half, half), relu=True),
+            ConvBlock(depthwise(half)),
+            ConvBlock(pointwise(half, half), relu=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        p, q = x.chunk(2, dim=1)
+        return channel_shuffle(p, self.branch2(q))
+
+
+class ShuffleUnits(nn.ModuleList):
+    """Shuffle units on every branch by itself, one after another; branches do not meet."""
+
+    def __init__(self, channels: Sequence[int], units: int) -> None:
+        super().__init__(nn.Sequential(*(ShuffleUnit(c) for _ in range(units))) for c in channels)
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        return [units(x) for units, x in zip(self, branches, strict=True)]
+
+
+class TwiceTrackedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that updates its running statistics as if it had been evaluated twice.
+
+    The published fusion evaluates the maps from branch 0 downward twice on the same input: with the same batch
+    statistics b, two updates r <- 0.9 r + 0.1 b are one update r <- 0.81 r + 0.19 b (architecture
+    specification, section 7, quirk 3).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, momentum=0.19)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)  # the second count; the first is made by BatchNorm2d itself
+        return super().forward(x)
+
+
+def _upward(in_channels: int, out_channels: int, factor: int) -> nn.Sequential:
+    """From a lower resolution to one that is ``factor`` times as large."""
+    return nn.Sequential(
+        pointwise(in_channels, out_channels),
+        nn.BatchNorm2d(out_channels),
+        nn.Upsample(scale_factor=factor, mode="nearest"),
+    )
+
+
+def _downward(in_channels: int, out_channels: int, steps: int, norm: type[nn.BatchNorm2d]) -> nn.Sequential:
+    """From a higher resolution, halved ``steps`` times; only the last step changes the channels and has no ReLU."""
+    chain = nn.Sequential()
+    for step in range(steps):
+        last = step == steps - 1
+        step_channels = out_channels if last else in_channels
+        chain.append(
+            nn.Sequential(
+                depthwise(in_channels, stride=2),
+                norm(in_channels),
+                pointwise(in_channels, step_channels),
+                norm(step_channels),
+                *([] if last else [nn.ReLU()]),
+            )
+        )
+    return chain
+
+
+class Fuse(nn.ModuleList):
+    """Exchange between all branches at the end of a module, exactly as published; before the final ReLU.
+
+    The published code accumulates branch 0's output in the very tensor that holds its input, and reads that tensor
+    again for the other outputs. What it computes is therefore not the plain sum of one term per branch, but
+    (architecture specification, section 7; U goes up in resolution, D goes down)
+
+        S   = 2 x_0 + sum over j > 0 of U_0j(x_j)
+        y_i = 2 D_i0(S) + sum over 0 < j < i of D_ij(x_j) + x_i + sum over j > i of U_ij(x_j)        for i > 0
+
+    with S as output 0. Trained weights rely on it: branch 0 counts twice, and the lower branches see the fused sum.
+
+    ``self[i][str(j)]`` is the map from branch j to output i; there is none from a branch to itself.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        numbers = range(len(channels))
+        super().__init__(nn.ModuleDict({str(j): _fuse_map(channels, i, j) for j in numbers if j != i}) for i in numbers)
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        fused: list[Tensor] = []
+        for i in range(len(branches)):
+            total = 2 * (branches[0] if i == 0 else self._from(0, i, fused[0]))
+            for j in range(1, len(branches)):
+                total = total + (branches[i] if j == i else self._from(j, i, branches[j]))
+            fused.append(total)
+        return fused
+
+    def _from(self, j: int, i: int, x: Tensor) -> Tensor:
+        maps = self[i]
+        assert isinstance(maps, nn.ModuleDict)
+        mapped: Tensor = maps[str(j)](x)
+        return mapped
+
+
+def _fuse_map(channels: Sequence[int], i: int, j: int) -> nn.Sequential:
+    """U_ij or D_ij. Only the maps from branch 0 downward are the ones that were evaluated twice."""
+    if j > i:
+        return _upward(channels[j], channels[i], factor=2 ** (j - i))
+    norm = TwiceTrackedBatchNorm if j == 0 else nn.BatchNorm2d
+    return _downward(channels[j], channels[i], steps=i - j, norm=norm)

@@ -1,0 +1,202 @@
+"""What a network costs: parameters, operations and memory, layer by layer.
+
+Two ways of counting stand side by side. The published FLOPs follow the counter of the published code, with its slips
+(architecture specification, section 13.1); the multiply-accumulates are those of the convolutions and nothing else.
+"""
+
+import copy
+import functools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from litehrnet.models.blocks import Fuse
+
+Shape = tuple[int, ...]
+BYTES_PER_NUMBER = 4  # float32
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer on one image; of a layer that is called several times, its last call, as published.
+
+    Attributes:
+        name: Of the module inside the network.
+        kind: ``Conv2d``, ``BatchNorm2d``, ``ReLU``, ``AdaptiveAvgPool2d``, ``Upsample`` or another class of layers.
+        input_shape: (channels, height, width).
+        output_shape: (channels, height, width).
+        params: Trainable numbers.
+        published_flops: Operations by the published rule.
+        macs: Multiply-accumulates of a convolution without its bias; 0 for other layers.
+        executions: Times that the published code evaluates the layer: 2 in the maps from branch 0 downward.
+        memory_read_bytes: Input and parameters, as float32.
+        memory_written_bytes: Output, as float32.
+    """
+
+    name: str
+    kind: str
+    input_shape: Shape
+    output_shape: Shape
+    params: int
+    published_flops: int
+    macs: int
+    executions: int
+    memory_read_bytes: int
+    memory_written_bytes: int
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """The layers of a network, or some of them, and their totals.
+
+    Attributes:
+        input_size_wh: (width, height) of the image in pixels.
+        layers: In the order of the network's modules.
+        shapes: What every module, layer or block of layers, took and gave at its last call: shapes of one or more
+            branches, by module name.
+    """
+
+    input_size_wh: tuple[int, int]
+    layers: tuple[LayerCost, ...]
+    shapes: Mapping[str, tuple[tuple[Shape, ...], tuple[Shape, ...]]]
+
+    @property
+    def params(self) -> int:
+        """Trainable numbers."""
+        return sum(layer.params for layer in self.layers)
+
+    @property
+    def published_flops(self) -> int:
+        """Operations by the published rule; the published tables divide them by 2^20."""
+        return sum(layer.published_flops for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, each layer once, as this package executes them."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def macs_as_published(self) -> int:
+        """Multiply-accumulates as the published code executes them: maps from branch 0 downward twice."""
+        return sum(layer.macs * layer.executions for layer in self.layers)
+
+    @property
+    def memory_read_bytes(self) -> int:
+        """Inputs and parameters of all layers, each layer once."""
+        return sum(layer.memory_read_bytes for layer in self.layers)
+
+    @property
+    def memory_written_bytes(self) -> int:
+        """Outputs of all layers, each layer once."""
+        return sum(layer.memory_written_bytes for layer in self.layers)
+
+    def only(self, layers: Iterable[LayerCost]) -> "Complexity":
+        """The complexity of some of the layers."""
+        return replace(self, layers=tuple(layers))
+
+    def per_kind(self) -> dict[str, "Complexity"]:
+        """The complexity of the layers of each kind, in the order in which the kinds first occur."""
+        kinds = dict.fromkeys(layer.kind for layer in self.layers)
+        return {kind: self.only(layer for layer in self.layers if layer.kind == kind) for kind in kinds}
+
+
+def measure(network: nn.Module, input_size_wh: tuple[int, int]) -> Complexity:
+    """Count what a network costs on one RGB image in evaluation mode; nothing is computed and nothing changed.
+
+    Only layers that are modules are counted, each once: sigmoids, sums, products, shuffles and the resizing that is no
+    layer are free, as in the published counter.
+
+    Args:
+        network: Takes images (1, 3, height, width).
+        input_size_wh: (width, height) of the image in pixels.
+
+    Raises:
+        UserError: The network cannot take that size.
+    """
+    width, height = input_size_wh
+    shapes: dict[str, tuple[tuple[Shape, ...], tuple[Shape, ...]]] = {}
+    # Tensors on the meta device have a shape and no numbers: the forward pass only works out shapes.
+    shadow = copy.deepcopy(network).to("meta", torch.float32).eval()
+    for name, module in shadow.named_modules():
+        module.register_forward_hook(functools.partial(_record_shapes, shapes, name))
+    with torch.inference_mode():
+        shadow(torch.empty(1, 3, height, width, device="meta"))
+    twice = _evaluated_twice(shadow)
+    layers = tuple(
+        _cost(name, layer, *shapes[name], executions=2 if name.startswith(twice) else 1)
+        for name, layer in shadow.named_modules()
+        if name in shapes and not any(layer.children())
+    )
+    return Complexity(input_size_wh, layers, shapes)
+
+
+def _record_shapes(
+    shapes: dict[str, tuple[tuple[Shape, ...], tuple[Shape, ...]]],
+    name: str,
+    module: nn.Module,
+    inputs: tuple[Tensor | list[Tensor], ...],
+    output: Tensor | list[Tensor],
+) -> None:
+    shapes[name] = _shapes_of(inputs[0]), _shapes_of(output)
+
+
+def _shapes_of(branches: Tensor | list[Tensor]) -> tuple[Shape, ...]:
+    tensors = [branches] if isinstance(branches, Tensor) else branches
+    return tuple(tuple(tensor.shape[1:]) for tensor in tensors)
+
+
+def _evaluated_twice(network: nn.Module) -> tuple[str, ...]:
+    """Beginnings of the names of layers that the published code evaluates twice: in the maps D_i0 of every fusion."""
+    fusions = [(name, module) for name, module in network.named_modules() if isinstance(module, Fuse)]
+    return tuple(f"{name}.{i}.0." for name, fusion in fusions for i in range(1, len(fusion)))
+
+
+def _cost(
+    name: str, layer: nn.Module, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...], *, executions: int
+) -> LayerCost:
+    (input_shape,), (output_shape,) = inputs, outputs
+    params = sum(parameter.numel() for parameter in layer.parameters())
+    return LayerCost(
+        name=name,
+        kind=_kind(layer),
+        input_shape=input_shape,
+        output_shape=output_shape,
+        params=params,
+        published_flops=_published_flops(layer, input_shape, output_shape),
+        macs=_macs(layer, output_shape),
+        executions=executions,
+        memory_read_bytes=(prod(input_shape) + params) * BYTES_PER_NUMBER,
+        memory_written_bytes=prod(output_shape) * BYTES_PER_NUMBER,
+    )
+
+
+def _kind(layer: nn.Module) -> str:
+    # One name for both batch normalisations: how running statistics are tracked costs nothing.
+    return "BatchNorm2d" if isinstance(layer, nn.BatchNorm2d) else type(layer).__name__
+
+
+def _macs(layer: nn.Module, output_shape: Shape) -> int:
+    if not isinstance(layer, nn.Conv2d):
+        return 0
+    return prod(output_shape) * prod(layer.kernel_size) * (layer.in_channels // layer.groups)
+
+
+def _published_flops(layer: nn.Module, input_shape: Shape, output_shape: Shape) -> int:
+    """Architecture specification, section 13.1: the published rule, with its slips."""
+    match layer:
+        case nn.Conv2d():
+            return _macs(layer, output_shape) + (0 if layer.bias is None else prod(output_shape))
+        case nn.BatchNorm2d():
+            return 2 * prod(input_shape)
+        case nn.ReLU():
+            return prod(input_shape)
+        case nn.AdaptiveAvgPool2d():  # the global pool of spatial weighting; one row and one column too many
+            channels, height, width = input_shape
+            return channels * (height + 1) * (width + 1)
+        case nn.Upsample():  # the channels are forgotten
+            return prod(output_shape[1:])
+        case _:
+            return 0

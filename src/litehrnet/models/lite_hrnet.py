@@ -1,0 +1,138 @@
+"""Lite-HRNet: parallel branches of four resolutions, and the pose network around them.
+
+Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, table 1; architecture
+specification, sections 2, 4, 9 and 11. What the paper calls stages 2, 3 and 4 is named stage0, stage1 and stage2
+here, as in the published checkpoints.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from litehrnet.errors import UserError
+from litehrnet.models.blocks import (
+    ConditionalChannelWeighting,
+    Fuse,
+    ShuffleUnits,
+    Stem,
+    depthwise,
+    pointwise,
+)
+from litehrnet.models.heads import HeatmapHead, IterativeHead
+from litehrnet.variants import STEM_CHANNELS, Variant, check_input_size, find_variant
+
+UNITS_PER_MODULE = 2
+
+
+class FusedModule(nn.Module):
+    """Two units on all branches, then the exchange between them: what a stage repeats."""
+
+    def __init__(self, unit: Literal["lite", "naive"], channels: Sequence[int]) -> None:
+        super().__init__()
+        self.layers: nn.Module
+        if unit == "lite":
+            self.layers = nn.Sequential(*(ConditionalChannelWeighting(channels) for _ in range(UNITS_PER_MODULE)))
+        else:
+            self.layers = ShuffleUnits(channels, UNITS_PER_MODULE)
+        self.fuse_layers = Fuse(channels)
+        self.activation = nn.ReLU()
+
+    def forward(self, branches: list[Tensor]) -> list[Tensor]:
+        return [self.activation(x) for x in self.fuse_layers(self.layers(branches))]
+
+
+def _transition(in_channels: int, out_channels: int, *, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        depthwise(in_channels, stride=stride),
+        nn.BatchNorm2d(in_channels),
+        pointwise(in_channels, out_channels),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    )
+
+
+class LiteHRNet(nn.Module):
+    """The backbone with its iterative head: images to features at 1/4 of their resolution.
+
+    Args:
+        variant: One row of ``litehrnet.variants``.
+
+    Shapes:
+        images float (n, 3, H, W) -> features float (n, variant.channels[0], ceil(H/4), ceil(W/4)).
+    """
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        channels, unit = variant.channels, variant.unit
+        self.stem = Stem(3, STEM_CHANNELS)
+        # In a transition, the name is the number of the branch that it makes; other branches pass unchanged.
+        self.transition0 = nn.ModuleDict(
+            {
+                "0": _transition(STEM_CHANNELS, channels[0], stride=1),
+                "1": nn.Sequential(_transition(STEM_CHANNELS, channels[1], stride=2)),
+            }
+        )
+        self.stage0 = nn.Sequential(*(FusedModule(unit, channels[:2]) for _ in range(variant.modules[0])))
+        self.transition1 = nn.ModuleDict({"2": nn.Sequential(_transition(channels[1], channels[2], stride=2))})
+        self.stage1 = nn.Sequential(*(FusedModule(unit, channels[:3]) for _ in range(variant.modules[1])))
+        self.transition2 = nn.ModuleDict({"3": nn.Sequential(_transition(channels[2], channels[3], stride=2))})
+        self.stage2 = nn.Sequential(*(FusedModule(unit, channels) for _ in range(variant.modules[2])))
+        self.head_layer = IterativeHead(channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem(images)
+        branches = self.stage0([self.transition0["0"](x), self.transition0["1"](x)])
+        branches = self.stage1([*branches, self.transition1["2"](branches[-1])])
+        branches = self.stage2([*branches, self.transition2["3"](branches[-1])])
+        features: Tensor = self.head_layer(branches)
+        return features
+
+
+class PoseNetwork(nn.Module):
+    """Backbone and heatmap head.
+
+    Shapes:
+        images float (n, 3, H, W), RGB, normalised by mean and standard deviation
+        -> heatmaps float (n, keypoints, ceil(H/4), ceil(W/4)), unbounded.
+
+    Raises:
+        UserError: In ``forward``, when a fusion could not take H or W (see ``variants.check_input_size``).
+    """
+
+    def __init__(self, variant: Variant, num_keypoints: int) -> None:
+        super().__init__()
+        self.variant = variant
+        self.num_keypoints = num_keypoints
+        self.backbone = LiteHRNet(variant)
+        self.keypoint_head = HeatmapHead(variant.channels[0], num_keypoints)
+
+    def forward(self, images: Tensor) -> Tensor:
+        check_input_size(width=images.shape[3], height=images.shape[2])
+        heatmaps: Tensor = self.keypoint_head(self.backbone(images))
+        return heatmaps
+
+
+def create_network(variant: str, num_keypoints: int = 17) -> PoseNetwork:
+    """A pose network with the published initialisation, in training mode.
+
+    Every convolution weight is drawn from a normal distribution of standard deviation 0.001, every convolution bias
+    is 0, every batch normalisation starts as the identity (architecture specification, section 9). Until training has
+    set the running statistics, outputs in evaluation mode are practically zero.
+
+    Args:
+        variant: ``lite_hrnet_18``, ``lite_hrnet_30``, ``naive_lite_hrnet_18`` or ``wider_naive_lite_hrnet_18``.
+        num_keypoints: Heatmaps to give, 1 or more.
+
+    Raises:
+        UserError: There is no such variant, or no keypoint.
+    """
+    if num_keypoints < 1:
+        raise UserError(f"{num_keypoints} keypoints: a pose network needs at least one")
+    network = PoseNetwork(find_variant(variant), num_keypoints)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.001)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network

@@ -1,0 +1,106 @@
+"""From files to networks: our safetensors, published and MMPose checkpoints; mismatches explained."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from litehrnet.errors import UserError
+from litehrnet.keypoints.skeletons import usual_keypoint_set
+from litehrnet.models.checkpoint import read_checkpoint
+from litehrnet.models.lite_hrnet import PoseNetwork, create_network
+from litehrnet.variants import describe_weights, identify_variant
+from litehrnet.weightsfile import WeightsInfo, read_weights, write_weights
+
+_FINAL_LAYER = "keypoint_head.final_layer.weight"
+
+
+def load_network(path: Path) -> tuple[PoseNetwork, WeightsInfo]:
+    """The network that a file holds the weights of, in evaluation mode; variant and keypoints are found from the file.
+
+    Args:
+        path: ``.safetensors`` written by us, or a PyTorch checkpoint (published, MMPose 1.x, or ours).
+
+    Raises:
+        UserError: The file is missing, damaged, of another format, or holds other weights than it should.
+    """
+    weights, info = read_any_weights(path)
+    assert info.variant is not None
+    network = network_from_weights(weights, info.variant, len(info.keypoint_set), str(path))
+    return network, info
+
+
+def read_any_weights(path: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
+    """Weights by published parameter name and what is known of them; see ``load_network`` for formats and errors."""
+    if path.suffix == ".onnx":
+        raise UserError(f"{path}: an ONNX model (expected .safetensors or .pth for PyTorch)")
+    if path.suffix == ".safetensors":
+        arrays, info = read_weights(path)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}, info
+    weights = read_checkpoint(path)
+    return weights, _describe_checkpoint(weights, path)
+
+
+def network_from_weights(weights: Mapping[str, Tensor], variant: str, num_keypoints: int, source: str) -> PoseNetwork:
+    """A network in evaluation mode with exactly these weights, as float32.
+
+    Batch counters may be missing (they are 0 then): they play no part in predicting.
+
+    Raises:
+        UserError: Names or shapes differ from the variant's, or a value is not finite; one message for all of it.
+    """
+    network = create_network(variant, num_keypoints)
+    expected = network.state_dict()
+    complete = {n: v for n, v in expected.items() if n.endswith("num_batches_tracked")} | dict(weights)
+    _check_names_and_shapes(complete, expected, f"{variant} with {num_keypoints} keypoints", source)
+    for name, value in complete.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise UserError(f"{source}: {name} holds values that are not finite (expected trained weights)")
+    network.load_state_dict(complete)
+    return network.eval()
+
+
+def save_network(path: Path, network: PoseNetwork, info: WeightsInfo) -> None:
+    """Write a network's weights and their description to a safetensors file of ours.
+
+    Raises:
+        UserError: ``path`` cannot be written.
+    """
+    arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
+    write_weights(path, arrays, info)
+
+
+def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsInfo:
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    variant = identify_variant(shapes)
+    if variant is None:
+        raise UserError(f"{path}: not weights of a Lite-HRNet pose network ({describe_weights(shapes)})")
+    final_layer = shapes.get(_FINAL_LAYER, ())
+    if len(final_layer) != 4 or final_layer[0] < 1:
+        raise UserError(f"{path}: has no heatmap layer (expected {_FINAL_LAYER} of shape (keypoints, channels, 1, 1))")
+    return WeightsInfo(
+        variant=variant.name,
+        keypoint_set=usual_keypoint_set(final_layer[0]),
+        provenance=f"PyTorch checkpoint {path.name}",
+    )
+
+
+def _check_names_and_shapes(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], wanted: str, source: str
+) -> None:
+    missing = [name for name in expected if name not in weights]
+    extra = [name for name in weights if name not in expected]
+    reshaped = [n for n, v in expected.items() if n in weights and weights[n].shape != v.shape]
+    problems = []
+    if missing:
+        problems.append(f"{len(missing)} missing, such as {missing[0]}")
+    if extra:
+        problems.append(f"{len(extra)} too many, such as {extra[0]}")
+    if reshaped:
+        name = reshaped[0]
+        shapes = f"{tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
+        problems.append(f"{len(reshaped)} of another shape, such as {name}: {shapes}")
+    if problems:
+        cause = describe_weights({name: tuple(value.shape) for name, value in weights.items()})
+        raise UserError(f"{source}: not the arrays of {wanted} ({'; '.join(problems)}): {cause}")

@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import pytest
+
+from litehrnet.config.recipes import read_recipe, recipe_names
+from litehrnet.errors import UserError
+
+PUBLISHED = [
+    "litehrnet_18_coco_256x192",
+    "litehrnet_18_coco_384x288",
+    "litehrnet_18_mpii_256x256",
+    "litehrnet_30_coco_256x192",
+    "litehrnet_30_coco_384x288",
+    "litehrnet_30_mpii_256x256",
+    "naive_litehrnet_18_coco_256x192",
+    "naive_litehrnet_18_mpii_256x256",
+    "wider_naive_litehrnet_18_coco_256x192",
+    "wider_naive_litehrnet_18_mpii_256x256",
+]
+
+
+def test_the_ten_published_recipes_are_there() -> None:
+    assert recipe_names() == PUBLISHED
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_recipe_says_what_its_name_says(name: str) -> None:
+    recipe = read_recipe(name)
+    size = name.rsplit("_", 1)[1]
+    assert recipe.name == name
+    assert f"{recipe.input_size_wh[1]}x{recipe.input_size_wh[0]}" == size
+    assert recipe.variant.replace("lite_hrnet", "litehrnet") == name.split("_coco")[0].split("_mpii")[0]
+    assert recipe.keypoints == recipe.test.dataset == name.split("_")[-2]
+    assert recipe.num_keypoints == (17 if recipe.test.dataset == "coco" else 16)
+    assert recipe.codec.sigma == (3 if size == "384x288" else 2)
+    assert recipe.codec.kind == "default"
+    assert recipe.codec.flip_shift
+    assert recipe.test.flip
+    assert recipe.test.annotations.startswith(f"data/{recipe.test.dataset}/annotations/")
+
+
+def test_recipes_lie_at_the_published_paths(project: Path) -> None:
+    folder = project / "configs" / "top_down"
+    for name in PUBLISHED:
+        family = "naive_litehrnet" if "naive" in name else "lite_hrnet"
+        assert (folder / family / name.split("_")[-2] / f"{name}.py").is_file()
+
+
+GOOD = """
+variant = "lite_hrnet_18"
+keypoints = "coco"
+input_size_wh = (64, 96)
+codec = dict(kind="dark", sigma=1)
+test = dict(dataset="coco", annotations="a.json", images="photos", boxes=None)
+"""
+
+
+def _recipe(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    return path
+
+
+def test_own_recipe_is_read_from_its_file(tmp_path: Path) -> None:
+    recipe = read_recipe(_recipe(tmp_path, GOOD))
+    assert (recipe.name, recipe.input_size_wh, recipe.codec.kind, recipe.codec.sigma) == ("own", (64, 96), "dark", 1.0)
+    assert recipe.test.boxes is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("sigma=1", "sgima=1", r"unknown key codec.sgima \(did you mean sigma\?\)"),
+        ("variant =", "varian =", r"unknown key varian \(did you mean variant\?\)"),
+        ('variant = "lite_hrnet_18"', "", "variant is missing"),
+        ("(64, 96)", "(64, 96.5)", r"input_size_wh is 96.5 \(expected int\)"),
+        ("(64, 96)", "(64, True)", r"input_size_wh is True \(expected int\)"),
+        ("(64, 96)", "64", r"input_size_wh is 64"),
+        ("(64, 96)", "(64, 100)", "64x100"),
+        ('kind="dark"', 'kind="drak"', r"codec.kind is 'drak' \(expected 'default' or 'dark' or 'udp'\)"),
+        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: no such network"),
+        ("boxes=None", "boxes=5", "test.boxes is 5"),
+        ('"photos"', "open('x')", r"line 6: 'open\('x'\)' is no plain value"),
+        ("test = dict(", "import os\ntest = dict(", "line 6: 'import os' is no plain value"),
+        ("test = dict(", "test = dict(**{}, ", "is no plain value"),
+        ("test = dict(", "test = dict((", "not a recipe"),
+    ],
+)
+def test_mistake_in_a_recipe_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    with pytest.raises(UserError, match=message):
+        read_recipe(_recipe(tmp_path, GOOD.replace(old, new)))
+
+
+def test_nothing_in_a_recipe_is_run(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    text = f"keypoints = __import__('pathlib').Path({str(victim)!r}).touch()\n"
+    with pytest.raises(UserError, match="no plain value"):
+        read_recipe(_recipe(tmp_path, GOOD + text))
+    assert not victim.exists()
+
+
+def test_misspelt_name_of_a_recipe_brings_the_nearest_right_one() -> None:
+    with pytest.raises(UserError, match=r"did you mean litehrnet_18_coco_256x192\?"):
+        read_recipe("litehrnet18_coco_256x192")
+
+
+def test_missing_recipe_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.py: no such file"):
+        read_recipe(tmp_path / "none.py")

@@ -1,0 +1,192 @@
+"""The network apart from its equality with the published one (tests/reference/test_network.py)."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from litehrnet.errors import UserError
+from litehrnet.models import PoseNetwork, create_network
+from litehrnet.models.blocks import Fuse, TwiceTrackedBatchNorm, channel_shuffle
+from litehrnet.models.folding import fold_batch_norms
+from litehrnet.variants import VARIANTS
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+
+
+def _settled(variant: str) -> PoseNetwork:
+    """Random weights whose normalisation was set by one batch, in evaluation mode."""
+    torch.manual_seed(0)
+    network = create_network(variant, 5)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network.train()(torch.randn(4, 3, 64, 64))
+    return network.eval()
+
+
+def _settled_float64(variant: str) -> tuple[PoseNetwork, Tensor]:
+    """The same in float64, where nothing but another result is a difference, and a batch of two images."""
+    return _settled(variant).double(), torch.randn(2, 3, 64, 64, dtype=torch.float64)
+
+
+def _relative_error(ours: Tensor, expected: Tensor) -> float:
+    return float((ours - expected).abs().max() / expected.abs().max())
+
+
+@every_variant
+@pytest.mark.parametrize("num_keypoints", [1, 16, 17, 133])
+def test_any_number_of_keypoints(variant: str, num_keypoints: int) -> None:
+    with torch.device("meta"):
+        heatmaps = create_network(variant, num_keypoints).eval()(torch.zeros(2, 3, 64, 96))
+    assert heatmaps.shape == (2, num_keypoints, 16, 24)
+
+
+def test_no_keypoints_and_unknown_variants_are_refused() -> None:
+    with pytest.raises(UserError, match="0 keypoints"):
+        create_network("lite_hrnet_18", 0)
+    with pytest.raises(UserError, match="no such network"):
+        create_network("lite_hrnet_19")
+
+
+@every_variant
+def test_initialisation_is_the_published_one(variant: str) -> None:
+    network = create_network(variant)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            if module.weight.numel() > 1000:
+                assert float(module.weight.detach().std()) == pytest.approx(0.001, rel=0.1)
+            assert float(module.weight.detach().abs().max()) < 0.007
+            assert module.bias is None or not module.bias.any()
+        elif isinstance(module, nn.BatchNorm2d):
+            assert bool((module.weight == 1).all())
+            assert not module.bias.any()
+            assert module.running_var is not None
+            assert bool((module.running_var == 1).all())
+
+
+def test_fuse_counts_the_first_branch_twice_and_feeds_its_sum_downward() -> None:
+    """Written out for two branches: S = 2 x0 + U(x1), output 1 = 2 D(S) + x1."""
+    torch.manual_seed(0)
+    fuse = Fuse((4, 8)).eval()
+    x0, x1 = torch.randn(1, 4, 8, 8), torch.randn(1, 8, 4, 4)
+    upward, downward = fuse[0]["1"], fuse[1]["0"]  # type: ignore[index]
+    with torch.no_grad():
+        s = 2 * x0 + upward(x1)
+        first, second = fuse([x0, x1])
+        torch.testing.assert_close(first, s)
+        torch.testing.assert_close(second, 2 * downward(s) + x1)
+
+
+def test_fuse_leaves_its_inputs_alone() -> None:
+    branches = [torch.randn(1, 4, 8, 8), torch.randn(1, 8, 4, 4)]
+    before = [x.clone() for x in branches]
+    Fuse((4, 8)).eval()(branches)
+    assert all(torch.equal(x, y) for x, y in zip(branches, before, strict=True))
+
+
+def test_twice_tracked_statistics_equal_two_evaluations() -> None:
+    once, twice = TwiceTrackedBatchNorm(3).double(), nn.BatchNorm2d(3).double()
+    x = torch.randn(4, 3, 5, 5, dtype=torch.float64)
+    once(x)
+    twice(x)
+    twice(x)
+    for (name, ours), theirs in zip(once.state_dict().items(), twice.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, msg=name)
+    once.eval()(x)
+    assert int(once.num_batches_tracked or 0) == 2
+
+
+def test_channel_shuffle_interleaves_the_halves() -> None:
+    first, second = torch.tensor([0, 1, 2]), torch.tensor([10, 11, 12])
+    shuffled = channel_shuffle(first.reshape(1, 3, 1, 1), second.reshape(1, 3, 1, 1))
+    assert shuffled.flatten().tolist() == [0, 10, 1, 11, 2, 12]
+
+
+@every_variant
+def test_every_parameter_gets_a_gradient(variant: str) -> None:
+    network = _settled(variant).train()
+    network(torch.randn(2, 3, 64, 64)).square().mean().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 100), (192, 252), (64, 33)])
+def test_sizes_the_network_cannot_take_are_refused_with_the_nearest(width: int, height: int) -> None:
+    with pytest.raises(UserError, match=rf"input size {width}x{height} .*nearest"):
+        create_network("lite_hrnet_18")(torch.zeros(1, 3, height, width))
+
+
+def test_sides_just_short_of_a_multiple_of_32_work() -> None:
+    heatmaps = create_network("lite_hrnet_18").eval()(torch.zeros(1, 3, 253, 189))
+    assert heatmaps.shape == (1, 17, 64, 48)
+
+
+def test_smallest_image_works_alone_in_evaluation_and_in_pairs_in_training() -> None:
+    network = create_network("lite_hrnet_18", 2)
+    assert network.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 2, 8, 8)
+    assert network.train()(torch.randn(2, 3, 32, 32)).shape == (2, 2, 8, 8)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        network(torch.zeros(1, 3, 32, 32))
+
+
+@every_variant
+def test_channels_last_gives_the_same(variant: str) -> None:
+    network, images = _settled_float64(variant)
+    with torch.no_grad():
+        expected = network(images)
+        ours = network.to(memory_format=torch.channels_last)(  # type: ignore[call-overload]
+            images.to(memory_format=torch.channels_last)
+        )
+    assert _relative_error(ours, expected) < 1e-10
+
+
+@every_variant
+def test_bfloat16_autocast_gives_nearly_the_same(variant: str) -> None:
+    network, images = _settled(variant), torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = network(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            ours = network(images)
+    assert ours.dtype == torch.bfloat16
+    # Random weights amplify rounding: what is near is the shape of the heatmaps.
+    assert float(torch.corrcoef(torch.stack([ours.float().flatten(), expected.flatten()]))[0, 1]) > 0.95
+
+
+@every_variant
+def test_folding_batch_normalisation_keeps_the_outputs(variant: str) -> None:
+    network, images = _settled_float64(variant)
+    folded = fold_batch_norms(network)
+    assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]
+    with torch.no_grad():
+        assert _relative_error(folded(images), network(images)) < 1e-12
+    assert [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
+def test_torch_export_gives_the_same_for_any_batch(variant: str) -> None:
+    network, pair = _settled_float64(variant)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(network, (pair,), dynamic_shapes=({0: batch},))
+    images = torch.randn(3, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        assert _relative_error(program.module()(images), network(images)) < 1e-10
+
+
+def _compiled_equals_eager(variant: str, backend: str) -> None:
+    network, images = _settled_float64(variant)
+    torch._dynamo.reset()
+    compiled = torch.compile(network, backend=backend)
+    with torch.no_grad():
+        assert _relative_error(compiled(images), network(images)) < 1e-10
+
+
+@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
+@pytest.mark.filterwarnings("ignore")  # of PyTorch's compiler about itself
+def test_compiling_with_aot_eager_gives_the_same(variant: str) -> None:
+    _compiled_equals_eager(variant, "aot_eager")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of PyTorch's compiler about itself
+def test_compiling_with_inductor_gives_the_same() -> None:
+    _compiled_equals_eager("naive_lite_hrnet_18", "inductor")
