@@ -1,0 +1,1 @@
+"""Records of persons from annotation files."""

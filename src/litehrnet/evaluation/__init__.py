@@ -1,0 +1,1 @@
+"""The published protocol: predictions for a dataset, and the figures they give."""

@@ -1,0 +1,142 @@
+"""MPII's PCKh: the share of joints within a fraction of the head size (protocol specification, section 4.4)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
+from litehrnet.optional import require
+
+HEAD_FRACTION = 0.6
+"""What the diagonal of the annotated head box is multiplied by (SC_BIAS)."""
+
+_GROUPS = {
+    "Head": ("head",),
+    "Shoulder": ("lsho", "rsho"),
+    "Elbow": ("lelb", "relb"),
+    "Wrist": ("lwri", "rwri"),
+    "Hip": ("lhip", "rhip"),
+    "Knee": ("lkne", "rkne"),
+    "Ankle": ("lank", "rank"),
+}
+# Pelvis and thorax lie between other joints and are left out of the mean.
+_NOT_IN_MEAN = ("pelv", "thor")
+
+
+@dataclass(frozen=True)
+class MpiiGroundTruth:
+    """What MPII's ``.mat`` file holds.
+
+    Attributes:
+        joint_names: 16 short names, such as ``rank`` for the right ankle.
+        joints: (persons, 16, 2) image pixels, counted from 1.
+        missing: (persons, 16): True where a joint is not annotated.
+        head_corners: (persons, 2, 2): two corners of the head box, (x, y) each.
+    """
+
+    joint_names: tuple[str, ...]
+    joints: NDArray[np.float64]
+    missing: NDArray[np.bool_]
+    head_corners: NDArray[np.float64]
+
+
+def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
+    """Read ``mpii_gt_val.mat``.
+
+    Raises:
+        UserError: SciPy is not installed; the file is missing, broken, or another one.
+    """
+    import io
+
+    require("scipy", "train", f"{path}: reading this format")
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(io.BytesIO(read_bytes(path)))
+        names = tuple(str(cell[0]) for cell in content["dataset_joints"][0])
+        return MpiiGroundTruth(
+            names,
+            joints=content["pos_gt_src"].transpose(2, 0, 1).astype(np.float64),
+            missing=content["jnt_missing"].T.astype(bool),
+            head_corners=content["headboxes_src"].transpose(2, 0, 1).astype(np.float64),
+        )
+    except UserError:
+        raise
+    except Exception as error:
+        # SciPy's reader raises whatever a damaged file leads it to.
+        raise UserError(f"{path}: not MPII's ground truth (expected a file like mpii_gt_val.mat)") from error
+
+
+def pckh_hits(
+    predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which joints are found.
+
+    Args:
+        predicted: (persons, 16, 2) image pixels, counted from 0.
+        truth: Of the same persons in the same order.
+        threshold: Fraction of the head size; a joint at exactly this distance is found.
+
+    Returns:
+        Two masks (persons, 16): found, annotated.
+
+    Raises:
+        UserError: The numbers of persons differ.
+    """
+    if predicted.shape != truth.joints.shape:
+        raise UserError(
+            f"{len(predicted)} persons predicted, {len(truth.joints)} in the ground truth (expected the whole set)"
+        )
+    diagonals = np.linalg.norm(truth.head_corners[:, 1] - truth.head_corners[:, 0], axis=1)
+    distances = np.linalg.norm(predicted + 1.0 - truth.joints, axis=2)
+    errors = distances / (HEAD_FRACTION * diagonals)[:, None]
+    visible = ~truth.missing
+    return (errors <= threshold) & visible, visible
+
+
+def pckh_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:
+    """The published figures, in percent: per joint pair, their mean PCKh, and ``PCKh@0.1``.
+
+    ``PCKh@0.1`` is taken at 0.11: the published code picks the twelfth of the thresholds 0.00, 0.01, ... (``mean_pckh``
+    gives the figure at 0.10). Upper neck counts in the mean but has no figure of its own.
+
+    Args:
+        predicted: (persons, 16, 2) image pixels, counted from 0.
+        truth: Of the same persons in the same order.
+    """
+    found, visible = pckh_hits(predicted, truth, 0.5)
+    per_joint = 100 * found.sum(axis=0) / np.maximum(visible.sum(axis=0), 1)
+    names = truth.joint_names
+    figures = {
+        group: float(np.mean([per_joint[names.index(joint)] for joint in joints])) for group, joints in _GROUPS.items()
+    }
+    return figures | {
+        "PCKh": mean_pckh(predicted, truth, 0.5),
+        "PCKh@0.1": mean_pckh(predicted, truth, 0.11),
+    }
+
+
+def mean_pckh(predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold: float) -> float:
+    """Percentage of all annotated joints but pelvis and thorax that are found; arguments as for ``pckh_hits``."""
+    found, visible = pckh_hits(predicted, truth, threshold)
+    counted = np.array([name not in _NOT_IN_MEAN for name in truth.joint_names])
+    return float(100 * found[:, counted].sum() / max(1, visible[:, counted].sum()))
+
+
+def prediction_mat(predicted: NDArray[np.floating]) -> bytes:
+    """The published ``pred.mat``: ``preds`` float32 (persons, 16, 2), counted from 1.
+
+    Raises:
+        UserError: SciPy is not installed.
+    """
+    import io
+
+    require("scipy", "train", "writing pred.mat")
+    from scipy.io import savemat
+
+    content = io.BytesIO()
+    savemat(content, {"preds": (predicted + 1.0).astype(np.float32)})
+    return content.getvalue()

@@ -1,0 +1,176 @@
+"""An ONNX model that is compared with PyTorch before it is kept."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import litehrnet
+from litehrnet.errors import UserError
+from litehrnet.files import replacing
+from litehrnet.keypoints.codec import decode
+from litehrnet.optional import require
+from litehrnet.runtimes.onnxfile import BLANK_DIGEST, DIGEST_KEY, PRODUCER, stamp
+from litehrnet.runtimes.onnxruntime import OnnxRuntime
+from litehrnet.runtimes.torch import TorchRuntime
+from litehrnet.weightsfile import METADATA_KEY, info_to_json
+
+BATCHES = (1, 2, 7)
+MAX_RELATIVE_ERROR = 1e-4
+MAX_SHIFT = 0.5
+"""In pixels of the crop."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one batch of the exported model compares with PyTorch.
+
+    Attributes:
+        images: What was put in.
+        batch: How many.
+        relative_error: Largest difference of two heatmap values over the largest value.
+        keypoint_shift: Largest distance of two keypoints, in pixels of the crop.
+    """
+
+    images: str
+    batch: int
+    relative_error: float
+    keypoint_shift: float
+
+    @property
+    def equal(self) -> bool:
+        """Whether the differences are those of rounding."""
+        return self.relative_error <= MAX_RELATIVE_ERROR and self.keypoint_shift <= MAX_SHIFT
+
+
+def export_onnx(weights: Path, path: Path, input_size_wh: tuple[int, int] | None = None) -> list[Comparison]:
+    """Write an ONNX model of any batch and one image size, verified by running it.
+
+    Args:
+        weights: ``.safetensors`` or a PyTorch checkpoint.
+        path: What to write; appears only when the comparison succeeds.
+        input_size_wh: (width, height) where the weights' file does not say it.
+
+    Returns:
+        The comparisons that were made, all of them equal.
+
+    Raises:
+        UserError: A package is missing, the weights cannot be read, ``path`` cannot be written, or the model's
+            outputs differ from PyTorch's.
+    """
+    for package in ("torch", "onnx", "onnxscript"):
+        require(package, "export", "export")
+    network = TorchRuntime(weights, input_size_wh)
+    with replacing(path) as temporary:
+        temporary.write_bytes(_serialize(network))
+        comparisons = _compare(network, OnnxRuntime(temporary))
+        wrong = [c for c in comparisons if not c.equal]
+        if wrong:
+            raise UserError(
+                f"{path}: not written, as its outputs differ from PyTorch's (heatmaps by "
+                f"{max(c.relative_error for c in wrong):.1e} of the largest value, keypoints by "
+                f"{max(c.keypoint_shift for c in wrong):.2f} pixels)"
+            )
+    return comparisons
+
+
+def _serialize(network: TorchRuntime) -> bytes:
+    import torch
+
+    from litehrnet.models.folding import fold_batch_norms
+
+    width, height = network.input_size_wh
+    with _quiet():
+        program = torch.onnx.export(
+            fold_batch_norms(network.network),  # half the nodes, half the time
+            (torch.zeros(2, 3, height, width),),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["heatmaps"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _strip_notes(model)
+    model.producer_name, model.producer_version = PRODUCER, litehrnet.__version__
+    info = replace(network.info, input_size_wh=network.input_size_wh)
+    for key, value in ((METADATA_KEY, info_to_json(info)), (DIGEST_KEY, BLANK_DIGEST)):
+        model.metadata_props.add(key=key, value=value)
+    return stamp(model.SerializeToString())
+
+
+def _strip_notes(model: Any) -> None:
+    # The exporter writes stack traces of our source into every node: a third of the file.
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
+def _compare(network: TorchRuntime, exported: OnnxRuntime) -> list[Comparison]:
+    comparisons = []
+    for name, make in (("random", _random_crops), ("photo-like", _photo_like_crops)):
+        for batch in BATCHES:
+            crops = make(np.random.default_rng(batch), batch, network.input_size_wh)
+            expected, found = network.heatmaps(crops), exported.heatmaps(crops)
+            largest = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
+            error = float(np.abs(found - expected).max()) / largest
+            comparisons.append(Comparison(name, batch, error, _shift(expected, found, network)))
+    return comparisons
+
+
+def _shift(expected: NDArray[np.float32], found: NDArray[np.float32], network: TorchRuntime) -> float:
+    pixels_per_cell = network.input_size_wh[0] / expected.shape[3]
+    positions = [decode(heatmaps, network.info.codec)[0] for heatmaps in (expected, found)]
+    distances: NDArray[np.float32] = np.linalg.norm(positions[0] - positions[1], axis=2)
+    # Two peaks of equal height: which of them is the higher one is a matter of rounding, not of the export.
+    largest: float = distances[~_ambiguous(expected)].max(initial=0)
+    return float(largest * pixels_per_cell)
+
+
+def _ambiguous(heatmaps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(persons, keypoints): whether the two highest cells differ by less than the allowed error."""
+    flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
+    second, first = np.moveaxis(np.partition(flat, -2, axis=2)[..., -2:], 2, 0)
+    ambiguous: NDArray[np.bool_] = first - second <= 2 * MAX_RELATIVE_ERROR * np.abs(heatmaps).max()
+    return ambiguous
+
+
+def _random_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    return rng.integers(0, 256, (batch, size_wh[1], size_wh[0], 3), dtype=np.uint8)
+
+
+def _photo_like_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Smooth shades with edges: like a photo, most of the power is in large structures."""
+    import cv2
+
+    crops = np.empty((batch, size_wh[1], size_wh[0], 3), np.uint8)
+    for crop in crops:
+        total = np.zeros(crop.shape, np.float32)
+        for cells in (3, 8, 24):
+            coarse = rng.normal(0, 1, (cells * 4 // 3, cells, 3)).astype(np.float32)
+            total += cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC) * (3 / cells)
+        crop[:] = np.clip(128 + 60 * total, 0, 255).astype(np.uint8)
+    return crops
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's notes to its own developers."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""From photos and boxes to poses, and to pictures of them."""

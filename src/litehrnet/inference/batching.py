@@ -1,0 +1,121 @@
+"""From photos and boxes to keypoints: crops of many photos in one batch, heatmaps, positions.
+
+Predicting and evaluating share this way (protocol specification, sections 4.1 and 4.2).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.keypoints.codec import decode, heatmap_to_image, merge_flipped
+from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
+from litehrnet.runtimes import Runtime
+
+BATCH_SIZE = 32
+"""Crops that are collected before the network runs."""
+
+_Source = TypeVar("_Source")
+
+
+@dataclass(frozen=True)
+class CropJob(Generic[_Source]):
+    """Persons to find in one photo.
+
+    Attributes:
+        image: uint8 (H, W, 3), RGB.
+        centers: (persons, 2) centres of the crops in image pixels.
+        scales: (persons, 2) their sizes in units of 200 image pixels.
+        source: What the photo came from, handed back with the result.
+    """
+
+    image: NDArray[np.uint8]
+    centers: NDArray[np.floating]
+    scales: NDArray[np.floating]
+    source: _Source
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """What was found.
+
+    Attributes:
+        image_xy: float32 (persons, keypoints, 2) in image pixels.
+        scores: float32 (persons, keypoints).
+    """
+
+    image_xy: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+def find_keypoints(
+    runtime: Runtime, jobs: Iterable[CropJob[_Source]], *, flip_test: bool, batch_size: int = BATCH_SIZE
+) -> Iterator[tuple[CropJob[_Source], Keypoints]]:
+    """Find the keypoints of every job's persons, in the order of the jobs.
+
+    Args:
+        runtime: The network.
+        jobs: Read one after another, no further ahead than a batch needs.
+        flip_test: Average with the heatmaps of the mirrored crops.
+        batch_size: Crops to collect, over several photos, before the network runs.
+
+    Yields:
+        Each job and its keypoints; a job without persons has none.
+    """
+    waiting: list[tuple[CropJob[_Source], NDArray[np.uint8]]] = []
+    for job in jobs:
+        waiting.append((job, cut_crops(job, runtime)))
+        if sum(len(crops) for _, crops in waiting) >= batch_size:
+            yield from _run(runtime, waiting, flip_test, batch_size)
+            waiting = []
+    yield from _run(runtime, waiting, flip_test, batch_size)
+
+
+def cut_crops(job: CropJob[_Source], runtime: Runtime) -> NDArray[np.uint8]:
+    """uint8 (persons, height, width, 3): the job's persons as the network wants them."""
+    matrices = udp_crop_matrices if runtime.info.codec.kind == "udp" else crop_matrices
+    size = runtime.input_size_wh
+    crops = np.empty((len(job.centers), size[1], size[0], 3), np.uint8)
+    for crop, matrix in zip(crops, matrices(job.centers, job.scales, size), strict=True):
+        crop[:] = warp(job.image, matrix, size)
+    return crops
+
+
+def heatmaps_of(runtime: Runtime, crops: NDArray[np.uint8], flip_test: bool) -> NDArray[np.float32]:
+    """Heatmaps (persons, keypoints, h, w) of the crops, averaged with those of the mirrored crops if asked for."""
+    heatmaps = runtime.heatmaps(crops)
+    if not flip_test:
+        return heatmaps
+    mirrored = runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+    info = runtime.info
+    return merge_flipped(heatmaps, mirrored, info.keypoint_set.flip_order, info.codec.flip_shift)
+
+
+def _run(
+    runtime: Runtime,
+    waiting: list[tuple[CropJob[_Source], NDArray[np.uint8]]],
+    flip_test: bool,
+    batch_size: int,
+) -> Iterator[tuple[CropJob[_Source], Keypoints]]:
+    if not waiting:
+        return
+    crops = np.concatenate([crops for _, crops in waiting])
+    centers = np.concatenate([job.centers for job, _ in waiting])
+    scales = np.concatenate([job.scales for job, _ in waiting])
+    count = len(runtime.info.keypoint_set)
+    image_xy = np.empty((len(crops), count, 2), np.float32)
+    scores = np.empty((len(crops), count), np.float32)
+    codec = runtime.info.codec
+    for start in range(0, len(crops), batch_size):
+        part = slice(start, start + batch_size)
+        heatmaps = heatmaps_of(runtime, crops[part], flip_test)
+        heatmap_xy, scores[part] = decode(heatmaps, codec)
+        heatmap_size_wh = (heatmaps.shape[3], heatmaps.shape[2])
+        image_xy[part] = heatmap_to_image(heatmap_xy, centers[part], scales[part], heatmap_size_wh, codec)
+    start = 0
+    for job, job_crops in waiting:
+        own = slice(start, start + len(job_crops))
+        yield job, Keypoints(image_xy[own], scores[own])
+        start = own.stop

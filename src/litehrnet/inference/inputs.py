@@ -1,0 +1,60 @@
+"""Which photos a command line means: files, folders and patterns."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from litehrnet.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+
+
+def find_images(arguments: Sequence[str]) -> list[Path]:
+    """The photos that a command line's arguments name.
+
+    Args:
+        arguments: Each a file, taken whatever its suffix; a folder, which stands for the pictures directly in
+            it (by suffix, without hidden files); or a pattern such as ``photos/*.jpg``, of which the files
+            count (``**`` looks into subfolders). What exists under its literal name is no pattern, so names
+            with brackets work.
+
+    Returns:
+        In the order of the arguments, by name within each, every file once.
+
+    Raises:
+        UserError: A file is missing, a folder has no pictures or cannot be read, a pattern matches no file,
+            or there are no arguments or empty ones.
+    """
+    if not arguments or "" in arguments:
+        raise UserError("no photos given, or an empty name (expected files, folders or patterns such as photos/*.jpg)")
+    found: dict[Path, Path] = {}
+    for argument in arguments:
+        try:
+            paths = _expand(argument)
+        except OSError as error:
+            raise UserError(f"{argument}: cannot be read ({error.strerror})") from error
+        for path in paths:
+            found.setdefault(path.absolute(), path)
+    return list(found.values())
+
+
+def _expand(argument: str) -> list[Path]:
+    path = Path(argument)
+    if path.is_dir():
+        images = sorted(each for each in path.iterdir() if _is_image(each))
+        if not images:
+            raise UserError(f"{argument}: no pictures in this folder (expected {', '.join(sorted(IMAGE_SUFFIXES))})")
+        return images
+    if path.exists():
+        return [path]
+    if glob.escape(argument) == argument:
+        raise UserError(f"{argument}: no such file")
+    matches = glob.glob(argument, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
+    files = sorted(path for path in map(Path, matches) if path.is_file())
+    if not files:
+        raise UserError(f"{argument}: no file matches this pattern")
+    return files
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()

@@ -1,0 +1,57 @@
+"""What the shapes of an exported graph say about the network in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from litehrnet.errors import UserError
+from litehrnet.keypoints.skeletons import usual_keypoint_set
+from litehrnet.weightsfile import WeightsInfo
+
+
+@dataclass(frozen=True)
+class GraphShapes:
+    """Sizes of a graph's image input and heatmap output.
+
+    Attributes:
+        input_size_wh: (width, height) of the images; None where the graph leaves it open.
+        num_keypoints: Heatmaps it gives.
+    """
+
+    input_size_wh: tuple[int, int] | None
+    num_keypoints: int
+
+
+def graph_shapes(input_shape: Sequence[Any], output_shape: Sequence[Any], path: Path) -> GraphShapes:
+    """Read the shapes of a graph; a dimension that is left open is given as anything but an int.
+
+    Raises:
+        UserError: They are not those of a pose network, or the batch is fixed to more than one image.
+    """
+    if len(input_shape) != 4 or input_shape[1] != 3 or len(output_shape) != 4 or not isinstance(output_shape[1], int):
+        raise UserError(
+            f"{path}: maps {list(input_shape)} to {list(output_shape)} (expected images (n, 3, H, W) to heatmaps "
+            "(n, keypoints, h, w))"
+        )
+    if isinstance(input_shape[0], int) and input_shape[0] > 1:
+        raise UserError(f"{path}: takes exactly {input_shape[0]} images at once (expected one, or any number)")
+    height, width = input_shape[2:]
+    size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    return GraphShapes(size, output_shape[1])
+
+
+def graph_info(described: WeightsInfo | None, shapes: GraphShapes, path: Path) -> WeightsInfo:
+    """The description of a model's weights: its own, or the published defaults for a foreign model.
+
+    Raises:
+        UserError: The description contradicts the graph.
+    """
+    if described is None:
+        return WeightsInfo(None, usual_keypoint_set(shapes.num_keypoints), provenance=f"ONNX model {path.name}")
+    if len(described.keypoint_set) != shapes.num_keypoints:
+        raise UserError(
+            f"{path}: gives {shapes.num_keypoints} heatmaps, but its description names "
+            f"{len(described.keypoint_set)} keypoints"
+        )
+    return described

@@ -1,0 +1,61 @@
+"""The base install has neither PyTorch nor any other package of the extras: hidden here from a fresh process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from litehrnet import write_image
+from litehrnet.inference.figure import draw_figure
+
+EXTRAS = ["torch", "pycocotools", "scipy", "tensorboard", "onnx", "onnxscript", "openvino"]
+CODE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from litehrnet.cli.main import main; sys.exit(main())"
+
+
+def _base_install(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CODE, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "figure.png"
+    write_image(path, draw_figure((120, 160))[0])
+    return path
+
+
+def test_onnx_models_predict_without_any_extra(small_onnx: Path, photo: Path, tmp_path: Path) -> None:
+    done = _base_install("predict", photo, "--weights", small_onnx, "--out-dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "figure.png").is_file()
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needs"),
+    [
+        (["predict", "PHOTO", "--weights", "WEIGHTS", "--out-dir", "out"], "needs torch, which is not installed"),
+        (["predict", "PHOTO", "--weights", "ONNX", "--runtime", "openvino", "--out-dir", "out"], "openvino"),
+        (["convert", "WEIGHTS", "out.safetensors"], "litehrnet[train]"),
+        (["export", "WEIGHTS"], "litehrnet[export]"),
+        (["summary", "lite_hrnet_18"], "litehrnet[train]"),
+        (["demo", "--out-dir", "out"], "litehrnet[train]"),
+    ],
+)
+def test_what_needs_an_extra_names_it_in_one_line(
+    small_weights: Path, small_onnx: Path, photo: Path, tmp_path: Path, arguments: list[str], needs: str
+) -> None:
+    files = {"PHOTO": photo, "WEIGHTS": small_weights, "ONNX": small_onnx, "out": tmp_path / "out"}
+    done = _base_install(*(files.get(word, word) for word in arguments))
+    assert done.returncode == 2
+    assert needs in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_version_says_which_runtimes_are_not_installed() -> None:
+    done = _base_install("--version")
+    assert done.returncode == 0
+    assert "torch not installed" in done.stdout
+    assert "onnxruntime 1" in done.stdout

@@ -1,0 +1,75 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.export import onnx as exporting
+from litehrnet.export.onnx import Comparison, export_onnx
+from litehrnet.runtimes.onnxruntime import OnnxRuntime
+from litehrnet.weightsfile import read_weights
+
+
+def test_model_carries_the_description_of_its_weights(small_weights: Path, small_onnx: Path) -> None:
+    assert OnnxRuntime(small_onnx).info == read_weights(small_weights)[1]
+
+
+def test_model_takes_any_batch_of_one_size_and_pools_by_fixed_sizes(small_onnx: Path) -> None:
+    model = onnx.load(small_onnx)
+    onnx.checker.check_model(model)
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_value for d in dims[1:]] == [3, 64, 64]
+    assert dims[0].dim_param
+    kinds = {node.op_type for node in model.graph.node}
+    assert "BatchNormalization" not in kinds
+    assert not [node for node in model.graph.node if node.metadata_props or node.doc_string]
+
+
+def test_comparisons_cover_the_batches_and_both_kinds_of_images(
+    small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The graph of small_onnx again: exporting takes long, what is looked at here is the comparison.
+    monkeypatch.setattr(exporting, "_serialize", lambda _: small_onnx.read_bytes())
+    comparisons = export_onnx(small_weights, tmp_path / "again.onnx")
+    cases = [(c.images, c.batch) for c in comparisons]
+    assert cases == [(images, batch) for images in ("random", "photo-like") for batch in (1, 2, 7)]
+    assert all(c.equal for c in comparisons)
+    assert max(c.relative_error for c in comparisons) < 2e-5
+    assert (tmp_path / "again.onnx").is_file()
+
+
+class OneCellAside(OnnxRuntime):
+    """A model that is subtly wrong: its heatmaps are moved by one cell."""
+
+    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.roll(super().heatmaps(crops), 1, axis=3)
+
+
+def test_model_whose_outputs_differ_is_not_kept(
+    small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(exporting, "_serialize", lambda _: small_onnx.read_bytes())
+    monkeypatch.setattr(exporting, "OnnxRuntime", OneCellAside)
+    with pytest.raises(UserError, match=r"wrong\.onnx: not written, as its outputs differ from PyTorch's"):
+        export_onnx(small_weights, tmp_path / "wrong.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_either_difference_alone_is_too_much() -> None:
+    same = Comparison("random", 1, relative_error=1e-6, keypoint_shift=0.0)
+    assert same.equal
+    assert not replace(same, relative_error=1e-3).equal
+    assert not replace(same, keypoint_shift=1.0).equal
+
+
+def test_folder_that_is_missing_and_onnx_as_source_are_refused(
+    small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(exporting, "_serialize", lambda _: small_onnx.read_bytes())
+    with pytest.raises(UserError, match="cannot be written"):
+        export_onnx(small_weights, tmp_path / "gone" / "out.onnx")
+    with pytest.raises(UserError, match="an ONNX model"):
+        export_onnx(small_onnx, tmp_path / "out.onnx")

@@ -1,0 +1,111 @@
+"""One contract for all runtimes, and no silent replacement of one by another."""
+
+import importlib.util
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.runtimes import RUNTIMES, Runtime, open_runtime
+
+
+@pytest.fixture(scope="module")
+def opened(small_weights: Path, small_onnx: Path) -> dict[str, Runtime]:
+    return {name: open_runtime(small_weights if name == "torch" else small_onnx, name) for name in RUNTIMES}
+
+
+@pytest.fixture(scope="module")
+def crops() -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_runtime_gives_pytorchs_heatmaps(opened: dict[str, Runtime], crops: NDArray[np.uint8], name: str) -> None:
+    expected, heatmaps = opened["torch"].heatmaps(crops), opened[name].heatmaps(crops)
+    assert heatmaps.shape == (7, 17, 16, 16)
+    assert heatmaps.dtype == np.float32
+    assert np.abs(heatmaps - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_batch_gives_what_single_crops_give(
+    opened: dict[str, Runtime], crops: NDArray[np.uint8], name: str, batch: int
+) -> None:
+    runtime = opened[name]
+    together = runtime.heatmaps(crops[:batch])
+    single = np.concatenate([runtime.heatmaps(crop[None]) for crop in crops[:batch]])
+    np.testing.assert_allclose(together, single, rtol=0, atol=2e-5 * np.abs(single).max())
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_runtime_says_what_it_is_and_knows_its_weights(opened: dict[str, Runtime], name: str) -> None:
+    runtime = opened[name]
+    assert runtime.description.startswith(name)
+    assert "float32" in runtime.description
+    assert runtime.input_size_wh == (64, 64)
+    assert (runtime.info.variant, runtime.info.keypoint_set.name) == ("naive_lite_hrnet_18", "coco")
+
+
+def test_mirrored_crops_which_are_views_are_taken_too(opened: dict[str, Runtime], crops: NDArray[np.uint8]) -> None:
+    view = crops[:2, :, ::-1]
+    for runtime in opened.values():
+        np.testing.assert_array_equal(runtime.heatmaps(view), runtime.heatmaps(np.ascontiguousarray(view)))
+
+
+def test_one_onnx_runtime_serves_many_threads(opened: dict[str, Runtime], crops: NDArray[np.uint8]) -> None:
+    runtime = opened["onnxruntime"]
+    expected = runtime.heatmaps(crops)
+    results: list[NDArray[np.float32]] = []
+    threads = [threading.Thread(target=lambda: results.append(runtime.heatmaps(crops))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    assert all(np.array_equal(result, expected) for result in results)
+
+
+@pytest.mark.parametrize(("name", "package"), [("openvino", "openvino"), ("torch", "torch")])
+def test_absent_runtime_is_an_error_that_names_its_extra(
+    small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str
+) -> None:
+    real = importlib.util.find_spec
+
+    def find_spec(wanted: str, *more: Any) -> Any:
+        return None if wanted == package else real(wanted, *more)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    with pytest.raises(UserError, match=rf"needs {package}, which is not installed \(pip install 'litehrnet\["):
+        open_runtime(small_weights if name == "torch" else small_onnx, name)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_weights_of_pytorch_are_refused_with_what_to_do(small_weights: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} runs ONNX models .*litehrnet export"):
+        open_runtime(small_weights, name)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("content", [b"", b"these are no weights", b"\x08\x01\x12\x03abc"])
+def test_file_that_is_no_model_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"broken\.onnx: (not an ONNX model|has \d+ inputs|maps)") as error:
+        open_runtime(path, name)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "gone.onnx", tmp_path):
+        with pytest.raises(UserError, match="no such file"):
+            open_runtime(path)
+
+
+def test_sizes_the_network_cannot_take_are_refused(small_mpii_weights: Path) -> None:
+    with pytest.raises(UserError, match="nearest: 96x96 and 128x128"):
+        open_runtime(small_mpii_weights, input_size_wh=(100, 100))
