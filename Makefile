@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 demo: install
-	$(BIN)/litehrnet demo --out-dir demo-out
+	$(BIN)/litehrnet demo --weights weights/lite_hrnet_18_crops_128x96.safetensors --out-dir demo-out
 
 test: install
 	$(BIN)/python -m pytest -m "not slow"
@@ -53,9 +53,11 @@ doctest: install
 benchmark: install
 	$(BIN)/python benchmarks/pipeline.py
 
-# A C++ compiler, for torch.compile. Needs root (or sudo) only where it is missing.
+# A C++ compiler and CMake, for torch.compile and the engine; Open MPI, for a run under mpirun. Needs root (or sudo) only
+# where one is missing.
 tools-system:
-	command -v g++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -qq --no-install-recommends g++; }
+	(command -v g++ && command -v cmake && command -v mpirun) >/dev/null || { $(SUDO) apt-get update -qq && \
+		$(SUDO) apt-get install -qq --no-install-recommends cmake g++ openmpi-bin; }
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out

@@ -1,10 +1,19 @@
 """What all tests share: the folder of reference files, and how its absence is treated."""
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
+
+from litehrnet.data.settings import DataConfig
+from litehrnet.images import write_image
+from litehrnet.inference.figure import draw_figure
+from litehrnet.keypoints.skeletons import COCO, MPII
 
 hypothesis.settings.register_profile("suite", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.load_profile("suite")
@@ -62,3 +71,70 @@ def small_mpii_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("mpii") / "weights.pth"
     torch.save(create_network("naive_lite_hrnet_18", 16).state_dict(), path)
     return path
+
+
+Figure = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def figure() -> Figure:
+    """A drawn person: the photo, 120 pixels wide and 160 high, COCO's 17 joints and the box."""
+    image, joints, box = draw_figure((120, 160))
+    return image, joints, box
+
+
+@pytest.fixture
+def coco_content(tmp_path: Path, figure: Figure) -> dict[str, Any]:
+    """COCO annotations of three drawn photos with one person each; ``save_coco`` writes what a test made of them."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    image, joints, box = figure
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    content["categories"] = [{"id": 1, "name": "person", "keypoints": [*COCO.keypoint_names], "skeleton": [[16, 14]]}]
+    for number in (1, 2, 3):
+        striped = image.copy()
+        striped[:, : 4 * number] = 60 * number  # tells the photos apart
+        write_image(photos / f"{number}.jpg", striped)
+        content["images"].append({"id": number, "file_name": f"{number}.jpg", "width": 120, "height": 160})
+        person: dict[str, Any] = {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "num_keypoints": 17}
+        person |= {"bbox": box.astype(float).tolist(), "area": float(box[2] * box[3]) / 2}
+        person |= {"keypoints": np.insert(joints.astype(float), 2, 2, axis=1).ravel().tolist()}
+        content["annotations"].append(person)
+    return content
+
+
+@pytest.fixture
+def save_coco(tmp_path: Path) -> Callable[[dict[str, Any]], DataConfig]:
+    """Writes annotations of the photos of ``coco_content``."""
+
+    def save(content: dict[str, Any]) -> DataConfig:
+        path = tmp_path / "annotations.json"
+        path.write_text(json.dumps(content))
+        return DataConfig("coco", str(path), str(tmp_path / "photos"))
+
+    return save
+
+
+@pytest.fixture
+def drawn_coco(coco_content: dict[str, Any], save_coco: Callable[[dict[str, Any]], DataConfig]) -> DataConfig:
+    """Three drawn persons in COCO's format, ready to train on."""
+    return save_coco(coco_content)
+
+
+@pytest.fixture
+def drawn_mpii(tmp_path: Path, figure: Figure) -> DataConfig:
+    """One drawn person in MPII's format: the joints that COCO has too are visible."""
+    image, joints, box = figure
+    folder = tmp_path / "mpii"
+    folder.mkdir()
+    write_image(folder / "m.jpg", image)
+    found = dict(zip(COCO.keypoint_names, joints.astype(float).tolist(), strict=True))
+    entry = {
+        "image": "m.jpg",
+        "center": [float(box[0] + box[2] / 2 + 1), float(box[1] + box[3] / 2 + 1)],
+        "scale": float(box[3]) / 200,
+        "joints": [[value + 1 for value in found.get(name, (-2, -2))] for name in MPII.keypoint_names],
+        "joints_vis": [int(name in found) for name in MPII.keypoint_names],
+    }
+    (folder / "mpii.json").write_text(json.dumps([entry]))
+    return DataConfig("mpii", str(folder / "mpii.json"), str(folder))

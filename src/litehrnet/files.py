@@ -13,7 +13,8 @@ from litehrnet.errors import UserError
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the folder of ``path``; move it to ``path`` when the block ends well.
 
-    The temporary file is flushed to disk before it is renamed and deleted if the block raises.
+    The temporary file is flushed to disk before it is renamed, its folder afterwards, so that a power cut leaves the
+    old file or the new one; it is deleted if the block raises.
 
     Raises:
         UserError: The folder is missing or cannot be written to, or ``path`` is a folder.
@@ -21,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     if path.is_dir():
         raise UserError(f"{path}: is a folder (expected the name of a file to write)")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=f".tmp{path.suffix}")
         os.close(handle)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
@@ -32,10 +33,36 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of processes that were killed while they wrote to ``folder``.
+
+    Raises:
+        UserError: One cannot be deleted.
+    """
+    for temporary in folder.glob(".*-????????.tmp*"):  # the names that ``replacing`` gives
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"{temporary}: cannot be deleted ({error.strerror})") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in ``folder`` to disk, on systems where a folder can be opened."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

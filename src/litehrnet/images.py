@@ -33,7 +33,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     return decode_image(files.read_bytes(Path(path)), str(path))
 
 
-def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
+def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHeader | None = None) -> NDArray[np.uint8]:
     """Decode the content of a picture file to an upright RGB image.
 
     ====================  =====================================================================
@@ -58,6 +58,9 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
     Args:
         content: The whole file.
         name: What to call it in errors.
+        reduction: 1, or for JPEG also 2, 4 or 8: the sides come out divided by this, rounded up. Each pixel is
+            about the mean of a square of so many pixels of the stored picture, counted from its first corner.
+        header: What ``read_header`` made of the content, where that is known.
 
     Returns:
         uint8 (height, width, 3), RGB, contiguous.
@@ -66,12 +69,12 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
         UserError: Not a whole JPEG, PNG, WebP, BMP or TIFF picture, without pixels, of more than
             ``MAX_PIXELS``, or of a kind that OpenCV does not decode.
     """
-    header = read_header(content, name)
+    header = header or read_header(content, name)
     _check_size(header, name)
     if header.format == "PNG":
         # Faulty colour profiles are common, change nothing here, and make libpng print warnings.
         content = critical_png_chunks(content)
-    image = _decode(content, header, name)
+    image = _decode(content, header, name, reduction)
     if header.format != "TIFF":  # which OpenCV turns whatever its flags
         image = _upright(image, header.orientation)
     return np.ascontiguousarray(image)
@@ -117,11 +120,13 @@ def _check_size(header: ImageHeader, name: str) -> None:
         )
 
 
-def _decode(content: bytes, header: ImageHeader, name: str) -> NDArray[np.uint8]:
+def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> NDArray[np.uint8]:
     import cv2
 
     # The orientation is applied here, from the header: OpenCV's versions differ in which formats they turn.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    whole = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    flags = whole if reduction == 1 else getattr(cv2, f"IMREAD_REDUCED_COLOR_{reduction}")
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
         with _silent_opencv():
             bgr = cv2.imdecode(np.frombuffer(content, np.uint8), flags)

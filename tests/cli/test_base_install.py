@@ -41,12 +41,15 @@ def test_onnx_models_predict_without_any_extra(small_onnx: Path, photo: Path, tm
         (["export", "WEIGHTS"], "litehrnet[export]"),
         (["summary", "lite_hrnet_18"], "litehrnet[train]"),
         (["demo", "--out-dir", "out"], "litehrnet[train]"),
+        (["score", "RESULTS", "ANNOTATIONS"], "computing AP needs pycocotools"),
     ],
 )
 def test_what_needs_an_extra_names_it_in_one_line(
     small_weights: Path, small_onnx: Path, photo: Path, tmp_path: Path, arguments: list[str], needs: str
 ) -> None:
     files = {"PHOTO": photo, "WEIGHTS": small_weights, "ONNX": small_onnx, "out": tmp_path / "out"}
+    files |= {name: tmp_path / f"{name.lower()}.json" for name in ("RESULTS", "ANNOTATIONS")}
+    files["ANNOTATIONS"].write_text('{"images": [], "annotations": []}')
     done = _base_install(*(files.get(word, word) for word in arguments))
     assert done.returncode == 2
     assert needs in done.stderr

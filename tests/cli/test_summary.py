@@ -234,3 +234,10 @@ def test_the_published_command_line_explains_a_wrong_size(project: Path) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: input size 100x100")
     assert done.stderr.count("\n") == 1
+
+
+def test_published_configuration_is_summarised(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["summary", str(published), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["variant"], figures["num_keypoints"]) == ("naive_lite_hrnet_18", 17)
+    assert (figures["input_width"], figures["input_height"]) == (64, 64)

@@ -4,40 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
-from litehrnet import write_image
 from litehrnet.cli.main import main
-from litehrnet.inference.figure import draw_figure
-from litehrnet.keypoints.skeletons import COCO
-
-
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    """Three drawn figures with their true joints in COCO's form."""
-    (tmp_path / "images").mkdir()
-    images, annotations = [], []
-    for number in (1, 2, 3):
-        picture, joints, box = draw_figure((240, 320), seed=number)
-        name = f"{number:012}.png"
-        write_image(tmp_path / "images" / name, picture)
-        images.append({"id": number, "file_name": name, "width": 240, "height": 320})
-        annotations.append(
-            {
-                "id": number,
-                "image_id": number,
-                "category_id": 1,
-                "iscrowd": 0,
-                "bbox": box.tolist(),
-                "area": float(box[2] * box[3] / 2),
-                "keypoints": np.column_stack([joints, np.full(17, 2)]).ravel().tolist(),
-                "num_keypoints": 17,
-            }
-        )
-    category = {"id": 1, "name": "person", "keypoints": COCO.keypoint_names, "skeleton": []}
-    content = {"images": images, "annotations": annotations, "categories": [category]}
-    (tmp_path / "annotations.json").write_text(json.dumps(content))
-    return tmp_path
 
 
 def _test(weights: Path, dataset: Path, *more: str) -> int:
@@ -91,7 +60,7 @@ def _change(dataset: Path, change: Any) -> None:
         (lambda c: c["annotations"][0].update(image_id=99), "annotation 0 belongs to no image"),
         (lambda c: c["images"][0].pop("width"), "image 0 is incomplete"),
         (lambda c: c.pop("annotations"), "not COCO annotations"),
-        (lambda c: c["images"][1].update(file_name="gone.png"), "gone.png: no such photo (1 of those"),
+        (lambda c: c["images"][1].update(file_name="gone.png"), "gone.png: no such file (1 of the 3 photos of"),
         (lambda c: c["annotations"][2].pop("area"), "entries lack 'area'"),
     ],
 )
@@ -168,44 +137,125 @@ def test_options_go_before_the_configuration(
     assert "gone.json: no such file" in capsys.readouterr().err
 
 
-def test_mpii_annotations_give_pckh(
-    small_mpii_weights: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+def test_per_keypoint_adds_pck_and_a_table(small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _test(small_onnx, dataset, "--no-flip", "--per-keypoint") == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("PCK@0.2", "NME", "mean error", "left_shoulder"))
+
+
+def test_score_of_the_written_results_is_what_the_test_said(
+    small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    persons = [
-        {"image": f"{n:012}.png", "center": [120, 150], "scale": 1.4, "joints": [[1, 1]] * 16, "joints_vis": [1] * 16}
-        for n in (1, 2, 3)
-    ]
+    out = str(dataset / "results.json")
+    assert _test(small_onnx, dataset, "--no-flip", "--per-keypoint", "--json", "--out", out) == 0
+    tested = json.loads(capsys.readouterr().out)
+    assert main(["score", out, str(dataset / "annotations.json"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == tested
+    assert [row["annotated"] for row in tested["per_keypoint"]] == [3] * 17
+
+
+@pytest.fixture
+def mpii_dataset(dataset: Path) -> Path:
+    """The drawn figures as MPII's annotations, without ground truth."""
+    persons = [{"image": f"{n:012}.png", "center": [120, 150], "scale": 1.4} for n in (1, 2, 3)]
     (dataset / "annotations.json").write_text(json.dumps(persons))
-    names = [
-        "rank",
-        "rkne",
-        "rhip",
-        "lhip",
-        "lkne",
-        "lank",
-        "pelv",
-        "thor",
-        "neck",
-        "head",
-        "rwri",
-        "relb",
-        "rsho",
-        "lsho",
-        "lelb",
-        "lwri",
-    ]
-    cells = np.empty((1, 16), object)
-    cells[0] = [np.array([name]) for name in names]
-    savemat(
-        dataset / "mpii_gt_val.mat",
-        {
-            "dataset_joints": cells,
-            "jnt_missing": np.zeros((16, 3)),
-            "pos_gt_src": np.full((16, 2, 3), 120.0),
-            "headboxes_src": np.tile(np.array([[0.0, 0], [200, 200]])[..., None], 3),
-        },
-    )
-    assert _test(small_mpii_weights, dataset, "--json", "--input-size", "64", "64") == 0
+    return dataset
+
+
+SMALL = ("--input-size", "64", "64", "--no-flip")
+
+
+def test_mpii_annotations_give_pckh(
+    small_mpii_weights: Path, mpii_dataset: Path, write_mpii_truth: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mpii_truth(mpii_dataset, np.full((3, 16, 2), 119.0), (200, 200))
+    assert _test(small_mpii_weights, mpii_dataset, "--json", *SMALL) == 0
     figures = json.loads(capsys.readouterr().out)
     assert list(figures)[-3:] == ["PCKh", "PCKh@0.1", "PCKh at 0.10"]
     assert 0 < figures["PCKh"] <= 100
+
+
+@pytest.mark.parametrize("name", ["pred.mat", "raw.json"])
+def test_mpii_predictions_are_written_and_score_as_tested(
+    small_mpii_weights: Path,
+    mpii_dataset: Path,
+    write_mpii_truth: Any,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    joints = write_mpii_truth(mpii_dataset, np.full((3, 16, 2), 119.0), (200, 200))
+    out = str(mpii_dataset / name)
+    assert _test(small_mpii_weights, mpii_dataset, "--json", "--per-keypoint", "--out", out, *SMALL) == 0
+    tested = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in tested["per_keypoint"]] == joints
+    assert main(["score", out, str(mpii_dataset / "annotations.json"), "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    assert {**scored, "per_keypoint": None} == {**tested, "per_keypoint": None}
+    for ours, theirs in zip(scored["per_keypoint"], tested["per_keypoint"], strict=True):
+        assert ours == theirs | {"mean_error": pytest.approx(theirs["mean_error"], rel=1e-5)}
+
+
+def test_mpii_test_split_gives_predictions_and_says_that_there_are_no_figures(
+    small_mpii_weights: Path, mpii_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = mpii_dataset / "pred.mat"
+    assert _test(small_mpii_weights, mpii_dataset, "--out", str(out), "--per-keypoint", *SMALL) == 0
+    said = capsys.readouterr().out
+    assert "no figures" in said
+    assert "put mpii_human_pose_v1_u12_1.mat beside the annotations" in said
+    assert sorted(name for name in loadmat(out) if name[0] != "_") == ["preds"]
+    assert loadmat(out)["preds"].shape == (3, 16, 2)
+
+
+def test_mpii_test_split_is_laid_out_by_the_file_of_mpii_where_it_is_there(
+    small_mpii_weights: Path, mpii_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rectangle = {"scale": 1.4, "objpos": {"x": 120.0, "y": 150.0}}
+    photos = [{"image": {"name": f"{n:012}.png"}, "annorect": rectangle} for n in (3, 1, 2)]
+    annolist = np.zeros((1, 3), dtype=[("image", "O"), ("annorect", "O")])
+    annolist[0] = [tuple(photo.values()) for photo in photos]
+    single = np.empty((3, 1), dtype="O")
+    single[:, 0] = [np.ones((1, 1))] * 3
+    release = {"annolist": annolist, "img_train": np.zeros((1, 3)), "single_person": single}
+    savemat(mpii_dataset / "mpii_human_pose_v1_u12_1.mat", {"RELEASE": release})
+    out = mpii_dataset / "pred.mat"
+    assert _test(small_mpii_weights, mpii_dataset, "--out", str(out), *SMALL) == 0
+    assert "pred_keypoints_mpii.mat" in capsys.readouterr().out
+    content = loadmat(out, struct_as_record=False)
+    third = content["pred"][0, 0].annorect[0, 0].annopoints[0, 0].point[0]
+    np.testing.assert_allclose([point.x[0, 0] for point in third], content["preds"][2, :, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "mpii_gt_val.mat: no such file (or --out FILE"),
+        (("--out", "pred.npy"), "pred.npy: unknown format for MPII (expected .mat or .json)"),
+    ],
+)
+def test_mpii_test_split_needs_a_file_to_write(
+    small_mpii_weights: Path,
+    mpii_dataset: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    assert _test(small_mpii_weights, mpii_dataset, *options, *SMALL) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_published_configuration_and_overrides_are_taken(
+    published: Path, small_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["test", str(small_onnx), "--config", str(published), "--threads", "1", "--json"]
+    assert main([*command, "--cfg-options", "model.test_cfg.flip_test=False"]) == 0
+    said = capsys.readouterr()
+    assert "AP" in json.loads(said.out)
+    assert "note: model.keypoint_head.in_channels is 40" in said.err
+    assert main([*command, "--cfg-options", "model.test_cfg.flip_tset=False"]) == 2
+    assert "model.test_cfg.flip_tset is unknown (did you mean flip_test?)" in capsys.readouterr().err
+
+
+def test_overrides_without_a_configuration_are_an_error(small_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", str(small_onnx), "--cfg-options", "a=1"]) == 2
+    assert "--cfg-options: there is no configuration to change" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,30 @@ PUBLISHED = [
     "wider_naive_litehrnet_18_coco_256x192",
     "wider_naive_litehrnet_18_mpii_256x256",
 ]
+OWN = ["litehrnet_18_crops_128x96", "lspet_256x192"]
 
 
-def test_the_ten_published_recipes_are_there() -> None:
-    assert recipe_names() == PUBLISHED
+def test_the_ten_published_recipes_are_there_and_one_for_own_keypoints() -> None:
+    assert recipe_names() == sorted(PUBLISHED + OWN)
+
+
+def test_no_two_recipes_have_one_name() -> None:
+    assert len(set(recipe_names())) == len(recipe_names())
+
+
+def test_the_recipe_of_own_keypoints_trains_and_validates_on_different_files() -> None:
+    recipe = read_recipe("lspet_256x192")
+    (train,) = recipe.train
+    assert recipe.validation is not None
+    assert train.annotations != recipe.validation.annotations
+    assert recipe.num_keypoints == 14
+
+
+def test_the_documented_recipe_of_own_keypoints_is_the_recipe(project: Path, tmp_path: Path) -> None:
+    blocks = (project / "docs" / "own_keypoints.md").read_text().split("```python\n")[1:]
+    (text,) = (block.split("```")[0] for block in blocks if block.startswith("variant"))
+    documented = read_recipe(_recipe(tmp_path, text))
+    assert replace(documented, name="lspet_256x192") == read_recipe("lspet_256x192")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -30,13 +51,13 @@ def test_recipe_says_what_its_name_says(name: str) -> None:
     assert recipe.name == name
     assert f"{recipe.input_size_wh[1]}x{recipe.input_size_wh[0]}" == size
     assert recipe.variant.replace("lite_hrnet", "litehrnet") == name.split("_coco")[0].split("_mpii")[0]
-    assert recipe.keypoints == recipe.test.dataset == name.split("_")[-2]
-    assert recipe.num_keypoints == (17 if recipe.test.dataset == "coco" else 16)
+    assert recipe.keypoints == recipe.tested_on.dataset == name.split("_")[-2]
+    assert recipe.num_keypoints == (17 if recipe.tested_on.dataset == "coco" else 16)
     assert recipe.codec.sigma == (3 if size == "384x288" else 2)
     assert recipe.codec.kind == "default"
     assert recipe.codec.flip_shift
-    assert recipe.test.flip
-    assert recipe.test.annotations.startswith(f"data/{recipe.test.dataset}/annotations/")
+    assert recipe.tested_on.flip
+    assert recipe.tested_on.annotations.startswith(f"data/{recipe.tested_on.dataset}/annotations/")
 
 
 def test_recipes_lie_at_the_published_paths(project: Path) -> None:
@@ -64,7 +85,7 @@ def _recipe(tmp_path: Path, text: str) -> Path:
 def test_own_recipe_is_read_from_its_file(tmp_path: Path) -> None:
     recipe = read_recipe(_recipe(tmp_path, GOOD))
     assert (recipe.name, recipe.input_size_wh, recipe.codec.kind, recipe.codec.sigma) == ("own", (64, 96), "dark", 1.0)
-    assert recipe.test.boxes is None
+    assert recipe.tested_on.boxes is None
 
 
 @pytest.mark.parametrize(

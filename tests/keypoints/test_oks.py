@@ -1,14 +1,17 @@
 """Similarity, suppression and rescoring against the reference vectors."""
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from litehrnet.keypoints.oks import decay_scores, oks_nms, pairwise_oks, rescore, soft_oks_nms
+from litehrnet.keypoints.oks import decay_scores, oks_nms, oks_to_truth, pairwise_oks, rescore, soft_oks_nms
 from litehrnet.keypoints.skeletons import COCO
 
 SIGMAS = np.array(COCO.sigmas)
@@ -101,6 +104,45 @@ def test_soft_nms_moves_the_similar_back_and_keeps_them() -> None:
     keypoints, scores, areas = person(0, 1, 500), np.array([0.9, 0.8, 0.5]), np.full(3, 1e4)
     assert soft_oks_nms(keypoints, scores, areas, SIGMAS, 0.5).tolist() == [0, 2, 1]
     assert soft_oks_nms(keypoints, scores, areas, SIGMAS, 0.5, max_keep=2).tolist() == [0, 2]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    threshold=st.sampled_from([0.0, 0.3, 0.5, 0.9, 0.99, 1.0]),
+    count=st.integers(1, 40),
+)
+def test_nms_of_many_images_keeps_what_a_loop_over_pairs_keeps(
+    project: Path, seed: int, threshold: float, count: int
+) -> None:
+    plain_oks_nms = runpy.run_path(str(project / "benchmarks" / "plain_oks_nms.py"))["plain_oks_nms"]
+    rng = np.random.default_rng(seed)
+    poses = rng.uniform(0, 100, (3, 17, 2))[rng.integers(0, 3, count)]
+    keypoints = poses + rng.normal(0, 1, (count, 17, 2)) * rng.choice([0, 1, 3, 20], (count, 1, 1))
+    scores, areas = rng.choice([0.25, 0.5, 0.75], count), rng.choice([0, 1e2, 1e3, 1e4], count)
+    images = rng.integers(-2, 3, count)
+    expected: list[int] = []
+    for image in np.unique(images):
+        own = np.flatnonzero(images == image)
+        expected += own[plain_oks_nms(keypoints[own], scores[own], areas[own], SIGMAS, threshold)].tolist()
+    assert oks_nms(keypoints, scores, areas, SIGMAS, threshold, images).tolist() == expected
+
+
+def test_persons_who_are_nowhere_are_dropped_after_the_best() -> None:
+    keypoints, scores = person(0, 0, 500), np.array([0.5, 0.9, 0.1])
+    keypoints[0] = np.nan
+    assert oks_nms(keypoints, scores, np.full(3, 1e4), SIGMAS, 0.9).tolist() == [1, 2]
+
+
+def test_similarity_to_the_truth_takes_the_annotated_area_and_keypoints() -> None:
+    truth = person(0, 500)
+    annotated = np.zeros((2, 17), bool)
+    annotated[0, :2] = True
+    predicted = truth[:1].copy()
+    area = 400.0
+    predicted[0, 1, 0] += 2 * SIGMAS[1] * area**0.5  # one standard deviation
+    predicted[0, 2:] = 1e6
+    similarity = oks_to_truth(predicted, truth, np.array([area, 1e9]), SIGMAS, annotated)
+    np.testing.assert_allclose(similarity, [[(1 + np.exp(-0.5)) / 2, 0]], rtol=1e-12)
 
 
 def test_nobody_is_kept_of_nobody() -> None:

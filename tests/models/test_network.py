@@ -1,5 +1,7 @@
 """The network apart from its equality with the published one (tests/reference/test_network.py)."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -138,6 +140,31 @@ def test_channels_last_gives_the_same(variant: str) -> None:
             images.to(memory_format=torch.channels_last)
         )
     assert _relative_error(ours, expected) < 1e-10
+
+
+@every_variant
+def test_training_in_channels_last_gives_the_same_gradients(variant: str) -> None:
+    network, images = _settled_float64(variant)
+    other = copy.deepcopy(network).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    expected = torch.autograd.grad(network.train()(images).square().mean(), list(network.parameters()))
+    ours = torch.autograd.grad(other(images).square().mean(), list(other.parameters()))
+    largest = max(float(g.abs().max()) for g in expected)
+    assert max(float((a - b).abs().max()) for a, b in zip(ours, expected, strict=True)) < 1e-10 * largest
+    assert [g.stride() for g in ours] == [p.stride() for p in other.parameters()]
+
+
+@every_variant
+def test_activations_stay_channels_last_in_training(variant: str) -> None:
+    network = create_network(variant).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    formats: list[bool] = []
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(
+                lambda _, inputs, output: formats.extend(x.stride(1) == 1 for x in (inputs[0], output))
+            )
+    network.train()(torch.randn(2, 3, 64, 64))
+    assert all(formats)
+    assert len(formats) > 400
 
 
 @every_variant

@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from litehrnet.evaluation.coco import coco_figures, coco_results
+from litehrnet.evaluation.pck import auc, epe, nme, pck
 from litehrnet.evaluation.pckh import (
     MpiiGroundTruth,
     mean_pckh,
@@ -16,6 +18,7 @@ from litehrnet.evaluation.pckh import (
     pckh_hits,
     prediction_mat,
     read_mpii_ground_truth,
+    score_joints,
 )
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.keypoints.skeletons import COCO
@@ -122,3 +125,35 @@ def test_pckh_of_published_predictions_on_the_whole_validation_set(shared: Path)
     assert mean_pckh(predicted - 1, truth, 0.10) == pytest.approx(28.972, abs=1e-3)
     assert figures["PCKh@0.1"] == mean_pckh(predicted - 1, truth, 0.11) > 33
     assert figures["Head"] == pytest.approx(95.600, abs=1e-3)
+
+
+@pytest.mark.parametrize("threshold", ["0.05", "0.1", "0.2"])
+def test_pck_is_the_published_one(reference: dict[str, Any], threshold: str) -> None:
+    case = reference["pck"]
+    expected = case["results"][threshold]
+    ours = pck(*_keypoints(case), np.array(case["normalize"]), float(threshold))
+    np.testing.assert_allclose(ours.per_keypoint, expected["acc"], rtol=0, atol=1e-5)
+    assert ours.average == pytest.approx(expected["avg"], abs=1e-5)
+    assert (ours.per_keypoint >= 0).sum() == expected["cnt"]
+
+
+def test_auc_epe_and_nme_are_the_published_ones(reference: dict[str, Any]) -> None:
+    case = reference["pck"]
+    keypoints = _keypoints(case)
+    assert auc(*keypoints, 30) == pytest.approx(reference["auc"]["normalize_30"], abs=1e-5)
+    assert auc(*keypoints, 100) == pytest.approx(reference["auc"]["normalize_100"], abs=1e-5)
+    assert auc(*keypoints, 30, steps=10) == pytest.approx(reference["auc"]["normalize_30_steps10"], abs=1e-5)
+    assert epe(*keypoints) == pytest.approx(reference["epe"], abs=1e-5)
+    assert nme(*keypoints, np.array(case["normalize"])) == pytest.approx(reference["nme"], abs=1e-5)
+
+
+def _keypoints(case: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    return np.array(case["pred"]), np.array(case["gt"]), np.array(case["mask"])
+
+
+def test_rows_of_joints_are_the_published_pckh(reference: dict[str, Any]) -> None:
+    case = reference["mpii_pckh"]
+    predicted, truth = _mpii_case(case)
+    rows = score_joints(predicted, truth).rows
+    assert [row.name for row in rows] == case["joint_names"]
+    np.testing.assert_allclose([100 * row.pck for row in rows], case["per_joint_pckh_0p5"], rtol=0, atol=1e-5)

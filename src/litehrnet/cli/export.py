@@ -1,4 +1,4 @@
-"""``litehrnet export``: an ONNX model, compared with PyTorch before it is kept."""
+"""``litehrnet export``: an ONNX model, compared with PyTorch before it is kept, or a program for the engine."""
 
 import argparse
 from pathlib import Path
@@ -9,8 +9,10 @@ from litehrnet.cli.options import add_input_size, input_size, say, size_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``litehrnet export`` takes."""
     parser.add_argument("weights", type=Path, help=".safetensors or a PyTorch checkpoint")
-    parser.add_argument("--format", choices=("onnx",), default="onnx", help="what to write (default: onnx)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: the weights' name with .onnx, here")
+    parser.add_argument("--format", choices=("onnx", "native"), default="onnx", help="what to write (default: onnx)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: the weights' name with .onnx or .native, here"
+    )
     add_input_size(parser)
 
 
@@ -20,10 +22,12 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: The weights cannot be read, a package is missing, or the model's outputs differ.
     """
+    out = options.out or Path(f"{options.weights.stem}.{options.format}")
+    if options.format == "native":
+        return _export_native(options, out)
     from litehrnet.export.onnx import export_onnx
     from litehrnet.runtimes.onnxruntime import OnnxRuntime
 
-    out = options.out or Path(f"{options.weights.stem}.onnx")
     comparisons = export_onnx(options.weights, out, input_size(options))
     say(f"{out}: written, input {size_text(OnnxRuntime(out).input_size_wh)}; on ONNX Runtime against PyTorch:")
     for c in comparisons:
@@ -31,4 +35,12 @@ def run(options: argparse.Namespace) -> int:
             f"  {c.images:10} images, batch {c.batch}: heatmaps within {c.relative_error:.1e} of the largest value, "
             f"keypoints within {c.keypoint_shift:.3f} px"
         )
+    return 0
+
+
+def _export_native(options: argparse.Namespace, out: Path) -> int:
+    from litehrnet.engine.listing import totals_text
+    from litehrnet.export.native import export_native
+
+    say(f"{out}: written, {totals_text(export_native(options.weights, out, input_size(options)))}")
     return 0

@@ -13,8 +13,12 @@ COMMANDS = {
     "demo": "see the networks and the whole predict path at work on a drawn figure",
     "predict": "find keypoints in photos: drawn pictures and COCO-results JSON",
     "test": "evaluate weights by the published protocol (COCO AP, MPII PCKh)",
+    "score": "compare a file of predictions with annotations: COCO AP, PCK, MPII PCKh",
+    "data": "check annotations and photos, and see augmented samples",
+    "train": "train a network by a recipe",
     "convert": "turn a published or MMPose checkpoint into one safetensors file that describes itself",
-    "export": "write an ONNX model and verify it against PyTorch",
+    "export": "write an ONNX model and verify it against PyTorch, or a program for the engine",
+    "inspect": "list the steps that the engine runs a network in",
     "summary": "parameters, multiply-accumulates and memory, per layer",
 }
 
@@ -37,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == [name]:
             # Only the chosen command's file is imported: the others would cost time for nothing.
             importlib.import_module(f"litehrnet.cli.{name}").add_arguments(command)
-    options = parser.parse_args(words)
+    options, left = parser.parse_known_args(words)
+    if "overrides" in options and all("=" in word and not word.startswith("-") for word in left):
+        options.overrides += left  # settings a.b=c may stand anywhere; argparse takes them in one place only
+    elif left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
     if options.version:
         from litehrnet.cli.version import version_text
 

@@ -5,16 +5,26 @@ import json
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from litehrnet.cli.options import progress_bar, say
+from litehrnet.cli.published_options import add_shared_arguments, note, pass_on_local_rank
 from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import PUBLISHED_NAMES, published_json
 from litehrnet.evaluation.pckh import prediction_mat
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.files import make_folder, write_bytes
+from litehrnet.optional import require
+
+if TYPE_CHECKING:
+    from litehrnet.config.load import LoadedConfig
+    from litehrnet.config.run_config import RunConfig, TestConfig
+    from litehrnet.evaluation.protocol import TestReport
+    from litehrnet.runtimes import Runtime
+
+_METRICS = {"coco": "mAP", "mpii": "PCKh"}
 
 
 def _as_json(outputs: list[dict[str, Any]]) -> bytes:
@@ -34,9 +44,16 @@ _WRITERS: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the published command line."""
     parser = argparse.ArgumentParser(prog="test.py", description="Test a checkpoint by a configuration.")
-    parser.add_argument("config", help="a recipe, by file or name")
+    parser.add_argument("config", help="a published configuration file, or a recipe by file or name")
     parser.add_argument("checkpoint", type=Path, help="a PyTorch checkpoint, .safetensors or .onnx")
     parser.add_argument("--out", type=Path, metavar="FILE", help="raw outputs as .json, .yaml, .yml, .pkl or .pickle")
+    parser.add_argument("--eval", nargs="+", metavar="METRIC", help="mAP for COCO, PCKh for MPII (this is the default)")
+    parser.add_argument("--fuse-conv-bn", action="store_true", help="fold batch normalisations into the convolutions")
+    parser.add_argument("--gpu_collect", action="store_true", help="processes exchange results without files")
+    parser.add_argument("--tmpdir", type=Path, metavar="DIR", help="processes exchange results through files in here")
+    parser.add_argument("--proc_per_gpu", type=int, metavar="N", help="accepted; does nothing for images")
+    parser.add_argument("--average_clips", metavar="TYPE", help="accepted; does nothing for images")
+    add_shared_arguments(parser)
     return parser.parse_args(arguments)
 
 
@@ -46,28 +63,98 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Something that was named is missing, broken, or does not belong together.
     """
-    from litehrnet.config.recipes import read_recipe
-    from litehrnet.evaluation.protocol import open_weights, run_test
+    from litehrnet.config.load import load_config
 
     if options.out is not None and options.out.suffix not in _WRITERS:
         raise UserError(f"{options.out}: unknown format (expected {', '.join(_WRITERS)})")
-    config = read_recipe(options.config)
-    runtime, _ = open_weights(options.checkpoint, config)
-    say(f"{runtime.description}; boxes: {config.test.boxes or 'ground truth'}")
+    loaded = load_config(options.config, options.cfg_options)
+    _check_metrics(options.eval, loaded.config.tested_on)
+    pass_on_local_rank(options)
+    report = _test_alone(options, loaded) if options.launcher == "none" else _test_together(options, loaded)
+    if report is not None:
+        _write_and_print(report, loaded.config, options.out)
+    return 0
+
+
+def _check_metrics(metrics: Sequence[str] | None, test: "TestConfig") -> None:
+    known = _METRICS[test.dataset]
+    for metric in metrics or ():
+        if metric != known:
+            raise UserError(f"--eval {metric}: no metric of {test.annotations} (expected {known})")
+
+
+def _test_alone(options: argparse.Namespace, loaded: "LoadedConfig") -> "TestReport":
+    from litehrnet.evaluation.protocol import open_weights, run_test
+
+    runtime, _ = open_weights(options.checkpoint, loaded.config)
+    runtime = _prepared(runtime, options.fuse_conv_bn)
+    _introduce(runtime, options, loaded)
     with progress_bar("persons") as started:
-        report = run_test(runtime, options.checkpoint, config.test, started)
+        return run_test(runtime, options.checkpoint, loaded.config.tested_on, started)
+
+
+def _test_together(options: argparse.Namespace, loaded: "LoadedConfig") -> "TestReport | None":
+    """The report in the first of the launcher's processes, None in the others."""
+    require("torch", "train", f"--launcher {options.launcher}")
+    import torch
+
+    from litehrnet.evaluation.protocol import open_weights, read_test_set
+    from litehrnet.training.distributed import joined
+    from litehrnet.training.evaluate import evaluate_runtime
+
+    with joined(options.launcher) as processes:
+        # As many threads as the launcher allows each process, not as there are cores.
+        runtime, _ = open_weights(options.checkpoint, loaded.config, threads=torch.get_num_threads())
+        runtime = _prepared(runtime, options.fuse_conv_bn)
+        test, keypoint_set = loaded.config.tested_on, runtime.info.keypoint_set
+        test_set = read_test_set(test, keypoint_set, runtime.input_size_wh, options.checkpoint)
+        folder = None if options.gpu_collect else options.tmpdir
+        if not processes.is_first:
+            return evaluate_runtime(runtime, test_set, processes, folder)
+        _introduce(runtime, options, loaded)
+        with progress_bar("persons (of the first process)") as started:
+            return evaluate_runtime(runtime, test_set, processes, folder, started)
+
+
+def _prepared(runtime: "Runtime", fold: bool) -> "Runtime":
+    """The runtime on this process's GPU where there is one, its batch normalisations folded if asked for."""
+    from litehrnet.runtimes.torch import TorchRuntime
+
+    if not isinstance(runtime, TorchRuntime):
+        if fold:
+            note("--fuse-conv-bn: an exported model has no batch normalisations left to fold")
+        return runtime
+    import torch
+
+    from litehrnet.models.folding import fold_batch_norms
+
+    network = fold_batch_norms(runtime.network) if fold else runtime.network
+    if torch.cuda.is_available():
+        network = network.cuda()
+    return TorchRuntime(network, runtime.info, runtime.input_size_wh)
+
+
+def _introduce(runtime: "Runtime", options: argparse.Namespace, loaded: "LoadedConfig") -> None:
+    for text in loaded.notes:
+        note(text)
+    for name in ("proc_per_gpu", "average_clips"):
+        if getattr(options, name) is not None:
+            note(f"--{name}: does nothing for images")
+    say(f"{runtime.description}; boxes: {loaded.config.tested_on.boxes or 'ground truth'}")
+
+
+def _write_and_print(report: "TestReport", config: "RunConfig", out: Path | None) -> None:
     folder = make_folder(Path("work_dirs") / config.name)
     figures = report.figures
-    if config.test.dataset == "coco":
+    if config.tested_on.dataset == "coco":
         write_bytes(folder / "result_keypoints.json", published_json(report.results).encode())
         figures = dict(zip(PUBLISHED_NAMES, figures.values(), strict=True))
     else:
         write_bytes(folder / "pred.mat", prediction_mat(report.predictions.keypoints))
-    if options.out is not None:
-        write_outputs(options.out, report.predictions)
+    if out is not None:
+        write_outputs(out, report.predictions)
     for name, value in figures.items():
         say(f"{name}: {value}")
-    return 0
 
 
 def write_outputs(path: Path, predictions: Predictions) -> None:

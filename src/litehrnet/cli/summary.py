@@ -106,7 +106,7 @@ def _find_subject(target: str, num_keypoints: int | None) -> _Subject:
     if num_keypoints is not None:
         raise UserError(f"--num-keypoints: {target} has its own number of keypoints (expected only with a variant)")
     path = Path(target)
-    if path.suffix == ".py" or not (path.suffix or path.exists()):
+    if path.suffix in (".py", ".json") or not (path.suffix or path.exists()):
         return _read_recipe(target)
     from litehrnet.models.weights import load_network
 
@@ -115,15 +115,16 @@ def _find_subject(target: str, num_keypoints: int | None) -> _Subject:
 
 
 def _read_recipe(target: str) -> _Subject:
-    from litehrnet.config.recipes import read_recipe, recipe_names
+    from litehrnet.config.load import load_config
+    from litehrnet.config.recipes import recipe_names
     from litehrnet.models import create_network
 
     known = [*VARIANTS, *recipe_names()]
-    if not target.endswith(".py") and target not in known:
+    if not target.endswith((".py", ".json")) and target not in known:
         near = difflib.get_close_matches(target, known, n=1)
         wanted = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
         raise UserError(f"{target}: no such variant, recipe or file of weights ({wanted})")
-    recipe = read_recipe(target)
+    recipe = load_config(target).config
     return _Subject(create_network(recipe.variant, recipe.num_keypoints), recipe.input_size_wh)
 
 

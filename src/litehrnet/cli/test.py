@@ -7,22 +7,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import add_runtime_options, input_size, progress_bar, require_pair, size_text
+from litehrnet.cli.options import add_runtime_options, input_size, progress_bar, require_pair, say, size_text
+from litehrnet.cli.published_options import add_cfg_options, note
+from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
     from litehrnet.config.run_config import RunConfig, TestConfig
+    from litehrnet.evaluation.pck import KeypointScore
     from litehrnet.evaluation.protocol import TestReport
+    from litehrnet.poses import KeypointSet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``litehrnet test`` takes."""
     parser.add_argument("weights", type=Path, help=".onnx, .safetensors or a PyTorch checkpoint")
-    parser.add_argument("--config", help="a recipe, by file or name: network, input size and what to test on")
+    parser.add_argument(
+        "--config",
+        help="a recipe by file or name, or a published configuration: network, input size and what to test on",
+    )
+    add_cfg_options(parser)
     parser.add_argument("--annotations", help="COCO keypoint annotations, or MPII's JSON list beside its .mat file")
     parser.add_argument("--images", metavar="DIR", help="folder of the photos")
     parser.add_argument("--boxes", metavar="JSON", help="a detector's boxes (default: the annotations' own)")
     parser.add_argument("--no-flip", action="store_true", help="do not average with the mirrored crops")
-    parser.add_argument("--out", type=Path, metavar="JSON", help="write COCO results")
+    parser.add_argument("--per-keypoint", action="store_true", help="also PCK and its kin, and a table per keypoint")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write COCO results; for MPII pred.mat (.mat) or raw outputs (.json), which is all its test split gives",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object and nothing else")
     add_runtime_options(parser)
 
@@ -33,27 +47,31 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Something that was named is missing, broken, or does not belong together.
     """
-    from litehrnet.config.recipes import read_recipe
-    from litehrnet.evaluation.coco import published_json
+    from litehrnet.config.load import load_config
     from litehrnet.evaluation.protocol import open_weights, run_test
-    from litehrnet.files import write_bytes
 
-    config = read_recipe(options.config) if options.config else None
+    if options.cfg_options and not options.config:
+        raise UserError("--cfg-options: there is no configuration to change (expected --config)")
+    loaded = load_config(options.config, options.cfg_options) if options.config else None
+    for text in loaded.notes if loaded else ():
+        note(text)
+    config = loaded.config if loaded else None
     test = _what_to_test(options, config)
+    _check_out(options.out, test)
     runtime, size_source = open_weights(
         options.weights, config, runtime=options.runtime, input_size_wh=input_size(options), threads=options.threads
     )
     with progress_bar("persons") as started:
-        report = run_test(runtime, options.weights, test, started)
+        report = run_test(runtime, options.weights, test, started, without_truth=options.out is not None)
     if options.out:
-        write_bytes(options.out, published_json(report.results).encode())
+        _write(options.out, report, test)
+    score = _per_keypoint(report, test, runtime.info.keypoint_set) if options.per_keypoint else None
     if options.json:
-        sys.stdout.write(json.dumps(report.figures) + "\n")
-    else:
-        size = f"{size_text(runtime.input_size_wh)}, {size_source}"
-        _print_table(
-            report, test, {"weights": str(options.weights), "input size": size, "runtime": runtime.description}
-        )
+        sys.stdout.write(json.dumps({**report.figures, **(score.to_dict() if score else {})}) + "\n")
+        return 0
+    size = f"{size_text(runtime.input_size_wh)}, {size_source}"
+    _print_header(report, test, {"weights": str(options.weights), "input size": size, "runtime": runtime.description})
+    _print_tables(report, test, score)
     return 0
 
 
@@ -66,7 +84,7 @@ def _what_to_test(options: argparse.Namespace, config: "RunConfig | None") -> "T
         is_list = isinstance(read_json(Path(options.annotations)), list)
         test = TestConfig("mpii" if is_list else "coco", options.annotations, options.images)
     else:
-        test = config.test
+        test = config.tested_on
     # Boxes of the configuration belong to its annotations: other annotations come with their own.
     boxes = options.boxes or (None if options.annotations else test.boxes)
     return replace(
@@ -78,24 +96,84 @@ def _what_to_test(options: argparse.Namespace, config: "RunConfig | None") -> "T
     )
 
 
-def _print_table(report: "TestReport", test: "TestConfig", header: dict[str, str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _check_out(out: Path | None, test: "TestConfig") -> None:
+    """Refuse before the network runs what could not be written after it."""
+    from litehrnet.evaluation.pckh import mpii_ground_truth_file
+    from litehrnet.optional import require
 
-    console = Console()
+    if test.dataset == "coco":
+        return
+    truth = mpii_ground_truth_file(Path(test.annotations))
+    if out is None and not truth.is_file():
+        raise UserError(f"{truth}: no such file (or --out FILE, to keep predictions for a split without ground truth)")
+    if out is not None and out.suffix not in (".mat", ".json"):
+        raise UserError(f"{out}: unknown format for MPII (expected .mat or .json)")
+    if out is not None and out.suffix == ".mat":
+        require("scipy", "train", f"{out}: writing this format")
+
+
+def _write(out: Path, report: "TestReport", test: "TestConfig") -> None:
+    from litehrnet.cli.published_test import write_outputs
+    from litehrnet.evaluation.coco import published_json
+    from litehrnet.evaluation.pckh import prediction_mat
+    from litehrnet.files import write_bytes
+
+    if test.dataset == "coco":
+        write_bytes(out, published_json(report.results).encode())
+    elif out.suffix == ".json":
+        write_outputs(out, report.predictions)
+    else:
+        write_bytes(out, prediction_mat(report.predictions.keypoints, report.mpii_test_photos))
+
+
+def _per_keypoint(report: "TestReport", test: "TestConfig", keypoint_set: "KeypointSet") -> "KeypointScore | None":
+    from litehrnet.data.coco import read_annotations
+    from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth, score_joints
+    from litehrnet.evaluation.score import score_keypoints
+
+    annotations = Path(test.annotations)
+    if test.dataset == "coco":
+        return score_keypoints(read_annotations(annotations), report.results, keypoint_set)
+    if not report.figures:
+        return None
+    truth = read_mpii_ground_truth(mpii_ground_truth_file(annotations))
+    return score_joints(report.predictions.keypoints, truth)
+
+
+def _print_header(report: "TestReport", test: "TestConfig", header: dict[str, str]) -> None:
     persons = len(report.predictions.keypoints)
     header |= {
         "boxes": report.box_source,
         "tested": f"{persons} persons in {report.photos} photos, flip test {'on' if test.flip else 'off'}",
     }
     for name, text in header.items():
-        console.print(f"{name + ':':12}{text}", soft_wrap=True, highlight=False, markup=False)
+        say(f"{name + ':':12}{text}")
+
+
+def _print_tables(report: "TestReport", test: "TestConfig", score: "KeypointScore | None") -> None:
+    from rich.console import Console
+
+    from litehrnet.cli.tables import print_figures, print_keypoints
+
+    if not report.figures:
+        _say_why(Path(test.annotations), report)
+        return
     metric = "COCO keypoint AP" if test.dataset == "coco" else "MPII PCKh (%)"
     # Not the table's own title, which would wrap to the table's width.
-    console.print(f"\n{metric}, boxes: {report.box_source.split(' (')[0]}", highlight=False)
-    table = Table("figure", "value")
-    table.columns[1].justify = "right"
-    digits = 4 if test.dataset == "coco" else 3
-    for name, value in report.figures.items():
-        table.add_row(name, f"{value:.{digits}f}")
-    console.print(table)
+    say(f"\n{metric}, boxes: {report.box_source.split(' (')[0]}")
+    console = Console()
+    print_figures(console, {**report.figures, **(score.figures if score else {})}, 4 if test.dataset == "coco" else 3)
+    if score:
+        print_keypoints(console, score)
+
+
+def _say_why(annotations: Path, report: "TestReport") -> None:
+    """Why a test of MPII gave no figures, and what its .mat file is good for."""
+    from litehrnet.evaluation.mpii_submission import MPII_RELEASE
+    from litehrnet.evaluation.pckh import mpii_ground_truth_file
+
+    say(f"\nno figures: {mpii_ground_truth_file(annotations)} is not there")
+    if report.mpii_test_photos:
+        say("'pred' in a .mat file is laid out for MPII's own evaluation, which calls it pred_keypoints_mpii.mat")
+    else:
+        say(f"for a .mat file laid out for MPII's own evaluation put {MPII_RELEASE} beside the annotations")

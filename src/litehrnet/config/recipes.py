@@ -8,11 +8,13 @@ import ast
 import difflib
 import types
 import typing
+import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from litehrnet.config.overrides import apply_overrides
 from litehrnet.config.run_config import RunConfig
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
@@ -20,24 +22,35 @@ from litehrnet.variants import check_input_size, find_variant
 
 _Dataclass = TypeVar("_Dataclass")
 
+_LONGEST_FILE = 200_000
 
-def read_recipe(target: str | Path) -> RunConfig:
+
+def read_recipe(target: str | Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a recipe from a file, or by the name of one that comes with the package.
 
     Args:
         target: Path of a ``.py`` file, or a name such as ``litehrnet_18_coco_256x192``.
+        overrides: Values that replace the recipe's, by dotted key, such as ``{"training.batch_size": 16}``.
 
     Raises:
         UserError: There is no such recipe, or it says something that cannot be.
     """
-    path = Path(target)
-    if path.suffix != ".py":
-        path = _find_recipe(str(target))
-    source = str(path)
-    config = build(RunConfig, {"name": path.stem, **_read_assignments(path)}, source)
+    path = recipe_path(target)
+    values = apply_overrides({"name": path.stem, **_read_assignments(path)}, overrides or {})
+    config = build(RunConfig, values, str(path))
     find_variant(config.variant)
     check_input_size(*config.input_size_wh)
     return config
+
+
+def recipe_path(target: str | Path) -> Path:
+    """The file that ``target`` names: itself, or that of a recipe that comes with the package.
+
+    Raises:
+        UserError: There is no recipe of that name.
+    """
+    path = Path(target)
+    return path if path.suffix else _find_recipe(str(target))
 
 
 def recipe_names() -> list[str]:
@@ -63,13 +76,40 @@ def _suggestion(name: str, known: list[str]) -> str:
     return f" (did you mean {near[0]}?)" if near else f" (expected one of {', '.join(known)})"
 
 
-def _read_assignments(path: Path) -> dict[str, Any]:
+def read_text(path: Path) -> str:
+    """The content of a configuration file.
+
+    Raises:
+        UserError: The file is missing, not text, or far longer than any configuration.
+    """
+    content = read_bytes(path)
+    if len(content) > _LONGEST_FILE:
+        raise UserError(f"{path}: {len(content):,} bytes (expected a configuration, of {_LONGEST_FILE:,} at most)")
     try:
-        tree = ast.parse(read_bytes(path).decode())
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a recipe (not text in UTF-8)") from error
+
+
+def parse_python(text: str, path: Path) -> ast.Module:
+    """The syntax tree of a configuration file; nothing is run.
+
+    Raises:
+        UserError: ``text`` is not Python, or nested too deeply.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in strings, of no use to whoever reads a file of others
+            return ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{path}: not a recipe ({error})") from error
+    except (RecursionError, MemoryError) as error:
+        raise UserError(f"{path}: not a recipe (nested too deeply)") from error
+
+
+def _read_assignments(path: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for statement in tree.body:
+    for statement in parse_python(read_text(path), path).body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 values[name] = _plain_value(value, path)
@@ -129,22 +169,31 @@ def _typed(hint: Any, value: Any, source: str, name: str) -> Any:
     if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return build(hint, value, source, f"{name}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType and value is None and types.NoneType in arguments:
+        return None
     if origin is types.UnionType:
-        for choice in arguments:
-            if _fits(choice, value):
-                return value
-    elif origin is typing.Literal and value in arguments:
+        (hint,) = (choice for choice in arguments if choice is not types.NoneType)
+        return _typed(hint, value, source, name)
+    if origin is typing.Literal and value in arguments:
         return value
-    elif origin is tuple and isinstance(value, tuple) and len(value) == len(arguments):
+    if origin is tuple and isinstance(value, tuple) and arguments[-1] is Ellipsis:
+        return tuple(_typed(arguments[0], v, source, f"{name}.{i}") for i, v in enumerate(value))
+    if origin is tuple and isinstance(value, tuple) and len(value) == len(arguments):
         return tuple(_typed(h, v, source, name) for h, v in zip(arguments, value, strict=True))
-    elif hint is float and _fits(int, value):
+    if hint is float and _fits(int, value):
         return float(value)
-    elif origin is None and _fits(hint, value):
+    if origin is None and _fits(hint, value):
         return value
-    wanted = " or ".join(map(repr, arguments)) if origin is typing.Literal else getattr(hint, "__name__", str(hint))
+    wanted = " or ".join(map(repr, arguments)) if origin is typing.Literal else _hint_text(hint)
     raise UserError(f"{source}: {name} is {value!r} (expected {wanted})")
 
 
 def _fits(hint: Any, value: Any) -> bool:
     # bool is a subclass of int, but True is no number of pixels.
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def _hint_text(hint: Any) -> str:
+    if is_dataclass(hint) and isinstance(hint, type):
+        return f"dict({', '.join(f.name + '=...' for f in fields(hint))})"
+    return str(hint) if typing.get_origin(hint) else hint.__name__

@@ -1,11 +1,117 @@
-"""What a recipe says, as frozen dataclasses; read by ``litehrnet.config.recipes``."""
+"""What a recipe says, as frozen dataclasses; read by ``litehrnet.config.recipes``.
 
-from dataclasses import dataclass
+Defaults are the published recipe (protocol specification, sections 2 and 3.1).
+"""
+
+from dataclasses import dataclass, field
 from typing import Literal
 
+from litehrnet.data.settings import AugmentationConfig, DataConfig
+from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import find_keypoint_set
 from litehrnet.poses import KeypointSet
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How weights follow gradients.
+
+    Attributes:
+        kind: ``adam``, ``adamw`` or ``sgd``.
+        learning_rate: After the warm-up, for eight processes as published.
+        betas: Of Adam and AdamW.
+        momentum: Of SGD.
+        weight_decay: Of all parameters.
+        clip_norm: Longest gradient, as the norm over all parameters; None for any.
+    """
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate changes.
+
+    Attributes:
+        kind: ``step`` (times ``factor`` after each of ``steps``) or ``cosine`` (to 0 at the end of the last epoch).
+        steps: Epochs.
+        factor: Of ``step``.
+        warmup_iterations: Iterations of linear warm-up.
+        warmup_factor: What the first of them starts from.
+    """
+
+    kind: Literal["step", "cosine"] = "step"
+    steps: tuple[int, ...] = (170, 200)
+    factor: float = 0.1
+    warmup_iterations: int = 500
+    warmup_factor: float = 0.001
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is made small.
+
+    Attributes:
+        kind: ``mse``: weighted mean squared error of the heatmaps; ``ohkm``: of each sample's hardest keypoints only.
+        hard_keypoints: Their number.
+    """
+
+    kind: Literal["mse", "ohkm"] = "mse"
+    hard_keypoints: int = 8
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network is trained.
+
+    Attributes:
+        epochs: Times that all persons are seen.
+        batch_size: Samples per process and forward pass.
+        workers: Loading processes per training process.
+        accumulate: Forward passes whose gradients are averaged into one step.
+        optimizer: How weights follow gradients.
+        schedule: How the learning rate changes.
+        loss: What is made small.
+        precision: ``float32``, or automatic mixed precision in ``bf16`` or ``fp16``.
+        channels_last: Memory format of images and activations.
+        compile: Run the network through torch.compile.
+        ema: Decay of an exponential moving average of the weights, which is then what is evaluated; at most
+            (1 + n) / (10 + n) after n steps. None for none.
+        sync_batch_norm: Batch statistics over all processes.
+        evaluate_every: Epochs between evaluations on ``RunConfig.validation``.
+        save_every: Epochs between the checkpoints that are kept; the last epoch always is.
+        snapshot_minutes: Minutes between checkpoints within an epoch, of which the newest is kept.
+        log_every: Iterations between lines of the log.
+        best_by: Figure whose highest value makes ``best.pth``; None for AP or PCKh, whichever the evaluation gives.
+        seed: Of initialisation, order and augmentation.
+        deterministic: Refuse operations whose result varies from run to run on a GPU.
+    """
+
+    epochs: int = 210
+    batch_size: int = 64
+    workers: int = 4
+    accumulate: int = 1
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    channels_last: bool = True
+    compile: bool = False
+    ema: float | None = None
+    sync_batch_norm: bool = False
+    evaluate_every: int = 10
+    save_every: int = 10
+    snapshot_minutes: float = 10.0
+    log_every: int = 50
+    best_by: str | None = None
+    seed: int = 0
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -17,6 +123,7 @@ class TestConfig:
         annotations: Annotation file (for MPII the JSON list; its ``.mat`` file is expected beside it).
         images: Folder of the photos.
         boxes: Detection file in COCO's results format; None for the boxes of the annotations.
+        min_box_score: Detections with a lower score are left out.
         flip: Average with the heatmaps of the mirrored crop.
         nms: Drop the lower of two poses that are alike (oks), only lower its score (soft), or keep all (none).
         oks_threshold: What alike is, 0..1.
@@ -29,6 +136,7 @@ class TestConfig:
     annotations: str
     images: str
     boxes: str | None = None
+    min_box_score: float = 0.0
     flip: bool = True
     nms: Literal["oks", "soft", "none"] = "oks"
     oks_threshold: float = 0.9
@@ -37,23 +145,38 @@ class TestConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A recipe: one network, one kind of keypoints, one input size.
+    """A recipe: one network, one kind of keypoints, one input size, and what it is trained and tested on.
 
     Attributes:
         name: The recipe's file name without ``.py``.
         variant: Name in ``litehrnet.variants``.
-        keypoints: ``coco``, ``mpii``, ``lsp`` or a file that describes a keypoint set.
+        keypoints: ``coco``, ``mpii``, ``lsp`` or a file that describes a keypoint set (small TOML or JSON, COCO
+            annotations).
         input_size_wh: (width, height) of the crop in pixels.
         codec: How positions become heatmaps and back.
-        test: On what and how the network is tested.
+        train: Annotated persons; several sets are trained on together.
+        augmentation: How samples vary.
+        training: How the network is trained.
+        validation: What is evaluated on while training; as published with the annotations' own boxes.
+        test: On what and how the trained network is tested.
+        work_dir: Folder for what training writes; None for ``work_dirs/NAME``.
+        load_from: Weights to start from; None for a random start.
+        resume_from: Checkpoint of an unfinished run to go on with; it wins over ``load_from``.
     """
 
     name: str
     variant: str
     keypoints: str
     input_size_wh: tuple[int, int]
-    codec: HeatmapCodec
-    test: TestConfig
+    codec: HeatmapCodec = field(default_factory=HeatmapCodec)
+    train: tuple[DataConfig, ...] = ()
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    validation: TestConfig | None = None
+    test: TestConfig | None = None
+    work_dir: str | None = None
+    load_from: str | None = None
+    resume_from: str | None = None
 
     @property
     def keypoint_set(self) -> KeypointSet:
@@ -64,3 +187,15 @@ class RunConfig:
     def num_keypoints(self) -> int:
         """Number of heatmaps."""
         return len(self.keypoint_set)
+
+    @property
+    def tested_on(self) -> TestConfig:
+        """``test``, or ``validation`` where there is none.
+
+        Raises:
+            UserError: There is neither.
+        """
+        test = self.test or self.validation
+        if test is None:
+            raise UserError(f"{self.name}: says neither test nor validation (expected what to test on)")
+        return test

@@ -24,11 +24,13 @@ class CocoAnnotations:
         path: The file.
         images: Entries of ``images`` by id, in file order.
         by_image: Entries of ``annotations`` by image id, in file order.
+        keypoint_names: Of the first category that has keypoints; None where none has.
     """
 
     path: Path
     images: dict[int, dict[str, Any]]
     by_image: dict[int, list[dict[str, Any]]]
+    keypoint_names: tuple[str, ...] | None
 
 
 def read_annotations(path: Path) -> CocoAnnotations:
@@ -50,7 +52,14 @@ def read_annotations(path: Path) -> CocoAnnotations:
         if not isinstance(annotation, dict) or annotation.get("image_id") not in by_image:
             raise UserError(f"{path}: annotation {index} belongs to no image of the file")
         by_image[annotation["image_id"]].append(annotation)
-    return CocoAnnotations(path, images, by_image)
+    return CocoAnnotations(path, images, by_image, _keypoint_names(content.get("categories")))
+
+
+def _keypoint_names(categories: Any) -> tuple[str, ...] | None:
+    for category in categories if isinstance(categories, list) else []:
+        if isinstance(category, dict) and isinstance(category.get("keypoints"), list):
+            return tuple(map(str, category["keypoints"]))
+    return None
 
 
 def ground_truth_records(
@@ -77,6 +86,7 @@ def ground_truth_records(
             box_score=1.0,
             joints_xy=keypoints[:, :2].astype(np.float32),
             visible=np.minimum(1, keypoints[:, 2]).astype(np.float32),
+            box_wh=np.array(box[2:], np.float64),
         )
         for image in annotations.images.values()
         for box_id, (box, keypoints) in enumerate(_persons(annotations, image, num_keypoints))

@@ -25,6 +25,7 @@ class Record:
         box_score: 0..1; 1 for annotated boxes.
         joints_xy: float32 (keypoints, 2) in image pixels; zeros where there is no annotation.
         visible: float32 (keypoints,): 1 for annotated joints, also hidden ones, 0 for others.
+        box_wh: (2,) width and height of an annotated COCO box, clean but not grown; None for all others.
     """
 
     image_file: Path
@@ -35,6 +36,7 @@ class Record:
     box_score: float
     joints_xy: NDArray[np.float32]
     visible: NDArray[np.float32]
+    box_wh: NDArray[np.float64] | None = None
 
 
 def read_json(path: Path) -> Any:

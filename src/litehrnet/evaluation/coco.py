@@ -4,15 +4,19 @@ import contextlib
 import io
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.coco import CocoAnnotations
 from litehrnet.errors import UserError
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from litehrnet.poses import KeypointSet
+
+if TYPE_CHECKING:
+    from pycocotools.coco import COCO
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 """Names of the ten figures, in pycocotools' order: overall, OKS 0.50, OKS 0.75, medium and large persons."""
@@ -41,31 +45,48 @@ def coco_results(
     Returns:
         Entries with category_id, center, image_id, keypoints (x, y, score triples), scale and score.
     """
+    images, persons = _once_each(predictions)
     scores = rescore(predictions.box_scores, predictions.scores, visibility_threshold)
-    areas = predictions.areas
-    results = []
-    for image_id in dict.fromkeys(predictions.image_ids.tolist()):
-        persons = np.flatnonzero(predictions.image_ids == image_id)
-        persons = persons[np.unique(predictions.box_ids[persons], return_index=True)[1]]
-        if nms != "none":
-            suppress = oks_nms if nms == "oks" else soft_oks_nms
-            keypoints = predictions.keypoints[persons]
-            kept = suppress(keypoints, scores[persons], areas[persons], np.array(sigmas), oks_threshold)
-            persons = persons[kept]
-        results += [_entry(predictions, int(person), float(scores[person])) for person in persons]
-    return results
+    keypoints, areas, spreads = predictions.keypoints, predictions.areas, np.array(sigmas)
+    if nms == "oks":
+        own = images[persons]
+        kept = oks_nms(keypoints[persons], scores[persons], areas[persons], spreads, oks_threshold, own)
+        persons = persons[kept]
+    elif nms == "soft":
+        groups = np.split(persons, np.flatnonzero(np.diff(images[persons])) + 1)
+        persons = np.concatenate(
+            [g[soft_oks_nms(keypoints[g], scores[g], areas[g], spreads, oks_threshold)] for g in groups]
+        )
+    return _entries(predictions, persons, scores)
 
 
-def _entry(predictions: Predictions, person: int, score: float) -> dict[str, Any]:
-    triples = np.column_stack([predictions.keypoints[person], predictions.scores[person]])
-    return {
-        "category_id": 1,
-        "center": predictions.centers[person].tolist(),
-        "image_id": int(predictions.image_ids[person]),
-        "keypoints": triples.ravel().tolist(),
-        "scale": predictions.scales[person].tolist(),
-        "score": score,
-    }
+def _once_each(predictions: Predictions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Numbers of the persons' images, by first appearance; and the persons by image and box, each box once."""
+    _, first, inverse = np.unique(predictions.image_ids, return_index=True, return_inverse=True)
+    images = first[inverse]
+    order = np.lexsort((predictions.box_ids, images))
+    pairs = np.column_stack([images, predictions.box_ids])[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    return images, order[new]
+
+
+def _entries(predictions: Predictions, persons: NDArray[np.intp], scores: NDArray[np.float64]) -> list[dict[str, Any]]:
+    p = predictions
+    triples = np.concatenate([p.keypoints[persons], p.scores[persons, :, None]], axis=2)
+    flat = triples.reshape(len(persons), 3 * triples.shape[1])
+    columns = (p.centers[persons], p.image_ids[persons], flat, p.scales[persons], scores[persons])
+    return [
+        {
+            "category_id": 1,
+            "center": center,
+            "image_id": image_id,
+            "keypoints": keypoints,
+            "scale": scale,
+            "score": score,
+        }
+        for center, image_id, keypoints, scale, score in zip(*(each.tolist() for each in columns), strict=True)
+    ]
 
 
 def coco_figures(annotations: Path, results: list[dict[str, Any]], keypoint_set: KeypointSet) -> dict[str, float]:
@@ -73,11 +94,11 @@ def coco_figures(annotations: Path, results: list[dict[str, Any]], keypoint_set:
 
     Args:
         annotations: COCO keypoint annotations.
-        results: What ``coco_results`` gave.
+        results: What ``coco_results`` gave, or others with image_id, category_id, keypoints and score.
         keypoint_set: For its sigmas.
 
     Returns:
-        The ten ``FIGURES``, 0..1; -1 where there is nothing to find; 0 each when there are no results.
+        The ten ``FIGURES``, 0..1; -1 where there is nothing to find.
 
     Raises:
         UserError: The annotations lack what the figures are computed from.
@@ -85,12 +106,10 @@ def coco_figures(annotations: Path, results: list[dict[str, Any]], keypoint_set:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    if not results:
-        return dict.fromkeys(FIGURES, 0.0)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             truth = COCO(str(annotations))
-            evaluation = COCOeval(truth, truth.loadRes([dict(entry) for entry in results]), "keypoints")
+            evaluation = COCOeval(truth, _detected(truth, results), "keypoints")
             evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
             evaluation.evaluate()
             evaluation.accumulate()
@@ -102,6 +121,21 @@ def coco_figures(annotations: Path, results: list[dict[str, Any]], keypoint_set:
         ) from error
     stats: NDArray[np.float64] = evaluation.stats
     return {name: float(value) for name, value in zip(FIGURES, stats, strict=True)}
+
+
+def _detected(truth: "COCO", results: list[dict[str, Any]]) -> "COCO":
+    """The results as pycocotools wants them."""
+    if not results:
+        # Its own reader takes no empty list.
+        empty = type(truth)()
+        empty.dataset = {**truth.dataset, "annotations": []}
+        empty.createIndex()
+        return empty
+    # The one category of a file is meant, whatever its number. A box beside the keypoints would take their place.
+    categories = truth.getCatIds()
+    only = {"category_id": categories[0]} if len(categories) == 1 else {}
+    fields = ("image_id", "category_id", "keypoints", "score")
+    return truth.loadRes([{name: entry[name] for name in fields} | only for entry in results])
 
 
 def published_json(results: list[dict[str, Any]]) -> str:
@@ -119,3 +153,20 @@ def check_keypoint_count(keypoint_set: KeypointSet, annotated: int, annotations:
         raise UserError(
             f"{annotations}: its persons have {annotated} keypoints (expected {len(keypoint_set)}, as {weights} has)"
         )
+
+
+def annotated_keypoints(annotations: CocoAnnotations) -> int:
+    """How many keypoints every annotated person has.
+
+    Raises:
+        UserError: None has any, or they differ.
+    """
+    lists = [a["keypoints"] for persons in annotations.by_image.values() for a in persons if a.get("keypoints")]
+    if not all(isinstance(each, list) for each in lists):
+        raise UserError(f"{annotations.path}: has keypoints that are no list (expected x, y and visibility in turn)")
+    counts = {len(each) // 3 for each in lists}
+    if len(counts) != 1:
+        raise UserError(
+            f"{annotations.path}: its persons have {sorted(counts)} keypoints (expected one number for all)"
+        )
+    return counts.pop()

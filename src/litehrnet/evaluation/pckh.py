@@ -1,12 +1,18 @@
 """MPII's PCKh: the share of joints within a fraction of the head size (protocol specification, section 4.4)."""
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
+from litehrnet.evaluation.mpii_submission import TestPhoto, submission
+from litehrnet.evaluation.pck import KeypointRow, KeypointScore, keypoint_errors
 from litehrnet.files import read_bytes
 from litehrnet.optional import require
 
@@ -43,14 +49,17 @@ class MpiiGroundTruth:
     head_corners: NDArray[np.float64]
 
 
+def mpii_ground_truth_file(annotations: Path) -> Path:
+    """What PCKh is computed from: beside MPII's annotations. The test split has none."""
+    return annotations.parent / "mpii_gt_val.mat"
+
+
 def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
     """Read ``mpii_gt_val.mat``.
 
     Raises:
         UserError: SciPy is not installed; the file is missing, broken, or another one.
     """
-    import io
-
     require("scipy", "train", f"{path}: reading this format")
     from scipy.io import loadmat
 
@@ -126,17 +135,83 @@ def mean_pckh(predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold
     return float(100 * found[:, counted].sum() / max(1, visible[:, counted].sum()))
 
 
-def prediction_mat(predicted: NDArray[np.floating]) -> bytes:
+def reported_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:
+    """``pckh_figures``, and beside the published "PCKh@0.1", which is taken at 0.11, what that name says."""
+    return pckh_figures(predicted, truth) | {"PCKh at 0.10": mean_pckh(predicted, truth, 0.10)}
+
+
+def score_joints(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> KeypointScore:
+    """A row per joint: PCKh at 0.5 as a share, and mean error; arguments as for ``pckh_hits``."""
+    found, visible = pckh_hits(predicted, truth, 0.5)
+    counts = visible.sum(axis=0)
+    rates = np.where(counts > 0, found.sum(axis=0) / np.maximum(counts, 1), -1.0)
+    errors = keypoint_errors(predicted + 1.0, truth.joints, visible)
+    rows = zip(truth.joint_names, counts.tolist(), rates.tolist(), errors.tolist(), strict=True)
+    return KeypointScore({}, "PCKh@0.5", tuple(KeypointRow(*row) for row in rows), len(predicted), len(predicted))
+
+
+def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[TestPhoto] = ()) -> bytes:
     """The published ``pred.mat``: ``preds`` float32 (persons, 16, 2), counted from 1.
+
+    Args:
+        predicted: (persons, 16, 2) image pixels, counted from 0.
+        test_photos: Of the test split: ``pred``, which MPII's evaluation takes, is written as well.
 
     Raises:
         UserError: SciPy is not installed.
     """
-    import io
-
     require("scipy", "train", "writing pred.mat")
     from scipy.io import savemat
 
+    variables: dict[str, Any] = {"preds": (predicted + 1.0).astype(np.float32)}
+    if test_photos:
+        variables["pred"] = submission(test_photos, predicted)
     content = io.BytesIO()
-    savemat(content, {"preds": (predicted + 1.0).astype(np.float32)})
+    savemat(content, variables, do_compression=bool(test_photos))
     return content.getvalue()
+
+
+def read_mpii_predictions(path: Path) -> NDArray[np.float64]:
+    """Read predictions for MPII.
+
+    Args:
+        path: ``pred.mat`` with ``preds``, counted from 1, or the raw outputs of the published test as JSON, counted
+            from 0.
+
+    Returns:
+        (persons, 16, 2) image pixels, counted from 0.
+
+    Raises:
+        UserError: SciPy is not installed; the file is missing, broken, or another one.
+    """
+    predicted = _predictions_of_json(path) if path.suffix.lower() == ".json" else _predictions_of_mat(path)
+    if not np.isfinite(predicted).all():
+        raise UserError(f"{path}: has a number that is not finite (expected pixels)")
+    return predicted
+
+
+def _predictions_of_mat(path: Path) -> NDArray[np.float64]:
+    content = read_bytes(path)
+    require("scipy", "train", f"{path}: reading this format")
+    from scipy.io import loadmat
+
+    try:
+        preds = loadmat(io.BytesIO(content), variable_names=["preds"])["preds"].astype(np.float64)
+    except Exception as error:
+        # SciPy's reader raises whatever a damaged file leads it to.
+        raise UserError(f"{path}: no predictions for MPII (expected a file like pred.mat, with preds)") from error
+    if preds.ndim != 3 or preds.shape[1:] != (16, 2):
+        raise UserError(f"{path}: preds has shape {preds.shape} (expected persons x 16 x 2)")
+    return np.asarray(preds - 1.0)
+
+
+def _predictions_of_json(path: Path) -> NDArray[np.float64]:
+    outputs = read_json(path)
+    try:
+        ids = np.concatenate([output["bbox_ids"] for output in outputs]).astype(np.int64)
+        preds = np.concatenate([np.array(output["preds"], np.float64) for output in outputs])
+        if preds.shape != (len(ids), 16, 3):
+            raise ValueError(preds.shape)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{path}: no predictions for MPII (expected a list of preds and bbox_ids)") from error
+    return np.asarray(preds[np.unique(ids, return_index=True)[1], :, :2])

@@ -69,6 +69,13 @@ def predict_records(
         keypoints[own], scores[own] = found.image_xy, found.scores
         start = own.stop
         done(len(job.centers))
+    return predictions_of(records, keypoints, scores)
+
+
+def predictions_of(
+    records: Sequence[Record], keypoints: NDArray[np.float32], scores: NDArray[np.float32]
+) -> Predictions:
+    """Predictions from what was found for each of ``records``: (persons, keypoints, 2) and (persons, keypoints)."""
     return Predictions(
         image_files=[record.image_file for record in records],
         image_ids=np.array([record.image_id for record in records], np.int64),

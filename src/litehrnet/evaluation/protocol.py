@@ -1,22 +1,24 @@
 """The published test: weights, annotations and boxes in; figures out (protocol specification, sections 1 and 4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from litehrnet.config.run_config import RunConfig, TestConfig
-from litehrnet.data.coco import CocoAnnotations, detection_records, ground_truth_records, read_annotations
+from litehrnet.data.coco import detection_records, ground_truth_records, read_annotations
 from litehrnet.data.mpii import mpii_records
+from litehrnet.data.photos import check_photos
 from litehrnet.data.records import Record
 from litehrnet.errors import UserError
-from litehrnet.evaluation.coco import check_keypoint_count, coco_figures, coco_results
-from litehrnet.evaluation.pckh import mean_pckh, pckh_figures, read_mpii_ground_truth
+from litehrnet.evaluation.coco import annotated_keypoints, check_keypoint_count, coco_figures, coco_results
+from litehrnet.evaluation.mpii_submission import MPII_RELEASE, TestPhoto, read_test_photos
+from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth, reported_figures
 from litehrnet.evaluation.predictions import Predictions, predict_records
+from litehrnet.keypoints.skeletons import MPII
 from litehrnet.optional import require
+from litehrnet.poses import KeypointSet
 from litehrnet.runtimes import Runtime, open_runtime
-
-MPII_GROUND_TRUTH = "mpii_gt_val.mat"
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,12 @@ class TestReport:
     """What a test gave.
 
     Attributes:
-        figures: By name; 0..1 for COCO, percent for MPII.
+        figures: By name; 0..1 for COCO, percent for MPII; none for MPII without ground truth.
         results: Entries of COCO's result file; none for MPII.
         predictions: The network's keypoints for every record.
         box_source: Where the boxes came from.
         photos: How many.
+        mpii_test_photos: Of MPII's test split, where MPII's own annotation file lies beside the annotations.
     """
 
     __test__ = False  # not a class of tests
@@ -38,6 +41,7 @@ class TestReport:
     predictions: Predictions
     box_source: str
     photos: int
+    mpii_test_photos: Sequence[TestPhoto] = ()
 
 
 def open_weights(
@@ -71,8 +75,81 @@ def open_weights(
     return opened, source
 
 
+@dataclass(frozen=True)
+class TestSet:
+    """What is to be predicted, and where its boxes came from."""
+
+    __test__ = False  # not a class of tests
+
+    test: TestConfig
+    records: list[Record]
+    keypoint_set: KeypointSet
+    box_source: str
+    mpii_test_photos: Sequence[TestPhoto] = ()
+
+
+def read_test_set(
+    test: TestConfig,
+    keypoint_set: KeypointSet,
+    input_size_wh: tuple[int, int],
+    weights: Path,
+    *,
+    without_truth: bool = False,
+) -> TestSet:
+    """Read the annotations and boxes of a test.
+
+    Args:
+        test: Annotations, photos, boxes and thresholds.
+        keypoint_set: Of the network.
+        input_size_wh: (width, height) of its crops.
+        weights: Its file, for messages.
+        without_truth: Predictions alone will do for MPII where its ground truth is missing, as for its test split.
+
+    Raises:
+        UserError: A file is missing or broken; the annotations are of other keypoints; a package is missing.
+    """
+    path, images = Path(test.annotations), Path(test.images)
+    test_photos: Sequence[TestPhoto] = ()
+    if test.dataset == "mpii":
+        check_keypoint_count(keypoint_set, len(MPII), path, weights)
+        records = mpii_records(path, images, with_joints=False)
+        if without_truth and not mpii_ground_truth_file(path).is_file():
+            test_photos = _mpii_test_photos(records, path)
+        else:
+            read_mpii_ground_truth(mpii_ground_truth_file(path))
+        box_source = f"annotated centre and scale ({path})"
+    else:
+        require("pycocotools", "train", "computing AP")  # before the photos are gone through, not after
+        annotations = read_annotations(path)
+        check_keypoint_count(keypoint_set, annotated_keypoints(annotations), path, weights)
+        if test.boxes is None:
+            records = ground_truth_records(annotations, images, len(keypoint_set), input_size_wh)
+            box_source = f"ground truth ({path})"
+        else:
+            boxes = Path(test.boxes)
+            records = detection_records(
+                annotations, boxes, images, len(keypoint_set), input_size_wh, test.min_box_score
+            )
+            box_source = f"detections ({boxes})"
+    if not records:
+        raise UserError(f"{path}: has no persons to test on")
+    check_photos((record.image_file for record in records), str(path))
+    return TestSet(test, records, keypoint_set, box_source, test_photos)
+
+
+def _mpii_test_photos(records: Sequence[Record], annotations: Path) -> Sequence[TestPhoto]:
+    release = annotations.parent / MPII_RELEASE
+    names = [record.image_file.name for record in records]
+    return read_test_photos(release, names, annotations) if release.is_file() else ()
+
+
 def run_test(
-    runtime: Runtime, weights: Path, test: TestConfig, started: Callable[[int], Callable[[int], None]]
+    runtime: Runtime,
+    weights: Path,
+    test: TestConfig,
+    started: Callable[[int], Callable[[int], None]],
+    *,
+    without_truth: bool = False,
 ) -> TestReport:
     """Test weights by the published protocol.
 
@@ -81,73 +158,37 @@ def run_test(
         weights: Its file, for messages.
         test: Annotations, photos, boxes and thresholds.
         started: Called with the number of persons; returns what is called with the number of persons done.
+        without_truth: See ``read_test_set``.
 
     Raises:
-        UserError: A file is missing or broken; the annotations are of other keypoints; a package is missing.
+        UserError: See ``read_test_set``; or a photo is broken.
     """
-    return _test_coco(runtime, weights, test, started) if test.dataset == "coco" else _test_mpii(runtime, test, started)
+    keypoint_set, size = runtime.info.keypoint_set, runtime.input_size_wh
+    test_set = read_test_set(test, keypoint_set, size, weights, without_truth=without_truth)
+    done = started(len(test_set.records))
+    return report(test_set, predict_records(runtime, test_set.records, flip_test=test.flip, done=done))
 
 
-def _test_coco(
-    runtime: Runtime, weights: Path, test: TestConfig, started: Callable[[int], Callable[[int], None]]
-) -> TestReport:
-    require("pycocotools", "train", "computing AP")  # before the photos are gone through, not after
-    annotations = read_annotations(Path(test.annotations))
-    keypoint_set = runtime.info.keypoint_set
-    check_keypoint_count(keypoint_set, _annotated_keypoints(annotations), annotations.path, weights)
-    size, images = runtime.input_size_wh, Path(test.images)
-    if test.boxes is None:
-        records = ground_truth_records(annotations, images, len(keypoint_set), size)
-        box_source = f"ground truth ({annotations.path})"
+def report(test_set: TestSet, predictions: Predictions) -> TestReport:
+    """The figures that predictions for all of a test's records give.
+
+    Raises:
+        UserError: The annotations lack what the figures are computed from.
+    """
+    test, keypoint_set = test_set.test, test_set.keypoint_set
+    path = Path(test.annotations)
+    results: list[dict[str, Any]] = []
+    if test.dataset == "mpii":
+        truth = mpii_ground_truth_file(path)
+        figures = reported_figures(predictions.keypoints, read_mpii_ground_truth(truth)) if truth.is_file() else {}
     else:
-        boxes = Path(test.boxes)
-        records = detection_records(annotations, boxes, images, len(keypoint_set), size)
-        box_source = f"detections ({boxes})"
-    _check_photos(records, annotations.path)
-    predictions = predict_records(runtime, records, flip_test=test.flip, done=started(len(records)))
-    results = coco_results(
-        predictions,
-        keypoint_set.sigmas,
-        nms=test.nms,
-        oks_threshold=test.oks_threshold,
-        visibility_threshold=test.visibility_threshold,
-    )
-    figures = coco_figures(annotations.path, results, keypoint_set)
-    return TestReport(figures, results, predictions, box_source, len({r.image_file for r in records}))
-
-
-def _test_mpii(runtime: Runtime, test: TestConfig, started: Callable[[int], Callable[[int], None]]) -> TestReport:
-    annotations = Path(test.annotations)
-    truth = read_mpii_ground_truth(annotations.parent / MPII_GROUND_TRUTH)
-    check_keypoint_count(runtime.info.keypoint_set, len(truth.joint_names), annotations, Path("the weights"))
-    records = mpii_records(annotations, Path(test.images), with_joints=False)
-    _check_photos(records, annotations)
-    predictions = predict_records(runtime, records, flip_test=test.flip, done=started(len(records)))
-    figures = pckh_figures(predictions.keypoints, truth)
-    # The published "PCKh@0.1" is taken at 0.11: beside it stands what the name says.
-    figures["PCKh at 0.10"] = mean_pckh(predictions.keypoints, truth, 0.10)
-    return TestReport(
-        figures, [], predictions, f"annotated centre and scale ({annotations})", len({r.image_file for r in records})
-    )
-
-
-def _annotated_keypoints(annotations: CocoAnnotations) -> int:
-    counts = {
-        len(annotation["keypoints"]) // 3
-        for persons in annotations.by_image.values()
-        for annotation in persons
-        if annotation.get("keypoints")
-    }
-    if len(counts) != 1:
-        raise UserError(
-            f"{annotations.path}: its persons have {sorted(counts)} keypoints (expected one number for all)"
+        results = coco_results(
+            predictions,
+            keypoint_set.sigmas,
+            nms=test.nms,
+            oks_threshold=test.oks_threshold,
+            visibility_threshold=test.visibility_threshold,
         )
-    return counts.pop()
-
-
-def _check_photos(records: list[Record], source: Path) -> None:
-    if not records:
-        raise UserError(f"{source}: has no persons to test on")
-    missing = sorted({record.image_file for record in records if not record.image_file.is_file()})
-    if missing:
-        raise UserError(f"{missing[0]}: no such photo ({len(missing)} of those in {source} are missing)")
+        figures = coco_figures(path, results, keypoint_set)
+    photos = len({record.image_file for record in test_set.records})
+    return TestReport(figures, results, predictions, test_set.box_source, photos, test_set.mpii_test_photos)

@@ -19,7 +19,7 @@ from litehrnet.keypoints.codec import decode
 from litehrnet.optional import require
 from litehrnet.runtimes.onnxfile import BLANK_DIGEST, DIGEST_KEY, PRODUCER, stamp
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
-from litehrnet.runtimes.torch import TorchRuntime
+from litehrnet.runtimes.torch import TorchRuntime, open_torch
 from litehrnet.weightsfile import METADATA_KEY, info_to_json
 
 BATCHES = (1, 2, 7)
@@ -67,7 +67,7 @@ def export_onnx(weights: Path, path: Path, input_size_wh: tuple[int, int] | None
     """
     for package in ("torch", "onnx", "onnxscript"):
         require(package, "export", "export")
-    network = TorchRuntime(weights, input_size_wh)
+    network = open_torch(weights, input_size_wh)
     with replacing(path) as temporary:
         temporary.write_bytes(_serialize(network))
         comparisons = _compare(network, OnnxRuntime(temporary))

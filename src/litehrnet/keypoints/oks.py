@@ -3,6 +3,7 @@
 Source: protocol specification, section 4.3, steps 3 and 4.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -31,14 +32,37 @@ def pairwise_oks(
     return _oks(keypoints[:, None], keypoints[None], areas[:, None], areas[None], sigmas, counted)
 
 
+def oks_to_truth(
+    predicted: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    areas: NDArray[np.floating],
+    sigmas: NDArray[np.floating],
+    annotated: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Similarity of predicted to annotated persons, as COCO's evaluation has it.
+
+    Args:
+        predicted: image_xy (predicted, keypoints, 2).
+        truth: image_xy (persons, keypoints, 2).
+        areas: (persons,) annotated areas in square pixels.
+        sigmas: (keypoints,), relative to the square root of the area.
+        annotated: (persons, keypoints), which keypoints count.
+
+    Returns:
+        float64 (predicted, persons), 0..1; 0 where no keypoint is annotated.
+    """
+    return _oks(predicted[:, None], truth[None], areas, areas, sigmas, annotated)
+
+
 def oks_nms(
     keypoints: NDArray[np.floating],
     scores: NDArray[np.floating],
     areas: NDArray[np.floating],
     sigmas: NDArray[np.floating],
     threshold: float,
+    images: NDArray[np.integer] | None = None,
 ) -> NDArray[np.intp]:
-    """Keep the best person, drop those more similar to it than ``threshold``, repeat with the rest.
+    """In each image keep the best person, drop those more similar to it than ``threshold``, repeat with the rest.
 
     Args:
         keypoints: image_xy (persons, keypoints, 2).
@@ -46,17 +70,30 @@ def oks_nms(
         areas: (persons,) square pixels.
         sigmas: (keypoints,).
         threshold: 0..1; a similarity equal to it is kept.
+        images: (persons,) number of each person's image; None for all in one.
 
     Returns:
-        Indices of the kept persons by falling score; equal scores keep the order they came in.
+        Indices of the kept persons by rising image number, then by falling score; equal scores keep the order they
+        came in.
     """
-    order = np.argsort(-np.asarray(scores), kind="stable")
-    keep: list[np.intp] = []
-    while order.size:
-        best, rest = order[0], order[1:]
-        keep.append(best)
-        order = rest[_oks(keypoints[best], keypoints[rest], areas[best], areas[rest], sigmas) <= threshold]
-    return np.array(keep, dtype=np.intp)
+    images = np.zeros(len(scores), np.intp) if images is None else images
+    order = np.lexsort((-np.asarray(scores), images))
+    keypoints, areas, sigmas = keypoints[order], areas[order], np.asarray(sigmas)
+    # Were all but a few keypoints of a pair equal, its similarity could still be too low: that rules out most pairs.
+    # The smallest sigmas tell persons apart best. The margin leaves to the whole sum what rounding could decide.
+    count = len(sigmas)
+    few = np.argsort(sigmas)[: max(1, int((1 - threshold) * count) + 2)]
+    some, least = keypoints[:, few], 1 - (1 - threshold) * count / len(few) - 1e-9
+    kept = np.ones(len(order), dtype=bool)
+    for better, worse in _pairs(images[order]):
+        likely = ~(_oks(some[better], some[worse], areas[better], areas[worse], sigmas[few]) <= least)
+        better, worse = better[likely], worse[likely]
+        alike = ~(_oks(keypoints[better], keypoints[worse], areas[better], areas[worse], sigmas) <= threshold)
+        # By falling score of the better one, so that whether it was kept is known when its turn comes.
+        for one, other in zip(better[alike].tolist(), worse[alike].tolist(), strict=True):
+            if kept[one]:
+                kept[other] = False
+    return order[kept]
 
 
 def soft_oks_nms(
@@ -126,6 +163,23 @@ def rescore(
     counted = keypoint_scores > visibility_threshold
     totals = np.where(counted, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
     return np.asarray(box_scores * totals / np.maximum(counted.sum(axis=1), 1), dtype=np.float64)
+
+
+def _pairs(images: NDArray[np.integer], at_once: int = 2**14) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """All pairs of places (i, j), i before j, in sorted ``images`` that hold the same number: by i, then by j.
+
+    They come in blocks of about ``at_once``, small enough to stay in the processor's caches.
+    """
+    places = np.arange(len(images))
+    counts = np.searchsorted(images, images, side="right") - places - 1
+    before = np.concatenate([[0], np.cumsum(counts)])
+    start = 0
+    while start < len(images):
+        stop = max(start + 1, int(np.searchsorted(before, before[start] + at_once, side="right")) - 1)
+        first = np.repeat(places[start:stop], counts[start:stop])
+        within = np.arange(len(first)) - np.repeat(before[start:stop] - before[start], counts[start:stop])
+        yield first, first + 1 + within
+        start = stop
 
 
 def _oks(

@@ -4,10 +4,14 @@ Source: protocol specification, sections 1.1 and 1.2; the limbs of MPII and LSP 
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
@@ -242,6 +246,18 @@ def _sigmas(mapping: Mapping[str, Any], names: tuple[str, ...], source: str) -> 
         if type(sigma) not in (int, float) or not 1e-6 <= sigma <= 1e6:
             raise UserError(f"{source}: sigmas has {sigma!r} (expected numbers above 0, such as 0.05)")
     return tuple(float(sigma) for sigma in sigmas)
+
+
+_LOWER_BODY = {"pelvis", "hip", "knee", "ankle", "foot", "feet", "heel", "toe"}
+
+
+def lower_body(keypoint_set: KeypointSet) -> NDArray[np.bool_]:
+    """Mask (keypoints,) of those below the waist, known by their names: hips, knees, ankles, feet and the pelvis.
+
+    The rest is the upper body (protocol specification, sections 1.1 and 1.2).
+    """
+    words = (re.findall("[a-z]+", name.lower()) for name in keypoint_set.keypoint_names)
+    return np.array([any(word in _LOWER_BODY or word[:-1] in _LOWER_BODY for word in each) for each in words])
 
 
 def usual_keypoint_set(count: int) -> KeypointSet:

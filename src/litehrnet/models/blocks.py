@@ -27,12 +27,26 @@ class ConvBlock(nn.Module):
         x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
+            if self.training and self.activation is not None:
+                return x.relu_()  # nothing else needs x; in exported graphs, writing in place costs nodes
         return x if self.activation is None else self.activation(x)
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution. Training on a CPU in channels last, it is computed as the matrix product that it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels_last = x.stride(1) == 1 and self.weight.stride(3) == self.in_channels
+        if self.training and channels_last and x.device.type == "cpu":
+            # Permuted, not squeezed: the gradient gets the strides of the weight, which several processes rely on.
+            matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
+            return F.linear(x.permute(0, 2, 3, 1), matrix, self.bias).permute(0, 3, 1, 2)
+        return super().forward(x)
 
 
 def pointwise(in_channels: int, out_channels: int, *, bias: bool = False) -> nn.Conv2d:
     """1x1 convolution."""
-    return nn.Conv2d(in_channels, out_channels, 1, bias=bias)
+    return Pointwise(in_channels, out_channels, 1, bias=bias)
 
 
 def depthwise(channels: int, *, stride: int = 1) -> nn.Conv2d:
@@ -42,6 +56,9 @@ def depthwise(channels: int, *, stride: int = 1) -> nn.Conv2d:
 
 def channel_shuffle(first: Tensor, second: Tensor) -> Tensor:
     """Interleave two tensors of the same shape channel by channel, ``first`` in front."""
+    if first.stride(1) == 1:  # channels last: stay so
+        first, second = first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)
+        return torch.stack((first, second), dim=-1).flatten(-2).permute(0, 3, 1, 2)
     return torch.stack((first, second), dim=2).flatten(1, 2)
 
 
@@ -99,7 +116,9 @@ class SpatialWeighting(nn.Module):
         self.conv2 = ConvBlock(pointwise(channels // reduction, channels, bias=True), norm=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.conv2(self.conv1(self.pool(x))))
+        # The gradient of a sum is a view of one number per channel, that of a pooling layer as large as x.
+        pooled = x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3]) if self.training else self.pool(x)
+        return x * torch.sigmoid(self.conv2(self.conv1(pooled)))
 
 
 class ConditionalChannelWeighting(nn.Module):
@@ -185,7 +204,7 @@ def _downward(in_channels: int, out_channels: int, steps: int, norm: type[nn.Bat
                 norm(in_channels),
                 pointwise(in_channels, step_channels),
                 norm(step_channels),
-                *([] if last else [nn.ReLU()]),
+                *([] if last else [nn.ReLU(inplace=True)]),
             )
         )
     return chain
@@ -215,7 +234,7 @@ class Fuse(nn.ModuleList):
         for i in range(len(branches)):
             total = 2 * (branches[0] if i == 0 else self._from(0, i, fused[0]))
             for j in range(1, len(branches)):
-                total = total + (branches[i] if j == i else self._from(j, i, branches[j]))
+                total += branches[i] if j == i else self._from(j, i, branches[j])
             fused.append(total)
         return fused
 

@@ -53,8 +53,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: The file is missing, damaged, holds anything that would have to be run, or no weights.
     """
-    content = read_bytes(path)
-    loaded = _unpickle(content, path)
+    loaded = read_contents(path)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
         raise UserError(f"{path}: holds no weights (expected a state dict, bare or under 'state_dict')")
@@ -67,6 +66,15 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             raise UserError(f"{path}: {key} is no array of numbers (expected a dense tensor)")
         weights[name] = value.detach()
     return weights
+
+
+def read_contents(path: Path) -> Any:
+    """All that a PyTorch checkpoint holds, without running code from it; tensors on the CPU.
+
+    Raises:
+        UserError: The file is missing, damaged, or holds anything that would have to be run.
+    """
+    return _unpickle(read_bytes(path), path)
 
 
 def _is_plain_tensor(value: Any) -> bool:

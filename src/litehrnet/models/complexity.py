@@ -174,8 +174,11 @@ def _cost(
 
 
 def _kind(layer: nn.Module) -> str:
-    # One name for both batch normalisations: how running statistics are tracked costs nothing.
-    return "BatchNorm2d" if isinstance(layer, nn.BatchNorm2d) else type(layer).__name__
+    # One name for all batch normalisations and one for all convolutions: what they compute is the same.
+    for kind in (nn.BatchNorm2d, nn.Conv2d):
+        if isinstance(layer, kind):
+            return kind.__name__
+    return type(layer).__name__
 
 
 def _macs(layer: nn.Module, output_shape: Shape) -> int:

@@ -51,9 +51,9 @@ def open_runtime(
 def _open(weights: Path, runtime: str, input_size_wh: tuple[int, int] | None, threads: int | None) -> Runtime:
     # Imported here: only the chosen runtime's package is loaded.
     if runtime == "torch":
-        from litehrnet.runtimes.torch import TorchRuntime
+        from litehrnet.runtimes.torch import open_torch
 
-        return TorchRuntime(weights, input_size_wh, threads)
+        return open_torch(weights, input_size_wh, threads)
     if runtime == "openvino":
         from litehrnet.runtimes.openvino import OpenVinoRuntime
 

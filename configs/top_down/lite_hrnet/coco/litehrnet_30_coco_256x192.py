@@ -7,12 +7,18 @@ variant = "lite_hrnet_30"
 keypoints = "coco"
 input_size_wh = (192, 256)
 codec = dict(kind="default", sigma=2.0, blur_kernel=11, flip_shift=True)
+train = (
+    dict(
+        format="coco", annotations="data/coco/annotations/person_keypoints_train2017.json", images="data/coco/train2017"
+    ),
+)
+training = dict(batch_size=64, workers=4)
+validation = dict(
+    dataset="coco", annotations="data/coco/annotations/person_keypoints_val2017.json", images="data/coco/val2017"
+)
 test = dict(
     dataset="coco",
     annotations="data/coco/annotations/person_keypoints_val2017.json",
     images="data/coco/val2017",
     boxes="data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json",
-    flip=True,
-    oks_threshold=0.9,
-    visibility_threshold=0.2,
 )

@@ -7,9 +7,8 @@ variant = "wider_naive_lite_hrnet_18"
 keypoints = "mpii"
 input_size_wh = (256, 256)
 codec = dict(kind="default", sigma=2.0, blur_kernel=11, flip_shift=True)
-test = dict(
-    dataset="mpii",
-    annotations="data/mpii/annotations/mpii_val.json",
-    images="data/mpii/images",
-    flip=True,
-)
+train = (dict(format="mpii", annotations="data/mpii/annotations/mpii_train.json", images="data/mpii/images"),)
+augmentation = dict(half_body_probability=0.0)
+training = dict(batch_size=32, workers=2, evaluate_every=5)
+validation = dict(dataset="mpii", annotations="data/mpii/annotations/mpii_val.json", images="data/mpii/images")
+test = dict(dataset="mpii", annotations="data/mpii/annotations/mpii_val.json", images="data/mpii/images")

@@ -1,0 +1,165 @@
+"""``litehrnet data check``: all that is wrong with the data of a configuration, and a look at its samples."""
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litehrnet.cli.options import progress_bar, say
+from litehrnet.cli.published_options import note
+from litehrnet.errors import UserError
+
+if TYPE_CHECKING:
+    from litehrnet.config.run_config import RunConfig
+    from litehrnet.data.checks import FileReport, Problem
+
+SHEET_SAMPLES = 24
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``litehrnet data`` takes."""
+    commands = parser.add_subparsers(dest="data_command", metavar="command", required=True)
+    summary = "validate all annotations and photos of a configuration; write a contact sheet of augmented samples"
+    check = commands.add_parser("check", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    check.add_argument("config", help="a recipe by file or name, or a published configuration file")
+    check.add_argument("overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration")
+    check.add_argument("--sheet", type=Path, default=Path("contact_sheet.jpg"), help="default: contact_sheet.jpg")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One annotation file of a configuration.
+
+    Attributes:
+        role: What it is for.
+        format: ``coco`` or ``mpii``.
+        annotations: The file.
+        images: Folder of its photos.
+        keypoint_count: What every person must have; None for what the file says.
+        trains: Whether its joints are trained on.
+    """
+
+    role: str
+    format: str
+    annotations: Path
+    images: Path
+    keypoint_count: int | None
+    trains: bool
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check and print; 1 if anything is wrong.
+
+    Raises:
+        UserError: The configuration cannot be read, or the contact sheet cannot be written.
+    """
+    from litehrnet.config.load import load_config
+    from litehrnet.images import WRITTEN_SUFFIXES
+
+    if options.sheet.suffix.lower() not in WRITTEN_SUFFIXES:
+        raise UserError(f"{options.sheet}: no name for a picture (expected {', '.join(WRITTEN_SUFFIXES)})")
+    loaded = load_config(options.config, options.overrides)
+    for text in loaded.notes:
+        note(text)
+    config = loaded.config
+    problems = _check_names(config)
+    for source in _sources(config):
+        report = _check(source)
+        problems += report.problems
+        say(
+            f"{source.role}: {source.annotations}: {report.persons} persons with keypoints, "
+            f"{len(report.photos)} photos, {len(report.problems)} problems"
+        )
+    problems += _check_boxes(config)
+    problems += _write_sheet(config, options.sheet)
+    for problem in problems:
+        say(str(problem))
+    say(f"{len(problems)} problems" if problems else "no problems")
+    return 1 if problems else 0
+
+
+def _sources(config: "RunConfig") -> list[Source]:
+    from litehrnet.keypoints.skeletons import find_keypoint_set
+
+    sources = []
+    for number, data in enumerate(config.train):
+        count = len(find_keypoint_set(data.keypoints)) if data.keypoints else 16 if data.format == "mpii" else None
+        role = f"train.{number}" if len(config.train) > 1 else "train"
+        sources.append(Source(role, data.format, Path(data.annotations), Path(data.images), count, True))
+    for role, test in (("validation", config.validation), ("test", config.test)):
+        if test is not None:
+            files = Path(test.annotations), Path(test.images)
+            sources.append(Source(role, test.dataset, *files, config.num_keypoints, False))
+    return _merged(sources)
+
+
+def _merged(sources: list[Source]) -> list[Source]:
+    """One source for each pair of file and folder, its roles joined: files are looked at once."""
+    merged: dict[tuple[Path, Path], Source] = {}
+    for source in sources:
+        files = source.annotations, source.images
+        if files in merged:
+            first = merged[files]
+            count = first.keypoint_count or source.keypoint_count
+            source = replace(first, role=f"{first.role}, {source.role}", keypoint_count=count)
+        merged[files] = source
+    return list(merged.values())
+
+
+def _check(source: Source) -> "FileReport":
+    from litehrnet.data.checks import check_coco, check_mpii, check_photo
+
+    if source.format == "mpii":
+        count = source.keypoint_count or 16
+        report = check_mpii(source.annotations, source.images, count, with_joints=source.trains)
+    else:
+        report = check_coco(source.annotations, source.images, source.keypoint_count)
+    with progress_bar("photos") as started:
+        done = started(len(report.photos))
+        for photo in report.photos:
+            report.problems += check_photo(photo)
+            done(1)
+    return report
+
+
+def _check_boxes(config: "RunConfig") -> "list[Problem]":
+    from litehrnet.data.checks import check_detections
+
+    tests = {test for test in (config.validation, config.test) if test is not None and test.dataset == "coco"}
+    return [
+        problem
+        for test in tests
+        if test.boxes is not None
+        for problem in check_detections(Path(test.boxes), Path(test.annotations), Path(test.images))
+    ]
+
+
+def _check_names(config: "RunConfig") -> "list[Problem]":
+    from litehrnet.data.checks import check_keypoint_set
+
+    return check_keypoint_set(config.keypoint_set, config.keypoints)
+
+
+def _write_sheet(config: "RunConfig", path: Path) -> "list[Problem]":
+    """Write the contact sheet, or say why there can be none."""
+    import numpy as np
+
+    from litehrnet.data.checks import Problem
+    from litehrnet.data.photos import PhotoCache
+    from litehrnet.data.samples import make_batch
+    from litehrnet.data.trainingset import read_training_set
+    from litehrnet.images import write_image
+    from litehrnet.inference.contact_sheet import contact_sheet
+
+    if not config.train:
+        return []
+    size, seed = config.input_size_wh, config.training.seed
+    try:
+        persons = read_training_set(config.train, config.keypoint_set, size, config.codec, config.augmentation, seed)
+        indices = np.unique(np.linspace(0, len(persons) - 1, SHEET_SAMPLES).astype(int)).tolist()
+        batch = make_batch(persons, 0, indices, PhotoCache())
+    except UserError as error:
+        return [Problem("", "no contact sheet", str(error))]
+    write_image(path, contact_sheet(batch, persons))
+    say(f"{path}: {len(indices)} of {len(persons)} samples as they are trained on")
+    return []

@@ -1,0 +1,42 @@
+"""``litehrnet inspect``: the steps that the engine runs a network in."""
+
+import argparse
+from pathlib import Path
+
+from litehrnet.cli.options import add_input_size, input_size, say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``litehrnet inspect`` takes."""
+    parser.add_argument(
+        "file", type=Path, help="a program (.native), or weights (.safetensors or a PyTorch checkpoint) to compile"
+    )
+    add_input_size(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every step with its shapes, its cost and where its inputs lie.
+
+    Raises:
+        UserError: The file is missing, damaged, or neither a program nor weights.
+    """
+    from litehrnet.engine.listing import LEGEND, step_row, totals_text
+    from litehrnet.engine.programfile import SUFFIX, read_program
+    from litehrnet.export.native import compile_weights
+
+    size = input_size(options)
+    program, info = read_program(options.file) if options.file.suffix == SUFFIX else compile_weights(options.file, size)
+    rows: list[tuple[str, ...]] = [
+        ("step", "kind", "name", "inputs", "outputs", "10^3 MACs", "KB", "places of the inputs")
+    ]
+    rows += [step_row(index, step) for index, step in enumerate(program.steps)]
+    numbers = {0, 5, 6}
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            text.rjust(w) if i in numbers else text.ljust(w)
+            for i, (text, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        say("  ".join(cells).rstrip())
+    say(f"\n{info.variant}: {totals_text(program)}\n{LEGEND}")
+    return 0

@@ -1,0 +1,128 @@
+"""``litehrnet train``: a recipe, or a published configuration, to trained weights."""
+
+import argparse
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from litehrnet.cli.options import positive_int
+from litehrnet.cli.published_options import add_shared_arguments, pass_on_local_rank
+from litehrnet.errors import UserError
+from litehrnet.optional import require
+
+if TYPE_CHECKING:
+    from litehrnet.config.load import LoadedConfig
+    from litehrnet.config.run_config import RunConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``litehrnet train`` takes: all that the published command line did (protocol, section 5.1)."""
+    parser.add_argument("config", help="a recipe by file or name, or a published configuration file")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration"
+    )
+    parser.add_argument("--work-dir", metavar="DIR", help="folder for the run's files (default: the configuration's)")
+    parser.add_argument("--resume-from", metavar="CKPT", help="checkpoint to go on with; latest: the newest of the run")
+    validate = parser.add_mutually_exclusive_group()
+    validate.add_argument("--validate", action="store_true", help="evaluate while training (this is the default)")
+    validate.add_argument("--no-validate", action="store_true", help="do not evaluate while training")
+    gpus = parser.add_mutually_exclusive_group()
+    gpus.add_argument("--gpus", type=positive_int, metavar="N", help="batches and workers of N devices in one process")
+    gpus.add_argument("--gpu-ids", type=int, nargs="+", metavar="I", help="the same, on the first of these devices")
+    parser.add_argument("--seed", type=int, metavar="S", help="of initialisation, order and augmentation")
+    parser.add_argument("--deterministic", action="store_true", help="the same result in every run, also on a GPU")
+    parser.add_argument(
+        "--autoscale-lr",
+        action="store_true",
+        help="multiply the learning rate by the number of devices over the eight it is published for",
+    )
+    add_shared_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train.
+
+    Returns:
+        Exit code: 0, or 128 plus the number of the signal that stopped the run.
+
+    Raises:
+        UserError: Anything in the configuration or the data that cannot be.
+    """
+    loaded = run_config(options)
+    require("torch", "train", "training")
+    from litehrnet.training.start import run_training
+
+    pass_on_local_rank(options)
+    return run_training(loaded.config, loaded.recipe, options.launcher, loaded.notes, _device(options))
+
+
+def run_config(options: argparse.Namespace) -> "LoadedConfig":
+    """The configuration with all that the command line says applied.
+
+    Args:
+        options: What ``add_arguments`` declares.
+
+    Raises:
+        UserError: The configuration or an override cannot be used, or the launcher's variables are missing.
+    """
+    from litehrnet.config.load import load_config
+
+    loaded = load_config(options.config, [*options.overrides, *options.cfg_options])
+    config, notes = loaded.config, list(loaded.notes)
+    training = config.training
+    if options.seed is not None:
+        training = replace(training, seed=options.seed)
+    if options.deterministic:
+        training = replace(training, deterministic=True)
+    devices = _devices(options)
+    if devices > 1:
+        training = replace(training, batch_size=devices * training.batch_size, workers=devices * training.workers)
+        notes.append(
+            f"--gpus {devices}: one process on one device takes the batch of {devices}, {training.batch_size} samples, "
+            f"with {training.workers} workers (tools/dist_train.sh uses several devices)"
+        )
+    elif options.launcher != "none" and (options.gpus or options.gpu_ids):
+        notes.append("--gpus and --gpu-ids: left out, the launcher says how many processes there are")
+    config = replace(
+        config,
+        training=training,
+        work_dir=options.work_dir or config.work_dir,
+        resume_from=options.resume_from or config.resume_from,
+        validation=None if options.no_validate else config.validation,
+    )
+    if options.autoscale_lr:
+        config = _with_scaled_rate(config, options, notes)
+    return replace(loaded, config=config, notes=tuple(notes))
+
+
+def _devices(options: argparse.Namespace) -> int:
+    """How many devices the batch is for; 0 where a launcher says it."""
+    if options.launcher != "none":
+        return 0
+    return options.gpus or len(options.gpu_ids or (0,))
+
+
+def _device(options: argparse.Namespace) -> str | None:
+    """The first of ``--gpu-ids``; None where there is no choice."""
+    import torch
+
+    if options.launcher != "none" or not options.gpu_ids or not torch.cuda.is_available():
+        return None
+    first, count = options.gpu_ids[0], torch.cuda.device_count()
+    if not 0 <= first < count:
+        raise UserError(f"--gpu-ids {first}: there is no such GPU (expected 0 to {count - 1})")
+    return f"cuda:{first}"
+
+
+def _with_scaled_rate(config: "RunConfig", options: argparse.Namespace, notes: list[str]) -> "RunConfig":
+    require("torch", "train", "training")
+    from litehrnet.training.distributed import Processes, read_environment
+    from litehrnet.training.start import PUBLISHED_PROCESSES, scaled_learning_rate
+
+    devices = _devices(options) or read_environment(options.launcher, os.environ).world_size
+    scaled = scaled_learning_rate(config, Processes(world_size=devices))
+    old, new = (each.training.optimizer.learning_rate for each in (config, scaled))
+    notes.append(
+        f"--autoscale-lr: learning rate {new:g}, which is {old:g} times {devices}/{PUBLISHED_PROCESSES} devices"
+    )
+    return scaled

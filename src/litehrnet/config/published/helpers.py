@@ -1,0 +1,67 @@
+"""Overrides of a published file's helper names, such as ``data_cfg.image_size`` (protocol specification, trap 22).
+
+The published tools override a helper after the file has been evaluated, when everything made from it is made already:
+nothing changes. Here the override is set where the file assigns the helper, and what it reaches is said.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from litehrnet.config.overrides import apply_overrides
+from litehrnet.errors import UserError
+
+_SAID = 3
+
+
+def helper_notes(
+    values: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    published: frozenset[str],
+    evaluate: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    source: str,
+) -> list[str]:
+    """One sentence for each override of a helper: what it reaches.
+
+    Args:
+        values: The file's values without overrides.
+        overrides: Of helpers, by dotted key.
+        published: Names that the published tools read.
+        evaluate: Gives the file's values with some overrides.
+        source: Name of the file, for messages.
+
+    Raises:
+        UserError: An override would change something, but nothing of what it changes is used.
+    """
+    before = dict(_flat({name: value for name, value in values.items() if name in published}))
+    notes = []
+    for key, value in overrides.items():
+        changed = evaluate({key: value})
+        after = dict(_flat({name: each for name, each in changed.items() if name in published}))
+        reached = [name for name in after if name not in before or before[name] != after[name]]
+        if reached:
+            notes.append(_note(key, reached))
+        elif apply_overrides(dict(values), {key: value}) != values:
+            known = [f"{name}{'.' if inner else ''}{inner}" for name in values for inner, _ in _flat(values[name])]
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near and near[0] != key else ""
+            raise UserError(f"{source}: nothing in the file uses {key}{hint}")
+    return notes
+
+
+def _note(key: str, reached: list[str]) -> str:
+    others = len(reached) - _SAID
+    listed = ", ".join(reached[:_SAID]) + (f" and {others} more" if others > 0 else "")
+    return f"{key} is set where the file makes {key.split('.')[0]}, so that it reaches {listed}"
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of all that is no dictionary, nor a list of some."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _flat(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list | tuple) and any(isinstance(part, Mapping) for part in value):
+        for index, part in enumerate(value):
+            yield from _flat(part, f"{key}.{index}" if key else str(index))
+    else:
+        yield key, value

@@ -1,0 +1,47 @@
+"""A resolved configuration as a recipe file, and what it changes of the recipe it came from."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from litehrnet.config.run_config import RunConfig
+
+
+def recipe_text(config: RunConfig, changes: list[str]) -> str:
+    """A recipe file that ``read_recipe`` reads as ``config``, all defaults spelt out.
+
+    Args:
+        config: Any configuration.
+        changes: Lines for the comment at the top, from ``differences``.
+    """
+    head = "\n".join(f"#   {line}" for line in changes) or "#   nothing"
+    lines = [f"{f.name} = {_text(getattr(config, f.name), '')}" for f in fields(config) if f.name != "name"]
+    return f"# {config.name}, all settings spelt out. Changed against the recipe:\n{head}\n\n" + "\n".join(lines) + "\n"
+
+
+def differences(config: RunConfig, recipe: RunConfig) -> list[str]:
+    """One line ``key: old -> new`` for each value of ``config`` that is not that of ``recipe``."""
+    old, new = dict(_flat(recipe)), dict(_flat(config))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in keys]
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if is_dataclass(value) and not isinstance(value, type):
+        for f in fields(value):
+            yield from _flat(getattr(value, f.name), f"{key}.{f.name}" if key else f.name)
+    elif isinstance(value, tuple) and any(is_dataclass(item) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{key}.{index}")
+    else:
+        yield key, value
+
+
+def _text(value: Any, indent: str) -> str:
+    inside = indent + "    "
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = [f"{inside}{f.name}={_text(getattr(value, f.name), inside)},\n" for f in fields(value)]
+        return f"dict(\n{''.join(parts)}{indent})"
+    if isinstance(value, tuple) and any(is_dataclass(item) for item in value):
+        return "(\n" + "".join(f"{inside}{_text(item, inside)},\n" for item in value) + f"{indent})"
+    return repr(value)

@@ -1,0 +1,158 @@
+"""How a training sample varies, as published (protocol specification, sections 1.1 and 2).
+
+What is drawn (``draw_variation``) is apart from what is done with it (``vary``): no draw depends on the photo.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.data.settings import AugmentationConfig
+from litehrnet.keypoints.boxes import centers_and_scales
+
+HALF_BODY_PADDING = 1.5
+JITTER = 0.4
+
+
+class RandomNumbers(Protocol):
+    """What is drawn from: ``numpy.random.Generator``, or ``RandomState`` as the published code uses it."""
+
+    def random(self) -> float:
+        """Uniform in [0, 1)."""
+
+    def standard_normal(self) -> float:
+        """Normal with mean 0 and standard deviation 1."""
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One draw of everything that varies.
+
+    Attributes:
+        flip: Mirror the photo.
+        half_body: Crop to this half of the body, or to the other where too few of its joints are visible.
+        zoom: Factor of the crop's size in the photo.
+        rotation_deg: Of the crop, as ``keypoints.crop`` turns it.
+    """
+
+    flip: bool
+    half_body: Literal["upper", "lower"] | None
+    zoom: float
+    rotation_deg: float
+
+
+@dataclass(frozen=True)
+class Person:
+    """What varies of a person, in pixels of the photo, or of the mirrored photo once flipped.
+
+    Attributes:
+        center: (2,) of the crop.
+        scale: (2,) of the crop in units of 200 pixels.
+        joints_xy: float32 (keypoints, 2).
+        visible: float32 (keypoints,), 0 or 1.
+    """
+
+    center: NDArray[np.floating]
+    scale: NDArray[np.floating]
+    joints_xy: NDArray[np.float32]
+    visible: NDArray[np.float32]
+
+
+def draw_variation(rng: RandomNumbers, visible_joints: int, settings: AugmentationConfig, halves: bool) -> Variation:
+    """Draw in the published order and number, which depend on the number of visible joints.
+
+    Args:
+        rng: Where numbers come from.
+        visible_joints: Of the person.
+        settings: Probabilities and spreads.
+        halves: Whether the keypoints have an upper and a lower body at all.
+    """
+    flipped = rng.random() <= settings.flip_probability
+    half: Literal["upper", "lower"] | None = None
+    halves = halves and settings.half_body_probability > 0 and visible_joints > settings.half_body_above
+    if halves and rng.random() < settings.half_body_probability:
+        # A normal number against 0.5, as published: the upper body in 69 of 100 cases.
+        half = "upper" if rng.standard_normal() < 0.5 else "lower"
+    return Variation(flipped, half, *draw_zoom_and_rotation(rng, settings))
+
+
+def draw_zoom_and_rotation(rng: RandomNumbers, settings: AugmentationConfig) -> tuple[float, float]:
+    """Factor of the crop's size, clipped at one standard deviation, and degrees, clipped at two; three draws."""
+    zoom = 1 + settings.scale * rng.standard_normal()
+    rotation = settings.rotation_deg * rng.standard_normal()
+    if rng.random() > settings.rotation_probability:
+        rotation = 0.0
+    furthest = 2 * settings.rotation_deg
+    return min(max(zoom, 1 - settings.scale), 1 + settings.scale), min(max(rotation, -furthest), furthest)
+
+
+def vary(
+    person: Person,
+    variation: Variation,
+    image_width: int,
+    flip_order: NDArray[np.intp],
+    lower_body: NDArray[np.bool_],
+    input_size_wh: tuple[int, int],
+) -> Person:
+    """The person with everything but the rotation done, which is the crop's.
+
+    Args:
+        person: In the photo.
+        variation: What was drawn.
+        image_width: Of the photo in pixels.
+        flip_order: ``KeypointSet.flip_order``.
+        lower_body: Mask (keypoints,).
+        input_size_wh: Width and height of the crop.
+    """
+    if variation.flip:
+        person = flip(person, image_width, flip_order)
+    if variation.half_body:
+        person = crop_to_half_body(person, variation.half_body, lower_body, input_size_wh)
+    return replace(person, scale=(person.scale * variation.zoom).astype(person.scale.dtype))
+
+
+def flip(person: Person, image_width: int, flip_order: NDArray[np.intp]) -> Person:
+    """The person in the mirrored photo; invisible joints move to (0, 0), as published."""
+    center, joints, visible = person.center.copy(), person.joints_xy[flip_order], person.visible[flip_order]
+    center[0] = image_width - 1 - center[0]
+    joints[:, 0] = image_width - 1 - joints[:, 0]
+    return replace(person, center=center, joints_xy=joints * visible[:, None], visible=visible)
+
+
+def crop_to_half_body(
+    person: Person, half: Literal["upper", "lower"], lower_body: NDArray[np.bool_], input_size_wh: tuple[int, int]
+) -> Person:
+    """The person with the crop about the visible joints of one half of the body; all joints stay visible.
+
+    The wanted half needs three visible joints, otherwise it is the other one, and the upper one again where the lower
+    lacks them too. Nothing changes where fewer than two joints are left, or where all are in one place.
+
+    Args:
+        person: In the photo.
+        half: The one wanted.
+        lower_body: Mask (keypoints,).
+        input_size_wh: Width and height of the crop: the extent of the joints is grown to its shape.
+    """
+    upper, lower = (np.flatnonzero((person.visible > 0) & part) for part in (~lower_body, lower_body))
+    wants_upper = half == "upper" and len(upper) > 2
+    chosen = person.joints_xy[lower if not wants_upper and len(lower) > 2 else upper]
+    if len(chosen) < 2 or not np.ptp(chosen, axis=0).any():
+        return person
+    box = np.concatenate([chosen.min(axis=0), np.ptp(chosen, axis=0)])
+    _, scales = centers_and_scales(box[None], input_size_wh, HALF_BODY_PADDING)
+    return replace(person, center=chosen.mean(axis=0), scale=scales[0])
+
+
+def jitter(
+    center: NDArray[np.floating], box_wh: NDArray[np.float64], rng: RandomNumbers, probability: float
+) -> NDArray[np.floating]:
+    """The centre, with ``probability`` moved by up to a fifth of the box in each direction; its dtype stays.
+
+    As published this is done once for each person of a dataset, in its order, not once an epoch.
+    """
+    if rng.random() >= probability:
+        return center
+    steps = np.array([rng.random(), rng.random()]) - 0.5
+    return (center + JITTER * steps * box_wh).astype(center.dtype)

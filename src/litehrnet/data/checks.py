@@ -1,0 +1,326 @@
+"""Everything that is wrong with annotation files, found at once: what ``litehrnet data check`` reports.
+
+Reading for training stops at the first mistake, or leaves a person out as published; here nothing is left out and
+nothing stops.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from litehrnet.data.coco import detection_records, read_annotations
+from litehrnet.data.records import read_json
+from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
+from litehrnet.imageformats import read_header
+from litehrnet.images import decode_image
+from litehrnet.keypoints.skeletons import keypoint_set_from_coco_category
+from litehrnet.poses import KeypointSet
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong.
+
+    Attributes:
+        file: Where: the annotation file or keypoint set.
+        place: Where in it, such as ``annotation 3 (id 481918)``, counted from 0; empty for the whole file.
+        wrong: What, and what was expected.
+    """
+
+    file: str
+    place: str
+    wrong: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.place, self.wrong) if part)
+
+
+@dataclass(frozen=True)
+class PhotoUse:
+    """A photo that annotations use.
+
+    Attributes:
+        path: Its file.
+        size_wh: Width and height as the annotations say; None where they say none.
+        file: The annotation file.
+        place: Where in it.
+    """
+
+    path: Path
+    size_wh: Size | None
+    file: str
+    place: str
+
+
+@dataclass
+class FileReport:
+    """What the checks of one annotation file found.
+
+    Attributes:
+        persons: Annotated persons that have keypoints.
+        photos: Those with annotations, once each.
+        problems: In the order of the file.
+    """
+
+    persons: int = 0
+    photos: list[PhotoUse] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def check_coco(path: Path, images: Path, keypoint_count: int | None) -> FileReport:
+    """Check an annotation file in COCO's format, without its photos.
+
+    Args:
+        path: The file.
+        images: Folder of its photos.
+        keypoint_count: What every person must have; None for as many as the file itself names.
+    """
+    report, file = FileReport(), str(path)
+    try:
+        content = read_json(path)
+    except UserError as error:
+        report.problems.append(Problem("", "", str(error)))
+        return report
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
+        report.problems.append(Problem(file, "", "not COCO annotations (expected lists 'images' and 'annotations')"))
+        return report
+    categories = [c for c in _dicts(content.get("categories")) if "keypoints" in c]
+    report.problems += [problem for category in categories for problem in _check_category(category, file)]
+    if keypoint_count is None and categories and isinstance(categories[0]["keypoints"], list):
+        keypoint_count = len(categories[0]["keypoints"])
+    sizes, names = _coco_images(content["images"], file, report)
+    used: dict[Any, str] = {}
+    for index, annotation in enumerate(content["annotations"]):
+        place = _place("annotation", index, annotation)
+        report.problems += [Problem(file, place, w) for w in _coco_annotation(annotation, sizes, keypoint_count)]
+        if isinstance(annotation, dict):
+            used.setdefault(_key(annotation.get("image_id")), place)
+            report.persons += _has_keypoints(annotation)
+    report.problems += _duplicates(content["annotations"], "annotation", file)
+    report.photos = [PhotoUse(images / names[i], sizes[i], file, place) for i, place in used.items() if i in names]
+    return report
+
+
+def check_detections(path: Path, annotations: Path, images: Path) -> list[Problem]:
+    """Check a detector's boxes of the photos of an annotation file; the first that cannot be used is named."""
+    try:
+        detection_records(read_annotations(annotations), path, images, 1, (192, 256))
+    except UserError as error:
+        return [Problem("", "", str(error))]
+    return []
+
+
+def check_mpii(path: Path, images: Path, keypoint_count: int, *, with_joints: bool) -> FileReport:
+    """Check an annotation file in MPII's format, without its photos.
+
+    Args:
+        path: The file.
+        images: Folder of its photos.
+        keypoint_count: Joints of every person.
+        with_joints: Persons must have joints, as for training.
+    """
+    report, file = FileReport(), str(path)
+    try:
+        entries = read_json(path)
+    except UserError as error:
+        report.problems.append(Problem("", "", str(error)))
+        return report
+    if not isinstance(entries, list) or not entries:
+        report.problems.append(Problem(file, "", "not MPII annotations (expected a list of persons)"))
+        return report
+    used: dict[str, str] = {}
+    for index, entry in enumerate(entries):
+        place = f"person {index}"
+        report.problems += [Problem(file, place, wrong) for wrong in _mpii_entry(entry, keypoint_count, with_joints)]
+        if isinstance(entry, dict) and isinstance(entry.get("image"), str):
+            used.setdefault(entry["image"], place)
+            report.persons += any(value == 1 for value in _list(entry.get("joints_vis")))
+    report.photos = [PhotoUse(images / name, None, file, place) for name, place in used.items()]
+    return report
+
+
+def check_keypoint_set(keypoint_set: KeypointSet, file: str) -> list[Problem]:
+    """Whether left and right change places: each sided name has its partner, and they are a flip pair."""
+    names = keypoint_set.keypoint_names
+    pairs = {frozenset((names[a], names[b])) for a, b in keypoint_set.flip_pairs}
+    problems = []
+    for name in names:
+        side, _, part = name.partition("_")
+        if side not in ("left", "right"):
+            continue
+        partner = f"{'right' if side == 'left' else 'left'}_{part}"
+        if partner not in names:
+            problems.append(Problem(file, "", f"keypoint {name} has no {partner} to change places with"))
+        elif frozenset((name, partner)) not in pairs and side == "left":
+            problems.append(Problem(file, "", f"{name} and {partner} are no flip pair (expected them to be one)"))
+    for a, b in keypoint_set.flip_pairs:
+        parts = [names[i].partition("_") for i in (a, b)]
+        sides = {side for side, _, _ in parts}
+        if sides & {"left", "right"} and (sides != {"left", "right"} or parts[0][2] != parts[1][2]):
+            problems.append(Problem(file, "", f"{names[a]} and {names[b]} are a flip pair (expected left and right)"))
+    return problems
+
+
+def check_photo(use: PhotoUse) -> list[Problem]:
+    """Decode a photo, and compare its size with what the annotations say."""
+    try:
+        content = read_bytes(use.path)
+        header = read_header(content, str(use.path))
+        # The strongest reduction goes through the whole code of a JPEG as well.
+        decode_image(content, str(use.path), 8 if header.format == "JPEG" else 1, header)
+    except UserError as error:
+        return [Problem(use.file, use.place, str(error))]
+    width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
+    if use.size_wh is None or use.size_wh == (width, height):
+        return []
+    said = "{}x{}".format(*use.size_wh)
+    return [Problem(use.file, use.place, f"{use.path}: is {width}x{height} (the annotations say {said})")]
+
+
+def _check_category(category: dict[str, Any], file: str) -> list[Problem]:
+    try:
+        keypoint_set = keypoint_set_from_coco_category(category, "category")
+    except UserError as error:
+        return [Problem(file, "", str(error))]
+    return check_keypoint_set(keypoint_set, file)
+
+
+def _coco_images(images: list[Any], file: str, report: FileReport) -> tuple[dict[Any, Size], dict[Any, str]]:
+    """Sizes and file names by id of the entries that have both."""
+    sizes, names = {}, {}
+    for index, image in enumerate(images):
+        if not _is_image(image):
+            wrong = "is incomplete (expected id, file_name, width and height)"
+            report.problems.append(Problem(file, _place("image", index, image), wrong))
+            continue
+        sizes[image["id"]] = image["width"], image["height"]
+        names[image["id"]] = image["file_name"]
+    report.problems += _duplicates(images, "image", file)
+    return sizes, names
+
+
+def _is_image(image: Any) -> bool:
+    return (
+        isinstance(image, dict)
+        and isinstance(image.get("id"), int | str)
+        and isinstance(image.get("file_name"), str)
+        and _are_numbers([image.get("width"), image.get("height")], 2)
+    )
+
+
+def _coco_annotation(annotation: Any, sizes: dict[Any, Size], keypoint_count: int | None) -> Iterator[str]:
+    if not isinstance(annotation, dict):
+        yield "is no object"
+        return
+    image_id = _key(annotation.get("image_id"))
+    if image_id not in sizes:
+        yield f"is of image {image_id}, which the file does not have"
+    yield from _box(annotation.get("bbox"), sizes.get(image_id))
+    if annotation.get("iscrowd"):
+        return  # a region, which is neither trained on nor tested
+    area = annotation.get("area", 1)
+    if not _is_number(area) or not 0 < area < math.inf:
+        yield f"area is {area} (expected a number above 0)"
+    if annotation.get("keypoints"):
+        yield from _keypoints(annotation["keypoints"], annotation.get("num_keypoints"), keypoint_count)
+
+
+def _box(box: Any, size_wh: Size | None) -> Iterator[str]:
+    if not _are_numbers(box, 4):
+        yield f"bbox is {box} (expected x, y, width and height)"
+        return
+    x, y, width, height = box
+    if not all(map(math.isfinite, box)) or width <= 0 or height <= 0:
+        yield f"bbox is {box} (expected finite numbers and an area)"
+    elif size_wh is not None:
+        axes = zip((x, y), (width, height), size_wh, strict=True)
+        inside = [max(0.0, min(start + length, end) - max(start, 0)) for start, length, end in axes]
+        if inside[0] * inside[1] < width * height / 2:
+            yield f"bbox is {box} (expected most of it inside the photo of {size_wh[0]}x{size_wh[1]})"
+
+
+def _keypoints(flat: Any, count: Any, expected: int | None) -> Iterator[str]:
+    if not _are_numbers(flat, None) or len(flat) % 3:
+        yield "keypoints is no list of x, y, visibility triples"
+        return
+    if expected is not None and len(flat) != 3 * expected:
+        yield f"has {len(flat) // 3} keypoints (expected {expected})"
+    for index in range(0, len(flat), 3):
+        x, y, visibility = flat[index : index + 3]
+        if not math.isfinite(x) or not math.isfinite(y):
+            yield f"keypoint {index // 3} is at ({x}, {y}) (expected finite numbers)"
+        if visibility not in (0, 1, 2):
+            yield f"keypoint {index // 3} has visibility {visibility} (expected 0, 1 or 2)"
+    labelled = sum(visibility > 0 for visibility in flat[2::3])
+    if count is not None and count != labelled:
+        yield f"num_keypoints is {count} (expected {labelled}, as many as are labelled)"
+
+
+def _mpii_entry(entry: Any, keypoint_count: int, with_joints: bool) -> Iterator[str]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
+        yield "has no image"
+        return
+    center, scale = entry.get("center"), entry.get("scale")
+    if not _are_numbers(center, 2) or not all(map(math.isfinite, center)):
+        yield f"center is {center} (expected x and y)"
+    if not _is_number(scale) or not 0 < scale < math.inf:
+        yield f"scale is {scale} (expected a number above 0)"
+    if not with_joints:
+        return
+    joints, visible = _list(entry.get("joints")), _list(entry.get("joints_vis"))
+    if len(joints) != keypoint_count or len(visible) != keypoint_count:
+        yield f"has {len(joints)} joints and {len(visible)} joints_vis (expected {keypoint_count})"
+    for index, joint in enumerate(joints):
+        if not _are_numbers(joint, 2) or not all(map(math.isfinite, joint)):
+            yield f"joint {index} is {joint} (expected x and y)"
+    for index, value in enumerate(visible):
+        if value not in (0, 1):
+            yield f"joint {index} has visibility {value} (expected 0 or 1)"
+
+
+def _duplicates(entries: list[Any], kind: str, file: str) -> list[Problem]:
+    counts = Counter(_key(entry.get("id")) for entry in entries if isinstance(entry, dict))
+    if set(counts) == {None}:
+        return [Problem(file, "", f"no {kind} has an id")]
+    return [
+        Problem(file, "", f"{count} {kind}s have the id {number} (expected different ids)")
+        for number, count in counts.items()
+        if count > 1
+    ]
+
+
+def _has_keypoints(annotation: dict[str, Any]) -> bool:
+    flat = annotation.get("keypoints")
+    return not annotation.get("iscrowd") and _are_numbers(flat, None) and any(v > 0 for v in flat[2::3])
+
+
+def _place(kind: str, index: int, entry: Any) -> str:
+    number = entry.get("id") if isinstance(entry, dict) else None
+    return f"{kind} {index}" if number is None else f"{kind} {index} (id {number})"
+
+
+def _key(value: Any) -> Any:
+    """An id as a key: lists and objects have none."""
+    return value if isinstance(value, int | str) else None
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [each for each in _list(value) if isinstance(each, dict)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float)
+
+
+def _are_numbers(value: Any, count: int | None) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and (count is None or len(value) == count) and all(map(_is_number, value))

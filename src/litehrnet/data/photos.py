@@ -1,0 +1,170 @@
+"""Photos on their way into crops: read once for persons who share them, decoded no larger than a crop needs."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
+from litehrnet.imageformats import ImageHeader, read_header
+from litehrnet.images import decode_image
+
+CACHE_BYTES = 64_000_000
+REDUCTIONS = (8, 4, 2)
+
+# How whole files end. Some have further bytes behind it: one without the mark in its tail is walked through.
+_END_MARKS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
+_TAIL_BYTES = 4096
+_NAMED = 100  # faults that an error tells of
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture file, read but not decoded.
+
+    Attributes:
+        path: The file.
+        content: The whole of it.
+        header: What it says of itself.
+    """
+
+    path: Path
+    content: bytes
+    header: ImageHeader
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the upright picture."""
+        width, height = self.header.width, self.header.height
+        return (height, width) if self.header.orientation >= 5 else (width, height)
+
+
+class PhotoCache:
+    """The photos used last, one cache for each process that makes samples.
+
+    What it holds changes how long a sample takes, never the sample.
+
+    Args:
+        max_bytes: Bound on what is held: files and decoded pictures.
+    """
+
+    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._held: OrderedDict[tuple[Path, int], tuple[Any, int]] = OrderedDict()
+        self._bytes = 0
+
+    def photo(self, path: Path) -> Photo:
+        """A photo, read if it is not held.
+
+        Raises:
+            UserError: The file is missing or not a whole picture.
+        """
+
+        def read() -> tuple[Photo, int]:
+            content = read_bytes(path)
+            return Photo(path, content, read_header(content, str(path))), len(content)
+
+        return self._get((path, 0), read)
+
+    def image(self, photo: Photo, reduction: int = 1) -> NDArray[np.uint8]:
+        """A photo's picture, decoded if it is not held; not to be written to.
+
+        Args:
+            photo: From ``photo``.
+            reduction: See ``decode_image``.
+
+        Raises:
+            UserError: It cannot be decoded.
+        """
+
+        def decode() -> tuple[NDArray[np.uint8], int]:
+            image = decode_image(photo.content, str(photo.path), reduction, photo.header)
+            return image, image.nbytes
+
+        return self._get((photo.path, reduction), decode)
+
+    def _get(self, key: tuple[Path, int], make: Callable[[], tuple[_Value, int]]) -> _Value:
+        if key in self._held:
+            self._held.move_to_end(key)
+            held: _Value = self._held[key][0]
+            return held
+        value, size = make()
+        self._held[key] = value, size
+        self._bytes += size
+        while self._bytes > self._max_bytes:
+            _, (_, freed) = self._held.popitem(last=False)
+            self._bytes -= freed
+        return value
+
+
+def check_photos(photos: Iterable[Path], source: str) -> None:
+    """Refuse to begin with photos that are missing or broken, all of them named in one error.
+
+    Args:
+        photos: Files; each is looked at once.
+        source: Who names them, for the error.
+
+    Raises:
+        UserError: There are such.
+    """
+    each = list(dict.fromkeys(photos))
+    faults = [fault for fault in map(photo_fault, each) if fault]
+    if faults:
+        named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
+        raise UserError(f"{named} ({len(faults)} of the {len(each)} photos of {source} are missing or broken)")
+
+
+def photo_fault(path: Path) -> str | None:
+    """What is wrong with a picture file, found without decoding it; None where nothing is.
+
+    Fast enough for all files of a dataset: of most, only the beginning and the end are read.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            tail = file.read()
+    except OSError:
+        start, tail = b"", b""
+    if any(start.startswith(magic) and end in tail for magic, end in _END_MARKS.items()):
+        return None
+    try:
+        read_header(read_bytes(path), str(path))
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def reduction_for(photo: Photo, matrix: NDArray[np.float64]) -> int:
+    """The strongest reduction of a photo at which a crop still does not enlarge: 1, 2, 4 or 8; 1 if it is no JPEG.
+
+    Args:
+        photo: The photo.
+        matrix: (2, 3), image_xy -> crop_xy.
+    """
+    if photo.header.format != "JPEG":
+        return 1
+    (a, b, _), (c, d, _) = matrix.tolist()
+    shrink = abs(a * d - b * c) ** -0.5
+    return next((reduction for reduction in REDUCTIONS if shrink >= reduction), 1)
+
+
+def whole_from_reduced(photo: Photo, reduction: int) -> NDArray[np.float64]:
+    """Matrix (3, 3): pixels of the reduced picture -> pixels of the whole one.
+
+    A pixel of the reduced picture covers a square of the stored one, counted from its first corner; the last column and
+    row may cover less. In a picture that is stored the other way round, those come first.
+    """
+    orientation = photo.header.orientation
+    first = np.array([orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)])
+    surplus = np.where(first, -np.array(photo.size_wh) % reduction, 0)
+    shift = (reduction - 1) / 2 - surplus
+    return np.array([[reduction, 0, shift[0]], [0, reduction, shift[1]], [0, 0, 1]])

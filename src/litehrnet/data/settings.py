@@ -1,0 +1,48 @@
+"""What training data are and how they vary, as recipes say it (protocol specification, sections 1 and 2)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Annotated persons to train on.
+
+    Attributes:
+        format: Form of the annotations: COCO's (also of your own keypoints) or MPII's list.
+        annotations: Annotation file.
+        images: Folder of the photos.
+        keypoints: The keypoints of the file, by name or file as in ``RunConfig``; None for those that it names
+            itself. They are matched with the run's by name; those that it lacks are masked.
+    """
+
+    format: Literal["coco", "mpii"]
+    annotations: str
+    images: str
+    keypoints: str | None = None
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How training samples vary.
+
+    Attributes:
+        flip_probability: Of mirroring.
+        half_body_probability: Of cropping to the upper or lower body, where enough joints are visible.
+        half_body_above: Only persons with more visible joints than this.
+        rotation_deg: Standard deviation of the rotation, which is clipped at twice this.
+        rotation_probability: Of turning at all.
+        scale: Standard deviation of the crop's relative size, which is clipped at this.
+        center_jitter_probability: Of moving a person's centre, once for the whole run (COCO format only).
+        exact_images: Decode photos whole, as published; otherwise JPEG photos that a crop shrinks by two or more
+            are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and smoother.
+    """
+
+    flip_probability: float = 0.5
+    half_body_probability: float = 0.3
+    half_body_above: int = 8
+    rotation_deg: float = 30.0
+    rotation_probability: float = 0.6
+    scale: float = 0.25
+    center_jitter_probability: float = 0.3
+    exact_images: bool = False

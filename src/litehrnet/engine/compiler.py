@@ -1,0 +1,142 @@
+"""From a network's named arrays to a program; NumPy only.
+
+Batch normalisations are folded in float64. Splitting, concatenating and shuffling channels leave no step behind.
+Sums of 1x1 convolutions become one product, the doubled terms of the fusions stand in its weights, and what is enlarged
+is summed at the lower resolution first. Section numbers are those of the architecture specification.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.engine.builder import Builder
+from litehrnet.engine.fusion import fuse
+from litehrnet.engine.parameters import Parameters
+from litehrnet.engine.planning import plan_arena
+from litehrnet.engine.program import Activation, Kind, Planes, Program, Step
+from litehrnet.engine.units import conditional_channel_weighting, shuffle_unit
+from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
+from litehrnet.variants import STEM_CHANNELS, Variant, check_input_size, heatmap_size
+
+UNITS_PER_MODULE = 2
+
+
+def compile_network(
+    variant: Variant,
+    arrays: Mapping[str, NDArray[Any]],
+    input_size_wh: tuple[int, int],
+    source: str,
+    *,
+    mean: tuple[float, float, float] = IMAGENET_MEAN,
+    std: tuple[float, float, float] = IMAGENET_STD,
+    bgr: bool = False,
+) -> Program:
+    """Compile a network for images of one size.
+
+    Args:
+        variant: Whose arrays they are.
+        arrays: Parameters and running statistics by published name (section 11), of any number of keypoints.
+        input_size_wh: (width, height) of the images in pixels.
+        source: Name of the weights, for messages.
+        mean: Of RGB, 0..1, subtracted from the image.
+        std: Of RGB, 0..1, by which the difference is divided.
+        bgr: Whether images come with their channels in OpenCV's order.
+
+    Returns:
+        The program, its constants in float64.
+
+    Raises:
+        UserError: An array is missing, superfluous, of another shape or not finite; the network cannot take images of
+            this size.
+    """
+    width, height = input_size_wh
+    check_input_size(width, height)
+    b, p = Builder(), Parameters(arrays, source)
+    x = compile_stem(b, p, input_size_wh, _normalization(mean, std), bgr=bgr)
+    features = _head(b, p, _stages(b, p, variant, x))
+    final = "keypoint_head.final_layer"
+    heatmaps = b.pointwise(final, features, p.biased(final, p.rows(f"{final}.weight"), len(features)))
+    p.check_all_taken()
+    steps, output, arena_floats = plan_arena(b.steps, heatmaps)
+    return Program(input_size_wh, bgr, arena_floats, tuple(steps), output)
+
+
+def _normalization(mean: tuple[float, float, float], std: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Two rows, factor and offset of R, G and B, that normalise grey levels of 0 to 255."""
+    return np.stack([1 / (255 * np.array(std)), -np.array(mean) / np.array(std)])
+
+
+def compile_stem(
+    b: Builder, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64], *, bgr: bool
+) -> Planes:
+    """Section 3, as one step: nothing of it needs to leave the caches at full size.
+
+    Its constants are, in this order: factor and offset of the image's channels (2, 3), by which its grey levels are
+    normalised before the zeros are put around it; then weight and bias of the 3x3 convolution (32, 27), of depthwise
+    and 1x1 convolution of path A, and of expanding, depthwise and 1x1 convolution of path B.
+    """
+    width, height = input_size_wh
+    half, name = STEM_CHANNELS // 2, "backbone.stem"
+    weight, bias = p.block(f"{name}.conv1", (STEM_CHANNELS, 3, 3, 3))
+    if bgr:
+        normalization = normalization[:, ::-1]
+        weight = weight.reshape(-1, 3, 9)[:, ::-1].reshape(weight.shape)
+    layers = [
+        p.block(f"{name}.branch1.0", (half, 1, 3, 3)),
+        p.block(f"{name}.branch1.1", (half, half, 1, 1)),
+        p.block(f"{name}.expand_conv", (STEM_CHANNELS, half, 1, 1)),
+        p.block(f"{name}.depthwise_conv", (STEM_CHANNELS, 1, 3, 3)),
+        p.block(f"{name}.linear_conv", (half, STEM_CHANNELS, 1, 1)),
+    ]
+    constants = (normalization, weight, bias, *(array for layer in layers for array in layer))
+    out_width, out_height = heatmap_size(width, height)
+    out = b.new(STEM_CHANNELS, out_height, out_width)
+    b.steps.append(Step(Kind.STEM, name, (Planes(height, width, ()),), (out,), constants))
+    return out
+
+
+def _transition(b: Builder, p: Parameters, name: str, x: Planes, out_channels: int, stride: int) -> Planes:
+    depthwise = p.folded(f"{name}.0", f"{name}.1", (len(x), 1, 3, 3))
+    pointwise = p.folded(f"{name}.2", f"{name}.3", (out_channels, len(x), 1, 1))
+    return b.pointwise(name, b.depthwise(name, x, depthwise, stride), pointwise, Activation.RELU)
+
+
+def _stages(b: Builder, p: Parameters, variant: Variant, x: Planes) -> list[Planes]:
+    """Sections 4 to 7: from the stem's result to the four branches."""
+    branches = [_transition(b, p, "backbone.transition0.0", x, variant.channels[0], stride=1)]
+    for stage, modules in enumerate(variant.modules):
+        new = stage + 1
+        above = x if stage == 0 else branches[-1]
+        name = f"backbone.transition{stage}.{new}.0"
+        branches.append(_transition(b, p, name, above, variant.channels[new], stride=2))
+        for module in range(modules):
+            branches = _module(b, p, variant, f"backbone.stage{stage}.{module}", branches)
+    return branches
+
+
+def _module(b: Builder, p: Parameters, variant: Variant, name: str, branches: list[Planes]) -> list[Planes]:
+    for unit in range(UNITS_PER_MODULE):
+        if variant.unit == "lite":
+            branches = conditional_channel_weighting(b, p, f"{name}.layers.{unit}", branches)
+        else:
+            branches = [shuffle_unit(b, p, f"{name}.layers.{i}.{unit}", x) for i, x in enumerate(branches)]
+    return fuse(b, p, f"{name}.fuse_layers", branches)
+
+
+def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:
+    """Section 8: from the lowest resolution upward; the highest one is the result."""
+    channels = [len(branch) for branch in branches]
+    x = branches[-1]
+    for index, out_channels in enumerate([*channels[-2::-1], channels[0]]):
+        name = f"backbone.head_layer.projects.{index}"
+        depthwise = p.block(f"{name}.depthwise_conv", (len(x), 1, 3, 3))
+        pointwise = p.block(f"{name}.pointwise_conv", (out_channels, len(x), 1, 1))
+        x = b.pointwise(name, b.depthwise(name, x, depthwise), pointwise, Activation.RELU)
+        if index < 3:
+            branch = branches[-2 - index]
+            out = b.new_like(branch)
+            b.steps.append(Step(Kind.ENLARGE_BILINEAR, name, (branch, x), (out,)))
+            x = out
+    return x

@@ -1,0 +1,198 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <tuple>
+#include <utility>
+
+#include "float_state.h"
+
+namespace litehrnet {
+namespace {
+
+constexpr std::int64_t arena_margin = 8 * slack_floats;  // vectors may be read, not used, beyond the last plane
+
+std::int64_t scratch_floats(const Step& step) {
+    const Planes& first = step.reads[0];
+    switch (step.kind) {
+        case Kind::stem: return stem_scratch(first.width);
+        case Kind::depthwise:
+        case Kind::fuse_first: return depthwise_scratch(first.height, first.width);
+        case Kind::spatial_weighting: return 2 * (rounded_up(first.count(), 16) + slack_floats);
+        default: return first.width + step.reads.back().width + 4 * slack_floats;
+    }
+}
+
+std::size_t size_of(const Constant& constant) {
+    std::size_t size = 1;
+    for (const std::int32_t side : constant.shape) size *= static_cast<std::size_t>(side);
+    return size;
+}
+
+}  // namespace
+
+Arena::Arena(std::int64_t floats)
+    : memory_(static_cast<float*>(
+          ::operator new(static_cast<std::size_t>(floats) * sizeof(float), std::align_val_t{64}))) {
+    std::fill_n(memory_.get(), floats, 0.0f);
+}
+
+void Arena::Free::operator()(float* p) const { ::operator delete(p, std::align_val_t{64}); }
+
+Engine::Engine(const Program& program, const Kernels& kernels)
+    : kernels_(kernels),
+      scratch_(static_cast<Place>(program.arena_floats)),
+      image_bytes_(std::int64_t{3} * program.width * program.height),
+      output_(program.output) {
+    std::int64_t scratch = 0;
+    for (const Step& step : program.steps) {
+        scratch = std::max(scratch, scratch_floats(step));
+        steps_.push_back(prepare(step));
+    }
+    arena_floats_ = program.arena_floats + scratch + arena_margin;
+    if (arena_floats_ > std::int64_t{1} << 30) throw ProgramError("it wants an impossible arena");
+}
+
+void Engine::run(const std::uint8_t* image, float* heatmaps, Arena& arena) const {
+    const FloatState state;
+    float* memory = arena.data();
+    struct Run {
+        const Kernels& k;
+        const std::uint8_t* image;
+        float* arena;
+        void operator()(const Pointwise& s) const { k.pointwise(s, arena); }
+        void operator()(const Depthwise& s) const { k.depthwise(s, arena); }
+        void operator()(const Pool& s) const { k.pool(s, arena); }
+        void operator()(const SpatialWeighting& s) const { k.spatial_weighting(s, arena); }
+        void operator()(const Enlarge& s) const { k.enlarge(s, arena); }
+        void operator()(const FuseFirst& s) const { k.fuse_first(s, arena); }
+        void operator()(const EnlargeBilinear& s) const { k.enlarge_bilinear(s, arena); }
+        void operator()(const Stem& s) const { k.stem(s, image, arena); }
+    };
+    for (const Ready& step : steps_) std::visit(Run{kernels_, image, memory}, step);
+    const auto pixels = static_cast<std::size_t>(output_.pixels());
+    for (std::size_t i = 0; i < output_.places.size(); ++i)
+        std::memcpy(heatmaps + i * pixels, memory + output_.places[i], pixels * sizeof(float));
+}
+
+Engine::Ready Engine::prepare(const Step& step) {
+    const Planes &first = step.reads[0], &out = step.writes[0];
+    const auto pixels = static_cast<std::int32_t>(out.pixels());
+    switch (step.kind) {
+        case Kind::stem: return prepare_stem(step);
+        case Kind::pointwise:
+            return Pointwise{keep(first), keep(step.reads[1]), keep(out), first.count(), out.count(), pixels,
+                             keep_packed(step.constants[0]), keep(step.constants[1]), step.activation};
+        case Kind::depthwise: {
+            const Planes &weight = step.reads[1], &means = step.writes[1];
+            return Depthwise{keep(first), keep(weight), keep(out), means.places.empty() ? 0 : means.places[0], scratch_,
+                             first.count(), first.height, first.width, step.stride,
+                             weight.places.empty() ? 0 : shift_between(first, weight), keep(step.constants[0]),
+                             keep(step.constants[1])};
+        }
+        case Kind::pool:
+            return Pool{keep(first), keep(out), scratch_, out.count(), out.height, out.width,
+                        shift_between(first, out)};
+        case Kind::spatial_weighting: return prepare_spatial_weighting(step);
+        case Kind::enlarge: {
+            const Planes& in = step.reads[1];
+            return Enlarge{keep(first), keep(in), keep(out), in.count(), in.height, in.width};
+        }
+        case Kind::fuse_first: return prepare_fuse_first(step);
+        case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
+    }
+    throw ProgramError("it has a step of an unknown kind");
+}
+
+Engine::Ready Engine::prepare_stem(const Step& step) {
+    const float* normalization = step.constants[0].values;
+    std::vector<float> levels(3 * 256);
+    for (int c = 0; c < 3; ++c)
+        for (int level = 0; level < 256; ++level)
+            levels[256 * c + level] = static_cast<float>(level * static_cast<double>(normalization[c]) +
+                                                         static_cast<double>(normalization[3 + c]));
+    const auto& constants = step.constants;
+    return Stem{keep(step.writes[0]), scratch_, step.reads[0].height, step.reads[0].width, keep(std::move(levels)),
+                keep_packed(constants[1]), keep(constants[2]), keep(constants[3]), keep(constants[4]),
+                keep_packed(constants[5]), keep(constants[6]), keep_packed(constants[7]), keep(constants[8]),
+                keep(constants[9]), keep(constants[10]), keep_packed(constants[11]), keep(constants[12])};
+}
+
+Engine::Ready Engine::prepare_spatial_weighting(const Step& step) {
+    const auto& [weight1, bias1, weight2, bias2] =
+        std::tie(step.constants[0], step.constants[1], step.constants[2], step.constants[3]);
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    return SpatialWeighting{keep(in), keep(out), step.reads[1].places[0], scratch_, in.count(), weight1.shape[0],
+                            static_cast<std::int32_t>(in.pixels()), keep_transposed(weight1), keep_padded(bias1),
+                            keep_transposed(weight2), keep_padded(bias2)};
+}
+
+Engine::Ready Engine::prepare_fuse_first(const Step& step) {
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    FuseFirst ready{keep(in), keep(step.reads[1]), keep(out), {}, {}, {}, scratch_, in.count(), in.height, in.width,
+                    static_cast<std::int32_t>(step.writes.size()) - 1};
+    for (int b = 0; b < ready.branches; ++b) {
+        ready.lowered[b] = keep(step.writes[b + 1]);
+        ready.weight[b] = keep(step.constants[2 * b]);
+        ready.bias[b] = keep(step.constants[2 * b + 1]);
+    }
+    return ready;
+}
+
+Engine::Ready Engine::prepare_enlarge_bilinear(const Step& step) {
+    const Planes &addend = step.reads[0], &in = step.reads[1], &out = step.writes[0];
+    const std::int32_t vector = kernels_.vector_floats, steps = 2 * in.width - 1;
+    std::vector<std::int32_t> first, column;
+    std::vector<float> share;
+    for (std::int32_t x = 0; x < rounded_up(out.width, slack_floats); ++x) {
+        const std::int32_t scaled = std::min(x, out.width - 1) * (in.width - 1);
+        // The last column is the one before it, altogether: nothing to its right is looked at.
+        const std::int32_t before = std::min(scaled / steps, std::max(in.width - 2, 0));
+        if (x % vector == 0) first.push_back(before);
+        column.push_back(before - first.back());
+        share.push_back(static_cast<float>(scaled - before * steps) / static_cast<float>(steps));
+    }
+    const std::int32_t* kept_first = numbers_.emplace_back(std::move(first)).data();
+    const std::int32_t* kept_column = numbers_.emplace_back(std::move(column)).data();
+    return EnlargeBilinear{keep(addend), keep(in), keep(out), scratch_, in.count(), in.height, in.width, kept_first,
+                           kept_column, keep(std::move(share))};
+}
+
+const Place* Engine::keep(const Planes& planes) {
+    return planes.places.empty() ? nullptr : places_.emplace_back(planes.places).data();
+}
+
+const float* Engine::keep(std::vector<float> values) { return values_.emplace_back(std::move(values)).data(); }
+
+const float* Engine::keep(const Constant& constant) {
+    return keep(std::vector<float>(constant.values, constant.values + size_of(constant)));
+}
+
+const float* Engine::keep_packed(const Constant& weight) {
+    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1];
+    const std::int32_t blocks = block_count(outputs, kernels_.tile_rows);
+    std::vector<float> packed;
+    packed.reserve(size_of(weight));
+    for (std::int32_t block = 0; block < blocks; ++block)
+        for (std::int32_t k = 0; k < inputs; ++k)
+            for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1); ++m)
+                packed.push_back(weight.values[static_cast<std::int64_t>(m) * inputs + k]);
+    return keep(std::move(packed));
+}
+
+const float* Engine::keep_transposed(const Constant& weight) {
+    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1], row = rounded_up(outputs, 16);
+    std::vector<float> transposed(static_cast<std::size_t>(row) * inputs);
+    for (std::int32_t i = 0; i < inputs; ++i)
+        for (std::int32_t o = 0; o < outputs; ++o) transposed[i * row + o] = weight.values[o * inputs + i];
+    return keep(std::move(transposed));
+}
+
+const float* Engine::keep_padded(const Constant& bias) {
+    std::vector<float> padded(rounded_up(bias.shape[0], 16));
+    std::copy_n(bias.values, bias.shape[0], padded.begin());
+    return keep(std::move(padded));
+}
+
+}  // namespace litehrnet

@@ -1,0 +1,122 @@
+// Planes copied to scratch with zeros around them, and 3x3 convolutions from there.
+//
+// The outputs may lie where the inputs were. Rows of outputs are stored in whole vectors: what is stored too much
+// belongs to the next row and is overwritten with it, or to the slack behind the plane.
+#pragma once
+
+#include <initializer_list>
+
+#include "../kernels.h"
+#include "../vector.h"
+
+namespace litehrnet {
+namespace {
+
+// Rows behind one another, `pitch` floats apart, with at least one zero behind each; row -1 exists too.
+struct Rows {
+    float* first;
+    int pitch;
+    float* row(int y) const { return first + y * pitch; }
+};
+
+inline void zero_row(const Rows& rows, int y) {
+    for (int x = 0; x < rows.pitch; x += W) store(rows.row(y) + x, V{});
+}
+
+// Stores `width` values into a row of `rows` and zeros behind them.
+template <typename Value>
+inline void fill_row(const Rows& rows, int y, int width, I in_last, Value value) {
+    float* row = rows.row(y);
+    int x = 0;
+    for (; x + W <= width; x += W) store(row + x, value(x));
+    if (x < width) {
+        store(row + x, select(in_last, value(x), V{}));
+        x += W;
+    }
+    for (; x < rows.pitch; x += W) store(row + x, V{});
+}
+
+// One plane, 3x3, stride 1, `strips` vectors of columns at once: three rows of results are under way at any time.
+template <int strips>
+inline V convolve_strips(const Rows& in, float* out, int height, int width, int column, const float* k, float bias,
+                         I in_last, bool has_last) {
+    V w[9];
+    for (int i = 0; i < 9; ++i) w[i] = all(k[i]);
+    V upper[strips], lower[strips], total{};
+    for (int s = 0; s < strips; ++s) upper[s] = lower[s] = all(bias);
+    for (int y = 0; y <= height; ++y) {
+        for (int s = 0; s < strips; ++s) {
+            const float* p = in.row(y) + column + s * W;
+            V left = load(p - 1), middle = load(p), right = load(p + 1);
+            keep(left), keep(middle), keep(right);
+            const V done = upper[s] + w[6] * left + w[7] * middle + w[8] * right;
+            upper[s] = lower[s] + w[3] * left + w[4] * middle + w[5] * right;
+            lower[s] = bias + w[0] * left + w[1] * middle + w[2] * right;
+            if (y > 0) {
+                store(out + (y - 1) * width + column + s * W, done);
+                total += has_last && s == strips - 1 ? select(in_last, done, V{}) : done;
+            }
+        }
+    }
+    return total;
+}
+
+// 3x3, stride 1; gives the sum of the results. Columns from the right to the left: what the last vector of a row stores
+// too much belongs to the first columns of the next row.
+inline float convolve(const Rows& in, float* out, int height, int width, const float* k, float bias) {
+    constexpr int most = registers == 32 ? 3 : 1;
+    const int rest = width % W;
+    const I in_last = lanes() < (rest ? rest : W);
+    V total{};
+    int left = (width + W - 1) / W;
+    bool has_last = rest != 0;
+    while (left > 0) {
+        const int strips = left < most ? left : most;
+        const int column = (left - strips) * W;
+        if (most == 3 && strips == 3)
+            total += convolve_strips<3>(in, out, height, width, column, k, bias, in_last, has_last);
+        else if (most == 3 && strips == 2)
+            total += convolve_strips<2>(in, out, height, width, column, k, bias, in_last, has_last);
+        else
+            total += convolve_strips<1>(in, out, height, width, column, k, bias, in_last, has_last);
+        left -= strips;
+        has_last = false;
+    }
+    return sum(total);
+}
+
+// A plane split into its even and its odd columns, with zeros around.
+struct SplitRows {
+    Rows even, odd;
+};
+
+inline SplitRows split_rows(float* scratch, int height, int out_width) {
+    const int pitch = scratch_pitch(out_width);
+    const Rows even{scratch + slack_floats + pitch, pitch};
+    const SplitRows rows{even, {even.first + (height + 2) * pitch + slack_floats, pitch}};
+    for (const Rows& part : {rows.even, rows.odd}) {
+        store(part.row(-1) - W, V{});  // to the left of its first column
+        zero_row(part, -1), zero_row(part, height);
+    }
+    return rows;
+}
+
+// 3x3, stride 2.
+inline void convolve_split(const SplitRows& in, float* out, int out_height, int out_width, const float* k, float bias) {
+    V w[9];
+    for (int i = 0; i < 9; ++i) w[i] = all(k[i]);
+    for (int y = 0; y < out_height; ++y) {
+        for (int x = 0; x < out_width; x += W) {
+            V total = all(bias);
+            for (int row = 0; row < 3; ++row) {
+                const float* even = in.even.row(2 * y - 1 + row) + x;
+                const float* odd = in.odd.row(2 * y - 1 + row) + x;
+                total += w[3 * row] * load(odd - 1) + w[3 * row + 1] * load(even) + w[3 * row + 2] * load(odd);
+            }
+            store(out + y * out_width + x, total);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace litehrnet

@@ -1,0 +1,114 @@
+// The stem, row by row: of the image's and of the half-size rows only three are kept, so that nothing leaves the
+// caches.
+//
+// Columns of the image are split into 4 phases, those of half size into even and odd ones: both convolutions of stride
+// 2 then read plain vectors, each of a quarter of the image's width.
+#pragma once
+
+#include "pointwise.h"
+
+namespace litehrnet {
+namespace {
+
+struct StemState {
+    const Stem& s;
+    float* arena;
+    Place first;  // where scratch rows begin
+    int pitch, width, half_width, half_height, quarter;
+
+    Place row(int index) const { return first + index * pitch; }
+    Place image_row(int y, int channel, int phase) const {
+        return y < 0 || y >= s.height ? row(0) : row(StemRows::image + (y % 3 * 3 + channel) * 4 + phase);
+    }
+    Place ring_row(int y, int odd, int channel) const {
+        return y < 0 || y >= half_height ? row(0) : row(StemRows::ring + (y % 3 * 2 + odd) * 48 + channel);
+    }
+};
+
+inline void read_image_row(const StemState& t, const std::uint8_t* image, int y) {
+    const std::uint8_t* pixels = image + static_cast<std::int64_t>(y) * t.width * 3;
+    float* rows[12];
+    for (int c = 0; c < 3; ++c)
+        for (int phase = 0; phase < 4; ++phase) rows[4 * c + phase] = t.arena + t.image_row(y, c, phase);
+    const int whole = t.width / 4;
+    for (int u = 0; u < whole; ++u)
+        for (int phase = 0; phase < 4; ++phase)
+            for (int c = 0; c < 3; ++c) rows[4 * c + phase][u] = t.s.levels[256 * c + pixels[12 * u + 3 * phase + c]];
+    for (int x = 4 * whole; x < 4 * t.quarter; ++x)
+        for (int c = 0; c < 3; ++c)
+            rows[4 * c + x % 4][x / 4] = x < t.width ? t.s.levels[256 * c + pixels[3 * x + c]] : 0.0f;
+}
+
+// One row of half size, its even or its odd columns: the 3x3 convolution, and path B expanded.
+inline void compute_half_row(const StemState& t, int y, int odd) {
+    Place in[Stem::taps], out[32], expanded[32];
+    for (int c = 0; c < 3; ++c)
+        for (int row = 0; row < 3; ++row) {
+            Place* taps = in + 9 * c + 3 * row;
+            const int image_y = 2 * y - 1 + row;
+            taps[0] = odd ? t.image_row(image_y, c, 1) : t.image_row(image_y, c, 3) - 1;
+            taps[1] = t.image_row(image_y, c, odd ? 2 : 0);
+            taps[2] = t.image_row(image_y, c, odd ? 3 : 1);
+        }
+    for (int i = 0; i < 16; ++i) out[i] = t.ring_row(y, odd, i);
+    for (int i = 0; i < 16; ++i) out[16 + i] = t.row(StemRows::entry + i);
+    for (int i = 0; i < 32; ++i) expanded[i] = t.ring_row(y, odd, 16 + i);
+    pointwise({in, nullptr, out, Stem::taps, 32, t.quarter, t.s.conv, t.s.conv_bias, Activation::relu}, t.arena);
+    pointwise({out + 16, nullptr, expanded, 16, 32, t.quarter, t.s.expand, t.s.expand_bias, Activation::relu}, t.arena);
+    if (odd && t.half_width % 2)  // there is no such column: the next convolution finds a zero
+        for (int i = 0; i < 48; ++i) t.arena[t.ring_row(y, 1, i) + t.quarter - 1] = 0.0f;
+}
+
+inline void filter_row(const StemState& t, int y, int channel, const float* k, float bias) {
+    V w[9];
+    for (int i = 0; i < 9; ++i) w[i] = all(k[i]);
+    float* out = t.arena + t.row(StemRows::filtered + channel);
+    for (int x = 0; x < t.quarter; x += W) {
+        V total = all(bias);
+        for (int row = 0; row < 3; ++row) {
+            const float* even = t.arena + t.ring_row(2 * y - 1 + row, 0, channel) + x;
+            const float* odd = t.arena + t.ring_row(2 * y - 1 + row, 1, channel) + x;
+            total += w[3 * row] * load(odd - 1) + w[3 * row + 1] * load(even) + w[3 * row + 2] * load(odd);
+        }
+        store(out + x, total);
+    }
+}
+
+inline void compute_out_row(const StemState& t, int y) {
+    const Stem& s = t.s;
+    Place filtered[48], out_a[16], out_b[16];
+    for (int c = 0; c < 48; ++c) {
+        const bool a = c < 16;
+        filter_row(t, y, c, a ? s.depthwise_a + 9 * c : s.depthwise_b + 9 * (c - 16),
+                   a ? s.depthwise_a_bias[c] : s.depthwise_b_bias[c - 16]);
+        filtered[c] = t.row(StemRows::filtered + c);
+    }
+    for (int i = 0; i < 16; ++i) {
+        out_a[i] = s.out[2 * i] + y * t.quarter;
+        out_b[i] = s.out[2 * i + 1] + y * t.quarter;
+    }
+    pointwise({filtered, nullptr, out_a, 16, 16, t.quarter, s.pointwise_a, s.pointwise_a_bias, Activation::relu},
+              t.arena);
+    pointwise({filtered + 16, nullptr, out_b, 32, 16, t.quarter, s.linear, s.linear_bias, Activation::relu}, t.arena);
+}
+
+void stem(const Stem& s, const std::uint8_t* image, float* arena) {
+    const int half_width = (s.width + 1) / 2, half_height = (s.height + 1) / 2;
+    const StemState t{s, arena, s.scratch + slack_floats, stem_pitch(s.width), s.width, half_width, half_height,
+                      (half_width + 1) / 2};
+    for (int x = -slack_floats; x < t.pitch; x += W) store(arena + t.row(0) + x, V{});
+    for (int i = 0; i < StemRows::count; ++i)  // zeros to the left of the next row
+        for (int x = t.pitch - slack_floats; x < t.pitch; x += W) store(arena + t.row(i) + x, V{});
+    for (int y = 0; y < (half_height + 1) / 2; ++y) {
+        for (int half_y = 2 * y; half_y < 2 * y + 2 && half_y < half_height; ++half_y) {
+            for (int image_y = 2 * half_y; image_y < 2 * half_y + 2 && image_y < s.height; ++image_y)
+                read_image_row(t, image, image_y);
+            compute_half_row(t, half_y, 0);
+            compute_half_row(t, half_y, 1);
+        }
+        compute_out_row(t, y);
+    }
+}
+
+}  // namespace
+}  // namespace litehrnet

@@ -1,0 +1,63 @@
+// Programs as the compiler writes them (program.py, programfile.py), read and checked before anything runs.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace litehrnet {
+
+// What is wrong with a program, as the end of a sentence.
+struct ProgramError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+enum class Kind : std::int32_t {
+    stem, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear,
+};
+constexpr std::int32_t kinds = 8;
+
+struct Planes {
+    std::int32_t height = 0, width = 0;
+    std::vector<Place> places;
+
+    std::int64_t pixels() const { return static_cast<std::int64_t>(height) * width; }
+    std::int32_t count() const { return static_cast<std::int32_t>(places.size()); }
+};
+
+struct Constant {
+    std::vector<std::int32_t> shape;
+    const float* values;  // in the constants that the program was read from
+};
+
+struct Step {
+    Kind kind;
+    Activation activation;
+    std::int32_t stride;
+    std::vector<Planes> reads, writes;
+    std::vector<Constant> constants;
+};
+
+struct Program {
+    std::int32_t width, height;  // of the image
+    std::int64_t arena_floats;
+    Planes output;
+    std::vector<Step> steps;
+};
+
+// Reads the whole numbers of a program file; constants stay where they are and must outlive the program. Throws
+// ProgramError where a number is wrong: afterwards all planes lie in the arena, all constants in `constants`, and all
+// shapes fit one another.
+Program read_program(std::span<const std::int32_t> numbers, std::span<const float> constants);
+
+// Throws ProgramError where a step's operands do not fit its kind; part of read_program.
+void check_step(const Step& step, const Program& program);
+
+// log2 of how many times larger the sides of one are, or -1 where that is no power of two up to 2^4.
+int shift_between(const Planes& large, const Planes& small);
+
+}  // namespace litehrnet

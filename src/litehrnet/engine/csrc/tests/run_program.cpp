@@ -1,0 +1,55 @@
+// run_program PROGRAM IMAGES HEATMAPS THREADS: raw images in, raw float32 heatmaps out, by several callers at once.
+//
+// Every caller must get the same heatmaps, and find its rounding mode as it was.
+#include <cfenv>
+#include <cstdio>
+#include <exception>
+
+#include "../runner.h"
+#include "program_file.h"
+
+namespace {
+
+constexpr int callers = 3;
+
+int run(char** words) {
+    using namespace litehrnet;
+    const ProgramFile file(words[1]);
+    const std::vector<char> images = read_file(words[2]);
+    const Kernels& kernels = choose_kernels();
+    Runner runner(read_program(file.numbers, file.constants), kernels, std::stoi(words[4]));
+    const auto count = static_cast<std::int64_t>(images.size()) / runner.engine().image_bytes();
+    std::vector<std::vector<float>> heatmaps(callers);
+    std::vector<std::thread> threads;
+    std::atomic<bool> kept{true};
+    for (auto& result : heatmaps) {
+        result.resize(static_cast<std::size_t>(count * runner.engine().heatmap_floats()));
+        threads.emplace_back([&] {
+            std::fesetround(FE_UPWARD);
+            runner.run(reinterpret_cast<const std::uint8_t*>(images.data()), count, result.data());
+            if (std::fegetround() != FE_UPWARD) kept = false;
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    if (!kept || heatmaps[0] != heatmaps[1] || heatmaps[0] != heatmaps[2]) {
+        std::printf("callers found different results, or another rounding mode\n");
+        return 1;
+    }
+    std::ofstream(words[3], std::ios::binary)
+        .write(reinterpret_cast<const char*>(heatmaps[0].data()),
+               static_cast<std::streamsize>(heatmaps[0].size() * sizeof(float)));
+    std::printf("%s\n", kernels.name);
+    return 0;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    if (count != 5) return 2;
+    try {
+        return run(words);
+    } catch (const std::exception& error) {
+        std::printf("%s\n", error.what());
+        return 1;
+    }
+}

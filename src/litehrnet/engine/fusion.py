@@ -1,0 +1,96 @@
+"""The exchange between branches as steps: the sums of ``models.blocks.Fuse``, with fewer and longer products.
+
+U_ij raises branch j to the resolution of branch i, D_ij lowers it (architecture specification, section 7).
+"""
+
+import numpy as np
+
+from litehrnet.engine.builder import Builder
+from litehrnet.engine.parameters import Parameters
+from litehrnet.engine.program import ABSENT, Activation, Kind, Planes, Step, join
+
+
+def fuse(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
+    """All branches after the exchange and its ReLU."""
+    first, lowered = _first_branch(b, p, name, branches)
+    return [first, *(_lower_branch(b, p, name, branches, i, lowered[i - 1]) for i in range(1, len(branches)))]
+
+
+def _first_branch(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> tuple[Planes, list[Planes]]:
+    """relu(S), and S through the first depthwise convolution of D_i0, for i = 1, 2, ..; S itself is stored nowhere."""
+    x = branches[0]
+    raised = _raised(b, p, name, branches, 0)
+    pairs = [p.folded(f"{name}.{i}.0.0.0", f"{name}.{i}.0.0.1", (len(x), 1, 3, 3)) for i in range(1, len(branches))]
+    out = b.new_like(x)
+    lowered = [b.new(len(x), -(-x.height // 2), -(-x.width // 2)) for _ in pairs]
+    constants = tuple(array for pair in pairs for array in pair)
+    b.steps.append(Step(Kind.FUSE_FIRST, f"{name}.0", (x, raised), (out, *lowered), constants))
+    return out, lowered
+
+
+def _raised(b: Builder, p: Parameters, name: str, branches: list[Planes], i: int) -> Planes:
+    """The sum of U_ij(x_j) over j > i at the resolution of branch i + 1: it is still to be enlarged once.
+
+    From the lowest resolution upward: each product adds the enlarged sum of those below, so that everything is enlarged
+    by two only, and as small as can be.
+    """
+    channels = len(branches[i])
+    total = ABSENT
+    for j in range(len(branches) - 1, i, -1):
+        step = f"{name}.{i}.{j}"
+        weight_bias = p.folded(f"{step}.0", f"{step}.1", (channels, len(branches[j]), 1, 1))
+        if total is ABSENT:
+            total = b.pointwise(step, branches[j], weight_bias)
+        else:
+            enlarged = b.enlarge(step, total)
+            total = b.pointwise(step, branches[j], weight_bias, addend=enlarged, out=enlarged)
+    return total
+
+
+def _lower_branch(
+    b: Builder, p: Parameters, name: str, branches: list[Planes], i: int, lowered_first: Planes
+) -> Planes:
+    """relu(2 D_i0(S) + the sum of D_ij(x_j) over 0 < j < i + x_i + the sum of U_ij(x_j) over j > i), i > 0.
+
+    The last steps of all D_ij are 1x1 convolutions whose results are summed: one product over all their inputs.
+    """
+    inputs, weights, bias = [], [], np.zeros(len(branches[i]))
+    for j in range(i):
+        last = f"{name}.{i}.{j}.{i - j - 1}"
+        lowered = _lowered(b, p, f"{name}.{i}.{j}", branches[j], i - j, lowered_first if j == 0 else ABSENT)
+        weight, shift = p.folded(f"{last}.2", f"{last}.3", (len(branches[i]), len(lowered), 1, 1))
+        times = 2 if j == 0 else 1
+        inputs.append(lowered)
+        weights.append(times * weight)
+        bias += times * shift
+    addend = branches[i]
+    if i + 1 < len(branches):
+        addend = b.enlarge(f"{name}.{i}", _raised(b, p, name, branches, i), addend)
+    out = None if addend is branches[i] else addend
+    product = (np.hstack(weights), bias)
+    return b.pointwise(f"{name}.{i}", join(inputs), product, Activation.RELU, addend=addend, out=out)
+
+
+def _lowered(b: Builder, p: Parameters, name: str, x: Planes, steps: int, first: Planes) -> Planes:
+    """A branch through the chain of D_ij up to the last 1x1 convolution, which is left out.
+
+    Args:
+        b: Where steps go.
+        p: The network's arrays.
+        name: Of the chain.
+        x: The branch.
+        steps: In the chain.
+        first: Result of the first depthwise convolution where it is there already.
+    """
+    channels = len(x)
+    for k in range(steps):
+        step = f"{name}.{k}"
+        if k == 0 and first is not ABSENT:
+            x = first
+        else:
+            weight_bias = p.folded(f"{step}.0", f"{step}.1", (channels, 1, 3, 3))
+            x = b.depthwise(step, x, weight_bias, stride=2)
+        if k < steps - 1:
+            weight_bias = p.folded(f"{step}.2", f"{step}.3", (channels, channels, 1, 1))
+            x = b.pointwise(step, x, weight_bias, Activation.RELU)
+    return x

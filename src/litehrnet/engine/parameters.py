@@ -1,0 +1,98 @@
+"""A network's named arrays, with every batch normalisation folded into the convolution before it, in float64."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+
+NORM_EPSILON = 1e-5
+"""Of every batch normalisation (architecture specification, section 1)."""
+
+Floats = NDArray[np.float64]
+
+
+class Parameters:
+    """Arrays by published parameter name, which are taken one by one.
+
+    Args:
+        arrays: As in our weights files; batch counters are not looked at.
+        source: Name of the file, for messages.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], source: str) -> None:
+        self._arrays, self._source = arrays, source
+        self._left = {name for name in arrays if not name.endswith("num_batches_tracked")}
+
+    def take(self, name: str, shape: tuple[int, ...]) -> Floats:
+        """One array as float64.
+
+        Raises:
+            UserError: It is missing, of another shape, or has values that are not finite.
+        """
+        array = self._arrays.get(name)
+        if array is None:
+            raise UserError(f"{self._source}: {name} is missing (expected all arrays of the network it says it is)")
+        if array.shape != shape:
+            raise UserError(f"{self._source}: {name} has shape {array.shape} (expected {shape})")
+        values = array.astype(np.float64)
+        if not np.isfinite(values).all():
+            raise UserError(f"{self._source}: {name} holds values that are not finite (expected trained weights)")
+        self._left.discard(name)
+        return values
+
+    def folded(self, conv: str, norm: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """A convolution without bias and the batch normalisation after it, as one convolution with bias.
+
+        W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (protocol specification, section 5.2).
+
+        Args:
+            conv: Name of the convolution.
+            norm: Name of the normalisation.
+            shape: Of the convolution's weight: (out, in, rows, columns).
+
+        Returns:
+            Weight (out, in x rows x columns) and bias (out,).
+        """
+        weight = self.take(f"{conv}.weight", shape)
+        channels = shape[:1]
+        var = self.take(f"{norm}.running_var", channels)
+        if (var + NORM_EPSILON <= 0).any():
+            raise UserError(f"{self._source}: {norm}.running_var holds negative values (expected variances)")
+        factor = self.take(f"{norm}.weight", channels) / np.sqrt(var + NORM_EPSILON)
+        bias = self.take(f"{norm}.bias", channels) - self.take(f"{norm}.running_mean", channels) * factor
+        return weight.reshape(shape[0], -1) * factor[:, None], bias
+
+    def block(self, name: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """``folded`` where the two are called ``name.conv`` and ``name.bn``."""
+        return self.folded(f"{name}.conv", f"{name}.bn", shape)
+
+    def biased(self, name: str, out_channels: int, in_channels: int) -> tuple[Floats, Floats]:
+        """A 1x1 convolution with bias and without normalisation: weight (out, in), bias (out,)."""
+        weight = self.take(f"{name}.weight", (out_channels, in_channels, 1, 1))
+        return weight.reshape(out_channels, in_channels), self.take(f"{name}.bias", (out_channels,))
+
+    def rows(self, name: str) -> int:
+        """First dimension of an array, where the network leaves it open.
+
+        Raises:
+            UserError: The array is missing, or has none.
+        """
+        array = self._arrays.get(name)
+        if array is None or array.ndim == 0 or array.shape[0] < 1:
+            raise UserError(f"{self._source}: {name} is missing or empty (expected the weights of a heatmap layer)")
+        return int(array.shape[0])
+
+    def check_all_taken(self) -> None:
+        """Refuse arrays that the network has no use for.
+
+        Raises:
+            UserError: There are some.
+        """
+        if self._left:
+            raise UserError(
+                f"{self._source}: holds {len(self._left)} arrays too many, such as {min(self._left)} "
+                "(expected those of the network it says it is)"
+            )

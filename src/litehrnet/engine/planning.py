@@ -1,0 +1,69 @@
+"""Where every plane lies in the arena."""
+
+from dataclasses import replace
+
+from litehrnet.engine.program import FLOATS_PER_LINE, Planes, Step
+
+
+def plane_floats(pixels: int) -> int:
+    """Floats from one plane to the next.
+
+    At least one vector of slack after the pixels, which kernels may read and write; an odd number of cache lines, as
+    planes whose addresses agree in their last 12 bits would push each other out of the first-level cache.
+    """
+    lines = -(-pixels // FLOATS_PER_LINE) + 1
+    return (lines | 1) * FLOATS_PER_LINE
+
+
+def plan_arena(steps: list[Step], output: Planes) -> tuple[list[Step], Planes, int]:
+    """Replace the numbers of planes by their places.
+
+    A plane lies where one of the same size lay that is no longer read, the most recently used first: it is still in
+    the caches.
+
+    Args:
+        steps: With planes by number.
+        output: What is read after the last step, by number.
+
+    Returns:
+        Steps and output with places, and the size of the arena in floats.
+    """
+    last_use = _last_uses(steps, output)
+    places: dict[int, int] = {}
+    free: dict[int, list[int]] = {}
+    end = FLOATS_PER_LINE  # slack before the first plane
+    for index, step in enumerate(steps):
+        for planes in step.writes:
+            size = plane_floats(planes.pixels)
+            for number in planes.places:
+                if number not in places:
+                    if free.get(size):
+                        places[number] = free[size].pop()
+                    else:
+                        places[number], end = end, end + size
+        for planes in (*step.reads, *step.writes):
+            for number in reversed(planes.places):  # so that they are given out again in their order
+                if last_use.get(number) == index:
+                    del last_use[number]  # a plane may be named twice in one step
+                    free.setdefault(plane_floats(planes.pixels), []).append(places[number])
+    return [_placed_step(step, places) for step in steps], _placed(output, places), end
+
+
+def _last_uses(steps: list[Step], output: Planes) -> dict[int, int]:
+    last_use = {
+        number: index
+        for index, step in enumerate(steps)
+        for planes in (*step.reads, *step.writes)
+        for number in planes.places
+    }
+    return last_use | dict.fromkeys(output.places, len(steps))
+
+
+def _placed_step(step: Step, places: dict[int, int]) -> Step:
+    reads = tuple(_placed(planes, places) for planes in step.reads)
+    writes = tuple(_placed(planes, places) for planes in step.writes)
+    return replace(step, reads=reads, writes=writes)
+
+
+def _placed(planes: Planes, places: dict[int, int]) -> Planes:
+    return Planes(planes.height, planes.width, tuple(places[number] for number in planes.places))

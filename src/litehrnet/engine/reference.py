@@ -1,0 +1,156 @@
+"""Programs step by step in NumPy: slow, and plain enough to say what every kind of step means.
+
+The kernels are compared with it, and it with the network in PyTorch.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.engine.program import Activation, Kind, Planes, Program, Step
+
+Array = NDArray[np.floating]
+
+
+def run_program(program: Program, crops: NDArray[np.uint8], dtype: type[np.floating] = np.float32) -> Array:
+    """Heatmaps of a batch.
+
+    Args:
+        program: For the crops' size.
+        crops: uint8 (persons, height, width, 3).
+        dtype: float32 or float64, of all that is computed.
+
+    Returns:
+        (persons, keypoints, height, width) of ``program.output``.
+    """
+    return np.stack([_run_one(program, crop, dtype) for crop in crops])
+
+
+def _run_one(program: Program, crop: NDArray[np.uint8], dtype: type[np.floating]) -> Array:
+    arena = np.full(program.arena_floats, np.nan, dtype)  # what is read before it was written stays visible
+    for step in program.steps:
+        constants = [constant.astype(dtype) for constant in step.constants]
+        if step.kind is Kind.STEM:
+            results = _stem(step, [crop.astype(dtype)], constants)
+        else:
+            results = _RUN[step.kind](step, [_load(arena, planes) for planes in step.reads], constants)
+        for planes, result in zip(step.writes, results, strict=True):
+            for place, plane in zip(planes.places, result, strict=True):
+                arena[place : place + planes.pixels] = plane.ravel()
+    return _load(arena, program.output)
+
+
+def _load(arena: Array, planes: Planes) -> Array:
+    pixels = [arena[place : place + planes.pixels] for place in planes.places]
+    return np.array(pixels, arena.dtype).reshape(len(planes), planes.height, planes.width)
+
+
+def _stem(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    (factor, offset), *layers = constants
+    conv, depthwise_a, pointwise_a, expand, depthwise_b, linear = zip(layers[::2], layers[1::2], strict=True)
+    image = (inputs[0] * factor + offset).transpose(2, 0, 1)
+    neighbours = _neighbours(image, 2)
+    a, b = np.split(_relu(_product(*conv, neighbours.reshape(-1, *neighbours.shape[2:]))), 2)
+    a = _relu(_product(*pointwise_a, _depthwise(*depthwise_a, a, 2)))
+    b = _relu(_product(*linear, _depthwise(*depthwise_b, _relu(_product(*expand, b)), 2)))
+    return [np.stack([a, b], axis=1).reshape(-1, *a.shape[1:])]
+
+
+def _pointwise(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    x, addend = inputs
+    result = _product(constants[0], constants[1], x)
+    if len(addend):
+        result += addend
+    match step.activation:
+        case Activation.RELU:
+            result = _relu(result)
+        case Activation.SIGMOID:
+            result = _sigmoid(result)
+    return [result]
+
+
+def _depthwise_step(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    x, channel_weight = inputs
+    if len(channel_weight):
+        x = x * _enlarged(channel_weight, x.shape[1] // channel_weight.shape[1])
+    result = _depthwise(constants[0], constants[1], x, step.stride)
+    return [result, result.mean(axis=(1, 2))[None, None] if len(step.writes[1]) else np.empty((0, 0, 0))]
+
+
+def _pool(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    height, width = step.writes[0].height, step.writes[0].width
+    return [inputs[0].reshape(len(inputs[0]), height, -1, width, inputs[0].shape[2] // width).mean(axis=(2, 4))]
+
+
+def _spatial_weighting(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    x, means = inputs
+    hidden = _relu(constants[0] @ means.ravel() + constants[1])
+    return [x * _sigmoid(constants[2] @ hidden + constants[3])[:, None, None]]
+
+
+def _enlarge(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    addend, x = inputs
+    enlarged = _enlarged(x, 2)
+    return [addend + enlarged if len(addend) else enlarged]
+
+
+def _fuse_first(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    total = 2 * inputs[0] + _enlarged(inputs[1], 2)
+    pairs = zip(constants[::2], constants[1::2], strict=True)
+    return [_relu(total), *(_depthwise(weight, bias, total, 2) for weight, bias in pairs)]
+
+
+def _enlarge_bilinear(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    addend, x = inputs
+    rows = _interpolation(x.shape[1], addend.shape[1], x.dtype)
+    columns = _interpolation(x.shape[2], addend.shape[2], x.dtype)
+    return [addend + rows @ x @ columns.T]
+
+
+_RUN: dict[Kind, Callable[[Step, list[Array], list[Array]], list[Array]]] = {
+    Kind.POINTWISE: _pointwise,
+    Kind.DEPTHWISE: _depthwise_step,
+    Kind.POOL: _pool,
+    Kind.SPATIAL_WEIGHTING: _spatial_weighting,
+    Kind.ENLARGE: _enlarge,
+    Kind.FUSE_FIRST: _fuse_first,
+    Kind.ENLARGE_BILINEAR: _enlarge_bilinear,
+}
+
+
+def _product(weight: Array, bias: Array, x: Array) -> Array:
+    return np.asarray(np.tensordot(weight, x, axes=1) + bias[:, None, None])
+
+
+def _depthwise(weight: Array, bias: Array, x: Array, stride: int) -> Array:
+    return np.asarray(np.einsum("cnhw,cn->chw", _neighbours(x, stride), weight) + bias[:, None, None])
+
+
+def _neighbours(x: Array, stride: int) -> Array:
+    """(channels, 9, rows, columns): the 3x3 neighbourhood of every pixel, or every second one, with zeros outside."""
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+    height, width = x.shape[1:]
+    shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(3) for j in range(3)]
+    return np.stack(shifted, axis=1)
+
+
+def _enlarged(x: Array, factor: int) -> Array:
+    return x.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def _interpolation(from_size: int, to_size: int, dtype: np.dtype[np.floating]) -> Array:
+    """(to, from): weights that interpolate along one side, corners on corners."""
+    if to_size == 1:
+        return np.eye(1, from_size, dtype=dtype)
+    position = np.arange(to_size) * ((from_size - 1) / (to_size - 1))
+    distance = np.abs(position[:, None] - np.arange(from_size))
+    return np.asarray(np.maximum(1 - distance, 0), dtype)
+
+
+def _relu(x: Array) -> Array:
+    return np.asarray(np.maximum(x, 0))
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))

@@ -1,0 +1,57 @@
+"""The two kinds of units as steps: conditional channel weighting and the shuffle unit.
+
+Source: architecture specification, sections 5 and 6.
+"""
+
+from litehrnet.engine.builder import Builder
+from litehrnet.engine.parameters import Parameters
+from litehrnet.engine.program import Activation, Kind, Planes, Step, join, shuffle
+
+CROSS_RESOLUTION_REDUCTION = 8
+SPATIAL_REDUCTION = 4
+
+
+def conditional_channel_weighting(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
+    """One unit of Lite-HRNet on all branches; the processed halves are overwritten."""
+    halves = [branch.halves() for branch in branches]
+    weights = _cross_resolution_weights(b, p, f"{name}.cross_resolution_weighting", [q for _, q in halves])
+    for index, ((_, q), weight) in enumerate(zip(halves, weights, strict=True)):
+        depthwise = f"{name}.depthwise_convs.{index}"
+        means = b.weighted_depthwise(depthwise, q, weight, p.block(depthwise, (len(q), 1, 3, 3)))
+        _spatial_weighting(b, p, f"{name}.spatial_weighting.{index}", q, means)
+    return [shuffle(kept, q) for kept, q in halves]
+
+
+def _cross_resolution_weights(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
+    """One weight per channel and pixel of the lowest resolution, for every branch."""
+    lowest = branches[-1]
+    pooled = [b.pool(f"{name}.pool", branch, lowest.height, lowest.width) for branch in branches[:-1]]
+    together = join([*pooled, lowest])
+    total, hidden = len(together), len(together) // CROSS_RESOLUTION_REDUCTION
+    first, second = p.block(f"{name}.conv1", (hidden, total, 1, 1)), p.block(f"{name}.conv2", (total, hidden, 1, 1))
+    weights = b.pointwise(f"{name}.conv1", together, first, Activation.RELU)
+    weights = b.pointwise(f"{name}.conv2", weights, second, Activation.SIGMOID)
+    parts, start = [], 0
+    for branch in branches:
+        parts.append(weights.part(start, start + len(branch)))
+        start += len(branch)
+    return parts
+
+
+def _spatial_weighting(b: Builder, p: Parameters, name: str, planes: Planes, means: Planes) -> None:
+    channels = len(planes)
+    hidden = channels // SPATIAL_REDUCTION
+    first = p.biased(f"{name}.conv1.conv", hidden, channels)
+    second = p.biased(f"{name}.conv2.conv", channels, hidden)
+    b.steps.append(Step(Kind.SPATIAL_WEIGHTING, name, (planes, means), (planes,), (*first, *second)))
+
+
+def shuffle_unit(b: Builder, p: Parameters, name: str, branch: Planes) -> Planes:
+    """One unit of Naive Lite-HRNet on one branch; the processed half is overwritten."""
+    kept, q = branch.halves()
+    half = len(q)
+    names = [f"{name}.branch2.{layer}" for layer in range(3)]
+    x = b.pointwise(names[0], q, p.block(names[0], (half, half, 1, 1)), Activation.RELU)
+    x = b.depthwise(names[1], x, p.block(names[1], (half, 1, 3, 3)))
+    b.pointwise(names[2], x, p.block(names[2], (half, half, 1, 1)), Activation.RELU, out=q)
+    return shuffle(kept, q)

@@ -1,0 +1,124 @@
+"""Predictions for MPII's test split, which has no public ground truth, as MPII's own evaluation takes them.
+
+It takes ``pred_keypoints_mpii.mat`` with ``pred``: ``RELEASE.annolist`` of all photos with ``img_train`` 0, in that
+order and with all their rectangles, where ``annorect(r).annopoints.point`` holds 16 predicted joints (x and y counted
+from 1, id from 0) for the rectangles r that ``RELEASE.single_person`` names. So photos and rectangles are read from
+MPII's annotation file; the persons of a photo in the published ``mpii_test.json`` are those rectangles in turn.
+"""
+
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
+from litehrnet.optional import require
+
+MPII_RELEASE = "mpii_human_pose_v1_u12_1.mat"
+"""MPII's own annotation file."""
+
+_RECTANGLE = ("scale", "objpos", "annopoints")
+
+
+@dataclass(frozen=True)
+class TestPhoto:
+    """A photo of the test split.
+
+    Attributes:
+        name: File name.
+        rectangles: Scale and position of each annotated person as SciPy reads them; empty arrays where MPII has none.
+        single: Rectangles that are to be predicted, counted from 0.
+        persons: Which of the predicted persons they are.
+    """
+
+    __test__ = False  # not a class of tests
+
+    name: str
+    rectangles: tuple[tuple[Any, Any], ...]
+    single: tuple[int, ...]
+    persons: tuple[int, ...] = ()
+
+
+def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> list[TestPhoto]:
+    """Read the photos of the test split from MPII's own annotation file.
+
+    Args:
+        path: That file.
+        names: Name of the photo of each person that is predicted, in the order of the predictions.
+        annotations: Where these are from, for messages.
+
+    Raises:
+        UserError: SciPy is not installed; the file is missing, broken, or another one; a photo has another number of
+            persons than are to be predicted.
+    """
+    photos = _photos(path)
+    persons: dict[str, list[int]] = defaultdict(list)
+    for number, name in enumerate(names):
+        persons[name].append(number)
+    wanted = {photo.name: len(photo.single) for photo in photos}
+    for name in [*wanted, *persons]:
+        given, expected = len(persons[name]), wanted.get(name, 0)
+        if given != expected:
+            raise UserError(
+                f"{annotations}: {name} has {given} persons (expected {expected} to be tested, as in {path})"
+            )
+    return [replace(photo, persons=tuple(persons[photo.name])) for photo in photos]
+
+
+def _photos(path: Path) -> list[TestPhoto]:
+    content = read_bytes(path)
+    require("scipy", "train", f"{path}: reading this format")
+    from scipy.io import loadmat
+
+    try:
+        release = loadmat(io.BytesIO(content), variable_names=["RELEASE"])["RELEASE"][0, 0]
+        photos, persons = release["annolist"].ravel(), release["single_person"].ravel()
+        return [_test_photo(photos[i], persons[i]) for i in np.flatnonzero(release["img_train"].ravel() == 0)]
+    except Exception as error:
+        # SciPy's reader raises whatever a damaged file leads it to.
+        raise UserError(f"{path}: not MPII's annotations (expected {MPII_RELEASE})") from error
+
+
+def _test_photo(photo: Any, persons: NDArray[Any]) -> TestPhoto:
+    rectangles = photo["annorect"].ravel()
+    known = rectangles.dtype.names or ()
+    nothing = np.zeros((0, 0))
+    fields = (tuple(each[name] if name in known else nothing for name in _RECTANGLE[:2]) for each in rectangles)
+    name = str(photo["image"].ravel()[0]["name"].ravel()[0])
+    single = tuple((persons.ravel().astype(int) - 1).tolist())
+    if single and max(single) >= len(rectangles):
+        raise ValueError(name)
+    return TestPhoto(name, tuple((scale, position) for scale, position in fields), single)
+
+
+def submission(photos: Sequence[TestPhoto], predicted: NDArray[np.floating]) -> NDArray[np.void]:
+    """The struct array ``pred``.
+
+    Args:
+        photos: What ``read_test_photos`` gave.
+        predicted: (persons, 16, 2) image pixels, counted from 0.
+
+    Returns:
+        (1, photos), ready for SciPy's ``savemat``.
+    """
+    pred = np.zeros((1, len(photos)), dtype=[("image", "O"), ("annorect", "O")])
+    for place, photo in enumerate(photos):
+        points = {r: _points(predicted[person]) for r, person in zip(photo.single, photo.persons, strict=True)}
+        rectangles = np.zeros((1, len(photo.rectangles)), dtype=[(name, "O") for name in _RECTANGLE])
+        for number, fields in enumerate(photo.rectangles):
+            rectangles[0, number] = (*fields, points.get(number, np.zeros((0, 0))))
+        pred[0, place] = ({"name": photo.name}, rectangles if photo.rectangles else np.zeros((0, 0)))
+    return pred
+
+
+def _points(joints: NDArray[np.floating]) -> dict[str, NDArray[np.void]]:
+    points = np.zeros((1, len(joints)), dtype=[("x", "f8"), ("y", "f8"), ("id", "f8")])
+    points["x"], points["y"] = joints[:, 0] + 1.0, joints[:, 1] + 1.0
+    points["id"] = np.arange(len(joints))
+    return {"point": points}

@@ -1,0 +1,138 @@
+"""Distances between predicted and annotated keypoints: PCK, AUC, EPE and NME (protocol specification, section 4.5).
+
+Arrays share shapes and meanings: ``predicted`` and ``truth`` are image_xy (persons, keypoints, 2), a person that was
+not found is predicted at infinity; ``counted`` (persons, keypoints) says which keypoints enter; ``normalizers``
+(persons, 2), above 0, is what the distance along x and along y is divided by. Figures are -1 where nothing is counted.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+AUC_PIXELS = 30.0
+"""The usual normaliser of the area under the curve."""
+
+
+@dataclass(frozen=True)
+class Pck:
+    """Share of correct keypoints.
+
+    Attributes:
+        per_keypoint: float64 (keypoints,), 0..1; -1 for a keypoint that no person counts.
+        average: Of the keypoints that some person counts.
+    """
+
+    per_keypoint: NDArray[np.float64]
+    average: float
+
+
+@dataclass(frozen=True)
+class KeypointRow:
+    """One line of a table per keypoint.
+
+    Attributes:
+        name: Of the keypoint.
+        annotated: On how many persons.
+        pck: Share of these that is found, 0..1; -1 if there are none. For MPII its PCKh.
+        mean_error: Pixels, of matched persons; -1 if there are none.
+    """
+
+    name: str
+    annotated: int
+    pck: float
+    mean_error: float
+
+
+@dataclass(frozen=True)
+class KeypointScore:
+    """Figures of keypoint positions.
+
+    Attributes:
+        figures: By name; shares 0..1, EPE in pixels; -1 where there is nothing to measure.
+        share: What the rows' share of keypoints found is called, such as ``PCK@0.2``.
+        rows: One per keypoint.
+        persons: How many are annotated.
+        matched: How many of these a predicted person was matched to.
+    """
+
+    figures: dict[str, float]
+    share: str
+    rows: tuple[KeypointRow, ...]
+    persons: int
+    matched: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the figures, ``persons``, ``matched`` and ``per_keypoint``."""
+        counts = {"persons": self.persons, "matched": self.matched}
+        return {**self.figures, **counts, "per_keypoint": [asdict(row) for row in self.rows]}
+
+
+def pck(
+    predicted: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    counted: NDArray[np.bool_],
+    normalizers: NDArray[np.floating],
+    threshold: float,
+) -> Pck:
+    """Share of keypoints whose normalised distance is below ``threshold``; one at exactly the threshold is not."""
+    hits = (_distances(predicted, truth, normalizers) < threshold) & counted
+    counts = counted.sum(axis=0)
+    rates = np.where(counts > 0, hits.sum(axis=0) / np.maximum(counts, 1), -1.0)
+    return Pck(rates, _mean(rates, counts > 0))
+
+
+def auc(
+    predicted: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    counted: NDArray[np.bool_],
+    normalizer: float = AUC_PIXELS,
+    steps: int = 20,
+) -> float:
+    """Mean PCK over the thresholds 0, 1/steps, ... below 1.
+
+    Args:
+        predicted: See above.
+        truth: See above.
+        counted: See above.
+        normalizer: Pixels that threshold 1 stands for.
+        steps: Number of thresholds.
+    """
+    normalizers = np.full((len(truth), 2), normalizer)
+    return float(np.mean([pck(predicted, truth, counted, normalizers, i / steps).average for i in range(steps)]))
+
+
+def epe(predicted: NDArray[np.floating], truth: NDArray[np.floating], counted: NDArray[np.bool_]) -> float:
+    """Mean distance in pixels (end-point error)."""
+    return nme(predicted, truth, counted, np.ones((len(truth), 2)))
+
+
+def nme(
+    predicted: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    counted: NDArray[np.bool_],
+    normalizers: NDArray[np.floating],
+) -> float:
+    """Mean normalised distance."""
+    return _mean(_distances(predicted, truth, normalizers), counted)
+
+
+def keypoint_errors(
+    predicted: NDArray[np.floating], truth: NDArray[np.floating], counted: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Mean distance in pixels of each keypoint, (keypoints,)."""
+    return np.array([epe(predicted[:, [k]], truth[:, [k]], counted[:, [k]]) for k in range(truth.shape[1])])
+
+
+def _distances(
+    predicted: NDArray[np.floating], truth: NDArray[np.floating], normalizers: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Normalised distances (persons, keypoints); float32, as published."""
+    with np.errstate(over="ignore"):  # what is too far for float32 is infinitely far
+        distances = np.linalg.norm((predicted - truth) / normalizers[:, None], axis=2)
+        return np.asarray(distances, dtype=np.float32)
+
+
+def _mean(values: NDArray[np.floating], counted: NDArray[np.bool_]) -> float:
+    return float(values[counted].mean(dtype=np.float64)) if counted.any() else -1.0

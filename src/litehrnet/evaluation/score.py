@@ -1,0 +1,172 @@
+"""Result files against annotations: predicted persons matched to annotated ones, PCK and its kin per keypoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.data.coco import CocoAnnotations
+from litehrnet.data.records import read_json
+from litehrnet.errors import UserError
+from litehrnet.evaluation.pck import KeypointRow, KeypointScore, auc, epe, keypoint_errors, nme, pck
+from litehrnet.keypoints.oks import oks_to_truth
+from litehrnet.poses import KeypointSet
+
+PCK_THRESHOLD = 0.2
+"""Of the longer side of the annotated box."""
+
+_FIELDS = "image_id, category_id, keypoints and score, as COCO's results have them"
+
+
+@dataclass(frozen=True)
+class _Person:
+    """An annotated person: image_xy (keypoints, 2), (keypoints,), (2,), square pixels."""
+
+    truth: NDArray[np.float64]
+    annotated: NDArray[np.bool_]
+    box_wh: NDArray[np.float64]
+    area: float
+
+
+def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -> list[dict[str, Any]]:
+    """Read keypoint results in COCO's form.
+
+    Args:
+        path: JSON list of image_id, category_id, keypoints (x, y, score triples) and score.
+        annotations: Of the same photos.
+        num_keypoints: What every entry must have.
+
+    Returns:
+        Those four fields of every entry.
+
+    Raises:
+        UserError: The file has no entries, or one that is incomplete, not finite, or does not fit the annotations.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"{path}: has no predictions (expected a list of {_FIELDS})")
+    return [_result(entry, f"{path}: entry {i}", annotations, num_keypoints) for i, entry in enumerate(entries)]
+
+
+def score_keypoints(
+    annotations: CocoAnnotations,
+    results: list[dict[str, Any]],
+    keypoint_set: KeypointSet,
+    threshold: float = PCK_THRESHOLD,
+) -> KeypointScore:
+    """PCK, AUC, EPE and NME of results, and a row per keypoint.
+
+    Annotated persons count that are no crowd, have a labelled keypoint and a box with an area. In each photo the
+    predicted and the annotated person most alike (COCO's similarity) are matched, then the next of those left, down
+    to a similarity of 0. Persons left without a match are missed: their keypoints count as not found in PCK and AUC
+    and not at all in EPE and NME. PCK divides distances by the longer side of the annotated box, NME by its width
+    along x and its height along y, AUC by 30 pixels.
+
+    Args:
+        annotations: Persons of ``keypoint_set``.
+        results: Entries with image_id and keypoints, of images that ``annotations`` has.
+        keypoint_set: For its names and sigmas.
+        threshold: Of PCK.
+
+    Raises:
+        UserError: An annotation is incomplete or of other keypoints.
+    """
+    found: dict[Any, list[NDArray[np.float64]]] = {image_id: [] for image_id in annotations.images}
+    for entry in results:
+        found[entry["image_id"]].append(np.array(entry["keypoints"], np.float64).reshape(-1, 3)[:, :2])
+    persons: list[_Person] = []
+    matches: list[NDArray[np.float64]] = []
+    for image_id in annotations.images:
+        own = _annotated_persons(annotations, image_id, len(keypoint_set))
+        persons += own
+        matches += _matched(found[image_id], own, np.array(keypoint_set.sigmas))
+    if not persons:
+        raise UserError(f"{annotations.path}: has no person with a labelled keypoint and a box to compare with")
+    return _score(persons, np.stack(matches), keypoint_set.keypoint_names, threshold)
+
+
+def _score(
+    persons: list[_Person], predicted: NDArray[np.float64], names: tuple[str, ...], threshold: float
+) -> KeypointScore:
+    truth = np.stack([person.truth for person in persons])
+    annotated = np.stack([person.annotated for person in persons])
+    boxes_wh = np.stack([person.box_wh for person in persons])
+    longer_sides = np.repeat(boxes_wh.max(axis=1, keepdims=True), 2, axis=1)
+    matched = np.isfinite(predicted[:, 0, 0])
+    compared = annotated & matched[:, None]
+    found = pck(predicted, truth, annotated, longer_sides, threshold)
+    share = f"PCK@{threshold:g}"
+    figures = {
+        share: found.average,
+        "AUC": auc(predicted, truth, annotated),
+        "EPE": epe(predicted, truth, compared),
+        "NME": nme(predicted, truth, compared, boxes_wh),
+    }
+    columns = (annotated.sum(axis=0), found.per_keypoint, keypoint_errors(predicted, truth, compared))
+    rows = zip(names, *(column.tolist() for column in columns), strict=True)
+    return KeypointScore(figures, share, tuple(KeypointRow(*row) for row in rows), len(persons), int(matched.sum()))
+
+
+def _matched(
+    found: list[NDArray[np.float64]], persons: list[_Person], sigmas: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """The predicted pose that belongs to each annotated person of a photo; at infinity where none does."""
+    matches = [np.full_like(person.truth, np.inf) for person in persons]
+    if not found or not persons:
+        return matches
+    similarity = oks_to_truth(
+        np.stack(found),
+        np.stack([person.truth for person in persons]),
+        np.array([person.area for person in persons]),
+        sigmas,
+        np.stack([person.annotated for person in persons]),
+    )
+    while similarity.max() > 0:
+        pose, person = np.unravel_index(similarity.argmax(), similarity.shape)
+        matches[person] = found[pose]
+        similarity[pose] = similarity[:, person] = 0
+    return matches
+
+
+def _annotated_persons(annotations: CocoAnnotations, image_id: int, num_keypoints: int) -> list[_Person]:
+    persons = [
+        _person(annotation, f"{annotations.path}: annotation {annotation.get('id')}", num_keypoints)
+        for annotation in annotations.by_image[image_id]
+        if not annotation.get("iscrowd") and annotation.get("keypoints")
+    ]
+    return [person for person in persons if person.annotated.any() and person.box_wh.min() > 0]
+
+
+def _person(annotation: dict[str, Any], where: str, num_keypoints: int) -> _Person:
+    try:
+        keypoints = np.array([float(value) for value in annotation["keypoints"]])
+        _, _, width, height = (float(value) for value in annotation["bbox"])
+        area = float(annotation["area"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{where} is incomplete (expected keypoints, bbox and area, as COCO has them)") from error
+    _check(keypoints, num_keypoints, np.array([width, height, area]), where)
+    triples = keypoints.reshape(-1, 3)
+    return _Person(triples[:, :2], triples[:, 2] > 0, np.array([width, height]), area)
+
+
+def _result(entry: Any, where: str, annotations: CocoAnnotations, num_keypoints: int) -> dict[str, Any]:
+    try:
+        fields = {name: entry[name] for name in ("image_id", "category_id")}
+        known = fields["image_id"] in annotations.images
+        keypoints = [float(value) for value in entry["keypoints"]]
+        score = float(entry["score"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{where} is no prediction (expected {_FIELDS})") from error
+    if not known:
+        raise UserError(f"{where} is of image {fields['image_id']}, which {annotations.path} does not have")
+    _check(np.array(keypoints), num_keypoints, np.array([score]), where)
+    return {**fields, "keypoints": keypoints, "score": score}
+
+
+def _check(keypoints: NDArray[np.float64], expected: int, others: NDArray[np.float64], where: str) -> None:
+    if len(keypoints) != 3 * expected:
+        raise UserError(f"{where} has {len(keypoints) / 3:g} keypoints (expected {expected})")
+    if not (np.isfinite(keypoints).all() and np.isfinite(others).all()):
+        raise UserError(f"{where} has a number that is not finite (expected pixels and scores)")

@@ -1,0 +1,119 @@
+"""Batch normalisation with the statistics of the batches of all processes, on CPU and GPU.
+
+PyTorch's own ``SyncBatchNorm`` refuses tensors on the CPU. With this one, processes that share a batch compute what
+one process with the whole batch does.
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from litehrnet.models.blocks import TwiceTrackedBatchNorm
+
+_IMAGES_AND_PLACES = (0, 2, 3)
+
+
+class SynchronisedBatchNorm(nn.BatchNorm2d):
+    """Takes over a batch normalisation: its parameters, its buffers, and how it tracks them.
+
+    In evaluation mode, and without other processes, it is plain batch normalisation. In training mode, all processes
+    of the default group must call it equally often, forward and backward. Gradients of weight and bias are those of
+    the process's own images, to be averaged over the processes like all others.
+
+    Args:
+        norm: What to take over; the tensors are shared, not copied.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum, device="meta")
+        self.weight, self.bias = norm.weight, norm.bias
+        self.running_mean, self.running_var = norm.running_mean, norm.running_var
+        self.num_batches_tracked = norm.num_batches_tracked
+        self.count_per_batch = 2 if isinstance(norm, TwiceTrackedBatchNorm) else 1
+        self.train(norm.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        mean, square, count = _statistics_of_all(x.detach().to(self.weight.dtype))
+        self._track(mean, square / (count - 1))  # the variance that is tracked is the unbiased one
+        inverse_std = torch.rsqrt(square / count + self.eps)
+        normalised: Tensor = _Normalise.apply(x, self.weight, self.bias, mean, inverse_std, count)  # type: ignore[no-untyped-call]
+        return normalised
+
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+        self.num_batches_tracked.add_(self.count_per_batch)
+
+
+class _Normalise(torch.autograd.Function):
+    """(x - mean) * inverse_std * weight + bias, with the gradient that the statistics, too, depend on every x."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, inverse_std: Tensor, count: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, mean, inverse_std, count)
+        scale = weight * inverse_std
+        return torch.addcmul(_wide(bias - mean * scale), x.to(weight.dtype), _wide(scale)).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, inverse_std, count = ctx.saved_tensors
+        gradient = gradients[0].to(weight.dtype)
+        standard = (x.to(weight.dtype) - _wide(mean)) * _wide(inverse_std)
+        for_bias = gradient.sum(_IMAGES_AND_PLACES)
+        for_weight = (gradient * standard).sum(_IMAGES_AND_PLACES)
+        of_all = torch.stack((for_bias, for_weight))
+        if dist.is_initialized():
+            dist.all_reduce(of_all)
+        for_bias_mean, for_weight_mean = of_all / count
+        centred = gradient - _wide(for_bias_mean) - standard * _wide(for_weight_mean)
+        return (centred * _wide(weight * inverse_std)).to(x.dtype), for_weight, for_bias, None, None, None
+
+
+def _statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Over the images of all processes: mean, sum of squared distances from it, and values per channel.
+
+    The squares are summed around each process's own mean, and then moved to the common one: a difference of large
+    squares would lose the digits of a small variance.
+    """
+    mean = x.mean(_IMAGES_AND_PLACES)
+    square = (x - _wide(mean)).square().sum(_IMAGES_AND_PLACES)
+    count = torch.full_like(mean, x.numel() // x.shape[1])
+    own = torch.stack((mean, square, count))
+    parts = [own]
+    if dist.is_initialized():
+        parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, own)
+    means, squares, counts = torch.stack(parts, dim=1)
+    count = counts.sum(0)
+    if count[0] < 2:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
+    mean = (means * counts).sum(0) / count
+    return mean, (squares + counts * (means - mean).square()).sum(0), count
+
+
+def _wide(per_channel: Tensor) -> Tensor:
+    return per_channel[:, None, None]
+
+
+def convert(network: nn.Module) -> None:
+    """Synchronise every batch normalisation of a network, in place.
+
+    Names and tensors of parameters and buffers stay: state dicts fit as before, and so do optimizers made before.
+
+    Args:
+        network: Changed in place.
+    """
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, SynchronisedBatchNorm(child))

@@ -1,0 +1,212 @@
+"""What a run says while it goes: the files of the published tools and the terminal.
+
+Source: protocol specification, section 5.6 (names, fields and rounding of the log files).
+"""
+
+import contextlib
+import datetime
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from litehrnet.errors import UserError
+from litehrnet.training.best import best_by
+from litehrnet.training.curves import draw_curves
+from litehrnet.training.run import Run
+from litehrnet.training.state import Progress, TrainingState
+
+_NOT_DRAWN = ("mode", "epoch", "iter", "lr", "memory", "data_time", "time")
+
+
+class RunLog:
+    """The log of one run; processes but the first write and print nothing.
+
+    ``<timestamp>.log`` holds text, ``<timestamp>.log.json`` one JSON object per line, ``tf_logs`` TensorBoard's events,
+    ``curves.png`` a picture of it all. On a terminal two live lines show the newest step; otherwise the lines of the
+    text file are printed.
+
+    Args:
+        run: What is logged.
+        progress: Where it starts from.
+
+    Raises:
+        UserError: A file cannot be written.
+    """
+
+    def __init__(self, run: Run, progress: Progress) -> None:
+        self.run, self.writes = run, run.processes.is_first
+        self.first_iteration, self.started = progress.iteration, time.monotonic()
+        if not self.writes:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        stamp = time.strftime("%Y%m%d_%H%M%S")
+        with _writing(run.folder):
+            self.text = (run.folder / f"{stamp}.log").open("a", encoding="utf-8")
+            self.json = (run.folder / f"{stamp}.log.json").open("a", encoding="utf-8")
+            # Events of a run that was killed after its last checkpoint are not shown twice.
+            self.events = SummaryWriter(str(run.folder / "tf_logs"), purge_step=progress.iteration + 1)
+        self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self.live = Live(console=self.console, transient=True, refresh_per_second=4)
+
+    def start(self, header: dict[str, str], progress: Progress) -> None:
+        """What the run is and where it starts: the first lines."""
+        if not self.writes:
+            return
+        done = progress.samples_in_epoch // self.run.samples_per_step
+        seed = self.run.config.training.seed
+        self._write_json({"env_info": header, "seed": seed, "starts_after": [progress.epoch + 1, done]})
+        for name, value in header.items():
+            self.say(f"{name + ':':15}{value}")
+        if self.console.is_terminal:
+            self.live.start()
+
+    def say(self, line: str, *, to_file_only: bool = False) -> None:
+        """One line of text, to the file and the terminal."""
+        if not self.writes:
+            return
+        with _writing(self.run.folder):
+            self.text.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
+            self.text.flush()
+        if not to_file_only:
+            self.console.print(line, markup=False)
+
+    def step(self, state: TrainingState) -> None:
+        """After every step: the live lines; after every ``log_every`` of them a line of the means since the last one.
+
+        Args:
+            state: After the step; the sums of its progress are emptied when they are written.
+        """
+        progress = state.progress
+        done = progress.samples_in_epoch // self.run.samples_per_step
+        is_due = done % self.run.log_every == 0
+        if self.writes:
+            rate = state.optimizer.param_groups[0]["lr"]
+            epochs, steps = self.run.config.training.epochs, self.run.steps_per_epoch
+            place = f"epoch {progress.epoch + 1}/{epochs}", f"step {done}/{steps}", f"left {self._time_left(progress)}"
+            words = _step_words(progress, rate, self.run.samples_per_step)
+            if self.live.is_started:
+                self.live.update(_live_lines(place, "  ".join(words), done / steps))
+            if is_due:
+                self._write_means(state, done)
+                line = f"{' '.join(place[:2])}: {', '.join((*words, place[2]))}"
+                self.say(line, to_file_only=self.live.is_started)
+        if is_due:
+            progress.sums.clear()
+
+    def evaluating(self, persons: int) -> None:
+        """An evaluation begins, which may take long."""
+        if self.writes and self.live.is_started:
+            self.live.update(Text(f"evaluating on {persons} persons ..."))
+
+    def evaluation(self, figures: dict[str, float], state: TrainingState, box_source: str, is_best: bool) -> None:
+        """Figures of an evaluation under their published names, and where its boxes came from."""
+        config, epoch = self.run.config, state.progress.epoch + 1
+        assert config.validation is not None
+        rate = state.optimizer.param_groups[0]["lr"]
+        line = {"mode": "val", "epoch": epoch, "iter": self.run.steps_per_epoch, "lr": rate}
+        self._write_json(line | figures)
+        for name, value in figures.items():
+            self._event(f"val/{name}", value, state.progress.iteration)
+        first = best_by(config, config.validation)
+        others = ", ".join(f"{name} {value:.4f}" for name, value in figures.items() if name != first)
+        note = " (best so far)" if is_best else ""
+        self.say(f"epoch {epoch} evaluated: {first} {figures[first]:.4f}{note}; boxes: {box_source}")
+        self.say(f"    {others}")
+        self._draw()
+
+    def end(self, outcome: str) -> None:
+        """The last line, and ``curves.png`` with what came since the last evaluation."""
+        if self.writes and self.is_newer_than_curves:
+            self._draw()
+        self.say(outcome)
+
+    def close(self) -> None:
+        """Finish the files; what cannot be written any more is not, as this may be the end after an error."""
+        if self.writes:
+            self.live.stop()
+            for file in (self.text, self.json, self.events):
+                with contextlib.suppress(OSError):
+                    file.close()
+
+    def _draw(self) -> None:
+        validation = self.run.config.validation
+        figure_name = best_by(self.run.config, validation) if validation else None
+        draw_curves(self.run.folder, figure_name, self.run.steps_per_epoch)
+        self.is_newer_than_curves = False
+
+    def _time_left(self, progress: Progress) -> str:
+        """By the pace since this process started, evaluations included."""
+        left = self.run.config.training.epochs * self.run.steps_per_epoch - progress.iteration
+        pace = (time.monotonic() - self.started) / (progress.iteration - self.first_iteration)
+        return clock(max(0, left) * pace)
+
+    def _write_means(self, state: TrainingState, done: int) -> None:
+        progress, group = state.progress, state.optimizer.param_groups[0]
+        means = {name: total / progress.sums["iterations"] for name, total in progress.sums.items()}
+        measured = {name: mean for name, mean in means.items() if name not in ("iterations", "data_time", "time")}
+        measured["loss"] = sum(value for name, value in measured.items() if name.endswith("_loss"))
+        line: dict[str, Any] = {"mode": "train", "epoch": progress.epoch + 1, "iter": done, "lr": group["lr"]}
+        if torch.cuda.is_available():
+            line["memory"] = torch.cuda.max_memory_allocated() // 2**20
+        self._write_json(line | {"data_time": means["data_time"], **measured, "time": means["time"]})
+        for name, value in measured.items():
+            self._event(f"train/{name}", value, progress.iteration)
+        self._event("learning_rate", group["lr"], progress.iteration)
+        self._event("momentum", group["momentum"] if "momentum" in group else group["betas"][0], progress.iteration)
+
+    def _write_json(self, line: dict[str, Any]) -> None:
+        rounded = {name: round(v, 5) if isinstance(v, float) else v for name, v in line.items()}
+        with _writing(self.run.folder):
+            self.json.write(json.dumps(rounded) + "\n")
+            self.json.flush()
+        self.is_newer_than_curves = True
+
+    def _event(self, tag: str, value: float, iteration: int) -> None:
+        with _writing(self.run.folder):
+            self.events.add_scalar(tag, value, iteration)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{folder}: its log cannot be written ({error.strerror or error})") from error
+
+
+def _step_words(progress: Progress, rate: float, samples_per_step: int) -> tuple[str, ...]:
+    """Means since the last line of the log."""
+    sums = progress.sums
+    count, seconds = sums["iterations"], sums["time"]
+    loss = sum(value for name, value in sums.items() if name.endswith("_loss")) / count
+    return (
+        f"loss {loss:.6f}",
+        f"accuracy {sums['acc_pose'] / count:.3f}",
+        f"lr {rate:.2e}",
+        f"{count * samples_per_step / seconds:.1f} samples/s",
+        f"data wait {100 * sums['data_time'] / seconds:.0f} %",
+    )
+
+
+def _live_lines(place: tuple[str, str, str], words: str, share: float) -> RenderableType:
+    """Two lines, each less than 80 columns wide."""
+    top = Table.grid(padding=(0, 2, 0, 0))
+    top.add_row(place[0], ProgressBar(total=1.0, completed=share, width=24), *place[1:])
+    return Group(top, Text(words, no_wrap=True, overflow="ellipsis"))
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds, such as ``26:03:04``."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -1,0 +1,149 @@
+"""The training loop: read it from top to bottom.
+
+Sources: protocol specification, section 3 (loss, accuracy, optimisation, schedule) and 5.6 (files).
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+from litehrnet.errors import UserError
+from litehrnet.training.best import keep_if_best, published_figures, write_predictions, write_weights_file
+from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
+from litehrnet.training.distributed import highest_of, mean_of
+from litehrnet.training.evaluate import evaluate
+from litehrnet.training.loader import TensorBatch, epoch_batches, load_batches
+from litehrnet.training.log import RunLog
+from litehrnet.training.run import Run
+from litehrnet.training.schedule import learning_rate
+from litehrnet.training.signals import StopRequest
+from litehrnet.training.state import TrainingState, checkpoint_of
+from litehrnet.training.steps import NonFiniteLossError, optimizer_step, prepared
+
+
+def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> None:
+    """Train from where ``state`` is to the last epoch, or until a stop is requested; both end with a checkpoint.
+
+    A run that was stopped and resumed gives the same weights, bit for bit on a CPU, as one that was not.
+
+    Raises:
+        UserError: A photo is broken, the loss is not finite, or a file cannot be written.
+    """
+    settings, progress = run.config.training, state.progress
+    network = prepared(state.network, settings, run.processes)
+    saved_at = time.monotonic()
+    while progress.epoch < settings.epochs and not is_stopping(run, stop):
+        for batches, waited in remaining_steps(run, state):
+            started = time.monotonic()
+            try:
+                values = optimizer_step(network, state, batches, settings, current_rate(run, state), run.processes)
+            except NonFiniteLossError as error:
+                raise UserError(_not_finite(run, state, error)) from error
+            count_step(run, state, values, waited=waited, took=waited + time.monotonic() - started)
+            log.step(state)
+            if is_stopping(run, stop):
+                break
+            if time.monotonic() - saved_at > 60 * settings.snapshot_minutes:
+                save(run, state, SNAPSHOT)
+                saved_at = time.monotonic()
+        else:
+            evaluate_and_keep(run, state, log)
+            progress.epoch, progress.samples_in_epoch = progress.epoch + 1, 0
+            progress.sums.clear()
+            if progress.epoch % settings.save_every == 0 or progress.epoch == settings.epochs:
+                save(run, state, f"epoch_{progress.epoch}.pth")
+                saved_at = time.monotonic()
+    if progress.epoch < settings.epochs:
+        save(run, state, SNAPSHOT)
+    elif run.processes.is_first:
+        write_weights_file(run.folder / "last.safetensors", state.evaluated, run.config, progress)
+
+
+def is_stopping(run: Run, stop: StopRequest) -> bool:
+    """Whether any process was asked to stop; all then do so at the same step, with the same exit code."""
+    # A signal may come at any moment: what counts is what the processes have agreed on.
+    agreed = highest_of(stop.exit_code, run.processes, run.device)
+    if agreed:
+        stop.exit_code = agreed
+    return agreed > 0
+
+
+def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[TensorBatch], float]]:
+    """The batches of every step that the epoch under way still has, and the seconds waited for them.
+
+    A run that goes on with steps of another size begins with the step in which the one before it was: some samples of
+    the epoch may come twice, none is left out.
+    """
+    settings, epoch = run.config.training, state.progress.epoch
+    batches = epoch_batches(len(run.training_set), settings.batch_size, settings.seed, epoch, run.processes)
+    done = state.progress.samples_in_epoch // run.samples_per_step
+    batches = batches[done * settings.accumulate : run.steps_per_epoch * settings.accumulate]
+    pin = run.device.type == "cuda"
+    loaded = load_batches(run.training_set, epoch, batches, workers=settings.workers, pin_memory=pin)
+    for _ in range(done, run.steps_per_epoch):
+        started = time.monotonic()
+        step = list(islice(loaded, settings.accumulate))
+        yield step, time.monotonic() - started
+
+
+def current_rate(run: Run, state: TrainingState) -> float:
+    """Learning rate of the next step."""
+    settings, progress = run.config.training, state.progress
+    done = progress.epoch + progress.samples_in_epoch / (run.steps_per_epoch * run.samples_per_step)
+    return learning_rate(settings.schedule, settings.optimizer.learning_rate, progress.iteration, done, settings.epochs)
+
+
+def count_step(run: Run, state: TrainingState, values: dict[str, float], *, waited: float, took: float) -> None:
+    """Add a step to the progress: losses are averaged over the processes, the accuracy is this one's, as published."""
+    progress = state.progress
+    for name, value in {**values, "data_time": waited, "time": took}.items():
+        mean = mean_of(value, run.processes, run.device) if name.endswith("_loss") else value
+        progress.sums[name] = progress.sums.get(name, 0.0) + mean
+    progress.sums["iterations"] = progress.sums.get("iterations", 0.0) + 1
+    progress.iteration += 1
+    progress.samples_in_epoch += run.samples_per_step
+    progress.seconds += took
+
+
+def evaluate_and_keep(run: Run, state: TrainingState, log: RunLog) -> None:
+    """At the end of an epoch whose turn it is: evaluate, log, and keep the weights if they are the best so far."""
+    epoch = state.progress.epoch + 1
+    settings = run.config.training
+    if run.test_set is None or (epoch % settings.evaluate_every and epoch != settings.epochs):
+        return
+    # Evaluating may take long: a run that is killed meanwhile goes on right here.
+    save(run, state, SNAPSHOT)
+    log.evaluating(len(run.test_set.records))
+    report = evaluate(state.evaluated, run.config, run.test_set, run.processes)
+    if report is None:
+        return
+    figures = published_figures(run.test_set.test, report.figures)
+    write_predictions(run.folder, run.test_set.test, report)
+    is_best = keep_if_best(run.folder, state, run.config, figures, epoch)
+    log.evaluation(figures, state, report.box_source, is_best)
+
+
+def save(run: Run, state: TrainingState, name: str) -> None:
+    """Write a checkpoint, in the first process.
+
+    Raises:
+        UserError: It cannot be written, or the weights are not worth it.
+    """
+    if not run.processes.is_first:
+        return
+    progress = state.progress
+    if not state.is_finite():
+        raise UserError(
+            f"{run.folder / name}: not written, some weights are no longer finite numbers after iteration "
+            f"{progress.iteration} ({LATEST} is of a step before; try a lower training.optimizer.learning_rate)"
+        )
+    save_checkpoint(run.folder, name, checkpoint_of(state, run.config_text, run.config.training.seed))
+
+
+def _not_finite(run: Run, state: TrainingState, error: NonFiniteLossError) -> str:
+    records = [run.training_set.records[index] for index in error.indices]
+    samples = ", ".join(f"{index} ({r.image_file.name})" for index, r in zip(error.indices, records, strict=True))
+    return (
+        f"the loss is {error.value} in epoch {state.progress.epoch + 1}, iteration {state.progress.iteration + 1} "
+        f"(expected a finite number; try a lower training.optimizer.learning_rate); samples of the batch: {samples}"
+    )

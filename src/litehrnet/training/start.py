@@ -1,0 +1,252 @@
+"""From a configuration to a run: data, network, where it starts from, and what it says of itself."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from litehrnet.config.run_config import RunConfig
+from litehrnet.config.written import differences, recipe_text
+from litehrnet.data.trainingset import read_training_set
+from litehrnet.errors import UserError
+from litehrnet.evaluation.protocol import read_test_set
+from litehrnet.files import make_folder, remove_leftovers, write_bytes
+from litehrnet.models.checkpoint import read_contents
+from litehrnet.models.lite_hrnet import PoseNetwork, create_network
+from litehrnet.models.weights import read_any_weights
+from litehrnet.training.best import best_by, best_score
+from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
+from litehrnet.training.distributed import Launcher, Processes, highest_of, joined, own_device
+from litehrnet.training.log import RunLog, clock
+from litehrnet.training.loop import train
+from litehrnet.training.memory import keep_freed_memory
+from litehrnet.training.run import Run
+from litehrnet.training.signals import stop_on_signals
+from litehrnet.training.state import TrainingState, new_state, resume
+
+PUBLISHED_PROCESSES = 8
+"""What the published learning rate is for."""
+
+
+def run_training(
+    config: RunConfig,
+    recipe: RunConfig,
+    launcher: Launcher = "none",
+    notes: tuple[str, ...] = (),
+    device: str | None = None,
+) -> int:
+    """Train by a configuration.
+
+    Args:
+        config: All settings.
+        recipe: The same before anything was overridden, to say what was.
+        launcher: What started this process and the others.
+        notes: To be printed first.
+        device: Such as ``cpu`` or ``cuda:1``; None for this process's GPU, or the CPU where there is none.
+
+    Returns:
+        Exit code: 0 for a finished run, also if it was asked to stop meanwhile; otherwise 128 plus the number of the
+            signal that stopped it, the same in all processes.
+
+    Raises:
+        UserError: Anything in the configuration or the data that cannot be.
+    """
+    keep_freed_memory()
+    with joined(launcher, device) as processes, stop_on_signals() as stop:
+        run = prepare(config, recipe, processes, own_device(processes, device))
+        state, started_from, resumed = starting_state(run)
+        check_agreement(run, state)
+        notes = (*notes, *make_ready(run, resumed))
+        log = RunLog(run, state.progress)
+        try:
+            for note in notes:
+                log.say(note)
+            log.start(header(run, recipe, started_from), state.progress)
+            train(run, state, log, stop)
+            log.end(outcome(run, state))
+        finally:
+            log.close()
+        return 0 if state.progress.epoch >= config.training.epochs else stop.exit_code
+
+
+def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: torch.device) -> Run:
+    """Read and check everything that a run needs before its first step; nothing is written.
+
+    Raises:
+        UserError: See ``run_training``.
+    """
+    settings = config.training
+    if not config.train:
+        raise UserError(f"{config.name}: names no data to train on (expected train = (dict(format=..., ...),))")
+    torch.manual_seed(settings.seed)
+    if settings.deterministic != torch.are_deterministic_algorithms_enabled():  # asking is free, setting takes seconds
+        torch.use_deterministic_algorithms(settings.deterministic)
+    torch.backends.cudnn.benchmark = not settings.deterministic
+    keypoint_set = config.keypoint_set
+    training_set = read_training_set(
+        config.train, keypoint_set, config.input_size_wh, config.codec, config.augmentation, settings.seed
+    )
+    test_set = None
+    if config.validation is not None:
+        best_by(config, config.validation)
+        test_set = read_test_set(config.validation, keypoint_set, config.input_size_wh, Path(config.name))
+    folder = Path(config.work_dir or f"work_dirs/{config.name}")
+    text = recipe_text(config, differences(config, recipe))
+    run = Run(config, text, folder, training_set, test_set, processes, device)
+    if run.steps_per_epoch == 0:
+        raise UserError(
+            f"{config.name}: {len(training_set)} persons do not fill a step of {run.samples_per_step} samples "
+            "(set training.batch_size or training.accumulate lower)"
+        )
+    return run
+
+
+def make_ready(run: Run, resumed: bool) -> list[str]:
+    """Make the run's folder, tidy up what an earlier run left in it, and write the configuration there.
+
+    Returns:
+        Sentences to print.
+
+    Raises:
+        UserError: The folder cannot be written to.
+    """
+    if not run.processes.is_first:
+        return []
+    remove_leftovers(make_folder(run.folder))
+    note = None if resumed else set_aside(run.folder)
+    best_score(run.folder)  # complains of a broken file now, not after hours
+    write_bytes(run.folder / "config.py", run.config_text.encode())
+    return [note] if note else []
+
+
+def starting_state(run: Run) -> tuple[TrainingState, str, bool]:
+    """The state that training goes on from, a sentence that says where it comes from, and whether a run goes on.
+
+    Raises:
+        UserError: A checkpoint or weights file cannot be used.
+    """
+    config = run.config
+    network = create_network(config.variant, config.num_keypoints)
+    source = resume_path(run)
+    started_from = f"random weights, seed {config.training.seed}"
+    if source is None and config.load_from is not None:
+        started_from = load_weights(network, Path(config.load_from))
+    if config.training.sync_batch_norm:
+        from litehrnet.models import sync_batch_norm
+
+        sync_batch_norm.convert(network)
+    state = new_state(network, config, run.device)
+    if source is not None:
+        resume(state, read_contents(source), source)
+        started_from = f"{source}, epoch {state.progress.epoch + 1}, iteration {state.progress.iteration + 1}"
+    return state, started_from, source is not None
+
+
+def check_agreement(run: Run, state: TrainingState) -> None:
+    """See that all processes have the same before them; otherwise they would wait for each other for ever.
+
+    Raises:
+        UserError: They read other data or another checkpoint.
+    """
+    for what, own in (("persons", len(run.training_set)), ("iterations", state.progress.iteration)):
+        lowest, highest = (sign * highest_of(sign * own, run.processes, run.device) for sign in (-1, 1))
+        if lowest != highest:
+            raise UserError(
+                f"{run.folder}: the processes have {lowest} to {highest} {what} to start from (expected the same files "
+                "on every machine, the folder of the run included)"
+            )
+
+
+def resume_path(run: Run) -> Path | None:
+    """The checkpoint to go on from.
+
+    ``latest`` is the newest of the run's folder, if there is one; processes that torchrun has started anew after one of
+    them died go on from it without being told.
+
+    Raises:
+        UserError: ``resume_from`` names no file, or ``latest`` one that is gone.
+    """
+    wanted = run.config.resume_from
+    restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    if wanted == "latest":
+        return newest_checkpoint(run.folder)
+    if restarted and (latest := newest_checkpoint(run.folder)):
+        return latest
+    if wanted is None:
+        return None
+    if not Path(wanted).is_file():
+        raise UserError(f"{wanted}: no such checkpoint to resume from")
+    return Path(wanted)
+
+
+def load_weights(network: PoseNetwork, path: Path) -> str:
+    """Copy the weights of ``path`` that fit into ``network``; says which do not and keep their random start.
+
+    Raises:
+        UserError: The file cannot be read, or nothing in it fits.
+    """
+    weights, _ = read_any_weights(path)
+    own = network.state_dict()
+    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
+    if not any(name.startswith("backbone.") for name in fitting):
+        raise UserError(f"{path}: none of its weights fit {network.variant.name} (expected the same kind of network)")
+    network.load_state_dict(fitting, strict=False)
+    left = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
+    if not left:
+        return f"weights of {path}"
+    return f"weights of {path}, but for {len(left)} arrays that it lacks or has in another size: {', '.join(left[:4])}"
+
+
+def scaled_learning_rate(config: RunConfig, processes: Processes) -> RunConfig:
+    """The learning rate times the number of processes over the eight that the published one is for."""
+    optimizer = config.training.optimizer
+    rate = optimizer.learning_rate * processes.world_size / PUBLISHED_PROCESSES
+    return replace(config, training=replace(config.training, optimizer=replace(optimizer, learning_rate=rate)))
+
+
+def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
+    """What a run says of itself, by name."""
+    config, settings = run.config, run.config.training
+    where = f"{run.device.type}, {torch.get_num_threads()} threads" if run.device.type == "cpu" else _gpu(run.device)
+    validation = f"every {settings.evaluate_every} epochs, boxes: {run.test_set.box_source}" if run.test_set else "none"
+    width, height = config.input_size_wh
+    batch = f"{settings.batch_size} x {settings.accumulate} accumulated x {run.processes.world_size} processes"
+    return {
+        "run": f"{config.name} in {run.folder}",
+        "network": f"{config.variant}, {config.num_keypoints} keypoints, input {width}x{height} (width x height)",
+        "device": f"{where}, PyTorch {torch.__version__}",
+        "precision": settings.precision,
+        "processes": str(run.processes.world_size),
+        "data": f"{len(run.training_set)} persons, {run.steps_per_epoch} steps per epoch, {settings.epochs} epochs",
+        "batch": f"{run.samples_per_step} samples per step ({batch})",
+        "learning rate": f"{_rate_text(config, recipe)}, {settings.schedule.kind} schedule",
+        "evaluation": validation,
+        "start": started_from,
+        "changes": "; ".join(differences(config, recipe)) or "none against the recipe",
+    }
+
+
+def _rate_text(config: RunConfig, recipe: RunConfig) -> str:
+    optimizer, as_written = config.training.optimizer, recipe.training.optimizer.learning_rate
+    text = f"{optimizer.kind} {optimizer.learning_rate:g}"
+    if optimizer.learning_rate == as_written:
+        return f"{text} as in the recipe, not scaled"
+    return f"{text}, {optimizer.learning_rate / as_written:g} of the recipe's {as_written:g}"
+
+
+def outcome(run: Run, state: TrainingState) -> str:
+    """What a run says at its end."""
+    progress, epochs = state.progress, run.config.training.epochs
+    trained = f"{progress.iteration} iterations, {clock(progress.seconds)} of training"
+    if progress.epoch < epochs:
+        go_on = f"go on with --resume-from {run.folder / LATEST}"
+        return f"stopped in epoch {progress.epoch + 1} of {epochs} after {trained}; {go_on}"
+    files = [path for path in (run.folder / "last.safetensors", run.folder / "best.safetensors") if path.exists()]
+    return f"done: {epochs} epochs, {trained}; weights: {', '.join(map(str, files))}"
+
+
+def _gpu(device: torch.device) -> str:
+    name: Any = torch.cuda.get_device_name(device)
+    return f"{device} ({name})"

@@ -1,0 +1,212 @@
+"""Everything that changes while a network is trained, and how it is saved so that a run can go on exactly.
+
+The layout of the checkpoints is the published one (protocol specification, section 5.6) with one more entry, ``run``,
+for what the published files lack.
+"""
+
+import copy
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import litehrnet
+from litehrnet.config.run_config import OptimizerConfig, RunConfig
+from litehrnet.errors import UserError
+from litehrnet.models.lite_hrnet import PoseNetwork
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        epoch: Epochs completed.
+        iteration: Steps of the optimizer in all.
+        samples_in_epoch: Samples of the epoch that is under way that all processes together have used.
+        sums: Of what the log averages, over the iterations since its last line.
+        seconds: Of training so far.
+    """
+
+    epoch: int = 0
+    iteration: int = 0
+    samples_in_epoch: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass
+class TrainingState:
+    """The parts of a run that its checkpoints hold.
+
+    Attributes:
+        network: On its device, in its memory format.
+        optimizer: Of the network's parameters.
+        average: The moving average of the network, or None.
+        scaler: Of the loss, for fp16; does nothing otherwise.
+        progress: Where the run stands.
+    """
+
+    network: PoseNetwork
+    optimizer: torch.optim.Optimizer
+    average: PoseNetwork | None
+    scaler: torch.amp.GradScaler
+    progress: Progress
+
+    def is_finite(self) -> bool:
+        """Whether every weight and running statistic is a number to go on with."""
+        return all(bool(torch.isfinite(value).all()) for value in self.network.state_dict().values())
+
+    @property
+    def evaluated(self) -> PoseNetwork:
+        """The network that is evaluated and used afterwards: the moving average if there is one."""
+        return self.network if self.average is None else self.average
+
+
+def new_state(network: PoseNetwork, config: RunConfig, device: torch.device) -> TrainingState:
+    """The state before the first step, with ``network`` as it is."""
+    network = network.to(device)
+    if config.training.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.train()
+    average = copy.deepcopy(network).eval() if config.training.ema is not None else None
+    scaler = torch.amp.GradScaler(device.type, enabled=config.training.precision == "fp16")
+    optimizer = make_optimizer(config.training.optimizer, network)
+    return TrainingState(network, optimizer, average, scaler, Progress())
+
+
+def make_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of all parameters of ``network``, in one group."""
+    # initial_lr is what the published checkpoints hold beside the current rate.
+    group: dict[str, Any] = {"params": list(network.parameters()), "initial_lr": config.learning_rate}
+    common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "fused": True}
+    if config.kind == "sgd":
+        return torch.optim.SGD([group], momentum=config.momentum, **common)
+    kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
+    return kind([group], betas=config.betas, **common)
+
+
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move ``average`` towards ``network``: parameters and running statistics; counters are copied."""
+    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    floats = [(old, new) for old, new in pairs if old.is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], 1 - decay)
+    for old, new in pairs:
+        if not old.is_floating_point():
+            old.copy_(new)
+
+
+def checkpoint_of(state: TrainingState, config_text: str, seed: int) -> dict[str, Any]:
+    """What a checkpoint holds: tensors and plain values only, on the CPU."""
+    progress = state.progress
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "meta": {
+            "epoch": progress.epoch,
+            "iter": progress.iteration,
+            "config": config_text,
+            "seed": seed,
+            "time": time.asctime(),
+            "litehrnet_version": litehrnet.__version__,
+            "torch_version": str(torch.__version__),
+        },
+        "state_dict": _on_cpu(state.network.state_dict()),
+        "optimizer": _on_cpu(state.optimizer.state_dict()),
+        "run": {
+            "progress": asdict(progress),
+            "average": None if state.average is None else _on_cpu(state.average.state_dict()),
+            "scaler": state.scaler.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": cuda,
+        },
+    }
+
+
+def resume(state: TrainingState, checkpoint: Any, path: Path) -> None:
+    """Put a checkpoint's contents into ``state``; published checkpoints go on at the start of their next epoch.
+
+    Settings of the optimizer are those of the configuration, not of the checkpoint.
+
+    Args:
+        state: Of a network of the same variant and keypoints.
+        checkpoint: From ``litehrnet.models.checkpoint.read_contents``.
+        path: Its file, for messages.
+
+    Raises:
+        UserError: It holds another network or optimizer, or no optimizer.
+    """
+    if not isinstance(checkpoint, dict) or not {"state_dict", "optimizer", "meta"} <= checkpoint.keys():
+        raise UserError(
+            f"{path}: holds no state of an optimizer, so no run can go on from it (expected latest.pth or an "
+            "epoch_N.pth; load_from takes weights alone)"
+        )
+    try:
+        weights = {name.removeprefix("module."): value for name, value in checkpoint["state_dict"].items()}
+        state.network.load_state_dict(weights)
+        _load_optimizer(state.optimizer, checkpoint["optimizer"])
+        if checkpoint.get("run"):
+            _resume_run(state, checkpoint["run"], weights)
+        else:
+            meta = checkpoint["meta"]
+            state.progress = Progress(epoch=int(meta["epoch"]), iteration=int(meta["iter"]))
+            if state.average is not None:
+                state.average.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: cannot be resumed from ({reason}; expected a checkpoint of this run)") from error
+
+
+def _resume_run(state: TrainingState, run: dict[str, Any], weights: dict[str, Tensor]) -> None:
+    known = {f.name for f in fields(Progress)}
+    state.progress = Progress(**{name: value for name, value in run["progress"].items() if name in known})
+    if state.average is not None:
+        state.average.load_state_dict(run["average"] or weights)
+    if run["scaler"]:  # empty if the precision was another
+        state.scaler.load_state_dict(run["scaler"])
+    torch.set_rng_state(run["torch_rng"])
+    if len(run["cuda_rng"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(run["cuda_rng"])
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Load what the optimizer keeps of each parameter, laid out in memory as the parameter is.
+
+    PyTorch's fused optimizers walk through parameter and moments side by side, whatever their strides say: a moment
+    that was saved in another memory format would be taken for that of other elements.
+    """
+    parameters = optimizer.param_groups[0]["params"]
+    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    if len(numbers) != len(parameters):
+        raise ValueError(f"its optimizer has {len(numbers)} parameters instead of {len(parameters)}")
+    wanted = {"momentum_buffer"} if isinstance(optimizer, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
+    state = {}
+    for place, (number, parameter) in enumerate(zip(numbers, parameters, strict=True)):
+        if number not in saved["state"]:
+            continue  # no step has been made yet
+        kept = saved["state"][number]
+        if set(kept) != wanted:
+            raise ValueError(f"its optimizer keeps {', '.join(kept)} instead of {', '.join(sorted(wanted))}")
+        state[place] = {name: _laid_out_like(parameter, value, name) for name, value in kept.items()}
+    (group,) = optimizer.state_dict()["param_groups"]
+    # The rate of the newest step, which the log names until the next one sets its own.
+    group["lr"] = float(saved["param_groups"][0]["lr"])
+    optimizer.load_state_dict({"state": state, "param_groups": [group]})
+
+
+def _laid_out_like(parameter: Tensor, value: Any, name: str) -> Any:
+    if name == "step" or value is None:
+        return value
+    if value.shape != parameter.shape:
+        raise ValueError(f"{name} of a parameter has shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
+    return torch.empty_like(parameter).copy_(value)
+
+
+def _on_cpu(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().cpu()
+    if isinstance(value, dict):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    return [_on_cpu(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,110 @@
+"""One step of training: forward, loss, backward, optimizer (protocol specification, section 3)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from litehrnet.config.run_config import TrainingConfig
+from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
+from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
+from litehrnet.training.loader import TensorBatch
+from litehrnet.training.losses import keypoint_accuracy, keypoint_mse, keypoint_ohkm
+from litehrnet.training.state import TrainingState, update_average
+
+
+class NonFiniteLossError(Exception):
+    """The loss is not a number to go on with.
+
+    Args:
+        value: The loss.
+        indices: Of the samples in the batch.
+    """
+
+    def __init__(self, value: float, indices: list[int]) -> None:
+        super().__init__(f"loss {value}")
+        self.value, self.indices = value, indices
+
+
+def prepared(network: nn.Module, settings: TrainingConfig, processes: Processes) -> nn.Module:
+    """The network as the loop calls it: the same in all processes, and compiled where asked for."""
+    # Running statistics are not exchanged while training: as published, those of the first process count.
+    copy_from_first(network.parameters(), processes)
+    return torch.compile(network) if settings.compile else network  # type: ignore[return-value]
+
+
+def optimizer_step(
+    network: nn.Module,
+    state: TrainingState,
+    batches: Sequence[TensorBatch],
+    settings: TrainingConfig,
+    rate: float,
+    processes: Processes,
+) -> dict[str, float]:
+    """One step of the optimizer along the mean gradient of the ``batches`` of all processes.
+
+    Args:
+        network: What ``prepared`` made of the state's.
+        state: Its network, optimizer, scaler and moving average change.
+        batches: As many as are accumulated.
+        settings: Loss, precision, clipping.
+        rate: Learning rate of this step.
+        processes: All must call this together.
+
+    Returns:
+        Loss and training accuracy of this process, by their names in the log.
+
+    Raises:
+        NonFiniteLossError: The loss of a batch is infinite or no number; the step is not made.
+    """
+    state.optimizer.param_groups[0]["lr"] = rate
+    state.optimizer.zero_grad(set_to_none=True)
+    total = {f"{settings.loss.kind}_loss": 0.0, "acc_pose": 0.0}
+    for batch in batches:
+        output, target, weight = forward(network, batch, settings)
+        loss = loss_of(output, target, weight, settings)
+        value = float(loss.item())
+        if not math.isfinite(value):
+            raise NonFiniteLossError(value, batch.indices)
+        state.scaler.scale(loss / len(batches)).backward()  # type: ignore[no-untyped-call]
+        total[f"{settings.loss.kind}_loss"] += value / len(batches)
+        total["acc_pose"] += keypoint_accuracy(output, target, weight).average / len(batches)
+    average_gradients(state.network.parameters(), processes)
+    if settings.optimizer.clip_norm is not None:
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.network.parameters(), settings.optimizer.clip_norm)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    if settings.ema is not None and state.average is not None:
+        # A young average forgets faster, so that nothing of the random start stays in it.
+        steps = state.progress.iteration
+        update_average(state.average, state.network, min(settings.ema, (1 + steps) / (10 + steps)))
+    return total
+
+
+def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Heatmaps and targets (n, keypoints, h, w) and weights (n, keypoints, 1), float32, on the network's device."""
+    device = next(network.parameters()).device
+    images, target, weight = (
+        each.to(device, non_blocking=True) for each in (batch.images, batch.targets, batch.weights[..., None])
+    )
+    half = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+    with torch.autocast(device.type, dtype=half, enabled=half is not None):
+        output = network(normalized(images, settings.channels_last))
+    return output.float(), target, weight
+
+
+def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> Tensor:
+    """The loss that the settings choose, a scalar."""
+    if settings.loss.kind == "mse":
+        return keypoint_mse(output, target, weight)
+    return keypoint_ohkm(output, target, weight, min(settings.loss.hard_keypoints, output.shape[1]))
+
+
+def normalized(images: Tensor, channels_last: bool) -> Tensor:
+    """uint8 (n, H, W, 3) RGB to float32 (n, 3, H, W), minus ImageNet's mean over its deviation."""
+    mean, std = (torch.tensor(v, dtype=torch.float64) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    factor, offset = ((1 / (255 * std)).float().to(images.device), (-mean / std).float().to(images.device))
+    planes = torch.addcmul(offset, images.float(), factor).permute(0, 3, 1, 2)
+    return planes if channels_last else planes.contiguous()

@@ -1,0 +1,143 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from litehrnet.data.coco import CocoAnnotations, read_annotations
+from litehrnet.errors import UserError
+from litehrnet.evaluation.score import read_results, score_keypoints
+from litehrnet.keypoints.skeletons import unnamed
+
+PAIR = unnamed(2)
+LEFT = [10.0, 20.0, 2, 40.0, 60.0, 2]
+RIGHT = [110.0, 20.0, 2, 140.0, 60.0, 1]
+
+
+def person(keypoints: list[float], **more: Any) -> dict[str, Any]:
+    return {
+        "id": 5,
+        "image_id": 1,
+        "category_id": 1,
+        "bbox": [0, 0, 50, 100],
+        "area": 2500,
+        "iscrowd": 0,
+        "keypoints": keypoints,
+        "num_keypoints": 2,
+        **more,
+    }
+
+
+def annotations_of(folder: Path, *persons: dict[str, Any]) -> CocoAnnotations:
+    images = [{"id": i, "file_name": f"{i}.jpg", "width": 200, "height": 100} for i in (1, 2)]
+    category = {"id": 1, "name": "thing", "keypoints": ["a", "b"]}
+    path = folder / "annotations.json"
+    path.write_text(json.dumps({"images": images, "annotations": persons, "categories": [category]}))
+    return read_annotations(path)
+
+
+def result(keypoints: list[float], **more: Any) -> dict[str, Any]:
+    return {"image_id": 1, "category_id": 1, "keypoints": keypoints, "score": 0.5, **more}
+
+
+def moved(keypoints: list[float], x: float) -> list[float]:
+    return [value + x * (place % 3 == 0) for place, value in enumerate(keypoints)]
+
+
+def test_persons_are_matched_by_likeness_whatever_their_order_and_score(tmp_path: Path) -> None:
+    annotations = annotations_of(tmp_path, person(LEFT), person(RIGHT))
+    results = [result(RIGHT, score=0.9), result(moved(RIGHT, 1), score=1), result(moved(LEFT, 3), score=0.1)]
+    score = score_keypoints(annotations, results, PAIR)
+    assert (score.persons, score.matched) == (2, 2)
+    assert [row.mean_error for row in score.rows] == [1.5, 1.5]
+
+
+def test_the_most_alike_pair_is_matched_first(tmp_path: Path) -> None:
+    annotations = annotations_of(tmp_path, person(LEFT), person(moved(LEFT, 4)))
+    # It is near to both: the second has it, the first, though earlier, is left the one that is farther off.
+    results = [result(moved(LEFT, 3)), result(moved(LEFT, -5))]
+    assert score_keypoints(annotations, results, PAIR).figures["EPE"] == pytest.approx((1 + 5) / 2)
+
+
+def test_missed_persons_count_as_not_found_and_have_no_error(tmp_path: Path) -> None:
+    annotations = annotations_of(tmp_path, person(LEFT), person(RIGHT), person(LEFT, image_id=2))
+    score = score_keypoints(annotations, [result(moved(LEFT, 2))], PAIR)
+    assert (score.persons, score.matched) == (3, 1)
+    assert score.figures["PCK@0.2"] == pytest.approx(1 / 3)
+    assert score.figures["EPE"] == 2
+    # Two pixels are within 2/20, 3/20, ..., 19/20 of 30 pixels.
+    assert score.figures["AUC"] == pytest.approx(18 / 20 / 3)
+
+
+def test_poses_that_are_nothing_alike_are_not_matched(tmp_path: Path) -> None:
+    score = score_keypoints(annotations_of(tmp_path, person(LEFT)), [result(moved(LEFT, 1e6))], PAIR)
+    assert score.matched == 0
+    assert score.figures == {"PCK@0.2": 0, "AUC": 0, "EPE": -1, "NME": -1}
+
+
+def test_pck_is_of_the_longer_side_and_nme_of_both(tmp_path: Path) -> None:
+    annotations = annotations_of(tmp_path, person(LEFT))
+    results = [result(moved(LEFT, 10))]  # a tenth of the height, a fifth of the width
+    score = score_keypoints(annotations, results, PAIR, 0.1)
+    assert score.figures["PCK@0.1"] == 0
+    assert score_keypoints(annotations, results, PAIR, 0.11).figures["PCK@0.11"] == 1
+    assert score.figures["NME"] == pytest.approx(0.2)
+
+
+def test_keypoints_that_are_not_labelled_do_not_count(tmp_path: Path) -> None:
+    annotations = annotations_of(tmp_path, person([10.0, 20.0, 2, 40.0, 60.0, 0]))
+    score = score_keypoints(annotations, [result([10.0, 20.0, 1, 0.0, 0.0, 1])], PAIR)
+    assert [(row.annotated, row.pck, row.mean_error) for row in score.rows] == [(1, 1, 0), (0, -1, -1)]
+
+
+def test_crowds_and_persons_without_box_or_keypoints_do_not_count(tmp_path: Path) -> None:
+    nobody = [person(LEFT, iscrowd=1), person(LEFT, bbox=[0, 0, 0, 9]), person([0.0] * 6), {"image_id": 2}]
+    assert score_keypoints(annotations_of(tmp_path, person(LEFT), *nobody), [], PAIR).persons == 1
+    with pytest.raises(UserError, match="has no person with a labelled keypoint and a box"):
+        score_keypoints(annotations_of(tmp_path, *nobody), [], PAIR)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bbox": [1, 2, 3]}, "annotation 5 is incomplete"),
+        ({"bbox": None}, "annotation 5 is incomplete"),
+        ({"area": "large"}, "annotation 5 is incomplete"),
+        ({"area": float("nan")}, "annotation 5 has a number that is not finite"),
+        ({"keypoints": [1, 2, 2]}, "annotation 5 has 1 keypoints"),
+        ({"keypoints": 7}, "annotation 5 is incomplete"),
+    ],
+)
+def test_broken_annotations_are_user_errors(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        score_keypoints(annotations_of(tmp_path, person(LEFT) | change), [], PAIR)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "has no predictions"),
+        ({"annotations": []}, "has no predictions"),
+        ([[1]], "entry 0 is no prediction"),
+        ([{"image_id": 1}], "entry 0 is no prediction"),
+        ([{**result(LEFT), "keypoints": ["x", 1, 2] * 2}], "entry 0 is no prediction"),
+        ([result([10**400, 1, 2] * 2)], "entry 0 is no prediction"),
+        ([result(LEFT, image_id=[1])], "entry 0 is no prediction"),
+        ([result(LEFT), result(LEFT, image_id=3)], "entry 1 is of image 3, which .*annotations.json does not have"),
+        ([result(LEFT[:3])], r"entry 0 has 1 keypoints \(expected 2\)"),
+        ([result(LEFT[:4])], r"entry 0 has 1.33333 keypoints"),
+        ([result([float("nan"), *LEFT[1:]])], "entry 0 has a number that is not finite"),
+        ([result(LEFT, score=float("inf"))], "entry 0 has a number that is not finite"),
+    ],
+)
+def test_broken_results_are_user_errors(tmp_path: Path, content: Any, message: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=message):
+        read_results(path, annotations_of(tmp_path, person(LEFT)), 2)
+
+
+def test_results_keep_what_scoring_needs(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([result(LEFT, bbox=[1, 2, 3, 4], file_name="1.jpg")]))
+    assert read_results(path, annotations_of(tmp_path), 2) == [result(LEFT)]
