@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CSRC := src/litehrnet/engine/csrc
+ENGINE := $(wildcard $(CSRC)/*.* $(CSRC)/kernels/* $(CSRC)/python/CMakeLists.txt $(CSRC)/python/*.cpp)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Build-time packages are pinned by the same file: pip reads it from the environment in isolated builds too.
@@ -25,14 +27,16 @@ help:
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt $(ENGINE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	# Judges identities in a test. Alone: it asks for opencv-python, which would overwrite the headless one.
+	$(BIN)/python -m pip install --quiet --no-deps trackeval
 	touch $@
 
 demo: install
-	$(BIN)/litehrnet demo --weights weights/lite_hrnet_18_crops_128x96.safetensors --out-dir demo-out
+	$(BIN)/litehrnet demo
 
 test: install
 	$(BIN)/python -m pytest -m "not slow"
@@ -53,11 +57,13 @@ doctest: install
 benchmark: install
 	$(BIN)/python benchmarks/pipeline.py
 
-# A C++ compiler and CMake, for torch.compile and the engine; Open MPI, for a run under mpirun. Needs root (or sudo) only
-# where one is missing.
+# A C++ compiler and CMake, for torch.compile and the engine; a compiler for ARM and an emulator, for the engine's NEON
+# kernels; Open MPI, for a run under mpirun. Needs root (or sudo) only where one is missing.
+TOOLS := g++ cmake mpirun aarch64-linux-gnu-g++ qemu-aarch64
 tools-system:
-	(command -v g++ && command -v cmake && command -v mpirun) >/dev/null || { $(SUDO) apt-get update -qq && \
-		$(SUDO) apt-get install -qq --no-install-recommends cmake g++ openmpi-bin; }
+	command -v $(TOOLS) | [ "$$(wc -l)" = $(words $(TOOLS)) ] || { $(SUDO) apt-get update -qq && \
+		$(SUDO) apt-get install -qq --no-install-recommends cmake g++ openmpi-bin g++-aarch64-linux-gnu qemu-user; }
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out src/litehrnet/engine/_native.*.so
+	find $(CSRC)/python -mindepth 1 ! -name CMakeLists.txt ! -name binding.cpp -delete

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from litehrnet.cli.demo import random_weights
+from litehrnet.bench.subject import write_random_weights
 from litehrnet.cli.version import cpu_features
 from litehrnet.export.onnx import export_onnx
 from litehrnet.inference.batching import CropJob, cut_crops
@@ -24,6 +24,7 @@ from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.codec import decode, heatmap_to_image
 from litehrnet.runtimes import Runtime, open_runtime
+from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant
 
 BATCH = 32
 
@@ -37,7 +38,8 @@ def main() -> None:
     print(f"{datetime.date.today()}, {cpu_name()} ({' '.join(cpu_features())}), Python {platform.python_version()}\n")
     start_up(options.rounds)
     with tempfile.TemporaryDirectory() as folder:
-        weights = random_weights(Path(folder) / "w.safetensors", options.variant)
+        weights = Path(folder) / "w.safetensors"
+        write_random_weights(weights, find_variant(options.variant), DEFAULT_INPUT_SIZE_WH)
         exported = Path(folder) / "w.onnx"
         export_onnx(weights, exported)
         share_of_crop_and_decode(exported, options.rounds)

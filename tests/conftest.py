@@ -14,8 +14,16 @@ from litehrnet.data.settings import DataConfig
 from litehrnet.images import write_image
 from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.skeletons import COCO, MPII
+from litehrnet.variants import find_variant
 
-hypothesis.settings.register_profile("suite", deadline=None, max_examples=60, derandomize=True)
+# Without limits of time: machines are shared.
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    max_examples=60,
+    derandomize=True,
+)
 hypothesis.settings.load_profile("suite")
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -45,9 +53,11 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A safetensors file of naive_lite_hrnet_18 for 64x64 crops, COCO keypoints, untrained but well scaled."""
-    from litehrnet.cli.demo import random_weights
+    from litehrnet.bench.subject import write_random_weights
 
-    return random_weights(tmp_path_factory.mktemp("small") / "small.safetensors", "naive_lite_hrnet_18", (64, 64))
+    path = tmp_path_factory.mktemp("small") / "small.safetensors"
+    write_random_weights(path, find_variant("naive_lite_hrnet_18"), (64, 64))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,13 @@ import pytest
 # From left to right; rooms of one row do not import each other, but for the last row, which is one floor.
 ROWS = [
     {"cli"},
-    {"training"},
+    {"training", "bench"},
     {"evaluation", "export"},
     {"inference", "config"},
     {"runtimes", "data"},
     {"models", "engine"},
-    {"keypoints", "poses", "variants", "weightsfile", "errors", "files", "images", "imageformats", "optional"},
+    {"keypoints", "poses", "variants", "weightsfile", "errors", "files", "archives", "images", "imageformats"}
+    | {"optional", "library", "fetching"},
 ]
 ROW_OF = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 # What a module of the last row, or of the engine, may import at module level besides the standard library.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from litehrnet.errors import UserError as UserError
     from litehrnet.images import read_image as read_image
     from litehrnet.images import write_image as write_image
+    from litehrnet.inference.detector import open_detector as open_detector
     from litehrnet.inference.draw import draw_poses as draw_poses
     from litehrnet.inference.estimator import PoseEstimator as PoseEstimator
     from litehrnet.models import create_network as create_network
@@ -29,6 +30,7 @@ _PUBLIC = {
     "UserError": "litehrnet.errors",
     "create_network": "litehrnet.models",
     "draw_poses": "litehrnet.inference.draw",
+    "open_detector": "litehrnet.inference.detector",
     "read_image": "litehrnet.images",
     "write_image": "litehrnet.images",
 }

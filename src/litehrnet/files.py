@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from litehrnet.archives import inside_archive, read_member
 from litehrnet.errors import UserError
 
 
@@ -88,12 +90,32 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a whole file.
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that did not exist; it is deleted again if the block raises.
 
     Raises:
-        UserError: ``path`` is missing, a folder, or cannot be read.
+        UserError: There is such a folder or file, or it cannot be made.
     """
+    if path.exists():
+        raise UserError(f"{path}: exists already (expected the name of a new folder)")
+    make_folder(path)
+    try:
+        yield path
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file, also one inside a zip archive that ``path`` goes through.
+
+    Raises:
+        UserError: ``path`` is missing, a folder, or cannot be read, or the archive is broken.
+    """
+    inside = inside_archive(path)
+    if inside:
+        return read_member(*inside)
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -110,6 +110,20 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 9
     files.write_bytes(path, content.tobytes())
 
 
+def encode_jpeg(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
+    """The content of a JPEG file.
+
+    Args:
+        image_rgb: uint8 (height, width, 3), RGB, of at most 65,500 pixels a side.
+        quality: 1..100.
+    """
+    import cv2
+
+    bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
+    _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return content.tobytes()
+
+
 def _check_size(header: ImageHeader, name: str) -> None:
     width, height = header.width, header.height
     if width <= 0 or height <= 0:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from operator import index
 from pathlib import Path
 from typing import Any
@@ -129,12 +130,15 @@ def write_weights(path: Path, arrays: Mapping[str, NDArray[Any]], info: WeightsI
         temporary.write_bytes(safetensors.numpy.save(contiguous, metadata=metadata))
 
 
+_dtype_name = cache(str)  # NumPy takes its time over it, for each of a thousand arrays
+
+
 def _digest(arrays: Mapping[str, NDArray[Any]], description: str) -> str:
     # safetensors itself has no checksum: a flipped bit in a weight would go unnoticed.
     digest = hashlib.sha256(description.encode())
     for name in sorted(arrays):
         array = arrays[name]
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(f"{name} {_dtype_name(array.dtype)} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
 

@@ -25,22 +25,35 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def test_onnx_models_predict_without_any_extra(small_onnx: Path, photo: Path, tmp_path: Path) -> None:
-    done = _base_install("predict", photo, "--weights", small_onnx, "--out-dir", tmp_path / "out")
+@pytest.mark.parametrize("runtime", ["native", "onnxruntime"])
+def test_weights_and_onnx_models_predict_without_any_extra(
+    small_weights: Path, small_onnx: Path, photo: Path, tmp_path: Path, runtime: str
+) -> None:
+    weights = small_weights if runtime == "native" else small_onnx
+    done = _base_install("predict", photo, "--weights", weights, "--out-dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "figure.png").is_file()
+    assert done.stdout.startswith(f"runtime: {runtime} ")
     assert done.stderr == ""
+
+
+def test_demo_needs_no_extra(tmp_path: Path) -> None:
+    done = _base_install("demo", "--out-dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "demo.png").is_file()
 
 
 @pytest.mark.parametrize(
     ("arguments", "needs"),
     [
-        (["predict", "PHOTO", "--weights", "WEIGHTS", "--out-dir", "out"], "needs torch, which is not installed"),
+        (
+            ["predict", "PHOTO", "--weights", "WEIGHTS", "--runtime", "torch", "--out-dir", "out"],
+            "needs torch, which is",
+        ),
         (["predict", "PHOTO", "--weights", "ONNX", "--runtime", "openvino", "--out-dir", "out"], "openvino"),
         (["convert", "WEIGHTS", "out.safetensors"], "litehrnet[train]"),
         (["export", "WEIGHTS"], "litehrnet[export]"),
         (["summary", "lite_hrnet_18"], "litehrnet[train]"),
-        (["demo", "--out-dir", "out"], "litehrnet[train]"),
         (["score", "RESULTS", "ANNOTATIONS"], "computing AP needs pycocotools"),
     ],
 )
@@ -62,3 +75,4 @@ def test_version_says_which_runtimes_are_not_installed() -> None:
     assert done.returncode == 0
     assert "torch not installed" in done.stdout
     assert "onnxruntime 1" in done.stdout
+    assert "runtimes: native 0" in done.stdout

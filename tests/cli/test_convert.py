@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,6 +35,17 @@ def test_options_are_kept_in_the_file(checkpoint: Path, tmp_path: Path, capsys: 
     assert info.provenance == "our tables"
     assert arrays["keypoint_head.final_layer.weight"].shape == (4, 30, 1, 1)
     assert "96x128" in capsys.readouterr().out
+
+
+def test_half_precision_halves_the_file_and_rounds(checkpoint: Path, tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    assert main(["convert", str(checkpoint), str(whole)]) == 0
+    assert main(["convert", str(checkpoint), str(half), "--half"]) == 0
+    for name, array in read_weights(whole)[0].items():
+        np.testing.assert_array_equal(
+            read_weights(half)[0][name], array.astype(np.float16) if array.dtype == np.float32 else array, name
+        )
+    assert half.stat().st_size < 0.65 * whole.stat().st_size
 
 
 def test_defaults_are_the_published_ones(checkpoint: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from litehrnet import read_image
 from litehrnet.cli.main import main
+from litehrnet.config.load import load_config
 from litehrnet.data.settings import DataConfig
 from litehrnet.keypoints.codec import encode
 
@@ -107,3 +108,57 @@ def test_the_sheet_shows_the_targets(recipe: Path, monkeypatch: pytest.MonkeyPat
     without = read_image(recipe.with_name("sheet.png"))
     assert with_targets.shape == without.shape
     assert (np.abs(with_targets.astype(int) - without).max(axis=2) > 50).mean() > 0.01
+
+
+def test_lists_of_photos_are_checked(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (listed := recipe.with_name("list.txt")).write_text("2\n")
+    assert _check(recipe, f"train.0.without={listed}", f"validation.only={listed}") == 0
+    assert "sheet.png: 2 of 2 samples" in capsys.readouterr().out
+    listed.write_text("two\n")
+    assert _check(recipe, f"validation.only={listed}") == 1
+    assert "list.txt, line 1: no number of a photo" in capsys.readouterr().out
+
+
+def test_packed_recipe_trains_on_the_same_and_is_good(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (listed := tmp_path / "list.txt").write_text("2\n")
+    lists = [f"train.0.without={listed}", f"validation.only={listed}", f"load_from={listed}"]
+    assert main(["data", "pack", str(recipe), *lists]) == 0
+    said = capsys.readouterr().out
+    assert "packed/train-0: 2 persons with keypoints in 2 pictures, 2 files, " in said
+    assert "packed/validation: 1 persons with keypoints in 1 pictures, 2 files, " in said
+    assert f"not packed, but needed as well: {listed}" in said
+    assert said.splitlines()[-1].endswith("litehrnet train packed/drawn.py")
+    config = load_config("packed/drawn.py").config
+    assert config.test is None
+    assert [(data.only, data.without) for data in config.train] == [(None, None)]
+    assert main(["data", "check", "packed/drawn.py"]) == 0
+    said = capsys.readouterr().out
+    assert "train: packed/train-0/annotations.zip/annotations.json: 2 persons with keypoints, 2 photos, 0 probl" in said
+    assert "2 of 2 samples" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.0.format=mpii", "annotations.json: only annotations in COCO's format are packed"),
+        ("validation.boxes=boxes.json", "a detector's boxes are not packed"),
+        ("train=()", "drawn: has no train"),
+        ("train.0.images=nowhere", "nowhere/1.jpg: no such file"),
+    ],
+)
+def test_what_cannot_be_packed_is_one_sentence_and_leaves_nothing(
+    recipe: Path, capsys: pytest.CaptureFixture[str], override: str, message: str
+) -> None:
+    out = recipe.with_name("out")
+    assert main(["data", "pack", str(recipe), override, "--out", str(out)]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_packing_into_a_folder_that_exists_is_refused(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "pack", str(recipe), "--out", str(recipe.parent)]) == 2
+    assert "exists already (expected the name of a new folder)" in capsys.readouterr().err
+    assert recipe.exists()

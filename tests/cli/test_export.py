@@ -14,7 +14,7 @@ def test_export_says_what_it_compared(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # The graph of small_onnx again: exporting takes long, what is looked at here is the command.
-    monkeypatch.setattr(exporting, "_serialize", lambda _: small_onnx.read_bytes())
+    monkeypatch.setattr(exporting, "serialize", lambda *_: small_onnx.read_bytes())
     monkeypatch.chdir(tmp_path)
     assert main(["export", str(small_weights)]) == 0
     said = capsys.readouterr().out.splitlines()
@@ -34,7 +34,7 @@ def test_what_cannot_be_exported_is_one_line(
     capsys: pytest.CaptureFixture[str],
     words: list[str],
 ) -> None:
-    monkeypatch.setattr(exporting, "_serialize", lambda _: small_onnx.read_bytes())
+    monkeypatch.setattr(exporting, "serialize", lambda *_: small_onnx.read_bytes())
     monkeypatch.chdir(tmp_path)
     assert main(["export", *(str(small_weights) if word == "WEIGHTS" else word for word in words)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

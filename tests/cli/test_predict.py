@@ -3,7 +3,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from litehrnet import read_image, write_image
 from litehrnet.cli.main import main
@@ -167,3 +169,56 @@ def test_output_folder_that_cannot_be_made_is_an_error(
 def test_missing_weights_are_an_error(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _predict(tmp_path / "none.onnx", tmp_path / "out", folder) == 2
     assert "none.onnx: no such file" in _one_line_error(capsys)
+
+
+def _detector(path: Path, score: float) -> Path:
+    """A YOLOv8-style network, end to end, that sees one person in any picture.
+
+    Its input has 64x64 pixels; a photo of 120x160 (width x height) is 48 of them wide, in the middle.
+    """
+    rows = np.zeros((1, 300, 6), np.float32)
+    rows[0, 0] = (
+        16,
+        0,
+        32,
+        32,
+        score,
+        0,
+    )
+    constant = numpy_helper.from_array(rows, "rows")
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, (1, 3, 64, 64))
+    output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, rows.shape)
+    node = helper.make_node("Identity", ["rows"], ["output0"])
+    graph = helper.make_graph([node], "detector", [image], [output], [constant])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def test_detector_finds_the_persons(
+    small_onnx: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert _predict(small_onnx, out, folder, "--detector", _detector(tmp_path / "detector.onnx", 0.75)) == 0
+    assert "detector: YOLOv8, end to end, 64x64 (width x height), onnxruntime" in capsys.readouterr().out
+    results = json.loads((out / "keypoints.json").read_text())
+    assert [(entry["image_id"], entry["bbox"]) for entry in results] == [(1, [20, 0, 40, 80]), (2, [20, 0, 40, 80])]
+
+
+def test_photos_without_persons_give_their_picture_and_no_results(
+    small_onnx: Path, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert _predict(small_onnx, out, folder, "--detector", _detector(tmp_path / "detector.onnx", 0.01)) == 0
+    assert json.loads((out / "keypoints.json").read_text()) == []
+    assert len(list(out.iterdir())) == 3
+
+
+def test_detector_that_is_none_and_boxes_beside_one_are_one_line_and_exit_code_2(
+    small_onnx: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert _predict(small_onnx, out, folder, "--detector", small_onnx) == 2
+    assert "gives 1x17x16x16 for 64x64 pixels, which is no person detector" in _one_line_error(capsys)
+    assert _predict(small_onnx, out, folder, "--detector", small_onnx, "--boxes", tmp_path / "boxes.json") == 2
+    assert "expected one of the two" in _one_line_error(capsys)
+    assert not out.exists()

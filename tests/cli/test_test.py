@@ -4,9 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.io import loadmat, savemat
 
+from litehrnet import read_image
 from litehrnet.cli.main import main
+from litehrnet.inference.detector import DetectedBoxes
 
 
 def _test(weights: Path, dataset: Path, *more: str) -> int:
@@ -259,3 +262,62 @@ def test_published_configuration_and_overrides_are_taken(
 def test_overrides_without_a_configuration_are_an_error(small_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(small_onnx), "--cfg-options", "a=1"]) == 2
     assert "--cfg-options: there is no configuration to change" in capsys.readouterr().err
+
+
+def test_lists_of_photos_leave_others_out(small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed, recipe, out = dataset / "list.txt", dataset / "recipe.py", dataset / "results.json"
+    listed.write_text("2\n")
+    files = f"annotations={str(dataset / 'annotations.json')!r}, images={str(dataset / 'images')!r}"
+    recipe.write_text(
+        'variant = "naive_lite_hrnet_18"\nkeypoints = "coco"\ninput_size_wh = (64, 64)\n'
+        f'validation = dict(dataset="coco", {files}, without={str(listed)!r})\n'
+    )
+    options = ["test", str(small_onnx), "--config", str(recipe), "--threads", "1", "--per-keypoint", "--out", str(out)]
+    assert main(options) == 0
+    assert "tested:     2 persons in 2 photos" in capsys.readouterr().out
+    assert {entry["image_id"] for entry in json.loads(out.read_text())} == {1, 3}
+
+
+def test_gallery_is_drawn(small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = dataset / "worst.png"
+    assert _test(small_onnx, dataset, "--gallery", "2", "--worst", "--gallery-out", str(out)) == 0
+    assert "worst.png: 2 of 3 persons, worst first" in capsys.readouterr().out
+    assert read_image(out).shape[1] == 2 * 480
+
+
+def test_gallery_that_cannot_be_drawn_is_refused_first(
+    small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _test(small_onnx, dataset, "--worst") == 2
+    assert "there is nothing to draw (expected --gallery N)" in capsys.readouterr().err
+    assert _test(small_onnx, dataset, "--gallery", "2", "--gallery-out", "list.txt") == 2
+    assert "list.txt: no name for a picture" in capsys.readouterr().err
+
+
+class _OneBox:
+    """A detector that sees one person, partly outside, in any photo."""
+
+    def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+        return DetectedBoxes(np.array([[60, -5, 100, 250]], np.float32), np.array([0.75], np.float32))
+
+
+def test_boxes_of_a_detector_are_cleaned_as_annotated_ones_are(
+    small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("litehrnet.inference.detector.open_detector", lambda path, **_: _OneBox())
+    out = dataset / "results.json"
+    assert _test(small_onnx, dataset, "--no-flip", "--detector", "detector.onnx", "--out", str(out)) == 0
+    assert "boxes: detections (by the detector)" in capsys.readouterr().out.replace("      ", " ")
+    results = json.loads(out.read_text())
+    assert [entry["image_id"] for entry in results] == [1, 2, 3]
+    assert [entry["center"] for entry in results] == [[109.5, 124.5]] * 3  # x 60 to 159, y 0 to 249
+
+
+def test_detector_beside_boxes_or_on_mpii_is_refused(
+    small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _test(small_onnx, dataset, "--detector", "d.onnx", "--boxes", "boxes.json") == 2
+    assert "expected one of the two" in capsys.readouterr().err
+    (dataset / "annotations.json").write_text("[]")
+    assert _test(small_onnx, dataset, "--detector", "d.onnx", "--out", str(dataset / "raw.json")) == 2
+    assert "expected COCO annotations" in capsys.readouterr().err

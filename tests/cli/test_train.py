@@ -38,10 +38,11 @@ def test_without_flags_the_recipe_is_trained() -> None:
 def test_flags_of_the_readme_and_of_the_parser_are_accepted() -> None:
     flags = (
         "--work-dir out --resume-from a.pth --validate --gpus 2 --seed 5 --deterministic --autoscale-lr "
-        "--launcher pytorch --local_rank 1 --cfg-options training.epochs=3 training.log_every=5"
+        "--max-minutes 1.5 --launcher pytorch --local_rank 1 --cfg-options training.epochs=3 training.log_every=5"
     )
     options = parse([RECIPE, *flags.split()])
     assert (options.work_dir, options.resume_from, options.validate) == ("out", "a.pth", True)
+    assert options.max_minutes == 1.5
     assert (options.gpus, options.seed, options.deterministic, options.autoscale_lr) == (2, 5, True, True)
     assert (options.launcher, options.local_rank) == ("pytorch", 1)
     assert options.cfg_options == ["training.epochs=3", "training.log_every=5"]

@@ -18,7 +18,7 @@ PUBLISHED = [
     "wider_naive_litehrnet_18_coco_256x192",
     "wider_naive_litehrnet_18_mpii_256x256",
 ]
-OWN = ["litehrnet_18_crops_128x96", "lspet_256x192"]
+OWN = ["litehrnet_18_128x96", "litehrnet_18_crops_128x96", "lspet_256x192"]
 
 
 def test_the_ten_published_recipes_are_there_and_one_for_own_keypoints() -> None:

@@ -3,12 +3,15 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from litehrnet.engine.compiler import compile_network
+from litehrnet.engine.program import Program, Step
 from litehrnet.engine.programfile import write_program
 from litehrnet.engine.reference import run_program
 from litehrnet.keypoints.skeletons import COCO
@@ -18,18 +21,30 @@ from litehrnet.weightsfile import WeightsInfo
 from .conftest import MakeNetwork, arrays_of, noise
 
 pytestmark = pytest.mark.slow
-KERNELS = ["avx512", "avx2", "baseline", "plain"]
+KERNELS = ["avx512bf16", "avx512", "avx2", "baseline", "plain"]
+CROSS_COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
+FOR_ARM = [
+    "-DCMAKE_SYSTEM_NAME=Linux",
+    "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+    f"-DCMAKE_CXX_COMPILER={CROSS_COMPILER}",
+    "-DCMAKE_EXE_LINKER_FLAGS=-static",
+]
+MUTATIONS = int(os.environ.get("LITEHRNET_MUTATIONS", "100000"))
 
 
-def _build(project: Path, folder: Path, sanitize: str = "") -> Path:
-    if not (shutil.which("cmake") and shutil.which("c++")):
-        reason = "no cmake or no C++ compiler (make tools-system installs them)"
+def _require_tools(*tools: str) -> None:
+    absent = [tool for tool in tools if not shutil.which(tool)]
+    if absent:
+        reason = f"no {', no '.join(absent)} (make tools-system installs them)"
         if os.environ.get("LITEHRNET_REQUIRE_SHARED") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+def _build(project: Path, folder: Path, *options: str) -> Path:
+    _require_tools("cmake", "c++")
     source = project / "src/litehrnet/engine/csrc"
-    configure = ["cmake", "-S", str(source), "-B", str(folder), f"-DLITEHRNET_SANITIZE={sanitize}"]
-    subprocess.run(configure, check=True, capture_output=True)
+    subprocess.run(["cmake", "-S", source, "-B", folder, *options], check=True, capture_output=True)
     done = subprocess.run(["cmake", "--build", str(folder), "-j2"], check=True, capture_output=True, text=True)
     assert "warning" not in done.stdout + done.stderr
     return folder
@@ -40,29 +55,58 @@ def built(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _build(project, tmp_path_factory.mktemp("csrc"))
 
 
-@pytest.fixture(scope="module", params=["address,undefined", "thread"])
-def sanitized(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _build(project, tmp_path_factory.mktemp("sanitized"), request.param)
+@pytest.fixture(scope="module")
+def address_sanitized(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build(project, tmp_path_factory.mktemp("address"), "-DLITEHRNET_SANITIZE=address,undefined")
 
 
-def _run(program: Path, *words: object, kernels: str = "") -> str:
+@pytest.fixture(scope="module")
+def thread_sanitized(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build(project, tmp_path_factory.mktemp("thread"), "-DLITEHRNET_SANITIZE=thread")
+
+
+@pytest.fixture(scope="module")
+def built_for_arm(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    _require_tools(CROSS_COMPILER, EMULATOR)
+    return _build(project, tmp_path_factory.mktemp("arm"), *FOR_ARM)
+
+
+def _run(program: Path, *words: object, kernels: str = "", emulator: tuple[str, ...] = ()) -> str:
     environment = os.environ | {"LITEHRNET_KERNELS": kernels}
-    done = subprocess.run([program, *map(str, words)], capture_output=True, text=True, env=environment)
+    command = [*emulator, str(program), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if "not on this machine" in done.stdout:
         pytest.skip(done.stdout.strip())
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return done.stdout
 
 
-def _written(settled: MakeNetwork, folder: Path, variant: str, size_wh: tuple[int, int]) -> tuple[Path, Path]:
-    """A program and 4 images for it, and the heatmaps that NumPy gives for them in float64."""
+def _written(
+    settled: MakeNetwork,
+    folder: Path,
+    variant: str,
+    size_wh: tuple[int, int],
+    shorten: Callable[[Program], Program] | None = None,
+) -> tuple[Path, Path]:
+    """A program and 4 images for it, and the heatmaps that NumPy gives for them in float64, unless it is shortened."""
     network = settled(variant, 17)
     program = compile_network(network.variant, arrays_of(network), size_wh, "weights")
+    if shorten:
+        program = shorten(program)
     write_program(folder / "p.native", program, WeightsInfo(variant, COCO, size_wh))
     crops = noise(4, size_wh, seed=2)
     (folder / "images").write_bytes(crops.tobytes())
-    np.save(folder / "expected.npy", run_program(program, crops, np.float64))
+    if not shorten:
+        np.save(folder / "expected.npy", run_program(program, crops, np.float64))
     return folder / "p.native", folder / "images"
+
+
+def _one_step_of_each_sort(program: Program) -> Program:
+    sorts: dict[object, Step] = {}
+    for step in program.steps:
+        present = tuple(len(planes) > 0 for planes in (*step.reads, *step.writes))
+        sorts.setdefault((step.kind, step.stride, step.activation, present), step)
+    return replace(program, steps=tuple(sorts.values()))
 
 
 def _error(folder: Path) -> float:
@@ -95,6 +139,25 @@ def test_instruction_set_is_chosen_by_the_environment(
     assert _error(tmp_path) < 5e-6
 
 
+@pytest.mark.parametrize("kernels", ["avx512bf16", "plain"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_heatmaps_in_bfloat16_are_near_those_in_float64(
+    settled: MakeNetwork, built: Path, tmp_path: Path, variant: str, kernels: str
+) -> None:
+    program, images = _written(settled, tmp_path, variant, (96, 128))
+    _run(built / "run_program", program, images, tmp_path / "heatmaps", 2, "bfloat16", kernels=kernels)
+    assert 1e-4 < _error(tmp_path) < 2e-2
+
+
+def test_bfloat16_is_refused_where_the_kernels_have_none(settled: MakeNetwork, built: Path, tmp_path: Path) -> None:
+    program, images = _written(settled, tmp_path, "naive_lite_hrnet_18", (32, 32))
+    command = [str(built / "run_program"), str(program), str(images), str(tmp_path / "heatmaps"), "1", "bfloat16"]
+    environment = os.environ | {"LITEHRNET_KERNELS": "baseline"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stdout == "the baseline kernels have no bfloat16 (a CPU with AVX512-BF16 has)\n"
+
+
 def test_instruction_set_that_is_none_is_an_error(settled: MakeNetwork, built: Path, tmp_path: Path) -> None:
     program, images = _written(settled, tmp_path, "naive_lite_hrnet_18", (32, 32))
     command = [str(built / "run_program"), str(program), str(images), str(tmp_path / "heatmaps"), "1"]
@@ -104,16 +167,51 @@ def test_instruction_set_that_is_none_is_an_error(settled: MakeNetwork, built: P
     assert done.stdout.startswith("LITEHRNET_KERNELS=abacus: not on this machine (expected one of ")
 
 
-def test_sanitizers_find_nothing_in_kernels_and_callers(settled: MakeNetwork, sanitized: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("build", ["address_sanitized", "thread_sanitized"])
+def test_sanitizers_find_nothing_in_kernels_and_callers(
+    request: pytest.FixtureRequest, settled: MakeNetwork, tmp_path: Path, build: str
+) -> None:
+    sanitized = request.getfixturevalue(build)
     assert "FAILED" not in _run(sanitized / "kernel_test", 30)
     program, images = _written(settled, tmp_path, "lite_hrnet_18", (32, 64))
     _run(sanitized / "run_program", program, images, tmp_path / "heatmaps", 3)
     assert _error(tmp_path) < 5e-6
 
 
-@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
-def test_mutated_programs_are_refused_or_run_within_their_memory(
-    settled: MakeNetwork, sanitized: Path, tmp_path: Path, variant: str
+def test_neon_kernels_equal_the_plain_ones(built_for_arm: Path) -> None:
+    assert "neon stem" in _run(built_for_arm / "kernel_test", 100, emulator=(EMULATOR,))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_heatmaps_of_neon_equal_those_in_float64(
+    settled: MakeNetwork, built_for_arm: Path, tmp_path: Path, variant: str
 ) -> None:
-    program, _ = _written(settled, tmp_path, variant, (32, 32))
-    assert "refused" in _run(sanitized / "fuzz_program", program, os.environ.get("LITEHRNET_MUTATIONS", 1000))
+    program, images = _written(settled, tmp_path, variant, (96, 128))
+    words = (program, images, tmp_path / "heatmaps", 2)
+    assert _run(built_for_arm / "run_program", *words, emulator=(EMULATOR,)).strip() == "neon"
+    assert _error(tmp_path) < 5e-6
+
+
+def test_whole_program_is_refused_mutated_or_runs_within_its_memory(
+    settled: MakeNetwork, address_sanitized: Path, tmp_path: Path
+) -> None:
+    program, _ = _written(settled, tmp_path, "lite_hrnet_18", (32, 32))
+    assert "refused" in _run(address_sanitized / "fuzz_program", program, MUTATIONS // 50)
+
+
+@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
+def test_steps_of_each_sort_are_refused_mutated_or_run_within_their_memory(
+    settled: MakeNetwork, address_sanitized: Path, tmp_path: Path, variant: str
+) -> None:
+    program, _ = _written(settled, tmp_path, variant, (32, 32), _one_step_of_each_sort)
+    assert "refused" in _run(address_sanitized / "fuzz_program", program, MUTATIONS)
+
+
+@pytest.mark.parametrize("build", ["built", "address_sanitized", "thread_sanitized"])
+def test_every_allocation_may_fail(
+    request: pytest.FixtureRequest, settled: MakeNetwork, tmp_path: Path, build: str
+) -> None:
+    shorten = None if build == "built" else _one_step_of_each_sort
+    program, _ = _written(settled, tmp_path, "naive_lite_hrnet_18", (32, 32), shorten)
+    said = _run(request.getfixturevalue(build) / "allocation_test", program)
+    assert said.count("allocations, each made to fail") == 2

@@ -188,3 +188,17 @@ def test_other_keypoints_take_their_own_sigmas(tmp_path: Path) -> None:
     assert figures_of(tmp_path, truth, found, unnamed(2))[0] == pytest.approx(0.7)
     wide = KeypointSet("wide", ("a", "b"), (), (), (1.0, 1.0))
     assert figures_of(tmp_path, truth, found, wide)[0] == pytest.approx(1)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_figures_of_some_images_are_those_of_a_file_without_the_others(truth_file: Path, seed: int) -> None:
+    truth, found = draw_dataset(seed, 20)
+    some = {7, 9}
+    images = [image for image in truth["images"] if image["id"] in some]
+    persons = [person for person in truth["annotations"] if person["image_id"] in some]
+    results = [entry for entry in coco_results(found, COCO.sigmas) if entry["image_id"] in some]
+    truth_file.write_text(json.dumps(truth))
+    figures = coco_figures(truth_file, results, COCO, some)
+    truth_file.write_text(json.dumps({**truth, "images": images, "annotations": persons}))
+    assert figures == coco_figures(truth_file, results, COCO)

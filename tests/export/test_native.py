@@ -6,7 +6,7 @@ import torch
 from litehrnet.engine.programfile import read_program
 from litehrnet.engine.reference import run_program
 from litehrnet.errors import UserError
-from litehrnet.export.native import compile_weights, export_native
+from litehrnet.export.native import export_native
 from litehrnet.runtimes.torch import open_torch
 from litehrnet.weightsfile import read_weights
 
@@ -23,8 +23,9 @@ def test_program_carries_the_description_of_its_weights_and_gives_pytorchs_heatm
     assert abs(run_program(program, crops) - expected).max() < 2e-5 * abs(expected).max()
 
 
-def test_checkpoint_is_compiled_for_the_size_that_is_asked_for(small_mpii_weights: Path) -> None:
-    program, info = compile_weights(small_mpii_weights, (96, 64))
+def test_checkpoint_is_compiled_for_the_size_that_is_asked_for(small_mpii_weights: Path, tmp_path: Path) -> None:
+    export_native(small_mpii_weights, tmp_path / "mpii.native", (96, 64))
+    program, info = read_program(tmp_path / "mpii.native")
     assert (program.input_size_wh, info.input_size_wh, len(program.output)) == ((96, 64), (96, 64), 16)
 
 

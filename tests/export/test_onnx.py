@@ -32,7 +32,7 @@ def test_comparisons_cover_the_batches_and_both_kinds_of_images(
     small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # The graph of small_onnx again: exporting takes long, what is looked at here is the comparison.
-    monkeypatch.setattr(exporting, "_serialize", lambda _: small_onnx.read_bytes())
+    monkeypatch.setattr(exporting, "serialize", lambda *_: small_onnx.read_bytes())
     comparisons = export_onnx(small_weights, tmp_path / "again.onnx")
     cases = [(c.images, c.batch) for c in comparisons]
     assert cases == [(images, batch) for images in ("random", "photo-like") for batch in (1, 2, 7)]
@@ -51,7 +51,7 @@ class OneCellAside(OnnxRuntime):
 def test_model_whose_outputs_differ_is_not_kept(
     small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(exporting, "_serialize", lambda _: small_onnx.read_bytes())
+    monkeypatch.setattr(exporting, "serialize", lambda *_: small_onnx.read_bytes())
     monkeypatch.setattr(exporting, "OnnxRuntime", OneCellAside)
     with pytest.raises(UserError, match=r"wrong\.onnx: not written, as its outputs differ from PyTorch's"):
         export_onnx(small_weights, tmp_path / "wrong.onnx")
@@ -68,7 +68,7 @@ def test_either_difference_alone_is_too_much() -> None:
 def test_folder_that_is_missing_and_onnx_as_source_are_refused(
     small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(exporting, "_serialize", lambda _: small_onnx.read_bytes())
+    monkeypatch.setattr(exporting, "serialize", lambda *_: small_onnx.read_bytes())
     with pytest.raises(UserError, match="cannot be written"):
         export_onnx(small_weights, tmp_path / "gone" / "out.onnx")
     with pytest.raises(UserError, match="an ONNX model"):

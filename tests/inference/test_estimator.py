@@ -115,7 +115,9 @@ def test_keypoints_of_a_real_photo_lie_on_its_person(shared: Path, small_onnx: P
     height, width = read_image(file).shape[:2]
     box = [280, 44, 218, 346]
     poses = PoseEstimator(small_onnx, threads=1).predict(file, [box])
-    x, y = poses.keypoints[0].T
+    found = poses.scores[0] > 0  # a heatmap that is nowhere positive has its peak outside, as published
+    assert found.sum() > 5
+    x, y = poses.keypoints[0][found].T
     # The crop is the box grown to the input's shape, times 1.25.
     side = 1.25 * max(box[2], box[3])
     assert abs(x - (280 + 109)).max() <= side / 2 + 1

@@ -64,11 +64,22 @@ def test_ap_with_detected_boxes_and_flip_test(
 
 
 @pytest.mark.slow
-def test_ap_of_the_published_checkpoint_format_in_pytorch(
-    reference_weights: Path, shared: Path, capsys: pytest.CaptureFixture[str], measured: Measured
+@pytest.mark.parametrize("runtime", ["native", "torch"])
+def test_ap_of_the_published_checkpoint_format(
+    reference_weights: Path, shared: Path, capsys: pytest.CaptureFixture[str], measured: Measured, runtime: str
 ) -> None:
-    figures = _test(capsys, reference_weights, shared)
-    _assert_near(measured, "true boxes, flip, PyTorch", figures, GROUND_TRUTH_FLIP)
+    figures = _test(capsys, reference_weights, shared, "--runtime", runtime)
+    _assert_near(measured, f"true boxes, flip, {runtime}", figures, GROUND_TRUTH_FLIP)
+
+
+@pytest.mark.slow
+def test_ap_is_the_same_in_the_native_engine_and_in_onnx_runtime(
+    reference_weights: Path, reference_onnx: Path, shared: Path, capsys: pytest.CaptureFixture[str], measured: Measured
+) -> None:
+    native = _test(capsys, reference_weights, shared, "--no-flip")
+    onnxruntime = _test(capsys, reference_onnx, shared, "--no-flip")
+    for name, value in onnxruntime.items():
+        measured(f"coco_dev, no flip: {name}, native against ONNX Runtime", abs(native[name] - value), 0.0003)
 
 
 @pytest.mark.slow

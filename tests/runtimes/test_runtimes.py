@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 from litehrnet.runtimes import RUNTIMES, Runtime, open_runtime
 
+ONNX = ("onnxruntime", "openvino")
+
 
 @pytest.fixture(scope="module")
 def opened(small_weights: Path, small_onnx: Path) -> dict[str, Runtime]:
-    return {name: open_runtime(small_weights if name == "torch" else small_onnx, name) for name in RUNTIMES}
+    return {name: open_runtime(small_onnx if name in ONNX else small_weights, name, threads=1) for name in RUNTIMES}
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +59,9 @@ def test_mirrored_crops_which_are_views_are_taken_too(opened: dict[str, Runtime]
         np.testing.assert_array_equal(runtime.heatmaps(view), runtime.heatmaps(np.ascontiguousarray(view)))
 
 
-def test_one_onnx_runtime_serves_many_threads(opened: dict[str, Runtime], crops: NDArray[np.uint8]) -> None:
-    runtime = opened["onnxruntime"]
+@pytest.mark.parametrize("name", ["native", "onnxruntime"])
+def test_one_runtime_serves_many_threads(opened: dict[str, Runtime], crops: NDArray[np.uint8], name: str) -> None:
+    runtime = opened[name]
     expected = runtime.heatmaps(crops)
     results: list[NDArray[np.float32]] = []
     threads = [threading.Thread(target=lambda: results.append(runtime.heatmaps(crops))) for _ in range(4)]

@@ -1,5 +1,6 @@
 """A run that was stopped and goes on gives what one that was not stopped gives, bit for bit."""
 
+import itertools
 import json
 import signal
 from dataclasses import replace
@@ -15,6 +16,7 @@ from litehrnet.models.checkpoint import read_contents
 from litehrnet.training.checkpoints import LATEST, write_checkpoint
 from litehrnet.training.curves import read_log
 from litehrnet.training.distributed import Processes
+from litehrnet.training.start import run_training
 from litehrnet.training.state import TrainingState, checkpoint_of, new_state, resume
 from litehrnet.weightsfile import read_weights
 
@@ -111,6 +113,7 @@ def test_stopped_after_every_step_is_the_same_as_not_stopped(runs: Any) -> None:
         {"precision": "fp16"},
         {"precision": "bf16", "optimizer": OptimizerConfig("adamw", 1e-3, weight_decay=0.1, clip_norm=0.01)},
         {"optimizer": OptimizerConfig("sgd", 1e-2)},
+        {"optimizer": OptimizerConfig("muon", 1e-3, weight_decay=0.1)},
         {"channels_last": False},
     ],
     ids=lambda settings: "-".join(settings),
@@ -119,6 +122,19 @@ def test_other_options_resume_exactly_too(runs: Any, settings: dict[str, Any]) -
     runs.run(runs.config("parts", **settings), stop_after=3)
     assert runs.run(runs.config("parts", **settings, resume_from="latest")) == 0
     assert_same_runs(runs.whole(**settings), runs.folder / "parts")
+
+
+def test_run_whose_time_is_up_stops_with_a_checkpoint_and_no_error(
+    runs: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        clock = itertools.count(step=60.0)
+        patch.setattr("litehrnet.training.signals.monotonic", lambda: next(clock))
+        assert run_training(runs.config("parts"), runs.base, max_minutes=4.5) == 0
+    assert "stopped in epoch" in capsys.readouterr().out
+    assert not (runs.folder / "parts" / "last.safetensors").exists()
+    assert runs.run(runs.config("parts", resume_from="latest")) == 0
+    assert_same_runs(runs.whole(), runs.folder / "parts")
 
 
 def test_stop_during_an_evaluation_ends_it_first(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from litehrnet.cli.demo import random_weights
+from litehrnet.bench.subject import write_random_weights
 from litehrnet.config.load import load_config
 from litehrnet.config.run_config import RunConfig, TrainingConfig
 from litehrnet.evaluation.protocol import read_test_set
@@ -23,6 +23,7 @@ from litehrnet.training.evaluate import evaluate, evaluate_runtime, weights_info
 from litehrnet.training.loader import TensorBatch
 from litehrnet.training.loop import remaining_steps
 from litehrnet.training.start import prepare, starting_state
+from litehrnet.variants import find_variant
 
 CPU = torch.device("cpu")
 
@@ -56,7 +57,8 @@ def evaluation(config: RunConfig, processes: Processes, folder: Path) -> dict[st
     assert config.validation is not None
     # Untrained, but with heatmaps that are not flat: on flat ones the last digits decide where the maximum is.
     weights = folder / f"weights_{processes.rank}.safetensors"
-    network, _ = load_network(random_weights(weights, config.variant, config.input_size_wh))
+    write_random_weights(weights, find_variant(config.variant), config.input_size_wh)
+    network, _ = load_network(weights)
     several = read_test_set(config.validation, config.keypoint_set, config.input_size_wh, Path("drawn"))
     few = replace(several, records=several.records[:2])
     runtime = TorchRuntime(network, weights_info(config), config.input_size_wh)

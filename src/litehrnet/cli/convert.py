@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codec", choices=("default", "dark", "udp"), help="how heatmaps become positions")
     parser.add_argument("--sigma", type=float, help="spread of the training targets in heatmap cells (default: 2)")
     parser.add_argument("--no-flip-shift", action="store_true", help="do not shift the mirrored heatmap in flip tests")
+    parser.add_argument("--half", action="store_true", help="store float16: half the size, rounded to 11 bits")
     parser.add_argument("--provenance", metavar="TEXT", help="where the weights come from")
 
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     info = _with_options(info, options)
     assert info.variant is not None
     network = network_from_weights(weights, info.variant, len(info.keypoint_set), str(options.checkpoint))
-    save_network(options.out, network, info)
+    save_network(options.out, network.half() if options.half else network, info)
     say(f"{options.out}: {info.variant}, {len(info.keypoint_set)} keypoints ({info.keypoint_set.name})")
     say(f"  input size: {size_text(info.input_size_wh or DEFAULT_INPUT_SIZE_WH)}")
     say(f"  decoding:   {info.codec}")

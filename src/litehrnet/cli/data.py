@@ -1,11 +1,11 @@
-"""``litehrnet data check``: all that is wrong with the data of a configuration, and a look at its samples."""
+"""``litehrnet data``: check the data of a configuration and look at its samples; pack them for a training elsewhere."""
 
 import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import progress_bar, say
+from litehrnet.cli.options import positive_int, progress_bar, say
 from litehrnet.cli.published_options import note
 from litehrnet.errors import UserError
 
@@ -24,6 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check.add_argument("config", help="a recipe by file or name, or a published configuration file")
     check.add_argument("overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration")
     check.add_argument("--sheet", type=Path, default=Path("contact_sheet.jpg"), help="default: contact_sheet.jpg")
+    summary = "pack what a recipe trains on into files of at most 60 MiB, and write the recipe that trains on them"
+    pack = commands.add_parser("pack", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    pack.add_argument("config", help="a recipe by file or name, or a published configuration file")
+    pack.add_argument("overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration")
+    pack.add_argument("--out", type=Path, default=Path("packed"), metavar="DIR", help="new folder (default: packed)")
+    pack.add_argument(
+        "--longer-side",
+        type=positive_int,
+        metavar="PIXELS",
+        help="pack the persons to train on as crops of at most this size (default: whole photos, unchanged)",
+    )
 
 
 @dataclass(frozen=True)
@@ -48,11 +59,44 @@ class Source:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check and print; 1 if anything is wrong.
+    """Check or pack, and print; 1 if anything is wrong with the data.
 
     Raises:
-        UserError: The configuration cannot be read, or the contact sheet cannot be written.
+        UserError: The configuration cannot be read, or files cannot be read or written.
     """
+    return _pack(options) if options.data_command == "pack" else _check_all(options)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from litehrnet.config.load import load_config
+    from litehrnet.config.packed import further_files, pack_sources, packed_config
+    from litehrnet.config.written import differences, recipe_text
+    from litehrnet.data.packing import pack
+    from litehrnet.files import new_folder, write_bytes
+
+    loaded = load_config(options.config, options.overrides)
+    for text in loaded.notes:
+        note(text)
+    sources = pack_sources(loaded.config, options.longer_side)
+    with new_folder(options.out) as folder:
+        for source in sources:
+            with progress_bar(source.name) as started:
+                packed = pack(source, folder, started)
+            size = sum(packed.sizes) / 1e6
+            say(
+                f"{options.out / source.name}: {packed.persons} persons with keypoints in {packed.photos} pictures, "
+                f"{len(packed.sizes)} files, {size:.1f} MB"
+            )
+        config = packed_config(loaded.config, options.out.name)
+        recipe = f"{config.name}.py"
+        write_bytes(folder / recipe, recipe_text(config, differences(config, loaded.recipe)).encode())
+    for name in further_files(config):
+        say(f"not packed, but needed as well: {name}")
+    say(f"beside the folder, wherever it is: litehrnet train {options.out.name}/{recipe}")
+    return 0
+
+
+def _check_all(options: argparse.Namespace) -> int:
     from litehrnet.config.load import load_config
     from litehrnet.images import WRITTEN_SUFFIXES
 
@@ -70,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
             f"{source.role}: {source.annotations}: {report.persons} persons with keypoints, "
             f"{len(report.photos)} photos, {len(report.problems)} problems"
         )
-    problems += _check_boxes(config)
+    problems += _check_tests(config)
     problems += _write_sheet(config, options.sheet)
     for problem in problems:
         say(str(problem))
@@ -122,16 +166,17 @@ def _check(source: Source) -> "FileReport":
     return report
 
 
-def _check_boxes(config: "RunConfig") -> "list[Problem]":
-    from litehrnet.data.checks import check_detections
+def _check_tests(config: "RunConfig") -> "list[Problem]":
+    """What is wrong with the boxes and lists of photos of the tests; those of ``train`` the contact sheet needs."""
+    from litehrnet.data.checks import check_detections, check_photo_lists
 
     tests = {test for test in (config.validation, config.test) if test is not None and test.dataset == "coco"}
-    return [
-        problem
-        for test in tests
-        if test.boxes is not None
-        for problem in check_detections(Path(test.boxes), Path(test.annotations), Path(test.images))
-    ]
+    problems: list[Problem] = []
+    for test in tests:
+        problems += check_photo_lists(Path(test.annotations), test.only, test.without)
+        if test.boxes is not None:
+            problems += check_detections(Path(test.boxes), Path(test.annotations), Path(test.images))
+    return problems
 
 
 def _check_names(config: "RunConfig") -> "list[Problem]":

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from litehrnet.engine.listing import LEGEND, step_row, totals_text
     from litehrnet.engine.programfile import SUFFIX, read_program
-    from litehrnet.export.native import compile_weights
+    from litehrnet.runtimes.native import compile_weights
 
     size = input_size(options)
     program, info = read_program(options.file) if options.file.suffix == SUFFIX else compile_weights(options.file, size)

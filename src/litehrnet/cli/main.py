@@ -6,19 +6,20 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-import litehrnet
 from litehrnet.errors import UserError
 
 COMMANDS = {
-    "demo": "see the networks and the whole predict path at work on a drawn figure",
+    "demo": "find a person in a photo with what comes with the package",
     "predict": "find keypoints in photos: drawn pictures and COCO-results JSON",
     "test": "evaluate weights by the published protocol (COCO AP, MPII PCKh)",
     "score": "compare a file of predictions with annotations: COCO AP, PCK, MPII PCKh",
-    "data": "check annotations and photos, and see augmented samples",
+    "data": "check annotations and photos, see augmented samples, pack them for a training elsewhere",
     "train": "train a network by a recipe",
+    "models": "list the weights in the box and those that can be fetched; fetch them",
     "convert": "turn a published or MMPose checkpoint into one safetensors file that describes itself",
     "export": "write an ONNX model and verify it against PyTorch, or a program for the engine",
     "inspect": "list the steps that the engine runs a network in",
+    "bench": "time every runtime here, beside what the arithmetic needs at least",
     "summary": "parameters, multiply-accumulates and memory, per layer",
 }
 
@@ -47,10 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif left:
         parser.error(f"unrecognized arguments: {' '.join(left)}")
     if options.version:
-        from litehrnet.cli.version import version_text
-
-        sys.stdout.write(version_text(litehrnet.__version__))
-        return 0
+        return run_command(importlib.import_module("litehrnet.cli.version").run, options)
     if options.command is None:
         parser.print_help()
         return 2

@@ -10,10 +10,35 @@ from litehrnet.errors import UserError
 
 
 def add_runtime_options(parser: argparse.ArgumentParser) -> None:
-    """``--runtime``, ``--threads`` and ``--input-size``."""
-    parser.add_argument("--runtime", help="onnxruntime, openvino or torch (default: the first that takes the file)")
+    """What ``runtime_arguments`` hands on."""
+    parser.add_argument(
+        "--runtime", help="native, onnxruntime, openvino or torch (default: native, or what the file is for)"
+    )
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")
+    parser.add_argument(
+        "--precision",
+        default="float32",
+        help="float32, bf16 (native, torch) or fp16 (torch on a GPU) (default: float32)",
+    )
+    parser.add_argument("--device", default="cpu", help="for torch: cpu, cuda, cuda:1, ... (default: cpu)")
+    parser.add_argument("--compile", action="store_true", help="for torch: through torch.compile")
     add_input_size(parser)
+
+
+def runtime_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of ``add_runtime_options`` as arguments of ``open_runtime``.
+
+    Raises:
+        UserError: No network of the family takes this input size.
+    """
+    return {
+        "runtime": options.runtime,
+        "input_size_wh": input_size(options),
+        "threads": options.threads,
+        "precision": options.precision,
+        "device": options.device,
+        "compiled": options.compile,
+    }
 
 
 def add_input_size(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +72,14 @@ def positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not above 0")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """An argparse type: a number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
     return value
 
 

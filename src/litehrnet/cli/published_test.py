@@ -45,7 +45,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the published command line."""
     parser = argparse.ArgumentParser(prog="test.py", description="Test a checkpoint by a configuration.")
     parser.add_argument("config", help="a published configuration file, or a recipe by file or name")
-    parser.add_argument("checkpoint", type=Path, help="a PyTorch checkpoint, .safetensors or .onnx")
+    parser.add_argument("checkpoint", type=Path, help="a PyTorch checkpoint, .safetensors, .onnx or .native")
     parser.add_argument("--out", type=Path, metavar="FILE", help="raw outputs as .json, .yaml, .yml, .pkl or .pickle")
     parser.add_argument("--eval", nargs="+", metavar="METRIC", help="mAP for COCO, PCKh for MPII (this is the default)")
     parser.add_argument("--fuse-conv-bn", action="store_true", help="fold batch normalisations into the convolutions")
@@ -86,7 +86,7 @@ def _check_metrics(metrics: Sequence[str] | None, test: "TestConfig") -> None:
 def _test_alone(options: argparse.Namespace, loaded: "LoadedConfig") -> "TestReport":
     from litehrnet.evaluation.protocol import open_weights, run_test
 
-    runtime, _ = open_weights(options.checkpoint, loaded.config)
+    runtime, _ = open_weights(options.checkpoint, loaded.config, runtime=_published_runtime(options.checkpoint))
     runtime = _prepared(runtime, options.fuse_conv_bn)
     _introduce(runtime, options, loaded)
     with progress_bar("persons") as started:
@@ -104,7 +104,8 @@ def _test_together(options: argparse.Namespace, loaded: "LoadedConfig") -> "Test
 
     with joined(options.launcher) as processes:
         # As many threads as the launcher allows each process, not as there are cores.
-        runtime, _ = open_weights(options.checkpoint, loaded.config, threads=torch.get_num_threads())
+        threads, wanted = torch.get_num_threads(), _published_runtime(options.checkpoint)
+        runtime, _ = open_weights(options.checkpoint, loaded.config, runtime=wanted, threads=threads)
         runtime = _prepared(runtime, options.fuse_conv_bn)
         test, keypoint_set = loaded.config.tested_on, runtime.info.keypoint_set
         test_set = read_test_set(test, keypoint_set, runtime.input_size_wh, options.checkpoint)
@@ -114,6 +115,11 @@ def _test_together(options: argparse.Namespace, loaded: "LoadedConfig") -> "Test
         _introduce(runtime, options, loaded)
         with progress_bar("persons (of the first process)") as started:
             return evaluate_runtime(runtime, test_set, processes, folder, started)
+
+
+def _published_runtime(checkpoint: Path) -> str | None:
+    """PyTorch as in the published test, for whatever it runs."""
+    return None if checkpoint.suffix in (".onnx", ".native") else "torch"
 
 
 def _prepared(runtime: "Runtime", fold: bool) -> "Runtime":

@@ -7,7 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import add_runtime_options, input_size, progress_bar, require_pair, say, size_text
+from litehrnet.cli.options import (
+    add_runtime_options,
+    positive_int,
+    progress_bar,
+    require_pair,
+    runtime_arguments,
+    say,
+    size_text,
+)
 from litehrnet.cli.published_options import add_cfg_options, note
 from litehrnet.errors import UserError
 
@@ -15,12 +23,16 @@ if TYPE_CHECKING:
     from litehrnet.config.run_config import RunConfig, TestConfig
     from litehrnet.evaluation.pck import KeypointScore
     from litehrnet.evaluation.protocol import TestReport
+    from litehrnet.inference.detector import Detector
     from litehrnet.poses import KeypointSet
+
+DETECTOR_MIN_SCORE = 0.15
+"""Less than for pictures: average precision counts the persons missed, and little the unsure ones too many."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``litehrnet test`` takes."""
-    parser.add_argument("weights", type=Path, help=".onnx, .safetensors or a PyTorch checkpoint")
+    parser.add_argument("weights", type=Path, help=".safetensors, .onnx, .native or a PyTorch checkpoint, or a name")
     parser.add_argument(
         "--config",
         help="a recipe by file or name, or a published configuration: network, input size and what to test on",
@@ -29,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--annotations", help="COCO keypoint annotations, or MPII's JSON list beside its .mat file")
     parser.add_argument("--images", metavar="DIR", help="folder of the photos")
     parser.add_argument("--boxes", metavar="JSON", help="a detector's boxes (default: the annotations' own)")
+    parser.add_argument("--detector", type=Path, metavar="FILE", help="a detector's .onnx or .xml that finds the boxes")
     parser.add_argument("--no-flip", action="store_true", help="do not average with the mirrored crops")
     parser.add_argument("--per-keypoint", action="store_true", help="also PCK and its kin, and a table per keypoint")
     parser.add_argument(
@@ -37,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write COCO results; for MPII pred.mat (.mat) or raw outputs (.json), which is all its test split gives",
     )
+    parser.add_argument(
+        "--gallery", type=positive_int, metavar="N", help="draw N persons: annotated, predicted, error of each keypoint"
+    )
+    parser.add_argument("--worst", action="store_true", help="draw the worst persons, worst first (default: a sample)")
+    parser.add_argument("--gallery-out", type=Path, metavar="FILE", help="where to draw (default: gallery.png)")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object and nothing else")
     add_runtime_options(parser)
 
@@ -58,13 +76,17 @@ def run(options: argparse.Namespace) -> int:
     config = loaded.config if loaded else None
     test = _what_to_test(options, config)
     _check_out(options.out, test)
-    runtime, size_source = open_weights(
-        options.weights, config, runtime=options.runtime, input_size_wh=input_size(options), threads=options.threads
-    )
+    gallery_out = _gallery_out(options)
+    runtime, size_source = open_weights(options.weights, config, **runtime_arguments(options))
+    detector = _detector(options, test)
     with progress_bar("persons") as started:
-        report = run_test(runtime, options.weights, test, started, without_truth=options.out is not None)
+        report = run_test(
+            runtime, options.weights, test, started, without_truth=options.out is not None, detector=detector
+        )
     if options.out:
         _write(options.out, report, test)
+    if gallery_out:
+        _draw_gallery(gallery_out, options, report, test, runtime.info.keypoint_set)
     score = _per_keypoint(report, test, runtime.info.keypoint_set) if options.per_keypoint else None
     if options.json:
         sys.stdout.write(json.dumps({**report.figures, **(score.to_dict() if score else {})}) + "\n")
@@ -85,15 +107,27 @@ def _what_to_test(options: argparse.Namespace, config: "RunConfig | None") -> "T
         test = TestConfig("mpii" if is_list else "coco", options.annotations, options.images)
     else:
         test = config.tested_on
-    # Boxes of the configuration belong to its annotations: other annotations come with their own.
-    boxes = options.boxes or (None if options.annotations else test.boxes)
+    if options.annotations:  # boxes and lists of photos of the configuration belong to its own annotations
+        test = replace(test, boxes=None, only=None, without=None)
     return replace(
         test,
         annotations=options.annotations or test.annotations,
         images=options.images or test.images,
-        boxes=boxes,
+        boxes=options.boxes or test.boxes,
         flip=test.flip and not options.no_flip,
     )
+
+
+def _detector(options: argparse.Namespace, test: "TestConfig") -> "Detector | None":
+    from litehrnet.inference.detector import open_detector
+
+    if options.detector is None:
+        return None
+    if test.dataset != "coco":
+        raise UserError("--detector: MPII is tested with the annotated centres and scales (expected COCO annotations)")
+    if options.boxes:
+        raise UserError("--boxes and --detector: both name the persons (expected one of the two)")
+    return open_detector(options.detector, min_score=DETECTOR_MIN_SCORE, threads=options.threads)
 
 
 def _check_out(out: Path | None, test: "TestConfig") -> None:
@@ -126,6 +160,41 @@ def _write(out: Path, report: "TestReport", test: "TestConfig") -> None:
         write_bytes(out, prediction_mat(report.predictions.keypoints, report.mpii_test_photos))
 
 
+def _gallery_out(options: argparse.Namespace) -> Path | None:
+    """The picture to draw, if any; refused before the network runs rather than after it."""
+    from litehrnet.images import WRITTEN_SUFFIXES
+
+    if options.gallery is None:
+        if options.worst or options.gallery_out:
+            raise UserError("--worst, --gallery-out: there is nothing to draw (expected --gallery N)")
+        return None
+    out: Path = options.gallery_out or Path("gallery.png")
+    if out.suffix.lower() not in WRITTEN_SUFFIXES:
+        raise UserError(f"{out}: no name for a picture (expected {', '.join(WRITTEN_SUFFIXES)})")
+    return out
+
+
+def _draw_gallery(
+    out: Path, options: argparse.Namespace, report: "TestReport", test: "TestConfig", keypoint_set: "KeypointSet"
+) -> None:
+    from litehrnet.data.coco import read_annotations
+    from litehrnet.evaluation.gallery import chosen, coco_gallery, draw_gallery, mpii_gallery
+    from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth
+    from litehrnet.images import write_image
+
+    path = Path(test.annotations)
+    if test.dataset == "coco":
+        annotations = read_annotations(path, test.only, test.without)
+        gallery = coco_gallery(annotations, Path(test.images), report.results, keypoint_set)
+    else:
+        truth = read_mpii_ground_truth(mpii_ground_truth_file(path))
+        gallery = mpii_gallery(report.predictions, truth, keypoint_set)
+    cases = chosen(gallery, options.gallery, worst=options.worst)
+    write_image(out, draw_gallery(gallery, cases))
+    if not options.json:
+        say(f"{out}: {len(cases)} of {len(gallery.cases)} persons{', worst first' if options.worst else ''}\n")
+
+
 def _per_keypoint(report: "TestReport", test: "TestConfig", keypoint_set: "KeypointSet") -> "KeypointScore | None":
     from litehrnet.data.coco import read_annotations
     from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth, score_joints
@@ -133,7 +202,7 @@ def _per_keypoint(report: "TestReport", test: "TestConfig", keypoint_set: "Keypo
 
     annotations = Path(test.annotations)
     if test.dataset == "coco":
-        return score_keypoints(read_annotations(annotations), report.results, keypoint_set)
+        return score_keypoints(read_annotations(annotations, test.only, test.without), report.results, keypoint_set)
     if not report.figures:
         return None
     truth = read_mpii_ground_truth(mpii_ground_truth_file(annotations))

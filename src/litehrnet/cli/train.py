@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import positive_int
+from litehrnet.cli.options import positive_float, positive_int
 from litehrnet.cli.published_options import add_shared_arguments, pass_on_local_rank
 from litehrnet.errors import UserError
 from litehrnet.optional import require
@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     gpus = parser.add_mutually_exclusive_group()
     gpus.add_argument("--gpus", type=positive_int, metavar="N", help="batches and workers of N devices in one process")
     gpus.add_argument("--gpu-ids", type=int, nargs="+", metavar="I", help="the same, on the first of these devices")
+    parser.add_argument(
+        "--max-minutes", type=positive_float, metavar="M", help="stop after so long, with a checkpoint to go on from"
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="of initialisation, order and augmentation")
     parser.add_argument("--deterministic", action="store_true", help="the same result in every run, also on a GPU")
     parser.add_argument(
@@ -53,7 +56,9 @@ def run(options: argparse.Namespace) -> int:
     from litehrnet.training.start import run_training
 
     pass_on_local_rank(options)
-    return run_training(loaded.config, loaded.recipe, options.launcher, loaded.notes, _device(options))
+    return run_training(
+        loaded.config, loaded.recipe, options.launcher, loaded.notes, _device(options), options.max_minutes
+    )
 
 
 def run_config(options: argparse.Namespace) -> "LoadedConfig":

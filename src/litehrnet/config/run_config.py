@@ -18,15 +18,15 @@ class OptimizerConfig:
     """How weights follow gradients.
 
     Attributes:
-        kind: ``adam``, ``adamw`` or ``sgd``.
+        kind: ``adam``, ``adamw``, ``sgd`` or ``muon``.
         learning_rate: After the warm-up, for eight processes as published.
-        betas: Of Adam and AdamW.
+        betas: Of Adam and AdamW, and of the parameters that Muon leaves to Adam.
         momentum: Of SGD.
         weight_decay: Of all parameters.
         clip_norm: Longest gradient, as the norm over all parameters; None for any.
     """
 
-    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    kind: Literal["adam", "adamw", "sgd", "muon"] = "adam"
     learning_rate: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = 0.9
@@ -115,6 +115,26 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class DistillConfig:
+    """Learning from a trained network.
+
+    Attributes:
+        teacher: Its weights: same keypoints, any of the networks; it is run at the input size of the run.
+        share: Of its heatmaps in the target of a labelled keypoint, 0..1; where there is no label, they are the target.
+        teacher_sigma: Standard deviation of the peaks of its heatmaps in cells, where they are narrower than those of
+            the run's codec: they are widened to be as wide. None for what its file says.
+        module_epochs: Epochs at the beginning in which each module learns from the teacher's by itself, fed what that
+            one is fed; the teacher is then PyTorch weights of a network with the same branches. After them the whole
+            network learns as without.
+    """
+
+    teacher: str
+    share: float = 0.5
+    teacher_sigma: float | None = None
+    module_epochs: int = 0
+
+
+@dataclass(frozen=True)
 class TestConfig:
     """On what and how a network is tested.
 
@@ -128,6 +148,8 @@ class TestConfig:
         nms: Drop the lower of two poses that are alike (oks), only lower its score (soft), or keep all (none).
         oks_threshold: What alike is, 0..1.
         visibility_threshold: Keypoint scores above it enter the score of a pose.
+        only: File of numbers of photos, to test on no others (COCO format only), as in ``DataConfig``.
+        without: File of numbers of photos that are left out.
     """
 
     __test__ = False  # not a class of tests, whatever pytest makes of its name
@@ -141,6 +163,8 @@ class TestConfig:
     nms: Literal["oks", "soft", "none"] = "oks"
     oks_threshold: float = 0.9
     visibility_threshold: float = 0.2
+    only: str | None = None
+    without: str | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +181,7 @@ class RunConfig:
         train: Annotated persons; several sets are trained on together.
         augmentation: How samples vary.
         training: How the network is trained.
+        distill: A network to learn from besides the labels; None for the labels alone.
         validation: What is evaluated on while training; as published with the annotations' own boxes.
         test: On what and how the trained network is tested.
         work_dir: Folder for what training writes; None for ``work_dirs/NAME``.
@@ -172,6 +197,7 @@ class RunConfig:
     train: tuple[DataConfig, ...] = ()
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    distill: DistillConfig | None = None
     validation: TestConfig | None = None
     test: TestConfig | None = None
     work_dir: str | None = None

@@ -26,6 +26,11 @@ def differences(config: RunConfig, recipe: RunConfig) -> list[str]:
     return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in keys]
 
 
+def plain_values(config: RunConfig) -> list[Any]:
+    """All numbers, strings and tuples of a configuration."""
+    return [value for _, value in _flat(config)]
+
+
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     if is_dataclass(value) and not isinstance(value, type):
         for f in fields(value):

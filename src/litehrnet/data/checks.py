@@ -116,6 +116,16 @@ def check_detections(path: Path, annotations: Path, images: Path) -> list[Proble
     return []
 
 
+def check_photo_lists(annotations: Path, only: str | None, without: str | None) -> list[Problem]:
+    """Check the lists of photos that choose among those of an annotation file."""
+    try:
+        if only is not None or without is not None:
+            read_annotations(annotations, only, without)
+    except UserError as error:
+        return [Problem("", "", str(error))]
+    return []
+
+
 def check_mpii(path: Path, images: Path, keypoint_count: int, *, with_joints: bool) -> FileReport:
     """Check an annotation file in MPII's format, without its photos.
 

@@ -1,8 +1,8 @@
 """COCO keypoint annotations and detections as records (protocol specification, section 1.1)."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from litehrnet.data.records import Record, read_json
 from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
 from litehrnet.keypoints.boxes import centers_and_scales, clean_box
 
 PERSON_CATEGORY = 1
@@ -33,12 +34,66 @@ class CocoAnnotations:
     keypoint_names: tuple[str, ...] | None
 
 
-def read_annotations(path: Path) -> CocoAnnotations:
+def read_annotations(path: Path, only: str | None = None, without: str | None = None) -> CocoAnnotations:
     """Read an annotation file in COCO's form.
 
+    Args:
+        path: The file.
+        only: File of numbers of photos (``read_photo_list``): all others are left out.
+        without: File of numbers of photos that are left out.
+
     Raises:
-        UserError: The file is missing, no JSON, or an entry lacks what every entry has.
+        UserError: The file is missing, no JSON, or an entry lacks what every entry has; a list is missing, broken or of
+            other photos.
     """
+    annotations = _read_all(path)
+    for listed, keep in ((only, True), (without, False)):
+        if listed is not None:
+            annotations = _chosen(annotations, Path(listed), keep)
+    return annotations
+
+
+def read_photo_list(path: Path) -> frozenset[int]:
+    """Numbers of photos: a text file with one in a line; what follows ``#`` is a comment.
+
+    Raises:
+        UserError: The file is missing, has no number, or something else in a line.
+    """
+    lines = [line.partition(b"#")[0].strip() for line in read_bytes(path).splitlines()]
+    for number, line in enumerate(lines, start=1):
+        if line and not line.isdigit():
+            raise UserError(f"{path}, line {number}: no number of a photo (expected digits, or # and a comment)")
+    if not any(lines):
+        raise UserError(f"{path}: has no numbers of photos (expected one in a line)")
+    return frozenset(int(line) for line in lines if line)
+
+
+def refuse_photo_lists(annotations: str, only: str | None, without: str | None) -> None:
+    """Refuse lists of photos for annotations in MPII's format, which gives photos no numbers.
+
+    Raises:
+        UserError: There is a list.
+    """
+    if only is not None or without is not None:
+        raise UserError(f"{annotations}: only COCO annotations number their photos (expected no only and no without)")
+
+
+def photo_number(image: dict[str, Any]) -> int:
+    """Number of the photo that an entry of ``images`` is of: a crop's ``coco_image_id``, otherwise the ``id``."""
+    number: int = image.get("coco_image_id", image["id"])
+    return number
+
+
+def _chosen(annotations: CocoAnnotations, listed: Path, keep: bool) -> CocoAnnotations:
+    numbers = read_photo_list(listed)
+    known = {photo_number(image) for image in annotations.images.values()}
+    if not numbers & known:
+        raise UserError(f"{listed}: none of its photos is in {annotations.path} (expected coco_image_id or id of some)")
+    images = {key: image for key, image in annotations.images.items() if (photo_number(image) in numbers) == keep}
+    return replace(annotations, images=images, by_image={key: annotations.by_image[key] for key in images})
+
+
+def _read_all(path: Path) -> CocoAnnotations:
     content = read_json(path)
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         raise UserError(f"{path}: not COCO annotations (expected an object with lists 'images' and 'annotations')")
@@ -138,7 +193,18 @@ def detection_records(
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{detections}: has no boxes (expected a list of image_id, category_id, bbox and score)")
     kept = [entry for i, entry in enumerate(entries) if _is_person(entry, i, detections, annotations, min_score)]
-    boxes = np.array([entry["bbox"] for entry in kept], np.float64).reshape(-1, 4)
+    return box_records(kept, annotations, images, num_keypoints, input_size_wh)
+
+
+def box_records(
+    entries: Sequence[dict[str, Any]],
+    annotations: CocoAnnotations,
+    images: Path,
+    num_keypoints: int,
+    input_size_wh: tuple[int, int],
+) -> list[Record]:
+    """Records of a detector's entries of persons: image_id, bbox, score; see ``detection_records``."""
+    boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
     centers, scales = centers_and_scales(boxes, input_size_wh)
     return [
         Record(
@@ -151,7 +217,7 @@ def detection_records(
             joints_xy=np.zeros((num_keypoints, 2), np.float32),
             visible=np.ones(num_keypoints, np.float32),
         )
-        for box_id, entry in enumerate(kept)
+        for box_id, entry in enumerate(entries)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.archives import find_member, inside_archive
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
 from litehrnet.imageformats import ImageHeader, read_header
@@ -127,11 +128,17 @@ def photo_fault(path: Path) -> str | None:
 
     Fast enough for all files of a dataset: of most, only the beginning and the end are read.
     """
+    inside = inside_archive(path)
     try:
+        if inside:
+            find_member(*inside)  # a checksum guards what is in it
+            return None
         with path.open("rb") as file:
             start = file.read(4)
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             tail = file.read()
+    except UserError as error:
+        return str(error)
     except OSError:
         start, tail = b"", b""
     if any(start.startswith(magic) and end in tail for magic, end in _END_MARKS.items()):

@@ -14,12 +14,16 @@ class DataConfig:
         images: Folder of the photos.
         keypoints: The keypoints of the file, by name or file as in ``RunConfig``; None for those that it names
             itself. They are matched with the run's by name; those that it lacks are masked.
+        only: File of numbers of photos: persons in others are left out (COCO format only; see ``read_photo_list``).
+        without: File of numbers of photos: persons in these are left out.
     """
 
     format: Literal["coco", "mpii"]
     annotations: str
     images: str
     keypoints: str | None = None
+    only: str | None = None
+    without: str | None = None
 
 
 @dataclass(frozen=True)

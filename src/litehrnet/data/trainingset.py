@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.augmentation import RandomNumbers, jitter
-from litehrnet.data.coco import CocoAnnotations, ground_truth_records, read_annotations
+from litehrnet.data.coco import CocoAnnotations, ground_truth_records, read_annotations, refuse_photo_lists
 from litehrnet.data.mpii import mpii_records
 from litehrnet.data.photos import check_photos
 from litehrnet.data.records import Record
@@ -81,12 +81,13 @@ def read_training_set(
 
 def _records(config: DataConfig, keypoint_set: KeypointSet, input_size_wh: tuple[int, int]) -> list[Record]:
     if config.format == "mpii":
+        refuse_photo_lists(config.annotations, config.only, config.without)
         source = find_keypoint_set(config.keypoints) if config.keypoints else MPII
         records = mpii_records(Path(config.annotations), Path(config.images), with_joints=True)
         _check_joint_count(records, len(source), config.annotations)
         records = [replace(record, scale=_grown(record, input_size_wh)) for record in records]
         return mapped(records, source.keypoint_names, keypoint_set, config.annotations)
-    annotations = read_annotations(Path(config.annotations))
+    annotations = read_annotations(Path(config.annotations), config.only, config.without)
     names = keypoint_names(config, annotations, keypoint_set)
     records = ground_truth_records(annotations, Path(config.images), len(names), input_size_wh)
     return mapped(records, names, keypoint_set, config.annotations)

@@ -51,14 +51,22 @@ def compile_network(
         UserError: An array is missing, superfluous, of another shape or not finite; the network cannot take images of
             this size.
     """
-    width, height = input_size_wh
-    check_input_size(width, height)
-    b, p = Builder(), Parameters(arrays, source)
-    x = compile_stem(b, p, input_size_wh, _normalization(mean, std), bgr=bgr)
+    check_input_size(*input_size_wh)
+    p = Parameters(arrays, source)
+    program = compile_parameters(variant, p, input_size_wh, _normalization(mean, std), bgr=bgr)
+    p.check_all_taken()
+    return program
+
+
+def compile_parameters(
+    variant: Variant, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64], *, bgr: bool
+) -> Program:
+    """``compile_network`` for whatever ``p`` gives, and with the normalisation as ``compile_stem`` takes it."""
+    b = Builder()
+    x = compile_stem(b, p, input_size_wh, normalization, bgr=bgr)
     features = _head(b, p, _stages(b, p, variant, x))
     final = "keypoint_head.final_layer"
     heatmaps = b.pointwise(final, features, p.biased(final, p.rows(f"{final}.weight"), len(features)))
-    p.check_all_taken()
     steps, output, arena_floats = plan_arena(b.steps, heatmaps)
     return Program(input_size_wh, bgr, arena_floats, tuple(steps), output)
 

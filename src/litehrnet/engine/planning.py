@@ -42,20 +42,19 @@ def plan_arena(steps: list[Step], output: Planes) -> tuple[list[Step], Planes, i
                     else:
                         places[number], end = end, end + size
         for planes in (*step.reads, *step.writes):
-            for number in reversed(planes.places):  # so that they are given out again in their order
-                if last_use.get(number) == index:
-                    del last_use[number]  # a plane may be named twice in one step
-                    free.setdefault(plane_floats(planes.pixels), []).append(places[number])
+            last = [number for number in planes.places if last_use.get(number) == index]
+            if last:
+                # A plane may be named twice in one step. Reversed, so that they are given out again in their order.
+                freed = [places[number] for number in reversed(last) if last_use.pop(number, None) is not None]
+                free.setdefault(plane_floats(planes.pixels), []).extend(freed)
     return [_placed_step(step, places) for step in steps], _placed(output, places), end
 
 
 def _last_uses(steps: list[Step], output: Planes) -> dict[int, int]:
-    last_use = {
-        number: index
-        for index, step in enumerate(steps)
-        for planes in (*step.reads, *step.writes)
-        for number in planes.places
-    }
+    last_use: dict[int, int] = {}
+    for index, step in enumerate(steps):
+        for planes in (*step.reads, *step.writes):
+            last_use.update(dict.fromkeys(planes.places, index))
     return last_use | dict.fromkeys(output.places, len(steps))
 
 
@@ -66,4 +65,4 @@ def _placed_step(step: Step, places: dict[int, int]) -> Step:
 
 
 def _placed(planes: Planes, places: dict[int, int]) -> Planes:
-    return Planes(planes.height, planes.width, tuple(places[number] for number in planes.places))
+    return Planes(planes.height, planes.width, tuple(map(places.__getitem__, planes.places)))

@@ -11,6 +11,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -39,17 +40,76 @@ def write_program(path: Path, program: Program, info: WeightsInfo) -> None:
     Raises:
         UserError: ``path`` cannot be written.
     """
-    names = [step.name for step in program.steps]
-    text = json.dumps({"info": info_to_json(info), "steps": names}).encode()
-    numbers = np.array(list(_program_numbers(program)), "<i4").tobytes()
-    constants = b"".join(c.astype("<f4").tobytes() for step in program.steps for c in step.constants)
+    flat = flatten(program)
+    text = json.dumps({"info": info_to_json(info), "steps": flat.names}).encode()
+    numbers, constants = flat.numbers.astype("<i4").tobytes(), flat.constants.astype("<f4").tobytes()
     header = _HEADER.pack(MAGIC, VERSION, len(text), len(numbers), len(constants))
     content = text + numbers + constants
     write_bytes(path, header + _digest(header, content) + content)
 
 
 def read_program(path: Path) -> tuple[Program, WeightsInfo]:
-    """Read what ``write_program`` wrote.
+    """Read and check what ``write_program`` wrote.
+
+    Raises:
+        UserError: The file is missing, no program, of another version, or damaged.
+    """
+    flat, info = read_flat(path)
+    try:
+        program = _Reader(flat.numbers, flat.constants).program(flat.names)
+        check_program(program)
+        check_keypoints(len(program.output), info)
+    except ProgramError as error:
+        raise UserError(f"{path}: damaged: {error}") from error
+    return program, info
+
+
+def check_keypoints(heatmaps: int, info: WeightsInfo) -> None:
+    """Refuse a program that gives another number of heatmaps than its description names keypoints.
+
+    Raises:
+        ProgramError: It does.
+    """
+    if len(info.keypoint_set) != heatmaps:
+        raise ProgramError(
+            f"it gives {heatmaps} heatmaps, but its description names {len(info.keypoint_set)} keypoints"
+        )
+
+
+@dataclass(frozen=True)
+class FlatProgram:
+    """A program as files hold it and the engine takes it, which checks it once more.
+
+    Attributes:
+        numbers: int32: the program, see ``_program_numbers``.
+        constants: float32: of all steps, one after another.
+        names: Of the steps.
+    """
+
+    numbers: NDArray[np.int32]
+    constants: NDArray[np.float32]
+    names: list[str]
+
+    @property
+    def input_size_wh(self) -> tuple[int, int]:
+        """(width, height) of the image in pixels."""
+        return int(self.numbers[0]), int(self.numbers[1])
+
+    @property
+    def bgr(self) -> bool:
+        """Whether the image's channels are in OpenCV's order instead of RGB."""
+        return bool(self.numbers[2])
+
+
+def flatten(program: Program) -> FlatProgram:
+    """A program as files hold it; constants become float32."""
+    constants = [constant.astype(np.float32).ravel() for step in program.steps for constant in step.constants]
+    numbers = np.array(list(_program_numbers(program)), np.int32)
+    return FlatProgram(numbers, np.concatenate(constants), [step.name for step in program.steps])
+
+
+def read_flat(path: Path) -> tuple[FlatProgram, WeightsInfo]:
+    """Read what ``write_program`` wrote; its steps are not looked at.
 
     Raises:
         UserError: The file is missing, no program, of another version, or damaged.
@@ -70,33 +130,18 @@ def read_program(path: Path) -> tuple[Program, WeightsInfo]:
         raise UserError(f"{path}: damaged (its contents do not match the checksum stored with them)")
     text, rest = content[start : start + text_bytes], content[start + text_bytes :]
     try:
-        return _parse(text, rest[:number_bytes], rest[number_bytes:], str(path))
-    except ProgramError as error:
-        raise UserError(f"{path}: damaged: {error}") from error
+        fields = json.loads(text)
+        description, names = fields["info"], [str(name) for name in fields["steps"]]
+        numbers, constants = np.frombuffer(rest[:number_bytes], "<i4"), np.frombuffer(rest[number_bytes:], "<f4")
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: damaged: its text or its numbers cannot be read") from error
+    return FlatProgram(numbers, constants, names), info_from_json(description, str(path))
 
 
 def _digest(header: bytes, content: bytes) -> bytes:
     digest = hashlib.sha256(header)
     digest.update(content)
     return digest.digest()[:_DIGEST_BYTES]
-
-
-def _parse(text: bytes, numbers: bytes, constants: bytes, source: str) -> tuple[Program, WeightsInfo]:
-    try:
-        fields = json.loads(text)
-        info, names = fields["info"], [str(name) for name in fields["steps"]]
-        whole, floats = np.frombuffer(numbers, "<i4"), np.frombuffer(constants, "<f4")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ProgramError("its text or its numbers cannot be read") from error
-    program = _Reader(whole, floats).program(names)
-    check_program(program)
-    description = info_from_json(info, source)
-    if len(description.keypoint_set) != len(program.output):
-        raise ProgramError(
-            f"it gives {len(program.output)} heatmaps, but its description names {len(description.keypoint_set)} "
-            "keypoints"
-        )
-    return program, description
 
 
 def _program_numbers(program: Program) -> Iterator[int]:

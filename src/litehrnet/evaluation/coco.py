@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.coco import CocoAnnotations
+from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
@@ -89,13 +91,19 @@ def _entries(predictions: Predictions, persons: NDArray[np.intp], scores: NDArra
     ]
 
 
-def coco_figures(annotations: Path, results: list[dict[str, Any]], keypoint_set: KeypointSet) -> dict[str, float]:
+def coco_figures(
+    annotations: Path,
+    results: list[dict[str, Any]],
+    keypoint_set: KeypointSet,
+    image_ids: Collection[int] | None = None,
+) -> dict[str, float]:
     """Average precision and recall of results, judged by pycocotools.
 
     Args:
         annotations: COCO keypoint annotations.
         results: What ``coco_results`` gave, or others with image_id, category_id, keypoints and score.
         keypoint_set: For its sigmas.
+        image_ids: Of the images that count; None for all of the file.
 
     Returns:
         The ten ``FIGURES``, 0..1; -1 where there is nothing to find.
@@ -108,9 +116,13 @@ def coco_figures(annotations: Path, results: list[dict[str, Any]], keypoint_set:
 
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            truth = COCO(str(annotations))
+            truth = COCO()
+            truth.dataset = read_json(annotations)
+            truth.createIndex()
             evaluation = COCOeval(truth, _detected(truth, results), "keypoints")
             evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
+            if image_ids is not None:
+                evaluation.params.imgIds = sorted(image_ids)
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()

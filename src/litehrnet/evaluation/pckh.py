@@ -95,15 +95,23 @@ def pckh_hits(
     Raises:
         UserError: The numbers of persons differ.
     """
+    visible = ~truth.missing
+    return (pckh_errors(predicted, truth) <= threshold) & visible, visible
+
+
+def pckh_errors(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> NDArray[np.float64]:
+    """Distances (persons, 16) in head sizes; arguments as for ``pckh_hits``.
+
+    Raises:
+        UserError: The numbers of persons differ.
+    """
     if predicted.shape != truth.joints.shape:
         raise UserError(
             f"{len(predicted)} persons predicted, {len(truth.joints)} in the ground truth (expected the whole set)"
         )
     diagonals = np.linalg.norm(truth.head_corners[:, 1] - truth.head_corners[:, 0], axis=1)
     distances = np.linalg.norm(predicted + 1.0 - truth.joints, axis=2)
-    errors = distances / (HEAD_FRACTION * diagonals)[:, None]
-    visible = ~truth.missing
-    return (errors <= threshold) & visible, visible
+    return np.asarray(distances / (HEAD_FRACTION * diagonals)[:, None])
 
 
 def pckh_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:

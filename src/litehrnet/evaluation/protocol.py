@@ -1,20 +1,28 @@
 """The published test: weights, annotations and boxes in; figures out (protocol specification, sections 1 and 4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from litehrnet.config.run_config import RunConfig, TestConfig
-from litehrnet.data.coco import detection_records, ground_truth_records, read_annotations
+from litehrnet.data.coco import (
+    box_records,
+    detection_records,
+    ground_truth_records,
+    read_annotations,
+    refuse_photo_lists,
+)
 from litehrnet.data.mpii import mpii_records
 from litehrnet.data.photos import check_photos
 from litehrnet.data.records import Record
 from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import annotated_keypoints, check_keypoint_count, coco_figures, coco_results
+from litehrnet.evaluation.detected import cleaned, detected_persons
 from litehrnet.evaluation.mpii_submission import MPII_RELEASE, TestPhoto, read_test_photos
 from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth, reported_figures
 from litehrnet.evaluation.predictions import Predictions, predict_records
+from litehrnet.inference.detector import Detector
 from litehrnet.keypoints.skeletons import MPII
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
@@ -48,19 +56,24 @@ def open_weights(
     weights: Path,
     config: RunConfig | None,
     *,
-    runtime: str | None = None,
     input_size_wh: tuple[int, int] | None = None,
-    threads: int | None = None,
+    **settings: Any,
 ) -> tuple[Runtime, str]:
     """Load weights for a test, and say where their input size comes from.
 
     The file's own description counts; a configuration fills in what the file does not say and must not contradict it.
 
+    Args:
+        weights: See ``open_runtime``.
+        config: What is tested, or None.
+        input_size_wh: (width, height) where neither file nor configuration says it.
+        **settings: Further arguments of ``open_runtime``.
+
     Raises:
         UserError: See ``open_runtime``; or file and configuration contradict each other.
     """
     wanted = input_size_wh or (config.input_size_wh if config else None)
-    opened = open_runtime(weights, runtime, input_size_wh=wanted, threads=threads)
+    opened = open_runtime(weights, input_size_wh=wanted, **settings)
     info = opened.info
     if config is not None and info.variant not in (None, config.variant):
         raise UserError(f"{weights}: weights of {info.variant} (expected {config.variant}, as {config.name} says)")
@@ -71,13 +84,14 @@ def open_weights(
     if config is not None:
         check_keypoint_count(config.keypoint_set, len(info.keypoint_set), weights, Path(config.name))
         opened.info = replace(info, keypoint_set=config.keypoint_set, codec=config.codec)
-    source = "--input-size" if input_size_wh else f"from {config.name}" if config else "the default"
+    by_itself = "the default" if weights.is_file() else "known of these weights"
+    source = "--input-size" if input_size_wh else f"from {config.name}" if config else by_itself
     return opened, source
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """What is to be predicted, and where its boxes came from."""
+    """What is to be predicted, where its boxes came from, and the images of COCO's that count."""
 
     __test__ = False  # not a class of tests
 
@@ -85,6 +99,7 @@ class TestSet:
     records: list[Record]
     keypoint_set: KeypointSet
     box_source: str
+    image_ids: Collection[int] = ()
     mpii_test_photos: Sequence[TestPhoto] = ()
 
 
@@ -95,6 +110,7 @@ def read_test_set(
     weights: Path,
     *,
     without_truth: bool = False,
+    detector: Detector | None = None,
 ) -> TestSet:
     """Read the annotations and boxes of a test.
 
@@ -104,13 +120,16 @@ def read_test_set(
         input_size_wh: (width, height) of its crops.
         weights: Its file, for messages.
         without_truth: Predictions alone will do for MPII where its ground truth is missing, as for its test split.
+        detector: Finds the persons of COCO's photos, instead of the boxes that ``test`` names.
 
     Raises:
         UserError: A file is missing or broken; the annotations are of other keypoints; a package is missing.
     """
     path, images = Path(test.annotations), Path(test.images)
+    image_ids: Collection[int] = ()
     test_photos: Sequence[TestPhoto] = ()
     if test.dataset == "mpii":
+        refuse_photo_lists(test.annotations, test.only, test.without)
         check_keypoint_count(keypoint_set, len(MPII), path, weights)
         records = mpii_records(path, images, with_joints=False)
         if without_truth and not mpii_ground_truth_file(path).is_file():
@@ -120,9 +139,14 @@ def read_test_set(
         box_source = f"annotated centre and scale ({path})"
     else:
         require("pycocotools", "train", "computing AP")  # before the photos are gone through, not after
-        annotations = read_annotations(path)
+        annotations = read_annotations(path, test.only, test.without)
+        image_ids = frozenset(annotations.images)
         check_keypoint_count(keypoint_set, annotated_keypoints(annotations), path, weights)
-        if test.boxes is None:
+        if detector is not None:
+            entries = cleaned(detected_persons(detector, annotations, images), annotations)
+            records = box_records(entries, annotations, images, len(keypoint_set), input_size_wh)
+            box_source = "detections (by the detector)"
+        elif test.boxes is None:
             records = ground_truth_records(annotations, images, len(keypoint_set), input_size_wh)
             box_source = f"ground truth ({path})"
         else:
@@ -134,7 +158,7 @@ def read_test_set(
     if not records:
         raise UserError(f"{path}: has no persons to test on")
     check_photos((record.image_file for record in records), str(path))
-    return TestSet(test, records, keypoint_set, box_source, test_photos)
+    return TestSet(test, records, keypoint_set, box_source, image_ids, test_photos)
 
 
 def _mpii_test_photos(records: Sequence[Record], annotations: Path) -> Sequence[TestPhoto]:
@@ -150,6 +174,7 @@ def run_test(
     started: Callable[[int], Callable[[int], None]],
     *,
     without_truth: bool = False,
+    detector: Detector | None = None,
 ) -> TestReport:
     """Test weights by the published protocol.
 
@@ -159,12 +184,13 @@ def run_test(
         test: Annotations, photos, boxes and thresholds.
         started: Called with the number of persons; returns what is called with the number of persons done.
         without_truth: See ``read_test_set``.
+        detector: See ``read_test_set``.
 
     Raises:
         UserError: See ``read_test_set``; or a photo is broken.
     """
     keypoint_set, size = runtime.info.keypoint_set, runtime.input_size_wh
-    test_set = read_test_set(test, keypoint_set, size, weights, without_truth=without_truth)
+    test_set = read_test_set(test, keypoint_set, size, weights, without_truth=without_truth, detector=detector)
     done = started(len(test_set.records))
     return report(test_set, predict_records(runtime, test_set.records, flip_test=test.flip, done=done))
 
@@ -189,6 +215,6 @@ def report(test_set: TestSet, predictions: Predictions) -> TestReport:
             oks_threshold=test.oks_threshold,
             visibility_threshold=test.visibility_threshold,
         )
-        figures = coco_figures(path, results, keypoint_set)
+        figures = coco_figures(path, results, keypoint_set, test_set.image_ids)
     photos = len({record.image_file for record in test_set.records})
     return TestReport(figures, results, predictions, test_set.box_source, photos, test_set.mpii_test_photos)

@@ -1,6 +1,6 @@
 """Result files against annotations: predicted persons matched to annotated ones, PCK and its kin per keypoint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,28 @@ _FIELDS = "image_id, category_id, keypoints and score, as COCO's results have th
 
 
 @dataclass(frozen=True)
-class _Person:
-    """An annotated person: image_xy (keypoints, 2), (keypoints,), (2,), square pixels."""
+class MatchedPerson:
+    """An annotated person, and the predicted one that belongs to it.
 
+    Attributes:
+        image_id: Of the photo.
+        annotation_id: As the file has it.
+        truth: (keypoints, 2) image pixels.
+        annotated: (keypoints,), which of them are.
+        box: (4,) x, y, width and height.
+        area: Square pixels.
+        predicted: (keypoints, 3) x, y and score; at infinity where nothing belongs to it.
+        similarity: COCO's (OKS), 0..1.
+    """
+
+    image_id: Any
+    annotation_id: Any
     truth: NDArray[np.float64]
     annotated: NDArray[np.bool_]
-    box_wh: NDArray[np.float64]
+    box: NDArray[np.float64]
     area: float
+    predicted: NDArray[np.float64]
+    similarity: float = 0.0
 
 
 def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -> list[dict[str, Any]]:
@@ -58,11 +73,9 @@ def score_keypoints(
 ) -> KeypointScore:
     """PCK, AUC, EPE and NME of results, and a row per keypoint.
 
-    Annotated persons count that are no crowd, have a labelled keypoint and a box with an area. In each photo the
-    predicted and the annotated person most alike (COCO's similarity) are matched, then the next of those left, down
-    to a similarity of 0. Persons left without a match are missed: their keypoints count as not found in PCK and AUC
-    and not at all in EPE and NME. PCK divides distances by the longer side of the annotated box, NME by its width
-    along x and its height along y, AUC by 30 pixels.
+    Persons left without a match are missed: their keypoints count as not found in PCK and AUC and not at all in EPE and
+    NME. PCK divides distances by the longer side of the annotated box, NME by its width along x and its height along y,
+    AUC by 30 pixels.
 
     Args:
         annotations: Persons of ``keypoint_set``.
@@ -73,26 +86,43 @@ def score_keypoints(
     Raises:
         UserError: An annotation is incomplete or of other keypoints.
     """
+    return _score(match_persons(annotations, results, keypoint_set), keypoint_set.keypoint_names, threshold)
+
+
+def match_persons(
+    annotations: CocoAnnotations, results: list[dict[str, Any]], keypoint_set: KeypointSet
+) -> list[MatchedPerson]:
+    """Annotated persons with the predicted ones that belong to them, in the order of the file's images.
+
+    Annotated persons count that are no crowd, have a labelled keypoint and a box with an area. In each photo the
+    predicted and the annotated person most alike (COCO's similarity) are matched, then the next of those left, down
+    to a similarity of 0.
+
+    Args:
+        annotations: Persons of ``keypoint_set``.
+        results: Entries with image_id and keypoints, of images that ``annotations`` has.
+        keypoint_set: For its sigmas.
+
+    Raises:
+        UserError: An annotation is incomplete or of other keypoints, or there is no person.
+    """
     found: dict[Any, list[NDArray[np.float64]]] = {image_id: [] for image_id in annotations.images}
     for entry in results:
-        found[entry["image_id"]].append(np.array(entry["keypoints"], np.float64).reshape(-1, 3)[:, :2])
-    persons: list[_Person] = []
-    matches: list[NDArray[np.float64]] = []
+        found[entry["image_id"]].append(np.array(entry["keypoints"], np.float64).reshape(-1, 3))
+    persons: list[MatchedPerson] = []
     for image_id in annotations.images:
         own = _annotated_persons(annotations, image_id, len(keypoint_set))
-        persons += own
-        matches += _matched(found[image_id], own, np.array(keypoint_set.sigmas))
+        persons += _matched(found[image_id], own, np.array(keypoint_set.sigmas))
     if not persons:
         raise UserError(f"{annotations.path}: has no person with a labelled keypoint and a box to compare with")
-    return _score(persons, np.stack(matches), keypoint_set.keypoint_names, threshold)
+    return persons
 
 
-def _score(
-    persons: list[_Person], predicted: NDArray[np.float64], names: tuple[str, ...], threshold: float
-) -> KeypointScore:
+def _score(persons: list[MatchedPerson], names: tuple[str, ...], threshold: float) -> KeypointScore:
+    predicted = np.stack([person.predicted[:, :2] for person in persons])
     truth = np.stack([person.truth for person in persons])
     annotated = np.stack([person.annotated for person in persons])
-    boxes_wh = np.stack([person.box_wh for person in persons])
+    boxes_wh = np.stack([person.box[2:] for person in persons])
     longer_sides = np.repeat(boxes_wh.max(axis=1, keepdims=True), 2, axis=1)
     matched = np.isfinite(predicted[:, 0, 0])
     compared = annotated & matched[:, None]
@@ -110,14 +140,14 @@ def _score(
 
 
 def _matched(
-    found: list[NDArray[np.float64]], persons: list[_Person], sigmas: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
-    """The predicted pose that belongs to each annotated person of a photo; at infinity where none does."""
-    matches = [np.full_like(person.truth, np.inf) for person in persons]
+    found: list[NDArray[np.float64]], persons: list[MatchedPerson], sigmas: NDArray[np.float64]
+) -> list[MatchedPerson]:
+    """The annotated persons of a photo with the predicted poses that belong to them."""
+    matched = list(persons)
     if not found or not persons:
-        return matches
+        return matched
     similarity = oks_to_truth(
-        np.stack(found),
+        np.stack(found)[..., :2],
         np.stack([person.truth for person in persons]),
         np.array([person.area for person in persons]),
         sigmas,
@@ -125,30 +155,39 @@ def _matched(
     )
     while similarity.max() > 0:
         pose, person = np.unravel_index(similarity.argmax(), similarity.shape)
-        matches[person] = found[pose]
+        likeness = float(similarity[pose, person])
+        matched[person] = replace(persons[person], predicted=found[pose], similarity=likeness)
         similarity[pose] = similarity[:, person] = 0
-    return matches
+    return matched
 
 
-def _annotated_persons(annotations: CocoAnnotations, image_id: int, num_keypoints: int) -> list[_Person]:
+def _annotated_persons(annotations: CocoAnnotations, image_id: int, num_keypoints: int) -> list[MatchedPerson]:
     persons = [
         _person(annotation, f"{annotations.path}: annotation {annotation.get('id')}", num_keypoints)
         for annotation in annotations.by_image[image_id]
         if not annotation.get("iscrowd") and annotation.get("keypoints")
     ]
-    return [person for person in persons if person.annotated.any() and person.box_wh.min() > 0]
+    return [person for person in persons if person.annotated.any() and person.box[2:].min() > 0]
 
 
-def _person(annotation: dict[str, Any], where: str, num_keypoints: int) -> _Person:
+def _person(annotation: dict[str, Any], where: str, num_keypoints: int) -> MatchedPerson:
     try:
         keypoints = np.array([float(value) for value in annotation["keypoints"]])
-        _, _, width, height = (float(value) for value in annotation["bbox"])
+        x, y, width, height = (float(value) for value in annotation["bbox"])
         area = float(annotation["area"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where} is incomplete (expected keypoints, bbox and area, as COCO has them)") from error
-    _check(keypoints, num_keypoints, np.array([width, height, area]), where)
+    _check(keypoints, num_keypoints, np.array([x, y, width, height, area]), where)
     triples = keypoints.reshape(-1, 3)
-    return _Person(triples[:, :2], triples[:, 2] > 0, np.array([width, height]), area)
+    return MatchedPerson(
+        image_id=annotation["image_id"],
+        annotation_id=annotation.get("id"),
+        truth=triples[:, :2],
+        annotated=triples[:, 2] > 0,
+        box=np.array([x, y, width, height]),
+        area=area,
+        predicted=np.full_like(triples, np.inf),
+    )
 
 
 def _result(entry: Any, where: str, annotations: CocoAnnotations, num_keypoints: int) -> dict[str, Any]:

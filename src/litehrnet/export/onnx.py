@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,10 @@ from litehrnet.optional import require
 from litehrnet.runtimes.onnxfile import BLANK_DIGEST, DIGEST_KEY, PRODUCER, stamp
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.runtimes.torch import TorchRuntime, open_torch
-from litehrnet.weightsfile import METADATA_KEY, info_to_json
+from litehrnet.weightsfile import METADATA_KEY, WeightsInfo, info_to_json
+
+if TYPE_CHECKING:
+    from torch import nn
 
 BATCHES = (1, 2, 7)
 MAX_RELATIVE_ERROR = 1e-4
@@ -67,9 +70,13 @@ def export_onnx(weights: Path, path: Path, input_size_wh: tuple[int, int] | None
     """
     for package in ("torch", "onnx", "onnxscript"):
         require(package, "export", "export")
+    from litehrnet.models.folding import fold_batch_norms
+
     network = open_torch(weights, input_size_wh)
     with replacing(path) as temporary:
-        temporary.write_bytes(_serialize(network))
+        info = replace(network.info, input_size_wh=network.input_size_wh)
+        # Normalisations folded: half the nodes, half the time.
+        temporary.write_bytes(serialize(fold_batch_norms(network.network), info))
         comparisons = _compare(network, OnnxRuntime(temporary))
         wrong = [c for c in comparisons if not c.equal]
         if wrong:
@@ -81,15 +88,20 @@ def export_onnx(weights: Path, path: Path, input_size_wh: tuple[int, int] | None
     return comparisons
 
 
-def _serialize(network: TorchRuntime) -> bytes:
+def serialize(network: "nn.Module", info: WeightsInfo) -> bytes:
+    """A network as an ONNX model of any batch that describes itself.
+
+    Args:
+        network: In evaluation mode.
+        info: What it is, with its input size.
+    """
     import torch
 
-    from litehrnet.models.folding import fold_batch_norms
-
-    width, height = network.input_size_wh
-    with _quiet():
+    assert info.input_size_wh is not None
+    width, height = info.input_size_wh
+    with quiet_exporter():
         program = torch.onnx.export(
-            fold_batch_norms(network.network),  # half the nodes, half the time
+            network,
             (torch.zeros(2, 3, height, width),),
             dynamo=True,
             input_names=["images"],
@@ -101,7 +113,6 @@ def _serialize(network: TorchRuntime) -> bytes:
     model = program.model_proto
     _strip_notes(model)
     model.producer_name, model.producer_version = PRODUCER, litehrnet.__version__
-    info = replace(network.info, input_size_wh=network.input_size_wh)
     for key, value in ((METADATA_KEY, info_to_json(info)), (DIGEST_KEY, BLANK_DIGEST)):
         model.metadata_props.add(key=key, value=value)
     return stamp(model.SerializeToString())
@@ -163,7 +174,7 @@ def _photo_like_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, 
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Without the exporter's notes to its own developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

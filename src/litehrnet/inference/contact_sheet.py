@@ -30,10 +30,15 @@ def contact_sheet(batch: Batch, training_set: TrainingSet) -> NDArray[np.uint8]:
     tiles = []
     for image, targets, pose, index in zip(batch.images, batch.targets, poses, batch.indices, strict=True):
         drawn = draw_poses(_glowing(image, targets, magnified), _times(pose, magnified))
-        tiles.append(_labelled(drawn, f"{index} {training_set.records[index].image_file.stem}"))
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % min(COLUMNS, len(tiles)))
-    columns = min(COLUMNS, len(tiles))
-    rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
+        tiles.append(labelled(drawn, f"{index} {training_set.records[index].image_file.stem}"))
+    return in_rows(tiles, COLUMNS)
+
+
+def in_rows(tiles: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """One picture of one tile or more of equal size, ``columns`` in a row; what is left of the last row is black."""
+    columns = min(columns, len(tiles))
+    filled = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
+    rows = [np.concatenate(filled[start : start + columns], axis=1) for start in range(0, len(filled), columns)]
     return np.concatenate(rows)
 
 
@@ -66,7 +71,8 @@ def _glowing(image: NDArray[np.uint8], targets: NDArray[np.float32], magnified: 
     return np.asarray(large * (1 - share) + share * _GLOW).astype(np.uint8)
 
 
-def _labelled(tile: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+def labelled(tile: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """A tile with a line of text below it."""
     import cv2
 
     strip = np.full((_LABEL_HEIGHT, tile.shape[1], 3), 30, np.uint8)

@@ -55,6 +55,24 @@ def clean_box(
     return (x1, y1, x2 - x1, y2 - y1) if x2 > x1 and y2 > y1 else None
 
 
+def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Overlap of every box with every other one: their intersection over their union.
+
+    Args:
+        boxes: (m, 4): (x, y, width, height), with an area.
+        others: (n, 4).
+
+    Returns:
+        float64 (m, n), 0..1.
+    """
+    ours, theirs = (np.asarray(each, np.float64).reshape(-1, 2, 2) for each in (boxes, others))
+    first = np.maximum(ours[:, None, 0], theirs[None, :, 0])
+    last = np.minimum(ours[:, None].sum(axis=2), theirs[None].sum(axis=2))
+    shared = np.prod(np.maximum(last - first, 0), axis=2)
+    areas = np.prod(ours[:, 1], axis=1)[:, None] + np.prod(theirs[:, 1], axis=1)[None]
+    return np.asarray(shared / (areas - shared))
+
+
 def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str) -> NDArray[np.float32]:
     """The boxes a user gives for one photo, as an array; an empty list is a photo without persons.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import usual_keypoint_set
+from litehrnet.library import find_weights
 from litehrnet.models.checkpoint import read_checkpoint
 from litehrnet.models.lite_hrnet import PoseNetwork, create_network
 from litehrnet.variants import describe_weights, identify_variant
@@ -33,6 +34,7 @@ def load_network(path: Path) -> tuple[PoseNetwork, WeightsInfo]:
 
 def read_any_weights(path: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
     """Weights by published parameter name and what is known of them; see ``load_network`` for formats and errors."""
+    path = find_weights(path, "torch").path
     if path.suffix == ".onnx":
         raise UserError(f"{path}: an ONNX model (expected .safetensors or .pth for PyTorch)")
     if path.suffix == ".safetensors":

@@ -1,45 +1,63 @@
 """The runtimes behind one Protocol. One that is asked for and absent is an error, never silently another."""
 
+import logging
+from functools import cache
 from pathlib import Path
 
 from litehrnet.errors import UserError
+from litehrnet.library import find_weights
+from litehrnet.optional import is_installed
+from litehrnet.runtimes.native import ABSENT, native_module, open_native
 from litehrnet.runtimes.protocol import Runtime
 
-RUNTIMES = ("onnxruntime", "openvino", "torch")
+RUNTIMES = ("native", "onnxruntime", "openvino", "torch")
+PRECISIONS = ("float32", "bf16", "fp16")
 
-__all__ = ["RUNTIMES", "Runtime", "open_runtime"]
+__all__ = ["PRECISIONS", "RUNTIMES", "Runtime", "open_runtime"]
 
 
 def open_runtime(
-    weights: Path,
+    weights: str | Path,
     runtime: str | None = None,
     *,
     input_size_wh: tuple[int, int] | None = None,
     threads: int | None = None,
+    precision: str = "float32",
+    device: str = "cpu",
+    compiled: bool = False,
 ) -> Runtime:
     """Load weights into a runtime.
 
     Args:
-        weights: ``.onnx`` (onnxruntime, openvino), or ``.safetensors`` and PyTorch checkpoints (torch).
-        runtime: One of ``RUNTIMES``; None for onnxruntime or torch, whichever takes the file.
+        weights: ``.safetensors`` and PyTorch checkpoints (native, torch), ``.native`` (native) or ``.onnx``
+            (onnxruntime, openvino); or a name that ``litehrnet models`` lists.
+        runtime: One of ``RUNTIMES``; None for the first of native, onnxruntime and torch that takes the file.
         input_size_wh: (width, height) of the crops where the file does not say it.
         threads: CPU threads, 1 or more; None for all.
+        precision: One of ``PRECISIONS``, of the arithmetic; native has ``bf16`` besides float32, torch both others.
+        device: For torch: as PyTorch names it, such as ``cuda`` or ``cuda:1``.
+        compiled: For torch: through ``torch.compile``.
 
     Raises:
-        UserError: The runtime is unknown, not installed, or not one for this kind of file; the file is missing,
-            damaged or of another kind; the file says another input size than ``input_size_wh``.
+        UserError: The runtime is unknown, not installed, or not one for this kind of file, precision or device; the
+            file is missing, damaged or of another kind; the file says another input size than ``input_size_wh``.
     """
+    # Of weights in the box, ONNX Runtime is for installs without the engine.
+    weights, known_size_wh = find_weights(weights, runtime or ("onnxruntime" if native_module() is None else "native"))
+    input_size_wh = input_size_wh or known_size_wh
     if not weights.is_file():
-        raise UserError(f"{weights}: no such file (expected weights: .onnx, .safetensors or .pth)")
-    is_onnx = weights.suffix.lower() == ".onnx"
-    runtime = runtime or ("onnxruntime" if is_onnx else "torch")
-    if runtime not in RUNTIMES:
-        raise UserError(f"{runtime}: no such runtime (expected one of {', '.join(RUNTIMES)})")
-    if is_onnx and runtime == "torch":
-        raise UserError(f"{weights}: torch does not run ONNX models (expected .safetensors or .pth)")
-    if not is_onnx and runtime != "torch":
-        raise UserError(f"{weights}: {runtime} runs ONNX models (make one with: litehrnet export {weights})")
-    opened = _open(weights, runtime, input_size_wh, threads)
+        raise UserError(f"{weights}: no such file (expected weights: .safetensors, .pth, .onnx or .native)")
+    runtime = runtime or _default_runtime(weights)
+    _check_settings(runtime, precision, device, compiled)
+    _check_format(weights, runtime)
+    if runtime == "torch":
+        from litehrnet.runtimes.torch import open_torch
+
+        opened: Runtime = open_torch(
+            weights, input_size_wh, threads, precision=precision, device=device, compiled=compiled
+        )
+    else:
+        opened = _open(weights, runtime, input_size_wh, threads, precision)
     if input_size_wh is not None and opened.input_size_wh != input_size_wh:
         width, height = opened.input_size_wh
         raise UserError(
@@ -48,12 +66,58 @@ def open_runtime(
     return opened
 
 
-def _open(weights: Path, runtime: str, input_size_wh: tuple[int, int] | None, threads: int | None) -> Runtime:
-    # Imported here: only the chosen runtime's package is loaded.
-    if runtime == "torch":
-        from litehrnet.runtimes.torch import open_torch
+def _default_runtime(weights: Path) -> str:
+    suffix = weights.suffix.lower()
+    if suffix == ".native" or (suffix != ".onnx" and native_module() is not None):
+        return "native"
+    if suffix != ".onnx" and not is_installed("torch"):
+        raise UserError(
+            f"{weights}: {ABSENT}, and PyTorch, which runs this format too, is not installed "
+            "(pip install 'litehrnet[train]'; ONNX models run as it is)"
+        )
+    runtime = "onnxruntime" if suffix == ".onnx" else "torch"
+    if native_module() is None:
+        _say_once(f"{ABSENT}: running on {runtime}")
+    return runtime
 
-        return open_torch(weights, input_size_wh, threads)
+
+@cache
+def _say_once(text: str) -> None:
+    logging.getLogger("litehrnet").warning(text)
+
+
+def _check_settings(runtime: str, precision: str, device: str, compiled: bool) -> None:
+    if runtime not in RUNTIMES:
+        raise UserError(f"{runtime}: no such runtime (expected one of {', '.join(RUNTIMES)})")
+    if precision not in PRECISIONS:
+        raise UserError(f"{precision}: no such precision (expected one of {', '.join(PRECISIONS)})")
+    if runtime == "torch":
+        return
+    if precision != "float32" and (runtime, precision) != ("native", "bf16"):
+        has = "float32 and bf16" if runtime == "native" else "float32 only"
+        raise UserError(f"precision {precision}: {runtime} runs in {has} (expected the runtime torch)")
+    if device != "cpu":
+        raise UserError(f"device {device}: {runtime} runs on the CPU only (expected the runtime torch)")
+    if compiled:
+        raise UserError(f"torch.compile is not for {runtime} (expected the runtime torch)")
+
+
+def _check_format(weights: Path, runtime: str) -> None:
+    suffix = weights.suffix.lower()
+    if suffix == ".native" and runtime != "native":
+        raise UserError(f"{weights}: {runtime} does not run programs of the native engine (expected native)")
+    if suffix == ".onnx" and runtime in ("native", "torch"):
+        raise UserError(f"{weights}: {runtime} does not run ONNX models (expected .safetensors or .pth)")
+    if suffix not in (".onnx", ".native") and runtime in ("onnxruntime", "openvino"):
+        raise UserError(f"{weights}: {runtime} runs ONNX models (make one with: litehrnet export {weights})")
+
+
+def _open(
+    weights: Path, runtime: str, input_size_wh: tuple[int, int] | None, threads: int | None, precision: str
+) -> Runtime:
+    if runtime == "native":
+        return open_native(weights, input_size_wh, threads, precision)
+    # Imported here: only the chosen runtime's package is loaded.
     if runtime == "openvino":
         from litehrnet.runtimes.openvino import OpenVinoRuntime
 

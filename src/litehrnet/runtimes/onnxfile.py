@@ -19,6 +19,8 @@ PRODUCER = "litehrnet"
 
 # Fields of ONNX's ModelProto; the entries of the latter have a key (field 1) and a value (field 2).
 _PRODUCER_FIELD, _METADATA_FIELD = 2, 14
+# Of ModelProto the graph, of GraphProto a node, of NodeProto an input's name and the operator's.
+_GRAPH_FIELD, _NODE_FIELD, _INPUT_FIELD, _OPERATOR_FIELD = 7, 1, 1, 4
 
 
 def stamp(content: bytes) -> bytes:
@@ -46,6 +48,29 @@ def read_info(content: bytes, path: Path) -> WeightsInfo | None:
     if stored.encode() != _digest(content, start):
         raise UserError(f"{path}: damaged (its contents do not match the checksum stored with them)")
     return info_from_json(metadata[METADATA_KEY][1], str(path))
+
+
+def operators_on(content: bytes, name: str) -> set[str]:
+    """Names of the operators of a serialised model's graph that read the array ``name``.
+
+    Args:
+        content: A model that a runtime has loaded.
+        name: Such as that of the graph's input.
+    """
+    found = set()
+    for start, end in _parts(content, 0, len(content), _GRAPH_FIELD):
+        for node in _parts(content, start, end, _NODE_FIELD):
+            inputs, operators = (
+                {content[s:e].decode() for s, e in _parts(content, *node, field)}
+                for field in (_INPUT_FIELD, _OPERATOR_FIELD)
+            )
+            if name in inputs:
+                found |= operators
+    return found
+
+
+def _parts(content: bytes, start: int, end: int, field: int) -> list[tuple[int, int]]:
+    return [(s, e) for number, s, e in _fields(content, start, end) if number == field]
 
 
 def _digest(content: bytes, start: int) -> bytes:

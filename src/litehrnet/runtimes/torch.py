@@ -9,35 +9,51 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, check_input_size
 from litehrnet.weightsfile import WeightsInfo
 
 if TYPE_CHECKING:
+    import torch
+
     from litehrnet.models.lite_hrnet import PoseNetwork
 
 
 class TorchRuntime:
-    """A ``Runtime`` for a network in memory, in float32.
+    """A ``Runtime`` for a network in memory.
 
     Args:
         network: On the device where it is to run.
         info: What it is.
         input_size_wh: (width, height) of its crops.
+        precision: Of the convolutions: ``float32``, ``bf16`` or ``fp16``; the weights stay in float32.
+        compiled: Run it through ``torch.compile``, which is done for the first crops.
 
     Raises:
         UserError: The network cannot take images of this size.
     """
 
-    def __init__(self, network: PoseNetwork, info: WeightsInfo, input_size_wh: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        network: PoseNetwork,
+        info: WeightsInfo,
+        input_size_wh: tuple[int, int],
+        *,
+        precision: str = "float32",
+        compiled: bool = False,
+    ) -> None:
         import torch
 
         check_input_size(*input_size_wh)
         self.network, self.info, self.input_size_wh = network, info, input_size_wh
         self.device = next(network.parameters()).device
+        self._dtype = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self._forward = torch.compile(network) if compiled else network
         where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else str(self.device)
-        self.description = f"torch {torch.__version__}, float32, {where}"
+        how = f"{precision}, compiled" if compiled else precision
+        self.description = f"torch {torch.__version__}, {how}, {where}"
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``Runtime``; the network is in evaluation mode meanwhile."""
@@ -45,24 +61,37 @@ class TorchRuntime:
 
         training = self.network.training
         self.network.eval()
-        with torch.inference_mode():
+        lower = torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32)
+        with torch.inference_mode(), lower:
             images = torch.from_numpy(normalize(crops, self.info.mean, self.info.std)).to(self.device)
-            heatmaps: NDArray[np.float32] = self.network(images).float().cpu().numpy()
+            images = images.contiguous(memory_format=torch.channels_last)
+            heatmaps: NDArray[np.float32] = self._forward(images).float().cpu().contiguous().numpy()
         self.network.train(training)
         return heatmaps
 
 
-def open_torch(path: Path, input_size_wh: tuple[int, int] | None = None, threads: int | None = None) -> TorchRuntime:
-    """Load safetensors or a PyTorch checkpoint, onto the CPU.
+def open_torch(
+    path: Path,
+    input_size_wh: tuple[int, int] | None = None,
+    threads: int | None = None,
+    *,
+    precision: str = "float32",
+    device: str = "cpu",
+    compiled: bool = False,
+) -> TorchRuntime:
+    """Load safetensors or a PyTorch checkpoint, in channels last.
 
     Args:
         path: The weights.
         input_size_wh: (width, height) where the file does not say; (192, 256) where nothing does.
         threads: CPU threads, of the whole process; None for all.
+        precision: ``float32``, ``bf16``, or on a GPU ``fp16``.
+        device: As PyTorch names it.
+        compiled: See ``TorchRuntime``.
 
     Raises:
-        UserError: PyTorch is not installed; the file is missing, damaged or no weights of these networks; the network
-            cannot take images of this size.
+        UserError: PyTorch is not installed or has no such device; the file is missing, damaged or no weights of these
+            networks; the network cannot take images of this size; ``torch.compile`` fails.
     """
     require("torch", "train", f"{path}: reading this format")
     import torch
@@ -71,4 +100,33 @@ def open_torch(path: Path, input_size_wh: tuple[int, int] | None = None, threads
 
     network, info = load_network(path)
     torch.set_num_threads(threads or os.cpu_count() or 1)
-    return TorchRuntime(network, info, info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH)
+    place = _device(device)
+    if place.type == "cpu" and precision == "fp16":
+        raise UserError("precision fp16: is for GPUs (expected bf16 or float32 on a CPU, or another device)")
+    network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    size = info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+    runtime = TorchRuntime(network, info, size, precision=precision, compiled=compiled)
+    if compiled:
+        _compile_now(runtime)
+    return runtime
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    try:
+        place = torch.device(name)
+        torch.empty(1, device=place).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"device {name}: PyTorch finds none of this name (expected cpu, cuda or the like)") from error
+    return place
+
+
+def _compile_now(runtime: TorchRuntime) -> None:
+    """Compile on opening, so that what is in the way, such as a missing C++ compiler, is said there."""
+    width, height = runtime.input_size_wh
+    try:
+        runtime.heatmaps(np.zeros((1, height, width, 3), np.uint8))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UserError(f"torch.compile fails here ({reason}; expected a C++ compiler)") from error

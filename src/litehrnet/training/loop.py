@@ -10,6 +10,7 @@ from itertools import islice
 from litehrnet.errors import UserError
 from litehrnet.training.best import keep_if_best, published_figures, write_predictions, write_weights_file
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
+from litehrnet.training.distill import distilled, module_teacher
 from litehrnet.training.distributed import highest_of, mean_of
 from litehrnet.training.evaluate import evaluate
 from litehrnet.training.loader import TensorBatch, epoch_batches, load_batches
@@ -36,7 +37,8 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
         for batches, waited in remaining_steps(run, state):
             started = time.monotonic()
             try:
-                values = optimizer_step(network, state, batches, settings, current_rate(run, state), run.processes)
+                rate, modules = current_rate(run, state), module_teacher(run.teacher, progress.epoch)
+                values = optimizer_step(network, state, batches, settings, rate, run.processes, modules)
             except NonFiniteLossError as error:
                 raise UserError(_not_finite(run, state, error)) from error
             count_step(run, state, values, waited=waited, took=waited + time.monotonic() - started)
@@ -62,8 +64,8 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
 def is_stopping(run: Run, stop: StopRequest) -> bool:
     """Whether any process was asked to stop; all then do so at the same step, with the same exit code."""
     # A signal may come at any moment: what counts is what the processes have agreed on.
-    agreed = highest_of(stop.exit_code, run.processes, run.device)
-    if agreed:
+    agreed = highest_of(stop.wish, run.processes, run.device)
+    if agreed > 1:
         stop.exit_code = agreed
     return agreed > 0
 
@@ -83,6 +85,8 @@ def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[Tenso
     for _ in range(done, run.steps_per_epoch):
         started = time.monotonic()
         step = list(islice(loaded, settings.accumulate))
+        if run.teacher is not None and module_teacher(run.teacher, epoch) is None:
+            step = [distilled(batch, run.teacher) for batch in step]
         yield step, time.monotonic() - started
 
 

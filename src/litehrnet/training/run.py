@@ -8,6 +8,7 @@ import torch
 from litehrnet.config.run_config import RunConfig
 from litehrnet.data.trainingset import TrainingSet
 from litehrnet.evaluation.protocol import TestSet
+from litehrnet.training.distill import Teacher
 from litehrnet.training.distributed import Processes
 
 
@@ -21,6 +22,7 @@ class Run:
         folder: Where its files go.
         training_set: What is trained on.
         test_set: What is evaluated on while training, or None.
+        teacher: What is learned from besides the labels, or None.
         processes: This process among those of the run.
         device: Where the network is.
     """
@@ -30,6 +32,7 @@ class Run:
     folder: Path
     training_set: TrainingSet
     test_set: TestSet | None
+    teacher: Teacher | None
     processes: Processes
     device: torch.device
 

@@ -18,6 +18,7 @@ from litehrnet.models.lite_hrnet import PoseNetwork, create_network
 from litehrnet.models.weights import read_any_weights
 from litehrnet.training.best import best_by, best_score
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
+from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, highest_of, joined, own_device
 from litehrnet.training.log import RunLog, clock
 from litehrnet.training.loop import train
@@ -36,6 +37,7 @@ def run_training(
     launcher: Launcher = "none",
     notes: tuple[str, ...] = (),
     device: str | None = None,
+    max_minutes: float | None = None,
 ) -> int:
     """Train by a configuration.
 
@@ -45,16 +47,17 @@ def run_training(
         launcher: What started this process and the others.
         notes: To be printed first.
         device: Such as ``cpu`` or ``cuda:1``; None for this process's GPU, or the CPU where there is none.
+        max_minutes: After which to stop as a signal would; None for never.
 
     Returns:
-        Exit code: 0 for a finished run, also if it was asked to stop meanwhile; otherwise 128 plus the number of the
-            signal that stopped it, the same in all processes.
+        Exit code: 0 for a run that is finished, also if it was asked to stop meanwhile, or whose time was up; otherwise
+            128 plus the number of the signal that stopped it, the same in all processes.
 
     Raises:
         UserError: Anything in the configuration or the data that cannot be.
     """
     keep_freed_memory()
-    with joined(launcher, device) as processes, stop_on_signals() as stop:
+    with joined(launcher, device) as processes, stop_on_signals(max_minutes) as stop:
         run = prepare(config, recipe, processes, own_device(processes, device))
         state, started_from, resumed = starting_state(run)
         check_agreement(run, state)
@@ -92,9 +95,10 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
     if config.validation is not None:
         best_by(config, config.validation)
         test_set = read_test_set(config.validation, keypoint_set, config.input_size_wh, Path(config.name))
+    teacher = None if config.distill is None else open_teacher(config, config.distill, device)
     folder = Path(config.work_dir or f"work_dirs/{config.name}")
     text = recipe_text(config, differences(config, recipe))
-    run = Run(config, text, folder, training_set, test_set, processes, device)
+    run = Run(config, text, folder, training_set, test_set, teacher, processes, device)
     if run.steps_per_epoch == 0:
         raise UserError(
             f"{config.name}: {len(training_set)} persons do not fill a step of {run.samples_per_step} samples "
@@ -222,6 +226,7 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
         "data": f"{len(run.training_set)} persons, {run.steps_per_epoch} steps per epoch, {settings.epochs} epochs",
         "batch": f"{run.samples_per_step} samples per step ({batch})",
         "learning rate": f"{_rate_text(config, recipe)}, {settings.schedule.kind} schedule",
+        **({"teacher": run.teacher.description} if run.teacher else {}),
         "evaluation": validation,
         "start": started_from,
         "changes": "; ".join(differences(config, recipe)) or "none against the recipe",

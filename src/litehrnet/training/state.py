@@ -17,6 +17,7 @@ import litehrnet
 from litehrnet.config.run_config import OptimizerConfig, RunConfig
 from litehrnet.errors import UserError
 from litehrnet.models.lite_hrnet import PoseNetwork
+from litehrnet.training.muon import Muon, matrices_of
 
 
 @dataclass
@@ -85,6 +86,9 @@ def make_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.O
     common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "fused": True}
     if config.kind == "sgd":
         return torch.optim.SGD([group], momentum=config.momentum, **common)
+    if config.kind == "muon":
+        del common["fused"]
+        return Muon([group], matrices_of(network), betas=config.betas, **common)
     kind = torch.optim.Adam if config.kind == "adam" else torch.optim.AdamW
     return kind([group], betas=config.betas, **common)
 
@@ -181,12 +185,11 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> 
     numbers = [number for group in saved["param_groups"] for number in group["params"]]
     if len(numbers) != len(parameters):
         raise ValueError(f"its optimizer has {len(numbers)} parameters instead of {len(parameters)}")
-    wanted = {"momentum_buffer"} if isinstance(optimizer, torch.optim.SGD) else {"step", "exp_avg", "exp_avg_sq"}
     state = {}
     for place, (number, parameter) in enumerate(zip(numbers, parameters, strict=True)):
         if number not in saved["state"]:
             continue  # no step has been made yet
-        kept = saved["state"][number]
+        kept, wanted = saved["state"][number], _kept_by(optimizer, parameter)
         if set(kept) != wanted:
             raise ValueError(f"its optimizer keeps {', '.join(kept)} instead of {', '.join(sorted(wanted))}")
         state[place] = {name: _laid_out_like(parameter, value, name) for name, value in kept.items()}
@@ -194,6 +197,12 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> 
     # The rate of the newest step, which the log names until the next one sets its own.
     group["lr"] = float(saved["param_groups"][0]["lr"])
     optimizer.load_state_dict({"state": state, "param_groups": [group]})
+
+
+def _kept_by(optimizer: torch.optim.Optimizer, parameter: Tensor) -> set[str]:
+    if isinstance(optimizer, torch.optim.SGD) or (isinstance(optimizer, Muon) and optimizer.is_matrix(parameter)):
+        return {"momentum_buffer"}
+    return {"step", "exp_avg", "exp_avg_sq"}
 
 
 def _laid_out_like(parameter: Tensor, value: Any, name: str) -> Any:

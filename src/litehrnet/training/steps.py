@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from litehrnet.config.run_config import TrainingConfig
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
+from litehrnet.models.lite_hrnet import PoseNetwork
+from litehrnet.training.distill_modules import module_loss
 from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
 from litehrnet.training.loader import TensorBatch
 from litehrnet.training.losses import keypoint_accuracy, keypoint_mse, keypoint_ohkm
@@ -41,6 +43,7 @@ def optimizer_step(
     settings: TrainingConfig,
     rate: float,
     processes: Processes,
+    module_teacher: PoseNetwork | None = None,
 ) -> dict[str, float]:
     """One step of the optimizer along the mean gradient of the ``batches`` of all processes.
 
@@ -51,6 +54,7 @@ def optimizer_step(
         settings: Loss, precision, clipping.
         rate: Learning rate of this step.
         processes: All must call this together.
+        module_teacher: Where it is given, every module learns by itself from this network's instead of the targets.
 
     Returns:
         Loss and training accuracy of this process, by their names in the log.
@@ -62,14 +66,17 @@ def optimizer_step(
     state.optimizer.zero_grad(set_to_none=True)
     total = {f"{settings.loss.kind}_loss": 0.0, "acc_pose": 0.0}
     for batch in batches:
-        output, target, weight = forward(network, batch, settings)
-        loss = loss_of(output, target, weight, settings)
+        if module_teacher is None:
+            output, target, weight = forward(network, batch, settings)
+            loss = loss_of(output, target, weight, settings)
+            total["acc_pose"] += keypoint_accuracy(output, target, weight).average / len(batches)
+        else:
+            loss = forward_modules(state.network, module_teacher, batch, settings)
         value = float(loss.item())
         if not math.isfinite(value):
             raise NonFiniteLossError(value, batch.indices)
         state.scaler.scale(loss / len(batches)).backward()  # type: ignore[no-untyped-call]
         total[f"{settings.loss.kind}_loss"] += value / len(batches)
-        total["acc_pose"] += keypoint_accuracy(output, target, weight).average / len(batches)
     average_gradients(state.network.parameters(), processes)
     if settings.optimizer.clip_norm is not None:
         state.scaler.unscale_(state.optimizer)
@@ -89,10 +96,22 @@ def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) ->
     images, target, weight = (
         each.to(device, non_blocking=True) for each in (batch.images, batch.targets, batch.weights[..., None])
     )
-    half = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
-    with torch.autocast(device.type, dtype=half, enabled=half is not None):
+    with _autocast(device, settings):
         output = network(normalized(images, settings.channels_last))
     return output.float(), target, weight
+
+
+def forward_modules(network: PoseNetwork, teacher: PoseNetwork, batch: TensorBatch, settings: TrainingConfig) -> Tensor:
+    """How far the network's modules are from the teacher's, a scalar (see ``module_loss``)."""
+    device = next(network.parameters()).device
+    images = normalized(batch.images.to(device, non_blocking=True), settings.channels_last)
+    with _autocast(device, settings):
+        return module_loss(network, teacher, images)
+
+
+def _autocast(device: torch.device, settings: TrainingConfig) -> torch.autocast:
+    half = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+    return torch.autocast(device.type, dtype=half, enabled=half is not None)
 
 
 def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> Tensor:

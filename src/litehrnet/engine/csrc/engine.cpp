@@ -1,8 +1,10 @@
 #include "engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <new>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -17,6 +19,7 @@ std::int64_t scratch_floats(const Step& step) {
     const Planes& first = step.reads[0];
     switch (step.kind) {
         case Kind::stem: return stem_scratch(first.width);
+        case Kind::pointwise: return pointwise_scratch(first.count());
         case Kind::depthwise:
         case Kind::fuse_first: return depthwise_scratch(first.height, first.width);
         case Kind::spatial_weighting: return 2 * (rounded_up(first.count(), 16) + slack_floats);
@@ -40,11 +43,14 @@ Arena::Arena(std::int64_t floats)
 
 void Arena::Free::operator()(float* p) const { ::operator delete(p, std::align_val_t{64}); }
 
-Engine::Engine(const Program& program, const Kernels& kernels)
+Engine::Engine(const Program& program, const Kernels& kernels, Precision precision)
     : kernels_(kernels),
+      precision_(precision),
       scratch_(static_cast<Place>(program.arena_floats)),
       image_bytes_(std::int64_t{3} * program.width * program.height),
       output_(program.output) {
+    if (precision == Precision::bfloat16 && !kernels.pointwise_bf16)
+        throw ProgramError(std::string("the ") + kernels.name + " kernels have no bfloat16 (a CPU with AVX512-BF16 has)");
     std::int64_t scratch = 0;
     for (const Step& step : program.steps) {
         scratch = std::max(scratch, scratch_floats(step));
@@ -56,12 +62,31 @@ Engine::Engine(const Program& program, const Kernels& kernels)
 
 void Engine::run(const std::uint8_t* image, float* heatmaps, Arena& arena) const {
     const FloatState state;
-    float* memory = arena.data();
+    for (const Ready& step : steps_) run_step(step, image, arena.data());
+    const auto pixels = static_cast<std::size_t>(output_.pixels());
+    for (std::size_t i = 0; i < output_.places.size(); ++i)
+        std::memcpy(heatmaps + i * pixels, arena.data() + output_.places[i], pixels * sizeof(float));
+}
+
+void Engine::profile(const std::uint8_t* image, double* seconds, Arena& arena) const {
+    using Clock = std::chrono::steady_clock;
+    const FloatState state;
+    auto before = Clock::now();
+    for (const Ready& step : steps_) {
+        run_step(step, image, arena.data());
+        const auto after = Clock::now();
+        *seconds++ = std::chrono::duration<double>(after - before).count();
+        before = after;
+    }
+}
+
+void Engine::run_step(const Ready& step, const std::uint8_t* image, float* memory) const {
     struct Run {
         const Kernels& k;
         const std::uint8_t* image;
         float* arena;
         void operator()(const Pointwise& s) const { k.pointwise(s, arena); }
+        void operator()(const PointwiseBf16& s) const { k.pointwise_bf16(s, arena); }
         void operator()(const Depthwise& s) const { k.depthwise(s, arena); }
         void operator()(const Pool& s) const { k.pool(s, arena); }
         void operator()(const SpatialWeighting& s) const { k.spatial_weighting(s, arena); }
@@ -70,20 +95,14 @@ void Engine::run(const std::uint8_t* image, float* heatmaps, Arena& arena) const
         void operator()(const EnlargeBilinear& s) const { k.enlarge_bilinear(s, arena); }
         void operator()(const Stem& s) const { k.stem(s, image, arena); }
     };
-    for (const Ready& step : steps_) std::visit(Run{kernels_, image, memory}, step);
-    const auto pixels = static_cast<std::size_t>(output_.pixels());
-    for (std::size_t i = 0; i < output_.places.size(); ++i)
-        std::memcpy(heatmaps + i * pixels, memory + output_.places[i], pixels * sizeof(float));
+    std::visit(Run{kernels_, image, memory}, step);
 }
 
 Engine::Ready Engine::prepare(const Step& step) {
     const Planes &first = step.reads[0], &out = step.writes[0];
-    const auto pixels = static_cast<std::int32_t>(out.pixels());
     switch (step.kind) {
         case Kind::stem: return prepare_stem(step);
-        case Kind::pointwise:
-            return Pointwise{keep(first), keep(step.reads[1]), keep(out), first.count(), out.count(), pixels,
-                             keep_packed(step.constants[0]), keep(step.constants[1]), step.activation};
+        case Kind::pointwise: return prepare_pointwise(step);
         case Kind::depthwise: {
             const Planes &weight = step.reads[1], &means = step.writes[1];
             return Depthwise{keep(first), keep(weight), keep(out), means.places.empty() ? 0 : means.places[0], scratch_,
@@ -103,6 +122,16 @@ Engine::Ready Engine::prepare(const Step& step) {
         case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
     }
     throw ProgramError("it has a step of an unknown kind");
+}
+
+Engine::Ready Engine::prepare_pointwise(const Step& step) {
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    Pointwise ready{keep(in), keep(step.reads[1]), keep(out), in.count(), out.count(),
+                    static_cast<std::int32_t>(out.pixels()), nullptr, keep(step.constants[1]), step.activation};
+    if (precision_ == Precision::bfloat16)
+        return PointwiseBf16{ready, keep_packed_pairs(step.constants[0]), scratch_};
+    ready.weight = keep_packed(step.constants[0]);
+    return ready;
 }
 
 Engine::Ready Engine::prepare_stem(const Step& step) {
@@ -179,6 +208,22 @@ const float* Engine::keep_packed(const Constant& weight) {
             for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1); ++m)
                 packed.push_back(weight.values[static_cast<std::int64_t>(m) * inputs + k]);
     return keep(std::move(packed));
+}
+
+const std::uint32_t* Engine::keep_packed_pairs(const Constant& weight) {
+    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1];
+    const std::int32_t blocks = block_count(outputs, kernels_.tile_rows);
+    std::vector<std::uint32_t> packed;
+    packed.reserve(static_cast<std::size_t>(outputs) * pair_count(inputs));
+    for (std::int32_t block = 0; block < blocks; ++block)
+        for (std::int32_t k = 0; k < inputs; k += 2)
+            for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1);
+                 ++m) {
+                const float* pair = weight.values + static_cast<std::int64_t>(m) * inputs + k;
+                const std::uint32_t upper = k + 1 < inputs ? bf16_bits(pair[1]) : 0;
+                packed.push_back(upper << 16 | bf16_bits(pair[0]));
+            }
+    return pairs_.emplace_back(std::move(packed)).data();
 }
 
 const float* Engine::keep_transposed(const Constant& weight) {

@@ -31,11 +31,15 @@ private:
     std::unique_ptr<float, Free> memory_;
 };
 
+// Of the products of 1x1 convolutions, the stem's excepted; everything else is float32.
+enum class Precision { float32, bfloat16 };
+
 class Engine {
 public:
-    // The program may go afterwards.
-    Engine(const Program& program, const Kernels& kernels);
+    // The program may go afterwards. Throws ProgramError where the kernels have no products of that precision.
+    Engine(const Program& program, const Kernels& kernels, Precision precision = Precision::float32);
 
+    const Kernels& kernels() const { return kernels_; }
     std::int64_t arena_floats() const { return arena_floats_; }
     std::int64_t image_bytes() const { return image_bytes_; }
     std::int64_t heatmap_floats() const { return output_.count() * output_.pixels(); }
@@ -44,10 +48,16 @@ public:
     // an arena of its own.
     void run(const std::uint8_t* image, float* heatmaps, Arena& arena) const;
 
+    // The same without heatmaps, and how many seconds every step took.
+    void profile(const std::uint8_t* image, double* seconds, Arena& arena) const;
+
 private:
-    using Ready = std::variant<Pointwise, Depthwise, Pool, SpatialWeighting, Enlarge, FuseFirst, EnlargeBilinear, Stem>;
+    using Ready = std::variant<Pointwise, PointwiseBf16, Depthwise, Pool, SpatialWeighting, Enlarge, FuseFirst, EnlargeBilinear, Stem>;
+
+    void run_step(const Ready& step, const std::uint8_t* image, float* memory) const;
 
     Ready prepare(const Step& step);
+    Ready prepare_pointwise(const Step& step);
     Ready prepare_stem(const Step& step);
     Ready prepare_spatial_weighting(const Step& step);
     Ready prepare_fuse_first(const Step& step);
@@ -57,16 +67,19 @@ private:
     const float* keep(std::vector<float> values);
     const float* keep(const Constant& constant);
     const float* keep_packed(const Constant& weight);      // for Pointwise
+    const std::uint32_t* keep_packed_pairs(const Constant& weight);  // for PointwiseBf16
     const float* keep_transposed(const Constant& weight);  // for SpatialWeighting
     const float* keep_padded(const Constant& bias);
 
     const Kernels& kernels_;
+    Precision precision_;
     Place scratch_;
     std::int64_t arena_floats_, image_bytes_;
     Planes output_;
     std::deque<std::vector<Place>> places_;
     std::deque<std::vector<float>> values_;
     std::deque<std::vector<std::int32_t>> numbers_;
+    std::deque<std::vector<std::uint32_t>> pairs_;
     std::vector<Ready> steps_;
 };
 

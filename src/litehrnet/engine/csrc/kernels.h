@@ -4,6 +4,7 @@
 // there is slack for one vector, which kernels may read and write; what stands there means nothing.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace litehrnet {
@@ -22,6 +23,14 @@ struct Pointwise {
     const float* weight;
     const float* bias;
     Activation activation;
+};
+
+// The same with inputs and weights rounded to bfloat16 and multiplied in pairs, an odd last one with 0: weights are packed
+// as there, two of them in a number, the first one in the lower half.
+struct PointwiseBf16 {
+    Pointwise product;  // without a weight
+    const std::uint32_t* weight;
+    Place scratch;
 };
 
 // 3x3 convolution of every plane, times the enlarged channel weight, by stride 1 or 2.
@@ -115,6 +124,7 @@ struct Kernels {
     void (*fuse_first)(const FuseFirst&, float* arena);
     void (*enlarge_bilinear)(const EnlargeBilinear&, float* arena);
     void (*stem)(const Stem&, const std::uint8_t* image, float* arena);
+    void (*pointwise_bf16)(const PointwiseBf16&, float* arena);  // null: not on these instructions
 };
 
 constexpr std::int32_t slack_floats = 16;  // behind every plane; no vector is longer
@@ -142,6 +152,19 @@ struct StemRows {
 };
 constexpr std::int64_t stem_scratch(std::int32_t image_width) {
     return static_cast<std::int64_t>(StemRows::count) * stem_pitch(image_width) + 2 * slack_floats;
+}
+
+constexpr std::int32_t pair_count(std::int32_t inputs) { return (inputs + 1) / 2; }
+
+// Scratch of PointwiseBf16: a tile of pixels of all inputs.
+constexpr std::int64_t pointwise_scratch(std::int32_t inputs) {
+    return static_cast<std::int64_t>(pair_count(inputs)) * 3 * slack_floats;
+}
+
+// Rounded to the nearest bfloat16, the even one of two: the upper half of a float.
+inline std::uint16_t bf16_bits(float x) {
+    const auto bits = std::bit_cast<std::uint32_t>(x);
+    return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 // How Pointwise splits its outputs into blocks: first output of block `index` of `blocks`.

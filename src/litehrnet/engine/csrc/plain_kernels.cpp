@@ -1,5 +1,6 @@
 // Every kernel as a plain loop over pixels: what the vector kernels are compared with.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <vector>
 
@@ -36,6 +37,25 @@ void pointwise(const Pointwise& s, float* arena) {
             results[m] = activated(total, s.activation);
         }
         for (int m = 0; m < s.outputs; ++m) arena[s.out[m] + pixel] = results[m];
+    }
+}
+
+float rounded(float x) { return std::bit_cast<float>(static_cast<std::uint32_t>(bf16_bits(x)) << 16); }
+
+void pointwise_bf16(const PointwiseBf16& s, float* arena) {
+    const Pointwise& p = s.product;
+    std::vector<float> results(p.outputs);
+    for (int pixel = 0; pixel < p.pixels; ++pixel) {
+        for (int m = 0; m < p.outputs; ++m) {
+            float total = p.bias[m] + (p.addend ? arena[p.addend[m] + pixel] : 0);
+            for (int k = 0; k < p.inputs; ++k) {
+                const std::uint32_t pair = s.weight[m * pair_count(p.inputs) + k / 2];
+                const auto weight = std::bit_cast<float>(k % 2 ? pair & 0xffff0000 : pair << 16);
+                total += weight * rounded(arena[p.in[k] + pixel]);
+            }
+            results[m] = activated(total, p.activation);
+        }
+        for (int m = 0; m < p.outputs; ++m) arena[p.out[m] + pixel] = results[m];
     }
 }
 
@@ -195,6 +215,7 @@ void stem(const Stem& s, const std::uint8_t* image, float* arena) {
 extern const Kernels plain_kernels;
 const Kernels plain_kernels = {
     "plain", 1, 1, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear, stem,
+    pointwise_bf16,
 };
 
 }  // namespace litehrnet

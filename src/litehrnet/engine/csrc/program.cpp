@@ -106,8 +106,12 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
     require(program.arena_floats >= slack_floats && program.arena_floats <= largest_arena,
             "it wants an impossible arena");
     program.output = reader.planes();
-    check_places(program.output, program.arena_floats);
     require(!program.output.places.empty(), "it has no output");
+    try {
+        check_places(program.output, program.arena_floats);
+    } catch (const ProgramError& error) {
+        throw ProgramError("its output " + std::string(error.what()));
+    }
     const std::size_t count = reader.count();
     for (std::size_t index = 0; index < count; ++index) {
         Step step = reader.step();

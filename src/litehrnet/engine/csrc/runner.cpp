@@ -3,18 +3,22 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace litehrnet {
 
-Workers::Workers(int threads) : owner_(getpid()) {
-    for (int thread = 1; thread < threads; ++thread) threads_.emplace_back([this, thread] { work(thread); });
+Workers::Workers(int threads) {
+    try {
+        for (int thread = 1; thread < threads; ++thread) threads_.emplace_back([this, thread] { work(thread); });
+    } catch (...) {
+        stop();
+        throw;
+    }
 }
 
-Workers::~Workers() {
-    if (getpid() != owner_) {
-        for (std::thread& thread : threads_) thread.detach();  // they stayed in the other process
-        return;
-    }
+Workers::~Workers() { stop(); }
+
+void Workers::stop() {
     {
         const std::lock_guard lock(mutex_);
         stop_ = true;
@@ -27,7 +31,8 @@ void Workers::for_each(std::int64_t count, const std::function<void(std::int64_t
     task_ = &task;
     next_ = 0;
     count_ = count;
-    const bool alone = threads_.empty() || count < 2 || getpid() != owner_;
+    failure_ = nullptr;
+    const bool alone = threads_.empty() || count < 2;
     if (!alone) {
         const std::lock_guard lock(mutex_);
         ++round_;
@@ -35,9 +40,11 @@ void Workers::for_each(std::int64_t count, const std::function<void(std::int64_t
     }
     if (!alone) start_.notify_all();
     take_tasks(0);
-    if (alone) return;
-    std::unique_lock lock(mutex_);
-    finished_.wait(lock, [this] { return working_ == 0; });
+    if (!alone) {
+        std::unique_lock lock(mutex_);
+        finished_.wait(lock, [this] { return working_ == 0; });
+    }
+    if (failure_) std::rethrow_exception(failure_);
 }
 
 void Workers::work(int thread) {
@@ -54,21 +61,51 @@ void Workers::work(int thread) {
     }
 }
 
-void Workers::take_tasks(int thread) {
-    for (std::int64_t index = next_++; index < count_; index = next_++) (*task_)(index, thread);
+void Workers::take_tasks(int thread) noexcept {
+    try {
+        for (std::int64_t index = next_++; index < count_; index = next_++) (*task_)(index, thread);
+    } catch (...) {
+        next_ = count_;
+        const std::lock_guard lock(mutex_);
+        if (!failure_) failure_ = std::current_exception();
+    }
 }
 
-Runner::Runner(const Program& program, const Kernels& kernels, int threads)
-    : engine_(program, kernels), workers_(std::max(threads, 1)) {
-    for (int thread = 0; thread < std::max(threads, 1); ++thread) arenas_.emplace_back(engine_.arena_floats());
+Runner::Team::Team(std::int64_t arena_floats, int threads) : process(getpid()), workers(threads) {
+    for (int thread = 0; thread < threads; ++thread) arenas.emplace_back(arena_floats);
+}
+
+Runner::Runner(const Program& program, const Kernels& kernels, int threads, Precision precision)
+    : engine_(program, kernels, precision),
+      threads_(std::max(threads, 1)),
+      team_(new Team(engine_.arena_floats(), threads_)) {}
+
+Runner::~Runner() {
+    Team* team = team_.load();
+    if (team->process == getpid()) delete team;
+}
+
+Runner::Team& Runner::team() {
+    Team* team = team_.load();
+    if (team->process == getpid()) return *team;
+    auto own = std::make_unique<Team>(engine_.arena_floats(), threads_);
+    // Several threads may find this out at once: the first one's team is everyone's.
+    return team_.compare_exchange_strong(team, own.get()) ? *own.release() : *team;
 }
 
 void Runner::run(const std::uint8_t* images, std::int64_t count, float* heatmaps) {
-    const std::lock_guard lock(mutex_);
-    workers_.for_each(count, [&](std::int64_t index, int thread) {
+    Team& own = team();
+    const std::lock_guard lock(own.mutex);
+    own.workers.for_each(count, [&](std::int64_t index, int thread) {
         engine_.run(images + index * engine_.image_bytes(), heatmaps + index * engine_.heatmap_floats(),
-                    arenas_[static_cast<std::size_t>(thread)]);
+                    own.arenas[static_cast<std::size_t>(thread)]);
     });
+}
+
+void Runner::profile(const std::uint8_t* image, double* seconds) {
+    Team& own = team();
+    const std::lock_guard lock(own.mutex);
+    engine_.profile(image, seconds, own.arenas[0]);
 }
 
 }  // namespace litehrnet

@@ -55,6 +55,7 @@ inline I lanes() {
 inline V select(I mask, V yes, V no) { return mask ? yes : no; }
 inline V relu(V v) { return v > 0.0f ? v : V{}; }
 
+// The elements of v that index names.
 inline V shuffle(V v, I index) {
 #if defined(__clang__)
     V result{};
@@ -64,6 +65,21 @@ inline V shuffle(V v, I index) {
     return __builtin_shuffle(v, index);
 #endif
 }
+
+// Of the 2 W elements of a and b.
+inline V shuffle(V a, V b, I index) {
+#if defined(__clang__)
+    V result{};
+    for (int i = 0; i < W; ++i) result[i] = index[i] % (2 * W) < W ? a[index[i] % W] : b[index[i] % W];
+    return result;
+#else
+    return __builtin_shuffle(a, b, index);
+#endif
+}
+
+// v moved by one lane, with the last element of `left` before it or the first one of `right` behind it.
+inline V after(V left, V v) { return shuffle(left, v, lanes() + (W - 1)); }
+inline V before(V v, V right) { return shuffle(v, right, lanes() + 1); }
 
 // The even and the odd elements of 2 W floats.
 inline V evens(V a, V b) {

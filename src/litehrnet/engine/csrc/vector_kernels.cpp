@@ -2,6 +2,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/fuse_first.h"
 #include "kernels/pointwise.h"
+#include "kernels/pointwise_bf16.h"
 #include "kernels/resizing.h"
 #include "kernels/spatial_weighting.h"
 #include "kernels/stem.h"
@@ -17,6 +18,11 @@ extern const Kernels LITEHRNET_TABLE(LITEHRNET_SET);
 const Kernels LITEHRNET_TABLE(LITEHRNET_SET) = {
     LITEHRNET_TEXT(LITEHRNET_SET), W,       tile_rows,  pointwise, depthwise, pool, spatial_weighting, enlarge,
     fuse_first,                    enlarge_bilinear, stem,
+#if defined(__AVX512BF16__)
+    pointwise_bf16,
+#else
+    nullptr,
+#endif
 };
 
 }  // namespace litehrnet

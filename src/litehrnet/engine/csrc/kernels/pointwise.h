@@ -13,20 +13,91 @@ namespace {
 constexpr int tile_rows = registers == 32 ? 8 : 4;
 constexpr int tile_vectors = 3;
 
-inline V activated(V v, Activation activation) {
-    switch (activation) {
-        case Activation::relu: return relu(v);
-        case Activation::sigmoid: return sigmoid(v);
-        default: return v;
+// Calls call<vectors>(pixel, ahead) for tiles from the first pixel to the last; the last vector may reach into the slack.
+// `ahead` is how far the next tile is, or 0.
+template <typename Call>
+inline void for_pixels(int pixels, Call call) {
+    int left = (pixels + W - 1) / W, pixel = 0;
+    while (left > 0) {
+        const int vectors = left == 4 ? 2 : left < tile_vectors ? left : tile_vectors;
+        left -= vectors;
+        const int ahead = left > 0 ? vectors * W : 0;
+        switch (vectors) {
+            case 1: call.template operator()<1>(pixel, ahead); break;
+            case 2: call.template operator()<2>(pixel, ahead); break;
+            default: call.template operator()<3>(pixel, ahead); break;
+        }
+        pixel += vectors * W;
+    }
+}
+
+// Calls call<rows>(first) for every block of outputs.
+template <typename Call>
+inline void for_outputs(int outputs, Call call) {
+    const int blocks = block_count(outputs, tile_rows);
+    for (int block = 0; block < blocks; ++block) {
+        const int first = block_begin(outputs, blocks, block);
+        switch (block_begin(outputs, blocks, block + 1) - first) {
+            case 1: call.template operator()<1>(first); break;
+            case 2: call.template operator()<2>(first); break;
+            case 3: call.template operator()<3>(first); break;
+            case 4: call.template operator()<4>(first); break;
+#if LITEHRNET_REGISTERS == 32
+            case 5: call.template operator()<5>(first); break;
+            case 6: call.template operator()<6>(first); break;
+            case 7: call.template operator()<7>(first); break;
+            case 8: call.template operator()<8>(first); break;
+#endif
+            default: __builtin_unreachable();
+        }
+    }
+}
+
+template <int rows, int vectors>
+using Tile = V[rows][vectors];
+
+template <int rows, int vectors>
+inline void begin_tile(const Pointwise& s, int first, Tile<rows, vectors>& total) {
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; ++m)
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; ++v) total[m][v] = all(s.bias[first + m]);
+}
+
+// Wholly unrolled, like begin_tile: a tile that a loop walks through would be kept in memory instead of in registers.
+template <int rows, int vectors, bool is_relu>
+inline void store_tile(const Pointwise& s, float* arena, int first, int pixel, const Tile<rows, vectors>& total) {
+    const Place *outs = s.out + first, *addends = s.addend ? s.addend + first : nullptr;
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; ++m) {
+        float* out = arena + outs[m] + pixel;
+        const float* addend = addends ? arena + addends[m] + pixel : nullptr;
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; ++v) {
+            const V result = addend ? total[m][v] + load(addend + v * W) : total[m][v];
+            store(out + v * W, is_relu ? relu(result) : result);
+        }
+    }
+}
+
+template <int rows, int vectors>
+inline void finish_tile(const Pointwise& s, float* arena, int first, int pixel, const Tile<rows, vectors>& total) {
+    if (s.activation == Activation::relu) return store_tile<rows, vectors, true>(s, arena, first, pixel, total);
+    store_tile<rows, vectors, false>(s, arena, first, pixel, total);
+    if (s.activation == Activation::none) return;
+    // Apart, as unrolling a sigmoid 24 times would not be worth its size.
+    for (int m = 0; m < rows; ++m) {
+        float* out = arena + s.out[first + m] + pixel;
+        for (int v = 0; v < vectors; ++v) store(out + v * W, sigmoid(load(out + v * W)));
     }
 }
 
 // `first` is the first output, `pixel` the first pixel; `ahead` inputs are fetched for the next tile where it is not 0.
 template <int rows, int vectors>
-inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixel, const float* weight, int ahead) {
+inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixel, int ahead) {
+    const float* weight = s.weight + first * s.inputs;
     V total[rows][vectors];
-    for (int m = 0; m < rows; ++m)
-        for (int v = 0; v < vectors; ++v) total[m][v] = all(s.bias[first + m]);
+    begin_tile<rows, vectors>(s, first, total);
     for (int k = 0; k < s.inputs; ++k, weight += rows) {
         const float* in = arena + s.in[k] + pixel;
         V x[vectors];
@@ -43,54 +114,15 @@ inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixe
             for (int v = 0; v < vectors; ++v) total[m][v] += w * x[v];
         }
     }
-    for (int m = 0; m < rows; ++m) {
-        float* out = arena + s.out[first + m] + pixel;
-        const float* addend = s.addend ? arena + s.addend[first + m] + pixel : nullptr;
-        for (int v = 0; v < vectors; ++v) {
-            const V result = addend ? total[m][v] + load(addend + v * W) : total[m][v];
-            store(out + v * W, activated(result, s.activation));
-        }
-    }
-}
-
-template <int vectors>
-inline void pointwise_rows(const Pointwise& s, float* arena, int pixel, int ahead) {
-    const int blocks = block_count(s.outputs, tile_rows);
-    const float* weight = s.weight;
-    for (int block = 0; block < blocks; ++block) {
-        const int first = block_begin(s.outputs, blocks, block);
-        const int rows = block_begin(s.outputs, blocks, block + 1) - first;
-        const int now_ahead = block == 0 ? ahead : 0;
-        switch (rows) {
-            case 1: pointwise_tile<1, vectors>(s, arena, first, pixel, weight, now_ahead); break;
-            case 2: pointwise_tile<2, vectors>(s, arena, first, pixel, weight, now_ahead); break;
-            case 3: pointwise_tile<3, vectors>(s, arena, first, pixel, weight, now_ahead); break;
-            case 4: pointwise_tile<4, vectors>(s, arena, first, pixel, weight, now_ahead); break;
-#if LITEHRNET_REGISTERS == 32
-            case 5: pointwise_tile<5, vectors>(s, arena, first, pixel, weight, now_ahead); break;
-            case 6: pointwise_tile<6, vectors>(s, arena, first, pixel, weight, now_ahead); break;
-            case 7: pointwise_tile<7, vectors>(s, arena, first, pixel, weight, now_ahead); break;
-            case 8: pointwise_tile<8, vectors>(s, arena, first, pixel, weight, now_ahead); break;
-#endif
-            default: __builtin_unreachable();
-        }
-        weight += rows * s.inputs;
-    }
+    finish_tile<rows, vectors>(s, arena, first, pixel, total);
 }
 
 void pointwise(const Pointwise& s, float* arena) {
-    int left = (s.pixels + W - 1) / W, pixel = 0;  // vectors; the last one may reach into the slack
-    while (left > 0) {
-        const int vectors = left == 4 ? 2 : left < tile_vectors ? left : tile_vectors;
-        const int ahead = left > vectors ? vectors * W : 0;
-        switch (vectors) {
-            case 1: pointwise_rows<1>(s, arena, pixel, ahead); break;
-            case 2: pointwise_rows<2>(s, arena, pixel, ahead); break;
-            default: pointwise_rows<3>(s, arena, pixel, ahead); break;
-        }
-        left -= vectors;
-        pixel += vectors * W;
-    }
+    for_pixels(s.pixels, [&]<int vectors>(int pixel, int ahead) {
+        for_outputs(s.outputs, [&]<int rows>(int first) {
+            pointwise_tile<rows, vectors>(s, arena, first, pixel, first == 0 ? ahead : 0);
+        });
+    });
 }
 
 }  // namespace

@@ -85,38 +85,5 @@ inline float convolve(const Rows& in, float* out, int height, int width, const f
     return sum(total);
 }
 
-// A plane split into its even and its odd columns, with zeros around.
-struct SplitRows {
-    Rows even, odd;
-};
-
-inline SplitRows split_rows(float* scratch, int height, int out_width) {
-    const int pitch = scratch_pitch(out_width);
-    const Rows even{scratch + slack_floats + pitch, pitch};
-    const SplitRows rows{even, {even.first + (height + 2) * pitch + slack_floats, pitch}};
-    for (const Rows& part : {rows.even, rows.odd}) {
-        store(part.row(-1) - W, V{});  // to the left of its first column
-        zero_row(part, -1), zero_row(part, height);
-    }
-    return rows;
-}
-
-// 3x3, stride 2.
-inline void convolve_split(const SplitRows& in, float* out, int out_height, int out_width, const float* k, float bias) {
-    V w[9];
-    for (int i = 0; i < 9; ++i) w[i] = all(k[i]);
-    for (int y = 0; y < out_height; ++y) {
-        for (int x = 0; x < out_width; x += W) {
-            V total = all(bias);
-            for (int row = 0; row < 3; ++row) {
-                const float* even = in.even.row(2 * y - 1 + row) + x;
-                const float* odd = in.odd.row(2 * y - 1 + row) + x;
-                total += w[3 * row] * load(odd - 1) + w[3 * row + 1] * load(even) + w[3 * row + 2] * load(odd);
-            }
-            store(out + y * out_width + x, total);
-        }
-    }
-}
-
 }  // namespace
 }  // namespace litehrnet

@@ -42,9 +42,19 @@ public:
 
     // Largest difference of what `kernels` and the plain ones write; what is no input is not a number beforehand.
     double difference(const Step& step, const Kernels& kernels, int image_width = 1, int image_height = 1) {
-        Program program{image_width, image_height, end_ + 16, step.writes[0], {step}};
+        const Program program{image_width, image_height, end_ + 16, step.writes[0], {step}};
+        return difference(step, program, Engine(program, kernels), Engine(program, *present_kernels().back()));
+    }
+
+    double difference(const Step& step, const Kernels& kernels, Precision precision, Precision plain_precision) {
+        const Program program{1, 1, end_ + 16, step.writes[0], {step}};
+        return difference(step, program, Engine(program, kernels, precision),
+                          Engine(program, *present_kernels().back(), plain_precision));
+    }
+
+private:
+    double difference(const Step& step, const Program& program, const Engine& vector, const Engine& plain) {
         check_step(step, program);
-        const Engine vector(program, kernels), plain(program, *present_kernels().back());
         Arena first(vector.arena_floats()), second(plain.arena_floats());
         const auto floats = std::min(vector.arena_floats(), plain.arena_floats());
         std::fill_n(first.data(), floats, std::numeric_limits<float>::quiet_NaN());
@@ -68,7 +78,6 @@ public:
         return worst;
     }
 
-private:
     std::mt19937 random_;
     std::int64_t end_ = 16;
     std::deque<std::vector<float>> values_;
@@ -78,7 +87,7 @@ Step step(Kind kind, std::vector<Planes> reads, std::vector<Planes> writes, std:
     return {kind, Activation::none, 1, std::move(reads), std::move(writes), std::move(constants)};
 }
 
-double pointwise(Case& c, const Kernels& kernels) {
+Step pointwise_step(Case& c) {
     const int height = c.between(1, 20), width = c.between(1, 30);
     const int inputs = c.between(1, 90), outputs = c.between(1, 40);
     const Planes in = c.planes(inputs, height, width), out = c.planes(outputs, height, width);
@@ -87,7 +96,19 @@ double pointwise(Case& c, const Kernels& kernels) {
                   {in, addend == 0 ? Planes{} : addend == 1 ? out : c.planes(outputs, height, width)}, {out},
                   {c.constant({outputs, inputs}), c.constant({outputs})});
     s.activation = static_cast<Activation>(c.between(0, 2));
-    return c.difference(s, kernels);
+    return s;
+}
+
+double pointwise(Case& c, const Kernels& kernels) { return c.difference(pointwise_step(c), kernels); }
+
+double pointwise_bf16(Case& c, const Kernels& kernels) {
+    if (!kernels.pointwise_bf16) return 0;
+    return c.difference(pointwise_step(c), kernels, Precision::bfloat16, Precision::bfloat16);
+}
+
+double bf16_rounding(Case& c, const Kernels& kernels) {
+    if (!kernels.pointwise_bf16) return 0;
+    return c.difference(pointwise_step(c), kernels, Precision::bfloat16, Precision::float32);
 }
 
 double depthwise(Case& c, const Kernels& kernels) {
@@ -171,9 +192,12 @@ struct Test {
     double tolerance;
 };
 
-// Sums of up to 90 products of numbers up to 1, and of up to 3 layers of them in the stem.
+// Sums of up to 90 products of numbers up to 1, and of up to 3 layers of them in the stem. Rounding both factors to
+// bfloat16 changes a product of numbers by up to 2^-8 of it, in either direction.
 constexpr Test tests[] = {
-    {"pointwise", pointwise, 2e-5},    {"depthwise", depthwise, 2e-6},
+    {"pointwise", pointwise, 2e-5},
+    {"bf16 pointwise", pointwise_bf16, 2e-5}, {"bf16 rounding", bf16_rounding, 0.06},
+    {"depthwise", depthwise, 2e-6},
     {"odd depthwise", odd_depthwise, 2e-6}, {"pool", pool, 1e-6},
     {"spatial weighting", spatial_weighting, 2e-6}, {"enlarge", enlarge, 1e-6},
     {"fuse first", fuse_first, 5e-6},  {"stem", stem, 2e-4},

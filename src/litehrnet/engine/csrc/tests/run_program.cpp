@@ -1,4 +1,4 @@
-// run_program PROGRAM IMAGES HEATMAPS THREADS: raw images in, raw float32 heatmaps out, by several callers at once.
+// run_program PROGRAM IMAGES HEATMAPS THREADS [bfloat16]: raw images in, raw float32 heatmaps out, by several callers at once.
 //
 // Every caller must get the same heatmaps, and find its rounding mode as it was.
 #include <cfenv>
@@ -12,12 +12,13 @@ namespace {
 
 constexpr int callers = 3;
 
-int run(char** words) {
+int run(char** words, bool bfloat16) {
     using namespace litehrnet;
     const ProgramFile file(words[1]);
     const std::vector<char> images = read_file(words[2]);
     const Kernels& kernels = choose_kernels();
-    Runner runner(read_program(file.numbers, file.constants), kernels, std::stoi(words[4]));
+    Runner runner(read_program(file.numbers, file.constants), kernels, std::stoi(words[4]),
+                  bfloat16 ? Precision::bfloat16 : Precision::float32);
     const auto count = static_cast<std::int64_t>(images.size()) / runner.engine().image_bytes();
     std::vector<std::vector<float>> heatmaps(callers);
     std::vector<std::thread> threads;
@@ -45,9 +46,10 @@ int run(char** words) {
 }  // namespace
 
 int main(int count, char** words) {
-    if (count != 5) return 2;
+    const bool bfloat16 = count == 6 && std::string(words[5]) == "bfloat16";
+    if (count != 5 && !bfloat16) return 2;
     try {
-        return run(words);
+        return run(words, bfloat16);
     } catch (const std::exception& error) {
         std::printf("%s\n", error.what());
         return 1;

@@ -1,0 +1,69 @@
+"""What of a recipe is packed, and the recipe that trains on it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from litehrnet.config.run_config import RunConfig, TestConfig
+from litehrnet.config.written import plain_values
+from litehrnet.data.packing import ANNOTATIONS, PackSource
+from litehrnet.data.settings import DataConfig
+from litehrnet.errors import UserError
+
+_Data = TypeVar("_Data", DataConfig, TestConfig)
+
+
+def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]:
+    """The sets to pack: all of ``train``, and ``validation`` with its photos whole, so that its figures stay.
+
+    Args:
+        config: Any recipe.
+        longer_side: Of the crops of persons to train on; None for whole photos.
+
+    Raises:
+        UserError: There is nothing to train on, a set is not in COCO's format, or validation takes a detector's boxes.
+    """
+    if not config.train:
+        raise UserError(f"{config.name}: has no train (expected sets to pack)")
+    size = config.input_size_wh
+    sources = [
+        _source(f"train-{number}", data.format, data, size, longer_side) for number, data in enumerate(config.train)
+    ]
+    validation = config.validation
+    if validation is not None:
+        if validation.boxes is not None:
+            raise UserError(f"{config.name}: a detector's boxes are not packed (expected validation without boxes)")
+        sources.append(_source("validation", validation.dataset, validation, size, None))
+    return sources
+
+
+def _source(
+    name: str, form: str, data: DataConfig | TestConfig, size_wh: tuple[int, int], longer_side: int | None
+) -> PackSource:
+    if form != "coco":
+        raise UserError(f"{data.annotations}: only annotations in COCO's format are packed (expected no {form})")
+    return PackSource(name, Path(data.annotations), Path(data.images), data.only, data.without, size_wh, longer_side)
+
+
+def packed_config(config: RunConfig, folder: str) -> RunConfig:
+    """The recipe on the packed sets, which hold just the photos that the lists of photos leave; ``test`` is dropped.
+
+    Args:
+        config: What was packed.
+        folder: Where the packed sets will be, seen from where the training starts.
+    """
+    train = tuple(_placed(data, f"{folder}/train-{number}") for number, data in enumerate(config.train))
+    validation = config.validation
+    if validation is not None:
+        validation = _placed(validation, f"{folder}/validation")
+    return replace(config, train=train, validation=validation, test=None)
+
+
+def _placed(data: _Data, folder: str) -> _Data:
+    return replace(data, annotations=f"{folder}/{ANNOTATIONS}", images=folder, only=None, without=None)
+
+
+def further_files(config: RunConfig) -> list[str]:
+    """Files that a recipe names beside its data, such as weights to start from: they are not packed."""
+    values = plain_values(replace(config, train=(), validation=None, test=None))
+    return sorted({value for value in values if isinstance(value, str) and Path(value).is_file()})

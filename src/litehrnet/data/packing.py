@@ -1,0 +1,254 @@
+"""Annotated photos packed into a few files, to be trained on where they are sent, without unpacking.
+
+A packed set is a folder: photos in ``000.zip``, ``001.zip``, ..., stored as they are, and ``annotations.zip`` with
+COCO's ``annotations.json``, whose file names go through the archives. So it is read like any other set, by
+``litehrnet.archives``.
+"""
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.data.coco import CocoAnnotations, photo_number, read_annotations
+from litehrnet.data.records import read_json
+from litehrnet.errors import UserError
+from litehrnet.files import make_folder, read_bytes, replacing
+from litehrnet.images import decode_image, encode_jpeg
+from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales, clean_box
+
+SHARD_BYTES = 60 * 2**20
+"""No file of a packed set is larger."""
+CROP_FACTOR = 1.25
+"""Crops of persons hold this much more, to each side, than those that a sample is made of: for turns and zoom."""
+ANNOTATIONS = "annotations.zip/annotations.json"
+
+_QUALITY = 90
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # one time for all entries: the same photos make the same files
+_ENTRY_BYTES, _END_BYTES = 30 + 46, 22  # of zip, beside the content and twice the name
+
+
+@dataclass(frozen=True)
+class PackSource:
+    """Photos to pack.
+
+    Attributes:
+        name: Folder of the packed set.
+        annotations: In COCO's form.
+        images: Folder of the photos.
+        only: See ``DataConfig``.
+        without: See ``DataConfig``.
+        input_size_wh: Width and height of what is trained on.
+        longer_side: Cut each person out, with no side longer than this; None for whole photos as they are.
+    """
+
+    name: str
+    annotations: Path
+    images: Path
+    only: str | None
+    without: str | None
+    input_size_wh: tuple[int, int]
+    longer_side: int | None
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a packed set holds.
+
+    Attributes:
+        photos: Pictures.
+        persons: Annotated persons with keypoints.
+        sizes: Bytes of each file.
+    """
+
+    photos: int
+    persons: int
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    content: bytes
+    image: dict[str, Any]
+    annotations: list[dict[str, Any]]
+
+
+def pack(
+    source: PackSource,
+    folder: Path,
+    started: Callable[[int], Callable[[int], None]] = lambda _: lambda _: None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Packed:
+    """Pack the photos that have persons with keypoints.
+
+    Args:
+        source: What.
+        folder: Where ``source.name`` is made.
+        started: Called with the number of photos; returns what is called with the number of photos done.
+        shard_bytes: Of the largest file.
+
+    Raises:
+        UserError: Annotations or a photo are broken, a photo alone is too large, or files cannot be written.
+    """
+    annotations = read_annotations(source.annotations, source.only, source.without)
+    used = [image for image in annotations.images.values() if any(map(_has_keypoints, _of(annotations, image)))]
+    if not used:
+        raise UserError(f"{source.annotations}: no person to pack (expected annotations with visible keypoints)")
+    target = make_folder(folder / source.name)
+    done = started(len(used))
+    images: list[dict[str, Any]] = []
+    persons: list[dict[str, Any]] = []
+
+    def pictures() -> Iterator[tuple[str, bytes]]:
+        for image in used:
+            for picture in _pictures(source, annotations, image):
+                name = f"{len(images):06}_{Path(image['file_name']).name}"
+                images.append(picture.image | {"file_name": name})
+                persons.extend(picture.annotations)
+                yield name, picture.content
+            done(1)
+
+    shards = _write_shards(target, pictures(), shard_bytes)
+    for image in images:
+        image["file_name"] = f"{shards[image['file_name']]}/{image['file_name']}"
+    if source.longer_side is not None:
+        _number(images, persons)
+    _write_annotations(target, source.annotations, images, persons, shard_bytes)
+    sizes = tuple(path.stat().st_size for path in sorted(target.iterdir()))
+    return Packed(len(images), sum(map(_has_keypoints, persons)), sizes)
+
+
+def _of(annotations: CocoAnnotations, image: dict[str, Any]) -> list[dict[str, Any]]:
+    return annotations.by_image[image["id"]]
+
+
+def _has_keypoints(annotation: dict[str, Any]) -> bool:
+    flat = annotation.get("keypoints")
+    return not annotation.get("iscrowd") and isinstance(flat, list) and any(value > 0 for value in flat[2::3])
+
+
+def _pictures(source: PackSource, annotations: CocoAnnotations, image: dict[str, Any]) -> list[_Picture]:
+    """A photo as it is, or the crops of its persons."""
+    path = source.images / image["file_name"]
+    content, persons = read_bytes(path), _of(annotations, image)
+    pixels = decode_image(content, str(path))
+    persons = [{key: value for key, value in person.items() if key != "segmentation"} for person in persons]
+    whole = _Picture(content, dict(image), persons)
+    longer_side = source.longer_side
+    if longer_side is None or (len(persons) == 1 and max(pixels.shape[:2]) <= longer_side):
+        return [whole]
+    crops = []
+    for person in filter(_has_keypoints, persons):
+        try:
+            crops.append(_crop(pixels, image, person, longer_side, source.input_size_wh))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{annotations.path}: annotation {person.get('id')} is broken (litehrnet data check says how)"
+            ) from error
+    return [crop for crop in crops if crop is not None]
+
+
+def _crop(
+    pixels: NDArray[np.uint8],
+    image: dict[str, Any],
+    person: dict[str, Any],
+    longer_side: int,
+    input_size_wh: tuple[int, int],
+) -> _Picture | None:
+    """A person with some surroundings; None where the box has no area."""
+    import cv2
+
+    height, width = pixels.shape[:2]
+    box = clean_box(tuple(person["bbox"]), (width, height))
+    if box is None:
+        return None
+    triples = np.array(person["keypoints"], np.float64).reshape(-1, 3)
+    labelled = triples[:, 2] > 0
+    # As training crops it, with more about it.
+    (center,), (scale,) = centers_and_scales(np.array([box]), input_size_wh)
+    size = scale * PIXEL_STD * CROP_FACTOR
+    x1, y1, x2, y2 = _surroundings(center, size, triples[labelled, :2], (width, height))
+    cut = pixels[y1:y2, x1:x2]
+    factor = min(1.0, longer_side / max(cut.shape[:2]))
+    size_wh = max(1, round((x2 - x1) * factor)), max(1, round((y2 - y1) * factor))
+    if size_wh != (x2 - x1, y2 - y1):
+        cut = np.asarray(cv2.resize(cut, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+    shrink = np.array(size_wh) / (x2 - x1, y2 - y1)
+    # Pixel centres are at whole numbers, boxes are measured between the pixels' edges.
+    triples[labelled, :2] = (triples[labelled, :2] - (x1, y1) + 0.5) * shrink - 0.5
+    triples[~labelled] = 0
+    x, y, box_width, box_height = person["bbox"]
+    moved = np.concatenate([((x, y) - np.array([x1, y1])) * shrink, (box_width, box_height) * shrink])
+    entry = {key: value for key, value in image.items() if key not in ("width", "height", "crop")}
+    entry |= {"width": size_wh[0], "height": size_wh[1], "coco_image_id": photo_number(image)}
+    numbers = {"bbox": moved.round(2).tolist(), "keypoints": triples.round(2).ravel().tolist()}
+    if "area" in person:
+        numbers["area"] = round(float(person["area"] * shrink.prod()), 2)
+    return _Picture(encode_jpeg(cut, _QUALITY), entry, [person | numbers])
+
+
+def _surroundings(
+    center: NDArray[np.floating],
+    crop_wh: NDArray[np.floating],
+    keypoints: NDArray[np.float64],
+    size_wh: tuple[int, int],
+) -> tuple[int, int, int, int]:
+    """Corners in whole pixels of a crop about a centre, with all keypoints, within the photo."""
+    low = np.minimum(center - crop_wh / 2, keypoints.min(axis=0) - 1)
+    high = np.maximum(center + crop_wh / 2, keypoints.max(axis=0) + 2)
+    x1, y1 = np.floor(low).clip(0, np.array(size_wh) - 1).astype(int).tolist()
+    x2, y2 = np.ceil(high).clip((x1 + 1, y1 + 1), size_wh).astype(int).tolist()
+    return x1, y1, x2, y2
+
+
+def _number(images: list[dict[str, Any]], persons: list[dict[str, Any]]) -> None:
+    """Own numbers for pictures and persons, in their order: several crops come from one photo."""
+    groups = iter(persons)
+    for number, image in enumerate(images, start=1):
+        image.setdefault("coco_image_id", image["id"])
+        image["id"] = number
+        person = next(groups)
+        person["image_id"] = number
+        person["id"] = number
+
+
+def _write_shards(folder: Path, pictures: Iterator[tuple[str, bytes]], limit: int) -> dict[str, str]:
+    """Write pictures into archives in turn; returns the archive's name by the picture's."""
+    shards: dict[str, str] = {}
+    ahead = next(pictures, None)
+    while ahead is not None:
+        path = folder / f"{len(set(shards.values())):03}.zip"
+        used = _END_BYTES
+        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            while ahead is not None:
+                name, content = ahead
+                size = _ENTRY_BYTES + 2 * len(name.encode()) + len(content)
+                if _END_BYTES + size > limit:
+                    raise UserError(f"{name}: {size:,} bytes are too many for one file of {limit:,} (expected less)")
+                if used + size > limit:
+                    break
+                archive.writestr(zipfile.ZipInfo(name, _EARLIEST), content)
+                shards[name] = path.name
+                used += size
+                ahead = next(pictures, None)
+    return shards
+
+
+def _write_annotations(
+    folder: Path, source: Path, images: list[dict[str, Any]], persons: list[dict[str, Any]], limit: int
+) -> None:
+    content = read_json(source)
+    kept = {key: content[key] for key in ("info", "licenses", "categories") if key in content}
+    text = json.dumps({**kept, "images": images, "annotations": persons}, separators=(",", ":"))
+    archive_name, _, name = ANNOTATIONS.partition("/")
+    path = folder / archive_name
+    with replacing(path) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo(name, _EARLIEST), text, zipfile.ZIP_DEFLATED)
+        if temporary.stat().st_size > limit:
+            raise UserError(f"{path}: annotations of {temporary.stat().st_size:,} bytes (expected at most {limit:,})")

@@ -1,0 +1,216 @@
+"""A contact sheet of a test: annotated beside predicted persons, with the error of every keypoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.data.coco import CocoAnnotations
+from litehrnet.evaluation.pckh import MpiiGroundTruth, pckh_errors
+from litehrnet.evaluation.predictions import Predictions
+from litehrnet.evaluation.score import MatchedPerson, match_persons
+from litehrnet.images import read_image
+from litehrnet.inference.contact_sheet import in_rows, labelled
+from litehrnet.inference.draw import draw_poses
+from litehrnet.keypoints.boxes import PIXEL_STD
+from litehrnet.keypoints.crop import crop_matrices, transform_points, warp
+from litehrnet.poses import KeypointSet, Poses
+
+COLUMNS = 4
+VIEW_WH = (240, 320)
+_ERROR_COLUMNS, _LINE_HEIGHT = 3, 15
+_MARGIN = 1.15  # of the view about the box and the annotated keypoints
+_BACKGROUND, _PLAIN, _FAR, _FAINT = 30, (235, 235, 235), (255, 110, 90), (120, 120, 120)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One annotated person and what was predicted.
+
+    Attributes:
+        image_file: The photo.
+        label: What tells it apart.
+        truth: (keypoints, 2) image pixels.
+        annotated: (keypoints,), which of them are.
+        box: (4,) x, y, width and height about the person.
+        predicted: (keypoints, 3) x, y and score; at infinity where there is nothing.
+        errors: (keypoints,) distances as shares of ``Gallery.unit``.
+        quality: ``Gallery.measure`` of the person, 0..1.
+    """
+
+    image_file: Path
+    label: str
+    truth: NDArray[np.floating]
+    annotated: NDArray[np.bool_]
+    box: NDArray[np.floating]
+    predicted: NDArray[np.floating]
+    errors: NDArray[np.floating]
+    quality: float
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The persons of a test.
+
+    Attributes:
+        cases: In the order of the files.
+        keypoint_set: Of all of them.
+        measure: Name of ``Case.quality``.
+        unit: What an error of 1 is.
+        far: Errors above it are marked.
+    """
+
+    cases: tuple[Case, ...]
+    keypoint_set: KeypointSet
+    measure: str
+    unit: str
+    far: float
+
+
+def coco_gallery(
+    annotations: CocoAnnotations, images: Path, results: list[dict[str, Any]], keypoint_set: KeypointSet
+) -> Gallery:
+    """Persons of COCO annotations; arguments as for ``match_persons``, and the folder of the photos.
+
+    Raises:
+        UserError: See ``match_persons``.
+    """
+    persons = match_persons(annotations, results, keypoint_set)
+    cases = tuple(_coco_case(person, images / annotations.images[person.image_id]["file_name"]) for person in persons)
+    return Gallery(cases, keypoint_set, "OKS", "the longer side of the annotated box", 0.2)
+
+
+def _coco_case(person: MatchedPerson, image_file: Path) -> Case:
+    distances = np.linalg.norm(person.predicted[:, :2] - person.truth, axis=1)
+    return Case(
+        image_file=image_file,
+        label=f"{image_file.name} #{person.annotation_id}",
+        truth=person.truth,
+        annotated=person.annotated,
+        box=person.box,
+        predicted=person.predicted,
+        errors=distances / person.box[2:].max(),
+        quality=person.similarity,
+    )
+
+
+def mpii_gallery(predictions: Predictions, truth: MpiiGroundTruth, keypoint_set: KeypointSet) -> Gallery:
+    """Persons of MPII, in the order of ``predictions`` and ``truth``; the boxes are those of the crops.
+
+    Raises:
+        UserError: The numbers of persons differ.
+    """
+    errors = pckh_errors(predictions.keypoints, truth)
+    sizes = predictions.scales * PIXEL_STD
+    boxes = np.concatenate([predictions.centers - sizes / 2, sizes], axis=1)
+    triples = np.concatenate([predictions.keypoints, predictions.scores[..., None]], axis=2)
+    annotated = ~truth.missing
+    found = ((errors <= 0.5) & annotated).sum(axis=1) / np.maximum(1, annotated.sum(axis=1))
+    columns = (truth.joints - 1, annotated, boxes, triples, errors, found.tolist())
+    cases = tuple(
+        Case(image_file, f"{image_file.name} #{index}", *values)
+        for index, (image_file, *values) in enumerate(zip(predictions.image_files, *columns, strict=True))
+    )
+    return Gallery(cases, keypoint_set, "PCKh", "the head size of PCKh", 0.5)
+
+
+def chosen(gallery: Gallery, count: int, *, worst: bool) -> list[Case]:
+    """The worst cases, worst first; otherwise cases at even distances in the order of the files.
+
+    Args:
+        gallery: All cases.
+        count: How many, or as many as there are.
+        worst: Which.
+    """
+    count = min(count, len(gallery.cases))
+    if worst:
+        return sorted(gallery.cases, key=lambda case: case.quality)[:count]
+    return [gallery.cases[index] for index in np.linspace(0, len(gallery.cases) - 1, count).astype(int)]
+
+
+def draw_gallery(gallery: Gallery, cases: list[Case]) -> NDArray[np.uint8]:
+    """Draw cases in rows: the annotated person, the predicted one beside it, and below them the errors.
+
+    Args:
+        gallery: What they are of.
+        cases: One or more of it.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        UserError: A photo is missing or broken.
+    """
+    sheet = in_rows([_tile(case, gallery) for case in cases], COLUMNS)
+    unit = f"errors in % of {gallery.unit}, red above {100 * gallery.far:g} %"
+    lines = ("left annotated, right predicted", unit)
+    head = _strip(sheet.shape[1], len(lines))
+    for number, line in enumerate(lines):
+        _write(head, line, 0, number, _PLAIN)
+    return np.concatenate([head, sheet])
+
+
+def _tile(case: Case, gallery: Gallery) -> NDArray[np.uint8]:
+    (matrix,) = crop_matrices(*_view(case), VIEW_WH)
+    view = warp(read_image(case.image_file), matrix, VIEW_WH)
+    truth = np.where(case.annotated[:, None], case.truth, np.nan)
+    certain = np.ones(len(truth))
+    sides = [
+        draw_poses(view, _pose(points, scores, case, matrix, gallery.keypoint_set))
+        for points, scores in ((truth, certain), (case.predicted[:, :2], case.predicted[:, 2]))
+    ]
+    both = np.concatenate(sides, axis=1)
+    named = labelled(both, f"{gallery.measure} {case.quality:.2f}  {case.label}")
+    errors = _error_table(case, gallery, both.shape[1])
+    return np.concatenate([named, errors])
+
+
+def _view(case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre (1, 2) and scale (1, 2) of a crop that holds the box and all annotated keypoints."""
+    corners = np.stack([case.box[:2], case.box[:2] + case.box[2:]])
+    points = np.concatenate([corners, case.truth[case.annotated]])
+    low, high = points.min(axis=0), points.max(axis=0)
+    width = max(high[0] - low[0], (high[1] - low[1]) * VIEW_WH[0] / VIEW_WH[1])
+    size = np.array([[width, width * VIEW_WH[1] / VIEW_WH[0]]])
+    return (low + high)[None] / 2, size * _MARGIN / PIXEL_STD
+
+
+def _pose(
+    points: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    case: Case,
+    matrix: NDArray[np.float64],
+    keypoint_set: KeypointSet,
+) -> Poses:
+    """A pose in pixels of the view."""
+    points = np.where(np.isfinite(points), points, np.nan)
+    magnified = np.linalg.norm(matrix[:, 0])
+    box = np.concatenate([np.zeros(2), case.box[2:] * magnified]).astype(np.float32)
+    view_xy = transform_points(points, matrix)[None].astype(np.float32)
+    finite = np.where(np.isfinite(scores), scores, 0).astype(np.float32)
+    return Poses(view_xy, finite[None], box[None], np.ones(1, np.float32), keypoint_set)
+
+
+def _error_table(case: Case, gallery: Gallery, width: int) -> NDArray[np.uint8]:
+    names = gallery.keypoint_set.keypoint_names
+    lines = -(-len(names) // _ERROR_COLUMNS)
+    strip = _strip(width, lines)
+    for index, (name, error, annotated) in enumerate(zip(names, case.errors, case.annotated, strict=True)):
+        column, line = divmod(index, lines)
+        text = "-" if not annotated else f"{100 * error:.0f}" if np.isfinite(error) else "not found"
+        colour = _FAINT if not annotated else _FAR if error > gallery.far else _PLAIN
+        _write(strip, f"{name} {text}", column * width // _ERROR_COLUMNS, line, colour)
+    return strip
+
+
+def _strip(width: int, lines: int) -> NDArray[np.uint8]:
+    return np.full((lines * _LINE_HEIGHT + 6, width, 3), _BACKGROUND, np.uint8)
+
+
+def _write(strip: NDArray[np.uint8], text: str, x: int, line: int, colour: tuple[int, int, int]) -> None:
+    import cv2
+
+    corner = (x + 4, (line + 1) * _LINE_HEIGHT - 2)
+    cv2.putText(strip, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,166 @@
+"""Person detectors: a photo in, boxes of persons out, from the exported networks that others have trained."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.inference.detector_layouts import Layout, recognise
+from litehrnet.runtimes.network import Network, NetworkInput, open_network
+
+MIN_SCORE = 0.3
+"""Boxes with a lower score are left out, unless another limit is asked for."""
+
+_MOST_CANDIDATES, _MOST_OVERLAP = 300, 0.6  # of one photo, before and in non-maximum suppression
+_GREY = 114  # what the authors of all these networks put around a photo
+_OPEN_SIDE = 640  # pixels, where the network takes any size
+_SIZE_INPUTS = {"scale_factor", "im_shape"}  # Paddle's
+
+
+@dataclass(frozen=True)
+class DetectedBoxes:
+    """Persons found in a photo, the surest first.
+
+    Attributes:
+        boxes: float32 (persons, 4): (x, y, width, height) in image pixels, within the photo.
+        scores: float32 (persons,), 0..1.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class Detector(Protocol):
+    """Finds the persons in a photo."""
+
+    def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+        """Boxes of the persons in a photo, which may be none.
+
+        Args:
+            image: uint8 (H, W, 3), RGB, of any size.
+        """
+        ...
+
+
+def open_detector(path: str | Path, *, min_score: float = MIN_SCORE, threads: int | None = None) -> "NetworkDetector":
+    """Load an exported detector; what kind it is shows in its inputs and outputs.
+
+    Args:
+        path: ``.onnx``, or OpenVINO's ``.xml`` (extra ``openvino``), of a YOLOX, RTMDet, YOLOv8 (and later) or PicoDet.
+        min_score: Boxes with a lower score are left out.
+        threads: CPU threads; None for all.
+
+    Raises:
+        UserError: The file is missing, cannot be loaded or run, or is none of these detectors.
+    """
+    path = Path(path)
+    network = open_network(path, threads)
+    image, size = _image_input(network, path)
+    others = {port.name for port in network.inputs} - {image.name}
+    if not others <= _SIZE_INPUTS:
+        raise UserError(f"{path}: also takes {', '.join(sorted(others))} (expected a detector that takes a picture)")
+    try:
+        outputs = _run(network, image, np.full((size[1], size[0], 3), _GREY, np.float32))
+    except Exception as error:
+        # What ONNX Runtime and OpenVINO raise for a graph that does not fit together has no common class.
+        raise UserError(f"{path}: cannot be run on a picture of {size[0]}x{size[1]} (width x height)") from error
+    layout = recognise(
+        [output.shape for output in outputs],
+        size,
+        has_scale_factor="scale_factor" in others,
+        slices_image=any("Slice" in name for name in network.operators_on(image.name)),
+    )
+    if layout is None:
+        shapes = ", ".join("x".join(map(str, output.shape)) for output in outputs)
+        raise UserError(
+            f"{path}: gives {shapes} for {size[0]}x{size[1]} pixels, which is no person detector known here "
+            "(expected an export of YOLOX, RTMDet, YOLOv8 or PicoDet)"
+        )
+    description = f"{layout.name}, {size[0]}x{size[1]} (width x height), {network.description}"
+    return NetworkDetector(network, image, size, layout, min_score, description)
+
+
+def _image_input(network: Network, path: Path) -> tuple[NetworkInput, tuple[int, int]]:
+    """The input that takes a picture, and the (width, height) to feed it with."""
+    images = [port for port in network.inputs if len(port.shape) == 4]
+    if len(images) != 1 or images[0].shape[1] not in (3, None) or images[0].shape[0] not in (1, None):
+        shapes = ", ".join(str([*port.shape]).replace("None", "?") for port in network.inputs)
+        raise UserError(f"{path}: takes {shapes} (expected a detector that takes one picture, 1 x 3 x H x W)")
+    if images[0].dtype is None:
+        raise UserError(f"{path}: takes pictures as whole numbers (expected float32 or float16)")
+    height, width = (side or _OPEN_SIDE for side in images[0].shape[2:])
+    return images[0], (width, height)
+
+
+def _run(network: Network, image_input: NetworkInput, pixels: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """Outputs for a picture, float32 (height, width, 3), of the network's own size and range."""
+    size_hw = np.array([pixels.shape[:2]], np.float32)
+    inputs = {"scale_factor": np.ones((1, 2), np.float32), "im_shape": size_hw}
+    named = {port.name: inputs[port.name] for port in network.inputs if port.name != image_input.name}
+    image = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], image_input.dtype)
+    return network.run({image_input.name: image, **named})
+
+
+@dataclass(frozen=True)
+class NetworkDetector:
+    """A ``Detector`` that runs a network; made by ``open_detector``.
+
+    Attributes:
+        network: What is run.
+        image_input: Where it takes the picture.
+        input_size_wh: (width, height) of that picture.
+        layout: What the network wants and gives.
+        min_score: Boxes with a lower score are left out.
+        description: Kind, input size and runtime, to be printed.
+    """
+
+    network: Network
+    image_input: NetworkInput
+    input_size_wh: tuple[int, int]
+    layout: Layout
+    min_score: float
+    description: str
+
+    def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+        """See ``Detector``."""
+        pixels, scale_xy, shift_xy = _fitted(image, self.input_size_wh, self.layout)
+        corners, scores = self.layout.decode(_run(self.network, self.image_input, pixels), self.input_size_wh)
+        likely = np.flatnonzero((scores >= self.min_score) & np.isfinite(corners).all(axis=1))
+        likely = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
+        corners, scores = corners[likely].astype(np.float32), scores[likely].astype(np.float32)
+        if not self.layout.suppressed:
+            kept = _suppressed(corners, scores)
+            corners, scores = corners[kept], scores[kept]
+        corners = (corners.reshape(-1, 2, 2) - shift_xy) / scale_xy
+        first, last = np.moveaxis(corners.clip(0, image.shape[1::-1]).astype(np.float32), 1, 0)
+        seen = (last - first >= 1).all(axis=1)  # a pixel or more of it is in the photo
+        return DetectedBoxes(np.concatenate([first, last - first], axis=1)[seen], scores[seen])
+
+
+def _fitted(
+    image: NDArray[np.uint8], input_size_wh: tuple[int, int], layout: Layout
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+    """The photo as the network wants it, (height, width, 3), and by what (x, y) it was scaled, then shifted."""
+    import cv2
+
+    size, target = np.array(image.shape[1::-1]), np.array(input_size_wh)
+    stretched = layout.fit == "stretch"
+    scaled = target if stretched else np.maximum(np.rint(size * (target / size).min()), 1).astype(int)
+    shift = (target - scaled) // 2 if layout.fit == "centre" else np.zeros(2, int)
+    resized = cv2.resize(image, scaled.tolist(), interpolation=cv2.INTER_CUBIC if stretched else cv2.INTER_LINEAR)
+    canvas = np.full((target[1], target[0], 3), _GREY, np.uint8)
+    canvas[shift[1] : shift[1] + scaled[1], shift[0] : shift[0] + scaled[0]] = resized
+    ordered = canvas[..., ::-1] if layout.bgr else canvas
+    pixels = (ordered - np.array(layout.mean, np.float32)) / np.array(layout.std, np.float32)
+    return pixels.astype(np.float32), np.asarray(scaled / size), np.asarray(shift, np.float64)
+
+
+def _suppressed(corners: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Places of the boxes that stay: of those that lie on each other the surest."""
+    import cv2
+
+    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+    return np.array(cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, _MOST_OVERLAP), np.intp).reshape(-1)

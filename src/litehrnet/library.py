@@ -1,0 +1,144 @@
+"""Weights by name: those in the box, and those of others that are fetched on request."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from litehrnet.errors import UserError
+from litehrnet.fetching import fetch, has_checksum
+
+BOX = Path(__file__).parent / "weights"
+"""Folder of the weights that come with the package: ``NAME.safetensors``, and ``NAME.onnx`` where there is one."""
+
+DEFAULT_WEIGHTS = "lite_hrnet_18"
+"""What is used where no weights are named."""
+
+_MMPOSE = "https://download.openmmlab.com/mmpose/top_down/litehrnet/"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file of weights on somebody's server.
+
+    Attributes:
+        name: What to call it.
+        url: Its address as its owners give it.
+        sha256: Checksum in hexadecimal digits, or its first digits where no more is known.
+        input_size_wh: Width and height of the crops it was trained for.
+        keypoints: Name of the keypoint set.
+        source: Whose it is.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    input_size_wh: tuple[int, int]
+    keypoints: str
+    source: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies once it was fetched."""
+        return cache_folder() / PurePosixPath(self.url).name
+
+    @property
+    def checked_by(self) -> str:
+        """By which check it is told from another file."""
+        digits = len(self.sha256)
+        return "SHA-256" if digits == 64 else f"first {digits} digits of the SHA-256"
+
+
+def _of_mmpose(name: str, file: str, input_size_wh: tuple[int, int], keypoints: str) -> Download:
+    """MMPose writes the first eight digits of the SHA-256 into its files' names."""
+    return Download(name, _MMPOSE + file, file.split("-")[1].split("_")[0], input_size_wh, keypoints, "MMPose")
+
+
+# Addresses and names as in MMPose's own tables of Lite-HRNet, for COCO and for MPII.
+DOWNLOADS = (
+    _of_mmpose("mmpose_lite_hrnet_18_256x192", "litehrnet18_coco_256x192-6bace359_20211230.pth", (192, 256), "coco"),
+    _of_mmpose("mmpose_lite_hrnet_18_384x288", "litehrnet18_coco_384x288-8d4dac48_20211230.pth", (288, 384), "coco"),
+    _of_mmpose("mmpose_lite_hrnet_30_256x192", "litehrnet30_coco_256x192-4176555b_20210626.pth", (192, 256), "coco"),
+    _of_mmpose("mmpose_lite_hrnet_30_384x288", "litehrnet30_coco_384x288-a3aef5c4_20210626.pth", (288, 384), "coco"),
+    _of_mmpose("mmpose_lite_hrnet_18_mpii", "litehrnet18_mpii_256x256-cabd7984_20210623.pth", (256, 256), "mpii"),
+    _of_mmpose("mmpose_lite_hrnet_30_mpii", "litehrnet30_mpii_256x256-faae8bd8_20210622.pth", (256, 256), "mpii"),
+)
+
+# From the README of the published project. Without a checksum there is nothing to check them by.
+AUTHORS_LINKS = {
+    "Lite-HRNet-18, COCO, 256x192": "https://drive.google.com/file/d/1_bLVpm8cVqQF6unmxOQ3ObEr4hpoLuJn/view",
+    "Lite-HRNet-18, COCO, 384x288": "https://drive.google.com/file/d/1djewivNYHKTeaYLL9x7b3wkxHTCtVbJc/view",
+    "Lite-HRNet-30, COCO, 256x192": "https://drive.google.com/file/d/1QczOxBm6rKqDeSlq9SFCma5oqQncZ6ng/view",
+    "Lite-HRNet-30, COCO, 384x288": "https://drive.google.com/file/d/1nx7AT1DMJRuiYNPcI7EqBp6yJN63ewE1/view",
+    "Lite-HRNet-18, MPII, 256x256": "https://drive.google.com/file/d/1Bw4shzVJoaaQWngkL4qnlnaPE87uiJtW/view",
+    "Lite-HRNet-30, MPII, 256x256": "https://drive.google.com/file/d/1bVOahaHY61bhAPFYYfkgkJviyV-3fLKE/view",
+}
+
+
+class FoundWeights(NamedTuple):
+    """A file of weights.
+
+    Attributes:
+        path: Where it lies.
+        input_size_wh: Width and height of the crops, where the name says it and the file does not.
+    """
+
+    path: Path
+    input_size_wh: tuple[int, int] | None = None
+
+
+def cache_folder() -> Path:
+    """Where fetched files lie: the user's cache folder of the platform."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("litehrnet", appauthor=False)
+
+
+def box_files() -> list[Path]:
+    """The files of weights that come with the package, by name."""
+    return sorted(path for path in BOX.glob("*") if path.suffix in (".safetensors", ".onnx"))
+
+
+def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeights:
+    """The file that ``weights`` names: itself, or that of the name of weights in the box or fetched before.
+
+    Args:
+        weights: A path, or a name that ``litehrnet models`` lists.
+        runtime: For which it is to be: of a name in the box, ONNX Runtime and OpenVINO take the ONNX model.
+
+    Raises:
+        UserError: A name that there is not, or weights that were not fetched yet or are damaged.
+    """
+    path, name = Path(weights), str(weights)
+    if path.suffix or path.exists() or path.name != name:
+        return FoundWeights(path)
+    if runtime in ("onnxruntime", "openvino") and (onnx := BOX / f"{name}.onnx").is_file():
+        return FoundWeights(onnx)
+    for suffix in (".safetensors", ".onnx"):
+        if (file := BOX / f"{name}{suffix}").is_file():
+            return FoundWeights(file)
+    if name == DEFAULT_WEIGHTS and not box_files():
+        raise UserError(f"{name}: this install has no weights in it (expected a file of weights)")
+    download = find_download(name)
+    if not download.path.is_file():
+        raise UserError(f"{name}: not fetched yet (litehrnet models fetch {name})")
+    if not has_checksum(download.path, download.sha256):
+        raise UserError(f"{download.path}: damaged (litehrnet models fetch {name} fetches it again)")
+    return FoundWeights(download.path, download.input_size_wh)
+
+
+def find_download(name: str) -> Download:
+    """The weights of others that are known by a name.
+
+    Raises:
+        UserError: There are none.
+    """
+    for download in DOWNLOADS:
+        if download.name == name:
+            return download
+    raise UserError(f"{name}: no such file, and no name of weights (litehrnet models lists them)")
+
+
+def fetch_weights(download: Download) -> Path:
+    """Fetch weights into the cache folder, unless they are there, and check them; see ``fetching.fetch``."""
+    fetch(download.url, download.path, download.sha256)
+    return download.path

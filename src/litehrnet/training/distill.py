@@ -1,0 +1,105 @@
+"""Distillation: a trained network, the teacher, says what heatmaps the one in training should give.
+
+Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; for heatmaps Zhang et al., "Fast Human Pose
+Estimation", CVPR 2019: the loss is (1 - a) |p - g|^2 + a |p - t|^2 with the label's heatmap g and the teacher's t. It
+differs from the loss on (1 - a) g + a t by what no weight can change, so that one target is enough, for every loss.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from litehrnet.config.run_config import DistillConfig, RunConfig
+from litehrnet.errors import UserError
+from litehrnet.models.lite_hrnet import PoseNetwork
+from litehrnet.runtimes import Runtime, open_runtime
+from litehrnet.training.distill_modules import open_teacher_network
+from litehrnet.training.loader import TensorBatch
+from litehrnet.variants import find_variant, heatmap_size
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained network to learn from.
+
+    Attributes:
+        runtime: What runs it, at the input size of the network in training.
+        share: Of its heatmaps in the target of a labelled keypoint, 0..1.
+        description: What it is, what runs it, and how much it counts.
+        network: The same in PyTorch, for the epochs in which modules learn from its modules; None where there are none.
+        module_epochs: Their number, at the beginning.
+        widening: (along y, along x) float32 square matrices: peaks of its heatmaps to those of the run's spread.
+    """
+
+    runtime: Runtime
+    share: float
+    description: str
+    network: PoseNetwork | None
+    module_epochs: int
+    widening: tuple[Tensor, Tensor]
+
+
+def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device) -> Teacher:
+    """The teacher that a configuration names.
+
+    Args:
+        config: Of the run.
+        distill: Its part about the teacher.
+        device: Of the network in training.
+
+    Raises:
+        UserError: Its file cannot be used, it finds other keypoints than those that are trained, or a value of the
+            configuration cannot be.
+    """
+    if not 0 <= distill.share <= 1:
+        raise UserError(f"{config.name}: distill.share is {distill.share:g} (expected a part, 0 to 1)")
+    runtime = open_runtime(Path(distill.teacher), input_size_wh=config.input_size_wh, threads=1)
+    names, own = runtime.info.keypoint_set.keypoint_names, config.keypoint_set.keypoint_names
+    if names != own:
+        raise UserError(
+            f"{distill.teacher}: finds {len(names)} keypoints, {', '.join(names[:3])} ... (expected the "
+            f"{len(own)} that are trained, {', '.join(own[:3])} ...)"
+        )
+    spread, wanted = distill.teacher_sigma or runtime.info.codec.sigma, config.codec.sigma
+    if not 0 < spread <= wanted:
+        raise UserError(f"{config.name}: the teacher's sigma is {spread:g} (expected 0 to codec.sigma, {wanted:g})")
+    width, height = heatmap_size(*config.input_size_wh)
+    along_y, along_x = (torch.from_numpy(widening_matrix(cells, spread, wanted)) for cells in (height, width))
+    counts = f"{distill.share:g} of the targets of labelled keypoints"
+    description = f"{distill.teacher} on {runtime.description}, {counts}"
+    network = None
+    if distill.module_epochs > 0:
+        network = open_teacher_network(Path(distill.teacher), find_variant(config.variant), device)
+        description += f"; module by module for {distill.module_epochs} epochs"
+    return Teacher(runtime, distill.share, description, network, distill.module_epochs, (along_y, along_x))
+
+
+def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np.float32]:
+    """(cells, cells): turns a Gaussian of ``sigma`` into one of ``wanted_sigma``, in the same place and as high."""
+    blur = np.sqrt(wanted_sigma**2 - sigma**2)
+    if blur == 0:
+        return np.eye(cells, dtype=np.float32)
+    distances = np.subtract.outer(np.arange(cells), np.arange(cells))
+    gaussian = np.exp(-(distances**2) / (2 * blur**2))
+    # Normalised by the sum over cells without end: at the border, what lies outside is lost.
+    gaussian /= np.exp(-(np.arange(-cells, cells + 1) ** 2) / (2 * blur**2)).sum()
+    return np.asarray(gaussian * wanted_sigma / sigma, dtype=np.float32)
+
+
+def module_teacher(teacher: Teacher | None, epoch: int) -> PoseNetwork | None:
+    """The network whose modules are learned from in an epoch, counted from 0; None where targets are learned from."""
+    return teacher.network if teacher is not None and epoch < teacher.module_epochs else None
+
+
+def distilled(batch: TensorBatch, teacher: Teacher) -> TensorBatch:
+    """The batch with targets that are the teacher's in part, and wholly where a keypoint has no label."""
+    heatmaps = torch.from_numpy(teacher.runtime.heatmaps(batch.images.numpy()))
+    along_y, along_x = teacher.widening
+    heatmaps = along_y @ heatmaps @ along_x.T
+    labels = (1 - teacher.share) * batch.weights[..., None, None]
+    targets = labels * batch.targets + (1 - labels) * heatmaps
+    return replace(batch, targets=targets, weights=torch.ones_like(batch.weights))

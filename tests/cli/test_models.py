@@ -1,0 +1,71 @@
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from litehrnet import library
+from litehrnet.cli.main import main
+from litehrnet.library import DOWNLOADS
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(library, "BOX", tmp_path / "box")
+    monkeypatch.setattr(library, "cache_folder", lambda: tmp_path / "cache")
+    return tmp_path
+
+
+def test_all_weights_are_listed(folders: Path, small_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    assert "in the box: nothing" in said
+    for download in DOWNLOADS:
+        assert download.name in said
+        assert download.url in said
+    assert said.count("not fetched") == len(DOWNLOADS)
+    assert "checked by the first 8 digits of the SHA-256" in said
+    (folders / "box").mkdir()
+    (folders / "box" / "mine.safetensors").write_bytes(small_weights.read_bytes())
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    assert "mine.safetensors, " in said
+    assert "naive_lite_hrnet_18, 64x64 (width x height), coco" in said
+
+
+def test_names_are_fetched_and_said_to_be(
+    folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = hashlib.sha256(b"weights").hexdigest()[:8]
+    download = replace(DOWNLOADS[0], sha256=digits)
+    monkeypatch.setattr(library, "DOWNLOADS", (download,))
+
+    def fetch(url: str, path: Path, sha256: str) -> None:
+        assert (url, sha256) == (download.url, digits)
+        path.parent.mkdir()
+        path.write_bytes(b"weights")
+
+    monkeypatch.setattr(library, "fetch", fetch)
+    assert main(["models", "fetch", download.name]) == 0
+    said = capsys.readouterr().out
+    assert f"6bace359_20211230.pth: 7 bytes, checked by the first 8 digits of the SHA-256 ({digits})" in said
+    assert main(["models"]) == 0
+    assert "not fetched" not in capsys.readouterr().out
+
+
+def test_unknown_names_are_refused_before_anything_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "fetch", DOWNLOADS[0].name, "nothing"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "error: nothing: no such file, and no name of weights (litehrnet models lists them)\n"
+
+
+def test_predicting_without_weights_says_that_the_box_is_empty(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from litehrnet import write_image
+    from litehrnet.inference.figure import draw_figure
+
+    write_image(folders / "photo.png", draw_figure((60, 80))[0])
+    assert main(["predict", str(folders / "photo.png"), "--out-dir", str(folders / "out")]) == 2
+    assert "lite_hrnet_18: this install has no weights in it" in capsys.readouterr().err

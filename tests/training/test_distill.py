@@ -1,0 +1,150 @@
+"""Learning from a teacher: its heatmaps, and its modules."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import nn
+
+from litehrnet.config.run_config import DistillConfig, RunConfig
+from litehrnet.keypoints.skeletons import COCO, MPII
+from litehrnet.models import create_network
+from litehrnet.models.weights import save_network
+from litehrnet.training.distill import Teacher, distilled, module_teacher, open_teacher, widening_matrix
+from litehrnet.training.distill_modules import module_loss, module_names
+from litehrnet.training.loader import TensorBatch
+from litehrnet.weightsfile import WeightsInfo, read_weights
+
+CPU = torch.device("cpu")
+
+
+def _network(variant: str, keypoints: int = 17, seed: int = 0) -> Any:
+    """A network with well scaled weights."""
+    torch.manual_seed(seed)
+    network = create_network(variant, keypoints)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("teacher") / "teacher.safetensors"
+    save_network(path, _network("naive_lite_hrnet_18"), WeightsInfo("naive_lite_hrnet_18", COCO))
+    return path
+
+
+class _Fixed:
+    """A runtime that gives the same heatmaps for all crops."""
+
+    description, input_size_wh, info = "fixed", (64, 64), WeightsInfo(None, COCO)
+
+    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        rng = np.random.default_rng(0)
+        return np.repeat(rng.random((1, 17, 16, 16), np.float32), len(crops), axis=0)
+
+
+def _batch() -> TensorBatch:
+    rng = np.random.default_rng(1)
+    weights = torch.from_numpy(rng.integers(0, 2, (3, 17)).astype(np.float32))
+    targets = torch.from_numpy(rng.random((3, 17, 16, 16), np.float32))
+    return TensorBatch(torch.zeros(3, 64, 64, 3, dtype=torch.uint8), targets, weights, [0, 1, 2])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_target_is_a_mixture_where_labelled_and_the_teachers_elsewhere(share: float) -> None:
+    batch, same = _batch(), torch.eye(16)
+    mixed = distilled(batch, Teacher(_Fixed(), share, "", None, 0, (same, same)))
+    taught = torch.from_numpy(_Fixed().heatmaps(batch.images.numpy()))
+    labelled = batch.weights > 0
+    assert labelled.any()
+    assert not labelled.all()
+    torch.testing.assert_close(mixed.targets[~labelled], taught[~labelled])
+    torch.testing.assert_close(mixed.targets[labelled], (share * taught + (1 - share) * batch.targets)[labelled])
+    assert (mixed.weights == 1).all()
+
+
+@given(sigma=st.floats(0.8, 2.0), x=st.floats(12, 20), height=st.floats(0.1, 1.0))
+def test_peaks_are_widened_in_place(sigma: float, x: float, height: float) -> None:
+    cells = np.arange(33)
+    narrow, wide = (height * np.exp(-((cells - x) ** 2) / (2 * s**2)) for s in (sigma, 2.0))
+    np.testing.assert_allclose(widening_matrix(33, sigma, 2.0) @ narrow, wide, atol=0.02 * height)
+
+
+def test_teacher_learns_at_the_input_size_of_the_run(small_config: RunConfig, teacher_file: Path) -> None:
+    teacher = open_teacher(small_config, DistillConfig(str(teacher_file), share=0.3), CPU)
+    heatmaps = teacher.runtime.heatmaps(np.zeros((2, 64, 64, 3), np.uint8))
+    assert heatmaps.shape == (2, 17, 16, 16)
+    assert str(teacher_file) in teacher.description
+    assert "0.3" in teacher.description
+    assert module_teacher(teacher, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"share": 1.5}, "distill.share is 1.5 (expected a part, 0 to 1)"),
+        ({"teacher_sigma": 3.0}, "the teacher's sigma is 3 (expected 0 to codec.sigma, 2)"),
+        ({"teacher": "absent.safetensors"}, "absent.safetensors: no such file"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    small_config: RunConfig, teacher_file: Path, change: dict[str, Any], message: str, user_error: Any
+) -> None:
+    distill = replace(DistillConfig(str(teacher_file)), **change)
+    assert message in user_error(lambda: open_teacher(small_config, distill, CPU))
+
+
+def test_teacher_of_other_keypoints_is_one_sentence(small_config: RunConfig, tmp_path: Path, user_error: Any) -> None:
+    path = tmp_path / "mpii.safetensors"
+    save_network(path, _network("naive_lite_hrnet_18", 16), WeightsInfo("naive_lite_hrnet_18", MPII))
+    said = user_error(lambda: open_teacher(small_config, DistillConfig(str(path)), CPU))
+    assert "finds 16 keypoints" in said
+    assert "expected the 17 that are trained" in said
+
+
+def test_modules_of_another_width_are_one_sentence(small_config: RunConfig, tmp_path: Path, user_error: Any) -> None:
+    path = tmp_path / "long.safetensors"
+    save_network(path, _network("lite_hrnet_30"), WeightsInfo("lite_hrnet_30", COCO))
+    said = user_error(lambda: open_teacher(small_config, DistillConfig(str(path), module_epochs=1), CPU))
+    assert "lite_hrnet_30 has modules" in said
+
+
+@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
+def test_module_that_equals_the_teachers_has_no_loss(variant: str) -> None:
+    teacher, images = _network(variant), torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert module_loss(copy.deepcopy(teacher), teacher, images).item() < 1e-10
+    assert module_loss(_network(variant, seed=1), teacher, images).item() > 0.1
+
+
+def test_every_parameter_is_in_one_module_and_learns() -> None:
+    teacher, network = _network("wider_naive_lite_hrnet_18"), _network("lite_hrnet_18", seed=1).train()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    loss = module_loss(network, teacher, images)
+    loss.backward()  # type: ignore[no-untyped-call]
+    names = module_names(network)
+    for name, parameter in network.named_parameters():
+        assert sum(name.startswith(module + ".") for module in names) == 1, name
+        assert parameter.grad is not None, name
+
+
+def test_a_run_learns_from_modules_then_from_heatmaps_and_resumes_exactly(runs: Any, teacher_file: Path) -> None:
+    distill = DistillConfig(str(teacher_file), module_epochs=1)
+    whole, parts = (replace(runs.config(name, workers=0), distill=distill) for name in ("whole", "parts"))
+    assert runs.run(whole) == 0
+    for stop in (2, 4):
+        runs.run(replace(parts, resume_from="latest"), stop_after=stop)
+    assert runs.run(replace(parts, resume_from="latest")) == 0
+    assert runs.run(runs.config("alone")) == 0
+    ends = [read_weights(runs.folder / name / "last.safetensors")[0] for name in ("whole", "parts", "alone")]
+    for name, array in ends[0].items():
+        assert array.tobytes() == ends[1][name].tobytes(), name
+    assert any(array.tobytes() != ends[2][name].tobytes() for name, array in ends[0].items())
