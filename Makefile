@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help install demo test test-slow lint types doctest benchmark tools-system clean
 
 help:
-	@echo "make demo          install into .venv and see the networks at work"
+	@echo "make demo          install into .venv and find a person in a portrait"
 	@echo "make test          the quick tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow     the slow tests"
 	@echo "make lint types doctest"

@@ -57,7 +57,11 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
     """
     if not 0 <= distill.share <= 1:
         raise UserError(f"{config.name}: distill.share is {distill.share:g} (expected a part, 0 to 1)")
-    runtime = open_runtime(Path(distill.teacher), input_size_wh=config.input_size_wh, threads=1)
+    path, size = Path(distill.teacher), config.input_size_wh
+    if device.type == "cpu":
+        runtime = open_runtime(path, input_size_wh=size, threads=torch.get_num_threads())
+    else:
+        runtime = open_runtime(path, "torch", input_size_wh=size, device=str(device))
     names, own = runtime.info.keypoint_set.keypoint_names, config.keypoint_set.keypoint_names
     if names != own:
         raise UserError(

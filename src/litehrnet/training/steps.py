@@ -67,16 +67,15 @@ def optimizer_step(
     total = {f"{settings.loss.kind}_loss": 0.0, "acc_pose": 0.0}
     for batch in batches:
         if module_teacher is None:
-            output, target, weight = forward(network, batch, settings)
-            loss = loss_of(output, target, weight, settings)
-            total["acc_pose"] += keypoint_accuracy(output, target, weight).average / len(batches)
+            loss, accuracy = loss_and_accuracy(network, batch, settings)
         else:
-            loss = forward_modules(state.network, module_teacher, batch, settings)
+            loss, accuracy = forward_modules(state.network, module_teacher, batch, settings), 0.0
         value = float(loss.item())
         if not math.isfinite(value):
             raise NonFiniteLossError(value, batch.indices)
         state.scaler.scale(loss / len(batches)).backward()  # type: ignore[no-untyped-call]
         total[f"{settings.loss.kind}_loss"] += value / len(batches)
+        total["acc_pose"] += accuracy / len(batches)
     average_gradients(state.network.parameters(), processes)
     if settings.optimizer.clip_norm is not None:
         state.scaler.unscale_(state.optimizer)
@@ -88,6 +87,13 @@ def optimizer_step(
         steps = state.progress.iteration
         update_average(state.average, state.network, min(settings.ema, (1 + steps) / (10 + steps)))
     return total
+
+
+def loss_and_accuracy(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, float]:
+    """The loss against the targets, a scalar, and the training accuracy."""
+    output, target, weight = forward(network, batch, settings)
+    accuracy = keypoint_accuracy(output.detach(), target, weight).average
+    return loss_of(output, target, weight, settings), accuracy
 
 
 def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
