@@ -14,15 +14,23 @@ export PIP_CONSTRAINT := $(abspath constraints.txt)
 export PIP_BUILD_CONSTRAINT := $(abspath constraints.txt)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test test-slow lint types doctest benchmark tools-system clean
+# ONNX Runtime for browsers, for litehrnet serve: its version is locked in web/package-lock.json.
+WEB := src/litehrnet/serving/onnxruntime_web
+WEB_FILES := $(addprefix web/node_modules/onnxruntime-web/,package.json $(addprefix dist/,\
+	ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
+	ort.webgpu.min.mjs ort-wasm-simd-threaded.asyncify.mjs ort-wasm-simd-threaded.asyncify.wasm))
+
+.PHONY: help install web demo test test-slow lint types doctest benchmark weights tools-system clean
 
 help:
 	@echo "make demo          install into .venv and find a person in a portrait"
+	@echo "make web           ONNX Runtime for browsers, for litehrnet serve (needs npm)"
 	@echo "make test          the quick tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow     the slow tests"
 	@echo "make lint types doctest"
 	@echo "make benchmark     speed of the predict path on this machine"
-	@echo "make tools-system  Debian packages that slow tests need"
+	@echo "make weights       train the weights in the box again (hours; see docs/weights.md)"
+	@echo "make tools-system  Debian packages that slow tests and make web need"
 	@echo "make clean         remove .venv and caches"
 
 install: $(INSTALLED)
@@ -34,6 +42,17 @@ $(INSTALLED): pyproject.toml constraints.txt $(ENGINE)
 	# Judges identities in a test. Alone: it asks for opencv-python, which would overwrite the headless one.
 	$(BIN)/python -m pip install --quiet --no-deps trackeval
 	touch $@
+
+web: $(WEB)/package.json
+
+# package.json is copied last: where it is, everything is.
+$(WEB)/package.json: web/package.json web/package-lock.json web/LICENSE.onnxruntime-web
+	cd web && npm ci --ignore-scripts --no-audit --no-fund --silent
+	rm -rf $(WEB)
+	mkdir $(WEB)
+	cp web/LICENSE.onnxruntime-web $(filter-out %/package.json,$(WEB_FILES)) $(WEB)
+	cp web/node_modules/onnxruntime-web/package.json $(WEB)
+	rm -rf web/node_modules
 
 demo: install
 	$(BIN)/litehrnet demo
@@ -57,13 +76,28 @@ doctest: install
 benchmark: install
 	$(BIN)/python benchmarks/pipeline.py
 
+# All stages of the weights in the box, from the folders data and reference beside this file. Stopped, it goes on where it
+# was when it is called again.
+STAGE2 := litehrnet_18_256x192
+weights: install
+	$(BIN)/litehrnet train litehrnet_18_128x96 --resume-from latest
+	$(BIN)/litehrnet train $(STAGE2) --resume-from latest
+	last=work_dirs/$(STAGE2); for seed in 3 4; do \
+		$(BIN)/litehrnet train $(STAGE2) --resume-from latest --work-dir work_dirs/$(STAGE2)_$$seed load_from=$$last/last.safetensors \
+			training.seed=$$seed training.epochs=2 training.optimizer.learning_rate=6e-4 || exit; \
+		last=work_dirs/$(STAGE2)_$$seed; done; \
+	$(BIN)/litehrnet convert $$last/last.safetensors work_dirs/lite_hrnet_18.safetensors --codec dark --half
+
 # A C++ compiler and CMake, for torch.compile and the engine; a compiler for ARM and an emulator, for the engine's NEON
-# kernels; Open MPI, for a run under mpirun. Needs root (or sudo) only where one is missing.
-TOOLS := g++ cmake mpirun aarch64-linux-gnu-g++ qemu-aarch64
+# kernels; Open MPI, for a run under mpirun; npm, for make web (Debian's only where there is none: it excludes others); a
+# browser, to test the live view in. Needs root (or sudo) only where one is missing.
+TOOLS := g++ cmake mpirun aarch64-linux-gnu-g++ qemu-aarch64 npm chromium chromedriver
 tools-system:
 	command -v $(TOOLS) | [ "$$(wc -l)" = $(words $(TOOLS)) ] || { $(SUDO) apt-get update -qq && \
-		$(SUDO) apt-get install -qq --no-install-recommends cmake g++ openmpi-bin g++-aarch64-linux-gnu qemu-user; }
+		$(SUDO) apt-get install -qq --no-install-recommends cmake g++ openmpi-bin g++-aarch64-linux-gnu qemu-user \
+		chromium chromium-driver $$(command -v npm >/dev/null || echo npm); }
 
 clean:
+	rm -rf $(WEB) web/node_modules
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out src/litehrnet/engine/_native.*.so
 	find $(CSRC)/python -mindepth 1 ! -name CMakeLists.txt ! -name binding.cpp -delete

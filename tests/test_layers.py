@@ -10,12 +10,23 @@ import pytest
 # From left to right; rooms of one row do not import each other, but for the last row, which is one floor.
 ROWS = [
     {"cli"},
-    {"training", "bench"},
-    {"evaluation", "export"},
+    {"training", "bench", "serving"},
+    {"evaluation", "export", "video"},
     {"inference", "config"},
     {"runtimes", "data"},
     {"models", "engine"},
-    {"keypoints", "poses", "variants", "weightsfile", "errors", "files", "archives", "images", "imageformats"}
+    {
+        "keypoints",
+        "segmentation",
+        "poses",
+        "variants",
+        "weightsfile",
+        "errors",
+        "files",
+        "archives",
+        "images",
+        "imageformats",
+    }
     | {"optional", "library", "fetching"},
 ]
 ROW_OF = {room: row for row, rooms in enumerate(ROWS) for room in rooms}

@@ -13,7 +13,7 @@ from litehrnet.weightsfile import WeightsInfo, info_from_json, info_to_json, rea
 
 INFO = WeightsInfo(
     variant="lite_hrnet_30",
-    keypoint_set=MPII,
+    outputs=MPII,
     input_size_wh=(256, 256),
     codec=HeatmapCodec("udp", sigma=3.5, blur_kernel=17, flip_shift=False),
     mean=(0.5, 0.25, 0.125),

@@ -12,6 +12,7 @@ import pytest
 
 from litehrnet import write_image
 from litehrnet.inference.figure import draw_figure
+from litehrnet.serving.liveview import ONNXRUNTIME_WEB
 
 
 @pytest.mark.slow
@@ -24,8 +25,13 @@ def test_wheel_holds_the_package_its_types_the_recipes_and_the_engine(project: P
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "litehrnet/py.typed" in names
     recipes = [name for name in names if name.startswith("litehrnet/configs/top_down/")]
-    assert len(recipes) == 11
+    assert len(recipes) == 12
     assert {"litehrnet/weights/lite_hrnet_18.safetensors", "litehrnet/photos/astronaut.jpg"} <= names
+    assert {"litehrnet/serving/page/index.html", "litehrnet/serving/page/app.js"} <= names
+    # What make web installs, which git ignores; CI runs it.
+    web = {f"litehrnet/serving/{path.parent.name}/{path.name}" for path in ONNXRUNTIME_WEB.glob("*")}
+    assert web <= names
+    assert web or os.environ.get("LITEHRNET_REQUIRE_SHARED") != "1"
     assert not [name for name in names if name.startswith(("tests/", "tools/", "src/", "litehrnet/engine/csrc"))]
     assert len([name for name in names if name.startswith("litehrnet/engine/_native.") and name.endswith(".so")]) == 1
     # Installed from it, outside the checkout, recipes are found by name and the engine is there.

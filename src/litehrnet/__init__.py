@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from litehrnet.inference.detector import open_detector as open_detector
     from litehrnet.inference.draw import draw_poses as draw_poses
     from litehrnet.inference.estimator import PoseEstimator as PoseEstimator
+    from litehrnet.inference.overlay import draw_segmentation as draw_segmentation
+    from litehrnet.inference.segmenter import Segmenter as Segmenter
+    from litehrnet.inference.segmenter import open_segmenter as open_segmenter
     from litehrnet.models import create_network as create_network
     from litehrnet.poses import KeypointSet as KeypointSet
     from litehrnet.poses import Poses as Poses
+    from litehrnet.video.predicting import predict_frames as predict_frames
+    from litehrnet.video.reading import read_frames as read_frames
 
 __version__ = "0.1.0"
 
@@ -27,10 +32,15 @@ _PUBLIC = {
     "KeypointSet": "litehrnet.poses",
     "PoseEstimator": "litehrnet.inference.estimator",
     "Poses": "litehrnet.poses",
+    "Segmenter": "litehrnet.inference.segmenter",
     "UserError": "litehrnet.errors",
     "create_network": "litehrnet.models",
     "draw_poses": "litehrnet.inference.draw",
+    "draw_segmentation": "litehrnet.inference.overlay",
     "open_detector": "litehrnet.inference.detector",
+    "open_segmenter": "litehrnet.inference.segmenter",
+    "predict_frames": "litehrnet.video.predicting",
+    "read_frames": "litehrnet.video.reading",
     "read_image": "litehrnet.images",
     "write_image": "litehrnet.images",
 }

@@ -22,6 +22,7 @@ from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.keypoints.skeletons import from_dict, to_dict
 from litehrnet.poses import KeypointSet
+from litehrnet.segmentation.classes import ClassSet, class_set_from_dict, class_set_to_dict
 
 METADATA_KEY = "litehrnet"
 """Where the description stands in the metadata of safetensors and ONNX files, as one JSON object."""
@@ -31,11 +32,11 @@ _DIGEST_KEY = "sha256"
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What weights are and how their network wants its image and gives its keypoints.
+    """What weights are and how their network wants its image and gives its keypoints, or its classes.
 
     Attributes:
         variant: Name in ``litehrnet.variants``; None for a foreign ONNX model.
-        keypoint_set: The keypoints, in the order of the heatmaps.
+        outputs: What its maps are of, in their order: keypoints, or the classes of a network that segments.
         input_size_wh: (width, height) of the crop in pixels; None where it is not known, as in published checkpoints.
         codec: How heatmaps become positions.
         mean: Of RGB, 0..1, subtracted from the image.
@@ -44,17 +45,60 @@ class WeightsInfo:
     """
 
     variant: str | None
-    keypoint_set: KeypointSet
+    outputs: KeypointSet | ClassSet
     input_size_wh: tuple[int, int] | None = None
     codec: HeatmapCodec = field(default_factory=HeatmapCodec)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     provenance: str = ""
 
+    @property
+    def segments(self) -> bool:
+        """Whether these are weights of a network that segments."""
+        return isinstance(self.outputs, ClassSet)
+
+    @property
+    def keypoint_set(self) -> KeypointSet:
+        """The keypoints of a pose network.
+
+        Raises:
+            UserError: It segments.
+        """
+        if isinstance(self.outputs, ClassSet):
+            raise UserError(
+                f"these weights segment images into {len(self.outputs)} classes ({self.outputs.name}) and find no "
+                "keypoints (expected weights of a pose network)"
+            )
+        return self.outputs
+
+    @property
+    def class_set(self) -> ClassSet:
+        """The classes of a network that segments.
+
+        Raises:
+            UserError: It finds keypoints.
+        """
+        if isinstance(self.outputs, KeypointSet):
+            raise UserError(
+                f"these weights find {len(self.outputs)} keypoints ({self.outputs.name}) and segment nothing "
+                "(expected weights of a segmentation network)"
+            )
+        return self.outputs
+
+    def size_for(self, wanted_wh: tuple[int, int] | None) -> tuple[int, int] | None:
+        """(width, height) to run the network at: a pose network's own where it is known, else what is wanted.
+
+        One that segments takes images of any size: what is wanted comes first.
+        """
+        return (wanted_wh or self.input_size_wh) if self.segments else (self.input_size_wh or wanted_wh)
+
 
 def info_to_json(info: WeightsInfo) -> str:
     """The description as one JSON object."""
-    return json.dumps({**asdict(info), "keypoint_set": to_dict(info.keypoint_set)})
+    fields = asdict(info)
+    del fields["outputs"]
+    outputs = {"class_set": class_set_to_dict(info.class_set)} if info.segments else {}
+    return json.dumps(fields | (outputs or {"keypoint_set": to_dict(info.keypoint_set)}))
 
 
 def info_from_json(text: str, source: str) -> WeightsInfo:
@@ -72,7 +116,11 @@ def info_from_json(text: str, source: str) -> WeightsInfo:
         size = fields["input_size_wh"]
         return WeightsInfo(
             variant=None if fields["variant"] is None else str(fields["variant"]),
-            keypoint_set=from_dict(fields["keypoint_set"], source),
+            outputs=(
+                class_set_from_dict(fields["class_set"], source)
+                if "class_set" in fields
+                else from_dict(fields["keypoint_set"], source)
+            ),
             input_size_wh=None if size is None else (index(size[0]), index(size[1])),
             codec=HeatmapCodec(**fields["codec"]),
             mean=_three_numbers(fields["mean"]),

@@ -17,6 +17,7 @@ from litehrnet.bench.subject import (
 )
 from litehrnet.engine.compiler import compile_parameters
 from litehrnet.errors import UserError
+from litehrnet.keypoints.skeletons import COCO
 from litehrnet.models import create_network
 from litehrnet.models.weights import load_network
 from litehrnet.variants import VARIANTS, find_variant
@@ -40,7 +41,7 @@ def test_random_weights_keep_activations_bounded(tmp_path: Path) -> None:
 
 
 def test_random_weights_are_the_same_every_time() -> None:
-    drawn = [RandomParameters(find_variant("lite_hrnet_18"), 17, seed=0) for _ in range(2)]
+    drawn = [RandomParameters(find_variant("lite_hrnet_18"), COCO, seed=0) for _ in range(2)]
     for parameters in drawn:
         compile_parameters(find_variant("lite_hrnet_18"), parameters, (32, 32), np.ones((2, 3)), bgr=False)
     first, second = (parameters.arrays for parameters in drawn)

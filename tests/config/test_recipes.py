@@ -18,11 +18,32 @@ PUBLISHED = [
     "wider_naive_litehrnet_18_coco_256x192",
     "wider_naive_litehrnet_18_mpii_256x256",
 ]
-OWN = ["litehrnet_18_128x96", "litehrnet_18_crops_128x96", "lspet_256x192"]
+SEGMENTATION = ["litehrnet_18_cityscapes_512x1024", "litehrnet_30_cityscapes_512x1024"]
+OWN = ["litehrnet_18_128x96", "litehrnet_18_256x192", "litehrnet_18_crops_128x96", "lspet_256x192"]
 
 
-def test_the_ten_published_recipes_are_there_and_one_for_own_keypoints() -> None:
-    assert recipe_names() == sorted(PUBLISHED + OWN)
+def test_the_ten_published_recipes_are_there_and_ours() -> None:
+    assert recipe_names() == sorted(PUBLISHED + SEGMENTATION + OWN)
+
+
+@pytest.mark.parametrize("name", SEGMENTATION)
+def test_recipes_of_cityscapes_say_what_the_paper_and_their_names_say(name: str) -> None:
+    recipe = read_recipe(name)
+    assert recipe.variant == name.split("_cityscapes")[0].replace("litehrnet", "lite_hrnet")
+    assert recipe.input_size_wh == (1024, 512)
+    assert len(recipe.outputs) == 19
+    optimizer, schedule = recipe.training.optimizer, recipe.training.schedule
+    assert (optimizer.kind, optimizer.learning_rate, optimizer.momentum, optimizer.weight_decay) == (
+        "sgd",
+        0.01,
+        0.9,
+        5e-4,
+    )
+    assert (schedule.kind, schedule.power) == ("poly", 0.9)
+    assert recipe.load_from is None
+    assert round(recipe.training.epochs * (2975 // recipe.training.batch_size), -3) == 160_000
+    assert recipe.validation is not None
+    assert recipe.validation.images.endswith("leftImg8bit/val")
 
 
 def test_no_two_recipes_have_one_name() -> None:
@@ -34,7 +55,7 @@ def test_the_recipe_of_own_keypoints_trains_and_validates_on_different_files() -
     (train,) = recipe.train
     assert recipe.validation is not None
     assert train.annotations != recipe.validation.annotations
-    assert recipe.num_keypoints == 14
+    assert len(recipe.outputs) == 14
 
 
 def test_the_documented_recipe_of_own_keypoints_is_the_recipe(project: Path, tmp_path: Path) -> None:
@@ -52,7 +73,7 @@ def test_recipe_says_what_its_name_says(name: str) -> None:
     assert f"{recipe.input_size_wh[1]}x{recipe.input_size_wh[0]}" == size
     assert recipe.variant.replace("lite_hrnet", "litehrnet") == name.split("_coco")[0].split("_mpii")[0]
     assert recipe.keypoints == recipe.tested_on.dataset == name.split("_")[-2]
-    assert recipe.num_keypoints == (17 if recipe.tested_on.dataset == "coco" else 16)
+    assert len(recipe.outputs) == (17 if recipe.tested_on.dataset == "coco" else 16)
     assert recipe.codec.sigma == (3 if size == "384x288" else 2)
     assert recipe.codec.kind == "default"
     assert recipe.codec.flip_shift

@@ -41,6 +41,21 @@ def test_comparisons_cover_the_batches_and_both_kinds_of_images(
     assert (tmp_path / "again.onnx").is_file()
 
 
+@pytest.mark.slow
+def test_weights_stored_in_float16_are_smaller_and_give_the_rounded_weights_heatmaps(
+    small_weights: Path, small_onnx: Path, tmp_path: Path
+) -> None:
+    comparisons = export_onnx(small_weights, tmp_path / "half.onnx", half=True)
+    assert all(c.equal for c in comparisons)
+    model = onnx.load(tmp_path / "half.onnx")
+    onnx.checker.check_model(model)
+    stored = {onnx.TensorProto.DataType.Name(tensor.data_type): 0 for tensor in model.graph.initializer}
+    for tensor in model.graph.initializer:
+        stored[onnx.TensorProto.DataType.Name(tensor.data_type)] += np.prod(tensor.dims, dtype=int)
+    assert stored["FLOAT16"] > 50 * stored["FLOAT"]
+    assert (tmp_path / "half.onnx").stat().st_size < 0.8 * small_onnx.stat().st_size
+
+
 class OneCellAside(OnnxRuntime):
     """A model that is subtly wrong: its heatmaps are moved by one cell."""
 

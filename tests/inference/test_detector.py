@@ -17,6 +17,7 @@ from onnx import TensorProto
 from litehrnet import PoseEstimator, UserError, open_detector
 from litehrnet.inference.detector import NetworkDetector
 from litehrnet.runtimes.network import Network, NetworkInput
+from litehrnet.runtimes.openvino_core import openvino_core
 
 WriteNetwork = Callable[..., Path]
 
@@ -154,7 +155,7 @@ def test_outputs_mean_the_boxes_that_are_written_out_here(case: Case, write_netw
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_openvino_files_mean_the_same(case: Case, write_network: WriteNetwork, tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
-    model = openvino.Core().read_model(write_network(case.outputs, **case.built))
+    model = openvino_core().read_model(write_network(case.outputs, **case.built))
     openvino.save_model(model, tmp_path / "detector.xml", compress_to_fp16=False)
     _assert_found(open_detector(tmp_path / "detector.xml", threads=1), case)
 

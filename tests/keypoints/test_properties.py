@@ -232,15 +232,15 @@ def test_no_noise_makes_a_decoder_raise_warn_or_leave_its_range(
 
 @given(
     st.tuples(
-        st.floats(-1e6, 1e6, width=32),
-        st.floats(-1e6, 1e6, width=32),
+        st.floats(-1e6, 69_999, width=32),
+        st.floats(-1e6, 19, width=32),
         st.floats(2.0**-126, 1e6, width=32),
         st.floats(2.0**-126, 1e6, width=32),
     )
 )
 def test_every_box_that_passes_has_a_crop(box: tuple[float, float, float, float]) -> None:
     x, y, width, height = box
-    assume(x < 70_000 and y < 20 and x + width > 0 and y + height > 0)
+    assume(x + width > 0 and y + height > 0)
     boxes = check_boxes([box], (70_000, 20), "photo.jpg")
     centers, scales = centers_and_scales(boxes, (64, 96))
     for matrices in (crop_matrices(centers, scales, (64, 96)), udp_crop_matrices(centers, scales, (64, 96))):

@@ -122,7 +122,7 @@ def test_mismatch_is_one_sentence(tmp_path: Path, change: object, message: str) 
 
 def test_weights_of_another_variant_are_named() -> None:
     with pytest.raises(UserError) as error:
-        network_from_weights(_state(), "wider_naive_lite_hrnet_18", 17, "mine.pth")
+        network_from_weights(_state(), WeightsInfo("wider_naive_lite_hrnet_18", COCO), "mine.pth")
     said = str(error.value)
     assert said.startswith("mine.pth: not the arrays of wider_naive_lite_hrnet_18 with 17 keypoints")
     assert said.endswith("these weights have 30 channels in branch 0 and (2, 4, 2) modules: naive_lite_hrnet_18")

@@ -1,6 +1,8 @@
 """One contract for all runtimes, and no silent replacement of one by another."""
 
 import importlib.util
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -112,3 +114,15 @@ def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
 def test_sizes_the_network_cannot_take_are_refused(small_mpii_weights: Path) -> None:
     with pytest.raises(UserError, match="nearest: 96x96 and 128x128"):
         open_runtime(small_mpii_weights, input_size_wh=(100, 100))
+
+
+def test_signals_are_handled_after_several_openvino_runtimes_are_gone(small_onnx: Path) -> None:
+    """In a process of its own: what goes wrong here ends it."""
+    code = (
+        "import signal; from litehrnet.runtimes import open_runtime;"
+        "signal.signal(signal.SIGTERM, lambda *_: print('handled'));"
+        f"first, second = (open_runtime({str(small_onnx)!r}, 'openvino') for _ in range(2));"
+        "del first; del second; signal.raise_signal(signal.SIGTERM)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

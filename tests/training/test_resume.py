@@ -145,7 +145,7 @@ def test_stop_during_an_evaluation_ends_it_first(runs: Any, monkeypatch: pytest.
         return evaluate.evaluate(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("litehrnet.training.loop.evaluate", interrupted)
+        patch.setattr("litehrnet.training.task.evaluate", interrupted)
         assert runs.run(runs.config("parts", validate=True)) == 143
     assert (runs.folder / "parts" / LATEST).readlink() == Path("snapshot.pth")
     assert [line["epoch"] for line in log_lines(runs.folder / "parts") if line["mode"] == "val"] == [1]
@@ -160,7 +160,7 @@ def test_stop_during_the_last_evaluation_ends_a_finished_run(runs: Any, monkeypa
         signal.raise_signal(signal.SIGTERM)
         return evaluate.evaluate(*arguments)
 
-    monkeypatch.setattr("litehrnet.training.loop.evaluate", interrupted)
+    monkeypatch.setattr("litehrnet.training.task.evaluate", interrupted)
     assert runs.run(runs.config("run", validate=True, epochs=1)) == 0
     assert (runs.folder / "run" / "last.safetensors").exists()
 

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from litehrnet.bench.subject import Subject
 from litehrnet.optional import is_installed
+from litehrnet.runtimes import Runtime
 from litehrnet.runtimes.native import ABSENT, native_module, open_native
+from litehrnet.runtimes.openvino_core import openvino_core
+from litehrnet.segmentation.scores import enlarged
 
 Run = Callable[[], NDArray[np.float32]]
 
@@ -112,8 +115,17 @@ def open_ours(subject: Subject, batch: int, threads: int) -> list[Engine | Absen
     for name, precision in {"native": "float32", "native, bf16": "bf16"}.items():
         if precision == "float32" or native.has_bfloat16():
             runtime = open_native(subject.program_file, threads=threads, precision=precision)
-            engines.append(Engine(name, f"{runtime.description}, uint8 crops", partial(runtime.heatmaps, crops)))
+            what = "uint8 crops, scores enlarged by OpenCV" if subject.info.segments else "uint8 crops"
+            engines.append(Engine(name, f"{runtime.description}, {what}", partial(maps, runtime, crops)))
     return engines
+
+
+def maps(runtime: Runtime, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a network gives: heatmaps, or scores at the size of the images, to which the engine leaves enlarging."""
+    found = runtime.heatmaps(crops)
+    if not runtime.info.segments:
+        return found
+    return np.stack([enlarged(scores, runtime.input_size_wh) for scores in found])
 
 
 def open_onnxruntime(graph: Path, subject: Subject, batch: int, threads: int, streams: bool) -> Engine:
@@ -151,7 +163,7 @@ def open_openvino(graph: Path, subject: Subject, batch: int, threads: int, strea
     import openvino
 
     images = subject.normalized(batch)
-    core = openvino.Core()
+    core = openvino_core()
     model = core.read_model(str(graph))
     model.reshape([1 if streams else batch, *images.shape[1:]])
     settings = {

@@ -71,7 +71,7 @@ class Result:
         peaks: Of this machine.
         floor: Our engine alone beside them.
         memory: Growth of a process in bytes, by runtime, or why it is not known.
-        pipeline: From JPEG bytes to Poses.
+        pipeline: From JPEG bytes to Poses; None for a network that segments, too.
     """
 
     network: str
@@ -112,7 +112,8 @@ def measure(network: str, settings: Settings, say: Callable[[str], None]) -> Res
                 cases.append(measure_case(subject, batch, threads, graphs, settings))
         say(f"{network}: memory, from JPEG bytes to Poses")
         memory = measure_memory(subject)
-        pipeline = measure_pipeline(subject, settings.photos, settings.rounds) if present else None
+        of_poses = present and not subject.info.segments
+        pipeline = measure_pipeline(subject, settings.photos, settings.rounds) if of_poses else None
     size = subject.program.input_size_wh
     return Result(network, size, subject.judge, graphs, tuple(cases), peaks, floor, memory, pipeline)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from litehrnet.bench.engines import maps
 from litehrnet.bench.subject import Subject
 from litehrnet.optional import is_installed
 from litehrnet.runtimes import open_runtime
@@ -48,7 +49,7 @@ def main(runtime: str, file: str) -> None:
     opened = open_runtime(Path(file), runtime, threads=1)
     width, height = opened.input_size_wh
     for _ in range(_RUNS):
-        opened.heatmaps(np.zeros((1, height, width, 3), np.uint8))
+        maps(opened, np.zeros((1, height, width, 3), np.uint8))
     sys.stdout.write(f"{_status('VmHWM:') - before}\n")
 
 

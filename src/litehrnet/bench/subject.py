@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.config.load import load_config
+from litehrnet.config.recipes import recipe_names
 from litehrnet.engine.compiler import compile_parameters
-from litehrnet.engine.parameters import Floats, Parameters
+from litehrnet.engine.parameters import LAST_LAYERS, Floats, Parameters
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import write_program
 from litehrnet.engine.reference import run_program
@@ -18,14 +20,17 @@ from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.optional import is_installed
+from litehrnet.poses import KeypointSet
 from litehrnet.runtimes.native import compile_weights
+from litehrnet.segmentation.classes import ClassSet
+from litehrnet.segmentation.scores import enlarged
 from litehrnet.variants import VARIANTS, Variant, check_input_size, find_variant
 from litehrnet.weightsfile import WeightsInfo, write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from litehrnet.models import PoseNetwork
+    from litehrnet.models import Network
 
 IMAGES = 4
 """Different ones; a larger batch repeats them."""
@@ -47,7 +52,8 @@ class Subject:
         graphs: ONNX models by name: ``our export``, ``published graph``; none where they cannot be made.
         no_graphs: Why there are none, else empty.
         crops: uint8 (IMAGES, height, width, 3).
-        expected: float64 (IMAGES, keypoints, h, w), their heatmaps.
+        expected: float64 (IMAGES, keypoints, h, w), their heatmaps; of a network that segments the scores of its
+            classes, (IMAGES, classes, height, width).
         judge: What gave those.
     """
 
@@ -80,7 +86,7 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
     """Compile and export a network.
 
     Args:
-        name: A variant, which gets random weights, or a file of weights.
+        name: A variant or a recipe, which gets random weights, or a file of weights.
         input_size_wh: (width, height) where the file does not say it; (192, 256) where nothing does.
         folder: For files.
 
@@ -91,8 +97,13 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
     if name in VARIANTS:
         weights = folder / f"{name}.safetensors"
         write_random_weights(weights, find_variant(name), input_size_wh or (192, 256))
+    elif name in recipe_names() or weights.suffix in (".py", ".json"):
+        config = load_config(name).config
+        weights = folder / f"{config.name}.safetensors"
+        size_wh = input_size_wh or config.input_size_wh
+        write_random_weights(weights, find_variant(config.variant), size_wh, config.outputs)
     elif not weights.is_file():
-        raise UserError(f"{name}: neither a network ({', '.join(VARIANTS)}) nor a file of weights")
+        raise UserError(f"{name}: neither a network ({', '.join(VARIANTS)}), a recipe nor a file of weights")
     elif weights.suffix.lower() in (".onnx", ".native"):
         raise UserError(f"{name}: is for one kind of runtime only (expected .safetensors or a PyTorch checkpoint)")
     program, info = compile_weights(weights, input_size_wh)
@@ -106,19 +117,24 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
         expected, judge = _expected_by_torch(weights, info, crops), "the network in PyTorch, float64"
     else:
         expected, judge = run_program(program, crops, np.float64).astype(np.float64), "the program in NumPy, float64"
+        if info.segments:
+            size_wh = program.input_size_wh
+            expected = np.stack([enlarged(scores.astype(np.float32), size_wh) for scores in expected]).astype(float)
     return Subject(name, info, weights, program, program_file, graphs, no_graphs, crops, expected, judge)
 
 
-def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int, int]) -> None:
+def write_random_weights(
+    path: Path, variant: Variant, input_size_wh: tuple[int, int], outputs: KeypointSet | ClassSet = COCO
+) -> None:
     """Write weights of no use with random normalisation statistics; without torch.
 
     Raises:
         UserError: ``path`` cannot be written, or no network takes this size.
     """
     check_input_size(*input_size_wh)
-    drawn = RandomParameters(variant, len(COCO), seed=0)
+    drawn = RandomParameters(variant, outputs, seed=0)
     compile_parameters(variant, drawn, input_size_wh, np.ones((2, 3)), bgr=False)
-    info = WeightsInfo(variant.name, COCO, input_size_wh, provenance="random numbers")
+    info = WeightsInfo(variant.name, outputs, input_size_wh, provenance="random numbers")
     write_weights(path, drawn.arrays, info)
 
 
@@ -127,18 +143,18 @@ class RandomParameters(Parameters):
 
     Args:
         variant: Whose they are.
-        num_keypoints: Heatmaps of the network.
+        outputs: What the network's maps are of.
         seed: Of the numbers.
 
     Attributes:
         arrays: float32, what was drawn so far, by name.
     """
 
-    def __init__(self, variant: Variant, num_keypoints: int, seed: int) -> None:
+    def __init__(self, variant: Variant, outputs: KeypointSet | ClassSet, seed: int) -> None:
         super().__init__({}, "random weights")
         self._modules = variant.modules
         self.arrays: dict[str, NDArray[np.float32]] = {}
-        self._num_keypoints, self._rng = num_keypoints, np.random.default_rng(seed)
+        self._outputs, self._rng = outputs, np.random.default_rng(seed)
 
     def take(self, name: str, shape: tuple[int, ...]) -> Floats:
         """An array of this shape, such that activations neither vanish nor grow beyond what sigmoids take."""
@@ -153,9 +169,13 @@ class RandomParameters(Parameters):
         self.arrays[name] = values.astype(np.float32)
         return self.arrays[name].astype(np.float64)
 
+    def last_layer(self) -> str:
+        """By what the maps are of."""
+        return LAST_LAYERS["segmentation" if isinstance(self._outputs, ClassSet) else "pose"]
+
     def rows(self, name: str) -> int:
-        """Of the last layer: the keypoints."""
-        return self._num_keypoints
+        """Of the last layer: the keypoints, or the classes."""
+        return len(self._outputs)
 
     def _doublings(self, name: str) -> int:
         """How often branch 0 was doubled by fusions before the convolution that this normalisation follows; else 0."""
@@ -184,7 +204,7 @@ def export_graphs(weights: Path, info: WeightsInfo, folder: Path) -> tuple[dict[
     return graphs, ""
 
 
-def export_as_published(network: "PoseNetwork", info: WeightsInfo, path: Path) -> None:
+def export_as_published(network: "Network", info: WeightsInfo, path: Path) -> None:
     """Maps from branch 0 downward evaluated twice, by the exporter that the published code's users have."""
     import torch
 
@@ -204,7 +224,7 @@ def export_as_published(network: "PoseNetwork", info: WeightsInfo, path: Path) -
         )
 
 
-def as_published(network: "PoseNetwork") -> "PoseNetwork":
+def as_published(network: "Network") -> "Network":
     """Let a network evaluate the maps from branch 0 downward twice, term by term, as the published code does."""
     from litehrnet.models.blocks import Fuse
 

@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "networks",
         nargs="*",
         default=["lite_hrnet_18"],
-        metavar="VARIANT|WEIGHTS",
-        help="networks with random weights, or files of weights (default: lite_hrnet_18)",
+        metavar="VARIANT|RECIPE|WEIGHTS",
+        help="networks or recipes, with random weights, or files of weights (default: lite_hrnet_18)",
     )
     add_input_size(parser)
     parser.add_argument("--batch", type=positive_int, nargs="+", default=[1, 32], metavar="N", help="default: 1 32")
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         _check_plot(options.plot)
     say(machine())
     say("CPU: time of the whole process, per image; ratio: median of a round's time through native's in that round;")
-    say("error: largest difference of a heatmap value to float64, over the largest of these; all in turn, warm")
+    say("error: largest difference of a map's value to float64, over the largest of these; all in turn, warm")
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     results = []
     for network in options.networks:

@@ -41,8 +41,7 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{options.out}: not a name for weights (expected one that ends in .safetensors)")
     weights, info = read_any_weights(options.checkpoint)
     info = _with_options(info, options)
-    assert info.variant is not None
-    network = network_from_weights(weights, info.variant, len(info.keypoint_set), str(options.checkpoint))
+    network = network_from_weights(weights, info, str(options.checkpoint))
     save_network(options.out, network.half() if options.half else network, info)
     say(f"{options.out}: {info.variant}, {len(info.keypoint_set)} keypoints ({info.keypoint_set.name})")
     say(f"  input size: {size_text(info.input_size_wh or DEFAULT_INPUT_SIZE_WH)}")
@@ -73,7 +72,7 @@ def _with_options(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsI
         codec = replace(codec, flip_shift=False)
     return replace(
         info,
-        keypoint_set=keypoint_set,
+        outputs=keypoint_set,
         codec=codec,
         input_size_wh=input_size(options) or info.input_size_wh or DEFAULT_INPUT_SIZE_WH,
         provenance=options.provenance or info.provenance,

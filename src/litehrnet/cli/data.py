@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litehrnet.cli import segmentation_check
 from litehrnet.cli.options import positive_int, progress_bar, say
 from litehrnet.cli.published_options import note
 from litehrnet.errors import UserError
@@ -106,6 +107,8 @@ def _check_all(options: argparse.Namespace) -> int:
     for text in loaded.notes:
         note(text)
     config = loaded.config
+    if config.segmentation is not None:
+        return segmentation_check.run(config, options.sheet)
     problems = _check_names(config)
     for source in _sources(config):
         report = _check(source)
@@ -133,7 +136,7 @@ def _sources(config: "RunConfig") -> list[Source]:
     for role, test in (("validation", config.validation), ("test", config.test)):
         if test is not None:
             files = Path(test.annotations), Path(test.images)
-            sources.append(Source(role, test.dataset, *files, config.num_keypoints, False))
+            sources.append(Source(role, test.dataset, *files, len(config.keypoint_set), False))
     return _merged(sources)
 
 
@@ -182,7 +185,7 @@ def _check_tests(config: "RunConfig") -> "list[Problem]":
 def _check_names(config: "RunConfig") -> "list[Problem]":
     from litehrnet.data.checks import check_keypoint_set
 
-    return check_keypoint_set(config.keypoint_set, config.keypoints)
+    return check_keypoint_set(config.keypoint_set, str(config.keypoints))
 
 
 def _write_sheet(config: "RunConfig", path: Path) -> "list[Problem]":

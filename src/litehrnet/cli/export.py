@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from litehrnet.cli.options import add_input_size, input_size, say, size_text
+from litehrnet.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="default: the weights' name with .onnx or .native, here"
     )
+    parser.add_argument("--half", action="store_true", help="onnx: store weights as float16, rounded to 11 bits")
     add_input_size(parser)
 
 
@@ -24,17 +26,21 @@ def run(options: argparse.Namespace) -> int:
     """
     out = options.out or Path(f"{options.weights.stem}.{options.format}")
     if options.format == "native":
+        if options.half:
+            raise UserError("--half: is for ONNX models (a program holds folded weights, which are no float16)")
         return _export_native(options, out)
     from litehrnet.export.onnx import export_onnx
     from litehrnet.runtimes.onnxruntime import OnnxRuntime
 
-    comparisons = export_onnx(options.weights, out, input_size(options))
-    say(f"{out}: written, input {size_text(OnnxRuntime(out).input_size_wh)}; on ONNX Runtime against PyTorch:")
+    comparisons = export_onnx(options.weights, out, input_size(options), half=options.half)
+    written = OnnxRuntime(out)
+    segmented = written.info.segments
+    say(f"{out}: written, input {size_text(written.input_size_wh)}; on ONNX Runtime against PyTorch:")
     for c in comparisons:
-        say(
-            f"  {c.images:10} images, batch {c.batch}: heatmaps within {c.relative_error:.1e} of the largest value, "
-            f"keypoints within {c.keypoint_shift:.3f} px"
-        )
+        what = "scores" if segmented else "heatmaps"
+        places = "every pixel of the same class" if segmented else f"keypoints within {c.keypoint_shift:.3f} px"
+        error = f"{what} within {c.relative_error:.1e} of the largest value"
+        say(f"  {c.images:10} images, batch {c.batch}: {error}, {places}")
     return 0
 
 

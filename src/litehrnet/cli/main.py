@@ -10,7 +10,8 @@ from litehrnet.errors import UserError
 
 COMMANDS = {
     "demo": "find a person in a photo with what comes with the package",
-    "predict": "find keypoints in photos: drawn pictures and COCO-results JSON",
+    "predict": "find keypoints in photos, videos and cameras: drawn pictures, COCO-results JSON, JSON lines",
+    "serve": "find keypoints in the browser: a page for photos and the camera, on this machine",
     "test": "evaluate weights by the published protocol (COCO AP, MPII PCKh)",
     "score": "compare a file of predictions with annotations: COCO AP, PCK, MPII PCKh",
     "data": "check annotations and photos, see augmented samples, pack them for a training elsewhere",

@@ -65,7 +65,7 @@ def _described(path: Path) -> str:
     _, info = read_weights(path)
     width, height = info.input_size_wh or (0, 0)
     crops = f"{width}x{height} (width x height), " if info.input_size_wh else ""
-    return f"{path.name}, {size}, {info.variant}, {crops}{info.keypoint_set.name}: {info.provenance}"
+    return f"{path.name}, {size}, {info.variant}, {crops}{info.outputs.name}: {info.provenance}"
 
 
 def _state(download: "Download") -> str:

@@ -83,27 +83,43 @@ def positive_float(text: str) -> float:
     return value
 
 
-@contextlib.contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
-    """A bar with the time left on the error stream, where that is a terminal.
+def seconds(text: str) -> float:
+    """An argparse type: a time, from 0 on."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 on")
+    return value
 
-    Gives a function that takes the total and returns one that takes how much was done since the last call.
+
+@contextlib.contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int | None], Callable[[int], None]]]:
+    """A bar with speed and time left on the error stream, where that is a terminal.
+
+    Gives a function that takes the total, None for an unknown one, and returns one that takes how much was done since
+    the last call.
     """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
 
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:.1f}/s")
+
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed()]
     times: list[Any] = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
     with Progress(*columns, *times, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
 
-        def start(total: int) -> Callable[[int], None]:
+        def start(total: int | None) -> Callable[[int], None]:
             task = progress.add_task(label, total=total)
             return lambda count: progress.advance(task, count)
 

@@ -1,4 +1,7 @@
-"""``litehrnet predict``: photos in; drawn pictures and COCO-results JSON out."""
+"""``litehrnet predict``: photos in; drawn pictures and COCO-results JSON out.
+
+Videos go on to ``predict_video``, weights of segmentation to ``segmentation_predict``.
+"""
 
 import argparse
 import json
@@ -6,7 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litehrnet.cli.options import add_runtime_options, progress_bar, runtime_arguments, say, size_text
+from litehrnet.cli import predict_video
+from litehrnet.cli.options import (
+    add_runtime_options,
+    positive_int,
+    progress_bar,
+    runtime_arguments,
+    say,
+    seconds,
+    size_text,
+)
 from litehrnet.errors import UserError
 from litehrnet.library import DEFAULT_WEIGHTS
 
@@ -16,11 +28,18 @@ if TYPE_CHECKING:
     from litehrnet.inference.estimator import Photo
 
 RESULTS = "keypoints.json"
+VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": False, "smooth": False, "show": False}
+"""Options that photos do not have, and their defaults."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``litehrnet predict`` takes."""
-    parser.add_argument("photos", nargs="+", metavar="PHOTO|FOLDER|GLOB", help="what to find people in")
+    parser.add_argument(
+        "photos",
+        nargs="+",
+        metavar="PHOTO|FOLDER|GLOB|VIDEO|CAMERA|ADDRESS",
+        help="what to find people in: photos; or one video file, a camera's number, or an address such as rtsp://...",
+    )
     parser.add_argument(
         "--weights",
         type=Path,
@@ -33,7 +52,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector", type=Path, metavar="FILE", help="a detector's .onnx or .xml that finds the persons"
     )
     parser.add_argument("--out-dir", type=Path, required=True, metavar="DIR", help="folder for pictures and JSON")
+    video = parser.add_argument_group("of videos and cameras")
+    video.add_argument("--start", type=seconds, default=0.0, metavar="S", help="seconds of the first frame")
+    video.add_argument("--end", type=seconds, metavar="S", help="seconds before which the last frame is")
+    video.add_argument("--every", type=positive_int, default=1, metavar="N", help="every N-th frame only")
+    video.add_argument("--track", action="store_true", help="give persons numbers that they keep")
+    video.add_argument("--smooth", action="store_true", help="draw smoothed keypoints, written beside the raw ones")
+    video.add_argument("--show", action="store_true", help="show the drawn frames on a page of this machine's browser")
     parser.add_argument("--flip", action="store_true", help="average with the mirrored crop: better, half as fast")
+    parser.add_argument(
+        "--window", action="store_true", help="segment windows of the weights' input size (default: whole photos)"
+    )
     add_runtime_options(parser)
 
 
@@ -53,7 +82,21 @@ def run(options: argparse.Namespace) -> int:
     from litehrnet.inference.draw import draw_poses
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.inference.inputs import find_images
+    from litehrnet.runtimes import segments
+    from litehrnet.video.sources import find_source
 
+    if segments(options.weights):
+        from litehrnet.cli import segmentation_predict
+
+        return segmentation_predict.run(options, _output_names(find_images(options.photos), options.out_dir))
+    if options.window:
+        raise UserError("--window: is for networks that segment, and this one finds keypoints")
+    sources = [source for source in map(find_source, options.photos) if source is not None]
+    if sources:
+        return predict_video.run(options, sources[0])
+    given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
+    if given:
+        raise UserError(f"--{given[0]}: is for videos and cameras (expected one of them, or photos without it)")
     if options.boxes and options.detector:
         raise UserError("--boxes and --detector: both name the persons (expected one of the two)")
     files = find_images(options.photos)

@@ -14,7 +14,7 @@ from litehrnet.errors import UserError
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, VARIANTS, check_input_size
 
 if TYPE_CHECKING:
-    from litehrnet.models import PoseNetwork
+    from litehrnet.models import Network
     from litehrnet.models.complexity import Complexity
 
 _LONGEST_SIDE = 100_000
@@ -29,12 +29,21 @@ _MISPRINT = (
 class _Subject:
     """What the command line names: a network and the size of image it takes by default."""
 
-    network: PoseNetwork
+    network: Network
     input_size_wh: tuple[int, int]
 
     @property
     def variant(self) -> str:
         return self.network.variant.name
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """``num_keypoints``, or ``num_classes``, of the network."""
+        from litehrnet.models import SegmentationNet
+
+        if isinstance(self.network, SegmentationNet):
+            return {"num_classes": self.network.num_classes}
+        return {"num_keypoints": self.network.num_keypoints}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="height and width of the image in pixels, or one number for a square (default: the recipe's or the "
         "weights' own, 256 192 for a variant)",
     )
-    parser.add_argument("--num-keypoints", type=int, metavar="K", help="keypoints of a variant (default: 17)")
+    outputs = parser.add_mutually_exclusive_group()
+    outputs.add_argument("--num-keypoints", type=int, metavar="K", help="keypoints of a variant (default: 17)")
+    outputs.add_argument("--num-classes", type=int, metavar="C", help="of a variant that segments")
     parser.add_argument("--full", action="store_true", help="one row per layer, in lines of up to 200 characters")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead (with --full, all layers)")
     parser.add_argument("--out-file", metavar="STEM", help="also write STEM.html and STEM.csv, one row per layer")
@@ -71,14 +82,13 @@ def run(args: argparse.Namespace) -> int:
     require("torch", "train", "measuring a network")
     from litehrnet.models.complexity import measure
 
-    subject = _find_subject(args.target, args.num_keypoints)
+    subject = _find_subject(args.target, args.num_keypoints, args.num_classes)
     complexity = measure(subject.network, size_wh or subject.input_size_wh)
-    keypoints = subject.network.num_keypoints
     remark = _remark(subject.variant, complexity.input_size_wh)
-    title = _title(subject.variant, keypoints, complexity.input_size_wh)
+    title = _title(subject, complexity.input_size_wh)
     written = summary_report.write_files(complexity, title, remark, args.out_file) if args.out_file else ()
     if args.json:
-        figures = {"variant": subject.variant, "num_keypoints": keypoints, **_figures(complexity, args.full)}
+        figures = {"variant": subject.variant, **subject.outputs, **_figures(complexity, args.full)}
         sys.stdout.write(json.dumps({**figures, "remark": remark}, indent=2) + "\n")
         return 0
     summary_report.show(complexity, title, remark, full=args.full)
@@ -98,13 +108,17 @@ def _size_wh(shape: list[int]) -> tuple[int, int]:
     return width, height
 
 
-def _find_subject(target: str, num_keypoints: int | None) -> _Subject:
+def _find_subject(target: str, num_keypoints: int | None, num_classes: int | None) -> _Subject:
     from litehrnet.models import create_network
 
+    if target in VARIANTS and num_classes is not None:
+        return _Subject(create_network(target, num_classes=num_classes), DEFAULT_INPUT_SIZE_WH)
     if target in VARIANTS:
         return _Subject(create_network(target, 17 if num_keypoints is None else num_keypoints), DEFAULT_INPUT_SIZE_WH)
     if num_keypoints is not None:
         raise UserError(f"--num-keypoints: {target} has its own number of keypoints (expected only with a variant)")
+    if num_classes is not None:
+        raise UserError(f"--num-classes: {target} has its own number of classes (expected only with a variant)")
     path = Path(target)
     if path.suffix in (".py", ".json") or not (path.suffix or path.exists()):
         return _read_recipe(target)
@@ -117,7 +131,7 @@ def _find_subject(target: str, num_keypoints: int | None) -> _Subject:
 def _read_recipe(target: str) -> _Subject:
     from litehrnet.config.load import load_config
     from litehrnet.config.recipes import recipe_names
-    from litehrnet.models import create_network
+    from litehrnet.models.weights import new_network
 
     known = [*VARIANTS, *recipe_names()]
     if not target.endswith((".py", ".json")) and target not in known:
@@ -125,12 +139,13 @@ def _read_recipe(target: str) -> _Subject:
         wanted = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
         raise UserError(f"{target}: no such variant, recipe or file of weights ({wanted})")
     recipe = load_config(target).config
-    return _Subject(create_network(recipe.variant, recipe.num_keypoints), recipe.input_size_wh)
+    return _Subject(new_network(recipe.variant, recipe.outputs), recipe.input_size_wh)
 
 
-def _title(variant: str, num_keypoints: int, input_size_wh: tuple[int, int]) -> str:
+def _title(subject: _Subject, input_size_wh: tuple[int, int]) -> str:
     width, height = input_size_wh
-    return f"{variant}, {num_keypoints} keypoints, one image of {height} x {width} (height x width)"
+    ((name, count),) = subject.outputs.items()
+    return f"{subject.variant}, {count} {name.removeprefix('num_')}, one image of {height} x {width} (height x width)"
 
 
 def _remark(variant: str, input_size_wh: tuple[int, int]) -> str | None:

@@ -1,4 +1,4 @@
-"""``litehrnet test``: weights against annotations by the published protocol."""
+"""``litehrnet test``: weights against annotations by the published protocol; see ``segmentation_test`` for mIoU."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from litehrnet.cli import segmentation_test
 from litehrnet.cli.options import (
     add_runtime_options,
     positive_int,
@@ -38,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a recipe by file or name, or a published configuration: network, input size and what to test on",
     )
     add_cfg_options(parser)
-    parser.add_argument("--annotations", help="COCO keypoint annotations, or MPII's JSON list beside its .mat file")
+    parser.add_argument(
+        "--annotations",
+        help="COCO keypoint annotations, or MPII's JSON list beside its .mat file; a folder of label images",
+    )
     parser.add_argument("--images", metavar="DIR", help="folder of the photos")
     parser.add_argument("--boxes", metavar="JSON", help="a detector's boxes (default: the annotations' own)")
     parser.add_argument("--detector", type=Path, metavar="FILE", help="a detector's .onnx or .xml that finds the boxes")
@@ -48,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="write COCO results; for MPII pred.mat (.mat) or raw outputs (.json), which is all its test split gives",
+        help="write COCO results; for MPII pred.mat (.mat) or raw outputs (.json), which is all its test split gives; "
+        "for segmentation a folder for predictions in label ids",
     )
     parser.add_argument(
         "--gallery", type=positive_int, metavar="N", help="draw N persons: annotated, predicted, error of each keypoint"
@@ -74,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
     for text in loaded.notes if loaded else ():
         note(text)
     config = loaded.config if loaded else None
+    if segmentation_test.is_segmentation(options, config):
+        return segmentation_test.run(options, config)
     test = _what_to_test(options, config)
     _check_out(options.out, test)
     gallery_out = _gallery_out(options)

@@ -40,7 +40,30 @@ def read_recipe(target: str | Path, overrides: Mapping[str, Any] | None = None) 
     config = build(RunConfig, values, str(path))
     find_variant(config.variant)
     check_input_size(*config.input_size_wh)
+    _check_task(config, path)
     return config
+
+
+def _check_task(config: RunConfig, path: Path) -> None:
+    """Refuse a recipe that is of poses in one place and of segmentation in another."""
+    segments = config.segmentation is not None
+    if segments == (config.keypoints is not None):
+        raise UserError(f"{path}: names {'both' if segments else 'neither'} (expected keypoints or segmentation)")
+    formats = [(f"train.{i}.format", data.format) for i, data in enumerate(config.train)]
+    tests = {"validation": config.validation, "test": config.test}
+    formats += [(f"{name}.dataset", test.dataset) for name, test in tests.items() if test is not None]
+    wanted = ("cityscapes", "folder") if segments else ("coco", "mpii")
+    task = "segmentation" if segments else "keypoints"
+    for name, value in formats:
+        if value not in wanted:
+            raise UserError(f"{path}: {name} is {value}, not for {task} (expected {' or '.join(wanted)})")
+    if config.train and config.training.loss.of_pixels != segments:
+        losses = "cross_entropy or ohem" if segments else "mse or ohkm"
+        raise UserError(
+            f"{path}: training.loss.kind is {config.training.loss.kind}, not for {task} (expected {losses})"
+        )
+    if segments and config.distill is not None:
+        raise UserError(f"{path}: distill is for networks that find keypoints (expected None)")
 
 
 def recipe_path(target: str | Path) -> Path:

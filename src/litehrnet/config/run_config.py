@@ -6,11 +6,12 @@ Defaults are the published recipe (protocol specification, sections 2 and 3.1).
 from dataclasses import dataclass, field
 from typing import Literal
 
-from litehrnet.data.settings import AugmentationConfig, DataConfig
+from litehrnet.data.settings import AugmentationConfig, DataConfig, SegmentationConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import find_keypoint_set
 from litehrnet.poses import KeypointSet
+from litehrnet.segmentation.classes import ClassSet, find_class_set
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,21 @@ class ScheduleConfig:
     """How the learning rate changes.
 
     Attributes:
-        kind: ``step`` (times ``factor`` after each of ``steps``) or ``cosine`` (to 0 at the end of the last epoch).
+        kind: ``step`` (times ``factor`` after each of ``steps``), or to 0 at the end of the last epoch: ``cosine``, or
+            ``poly`` (what is left of the run, to the ``power``).
         steps: Epochs.
         factor: Of ``step``.
         warmup_iterations: Iterations of linear warm-up.
         warmup_factor: What the first of them starts from.
+        power: Of ``poly``.
     """
 
-    kind: Literal["step", "cosine"] = "step"
+    kind: Literal["step", "cosine", "poly"] = "step"
     steps: tuple[int, ...] = (170, 200)
     factor: float = 0.1
     warmup_iterations: int = 500
     warmup_factor: float = 0.001
+    power: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,23 @@ class LossConfig:
 
     Attributes:
         kind: ``mse``: weighted mean squared error of the heatmaps; ``ohkm``: of each sample's hardest keypoints only.
+            For segmentation ``cross_entropy`` of the pixels; ``ohem``: of the hardest pixels only.
         hard_keypoints: Their number.
+        hard_pixels: Of ``ohem``: the part of a batch's labelled pixels that counts at least, 0..1.
+        hard_below: Of ``ohem``: every pixel whose own class has a lower probability counts.
+        class_weights: What a pixel of each class counts, for segmentation; none for 1.
     """
 
-    kind: Literal["mse", "ohkm"] = "mse"
+    kind: Literal["mse", "ohkm", "cross_entropy", "ohem"] = "mse"
     hard_keypoints: int = 8
+    hard_pixels: float = 0.1
+    hard_below: float = 0.7
+    class_weights: tuple[float, ...] = ()
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether it is a loss of classes of pixels, not of heatmaps."""
+        return self.kind in ("cross_entropy", "ohem")
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ class TrainingConfig:
     """How a network is trained.
 
     Attributes:
-        epochs: Times that all persons are seen.
+        epochs: Times that all persons, or images, are seen.
         batch_size: Samples per process and forward pass.
         workers: Loading processes per training process.
         accumulate: Forward passes whose gradients are averaged into one step.
@@ -88,7 +104,7 @@ class TrainingConfig:
         save_every: Epochs between the checkpoints that are kept; the last epoch always is.
         snapshot_minutes: Minutes between checkpoints within an epoch, of which the newest is kept.
         log_every: Iterations between lines of the log.
-        best_by: Figure whose highest value makes ``best.pth``; None for AP or PCKh, whichever the evaluation gives.
+        best_by: Figure whose highest value makes ``best.pth``; None for AP, PCKh or mIoU, whichever there is.
         seed: Of initialisation, order and augmentation.
         deterministic: Refuse operations whose result varies from run to run on a GPU.
     """
@@ -139,22 +155,26 @@ class TestConfig:
     """On what and how a network is tested.
 
     Attributes:
-        dataset: Format of the annotations, which also says the metric: COCO's AP or MPII's PCKh.
-        annotations: Annotation file (for MPII the JSON list; its ``.mat`` file is expected beside it).
+        dataset: Format of the annotations, which also says the metric: COCO's AP, MPII's PCKh; mIoU for ``cityscapes``
+            and ``folder``.
+        annotations: Annotation file (for MPII the JSON list; its ``.mat`` file is expected beside it), or folder of
+            label images.
         images: Folder of the photos.
         boxes: Detection file in COCO's results format; None for the boxes of the annotations.
         min_box_score: Detections with a lower score are left out.
-        flip: Average with the heatmaps of the mirrored crop.
+        flip: Average with the heatmaps of the mirrored crop, or the scores of the mirrored image.
         nms: Drop the lower of two poses that are alike (oks), only lower its score (soft), or keep all (none).
         oks_threshold: What alike is, 0..1.
         visibility_threshold: Keypoint scores above it enter the score of a pose.
         only: File of numbers of photos, to test on no others (COCO format only), as in ``DataConfig``.
         without: File of numbers of photos that are left out.
+        window: Segment windows of the run's input size, side by side; otherwise whole images.
+        scales: Sizes at which an image is segmented, as factors of its own; probabilities are averaged.
     """
 
     __test__ = False  # not a class of tests, whatever pytest makes of its name
 
-    dataset: Literal["coco", "mpii"]
+    dataset: Literal["coco", "mpii", "cityscapes", "folder"]
     annotations: str
     images: str
     boxes: str | None = None
@@ -165,20 +185,23 @@ class TestConfig:
     visibility_threshold: float = 0.2
     only: str | None = None
     without: str | None = None
+    window: bool = False
+    scales: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A recipe: one network, one kind of keypoints, one input size, and what it is trained and tested on.
+    """A recipe: one network, one kind of keypoints or classes, one input size, and what it is trained and tested on.
 
     Attributes:
         name: The recipe's file name without ``.py``.
         variant: Name in ``litehrnet.variants``.
-        keypoints: ``coco``, ``mpii``, ``lsp`` or a file that describes a keypoint set (small TOML or JSON, COCO
-            annotations).
         input_size_wh: (width, height) of the crop in pixels.
+        keypoints: ``coco``, ``mpii``, ``lsp`` or a file that describes a keypoint set (small TOML or JSON, COCO
+            annotations); None where the network segments.
+        segmentation: What the network segments; None where it finds keypoints.
         codec: How positions become heatmaps and back.
-        train: Annotated persons; several sets are trained on together.
+        train: Annotated persons, or labelled images; several sets are trained on together.
         augmentation: How samples vary.
         training: How the network is trained.
         distill: A network to learn from besides the labels; None for the labels alone.
@@ -191,8 +214,9 @@ class RunConfig:
 
     name: str
     variant: str
-    keypoints: str
     input_size_wh: tuple[int, int]
+    keypoints: str | None = None
+    segmentation: SegmentationConfig | None = None
     codec: HeatmapCodec = field(default_factory=HeatmapCodec)
     train: tuple[DataConfig, ...] = ()
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -206,13 +230,19 @@ class RunConfig:
 
     @property
     def keypoint_set(self) -> KeypointSet:
-        """The keypoint set that ``keypoints`` names."""
+        """The keypoint set that ``keypoints`` names.
+
+        Raises:
+            UserError: There is no such one, or the network finds no keypoints.
+        """
+        if self.keypoints is None:
+            raise UserError(f"{self.name}: its network segments (expected one that finds keypoints)")
         return find_keypoint_set(self.keypoints)
 
     @property
-    def num_keypoints(self) -> int:
-        """Number of heatmaps."""
-        return len(self.keypoint_set)
+    def outputs(self) -> KeypointSet | ClassSet:
+        """What the network's maps are of: keypoints, or classes."""
+        return self.keypoint_set if self.segmentation is None else find_class_set(self.segmentation.classes)
 
     @property
     def tested_on(self) -> TestConfig:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,14 @@ class Batch:
 
     Attributes:
         images: uint8 (samples, height, width, 3), RGB.
-        targets: float32 (samples, keypoints, heatmap height, heatmap width).
-        weights: float32 (samples, keypoints), 0 or 1.
+        targets: float32 (samples, keypoints, heatmap height, heatmap width); for segmentation uint8 (samples, height,
+            width), classes.
+        weights: float32 (samples, keypoints), 0 or 1; for segmentation (samples, 0).
         indices: int64 (samples,) into the records of the training set.
     """
 
     images: NDArray[np.uint8]
-    targets: NDArray[np.float32]
+    targets: NDArray[Any]
     weights: NDArray[np.float32]
     indices: NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""What training data are and how they vary, as recipes say it (protocol specification, sections 1 and 2)."""
+"""What training data are and how they vary, as recipes say it (protocol specification, sections 1 and 2; and ours)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,11 +6,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Annotated persons to train on.
+    """Annotated persons, or labelled images, to train on.
 
     Attributes:
-        format: Form of the annotations: COCO's (also of your own keypoints) or MPII's list.
-        annotations: Annotation file.
+        format: Form of the annotations: COCO's (also of your own keypoints) or MPII's list; for segmentation
+            Cityscapes' folders of cities, or a folder of label images that are called as the photos are.
+        annotations: Annotation file; for segmentation the folder of the label images.
         images: Folder of the photos.
         keypoints: The keypoints of the file, by name or file as in ``RunConfig``; None for those that it names
             itself. They are matched with the run's by name; those that it lacks are masked.
@@ -18,7 +19,7 @@ class DataConfig:
         without: File of numbers of photos: persons in these are left out.
     """
 
-    format: Literal["coco", "mpii"]
+    format: Literal["coco", "mpii", "cityscapes", "folder"]
     annotations: str
     images: str
     keypoints: str | None = None
@@ -50,3 +51,27 @@ class AugmentationConfig:
     scale: float = 0.25
     center_jitter_probability: float = 0.3
     exact_images: bool = False
+
+
+@dataclass(frozen=True)
+class SegmentationConfig:
+    """What is segmented, and how its training samples vary.
+
+    Attributes:
+        classes: ``cityscapes`` or a file that lists the classes (small TOML or JSON).
+        scale: Least and largest factor of an image's size, drawn uniformly.
+        max_class_share: Of one class among the labelled pixels of a crop, 0..1: another crop is drawn, ten times at
+            most, where it is larger.
+        flip_probability: Of mirroring.
+        brightness: Most that is added to or taken from the grey levels, as a part of their range.
+        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
+        saturation: Most by which the distance of colours from grey does.
+    """
+
+    classes: str
+    scale: tuple[float, float] = (0.5, 2.0)
+    max_class_share: float = 0.75
+    flip_probability: float = 0.5
+    brightness: float = 0.125
+    contrast: float = 0.5
+    saturation: float = 0.5

@@ -37,7 +37,7 @@ def compile_network(
 
     Args:
         variant: Whose arrays they are.
-        arrays: Parameters and running statistics by published name (section 11), of any number of keypoints.
+        arrays: Parameters and running statistics by published name (section 11), of any number of keypoints or classes.
         input_size_wh: (width, height) of the images in pixels.
         source: Name of the weights, for messages.
         mean: Of RGB, 0..1, subtracted from the image.
@@ -65,7 +65,7 @@ def compile_parameters(
     b = Builder()
     x = compile_stem(b, p, input_size_wh, normalization, bgr=bgr)
     features = _head(b, p, _stages(b, p, variant, x))
-    final = "keypoint_head.final_layer"
+    final = p.last_layer()
     heatmaps = b.pointwise(final, features, p.biased(final, p.rows(f"{final}.weight"), len(features)))
     steps, output, arena_floats = plan_arena(b.steps, heatmaps)
     return Program(input_size_wh, bgr, arena_floats, tuple(steps), output)

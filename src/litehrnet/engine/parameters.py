@@ -11,6 +11,9 @@ from litehrnet.errors import UserError
 NORM_EPSILON = 1e-5
 """Of every batch normalisation (architecture specification, section 1)."""
 
+LAST_LAYERS = {"pose": "keypoint_head.final_layer", "segmentation": "segmentation_head.classifier"}
+"""The 1x1 convolution with bias that gives the maps, by what a network is for."""
+
 Floats = NDArray[np.float64]
 
 
@@ -73,6 +76,11 @@ class Parameters:
         """A 1x1 convolution with bias and without normalisation: weight (out, in), bias (out,)."""
         weight = self.take(f"{name}.weight", (out_channels, in_channels, 1, 1))
         return weight.reshape(out_channels, in_channels), self.take(f"{name}.bias", (out_channels,))
+
+    def last_layer(self) -> str:
+        """Name of the layer that gives the maps."""
+        segmentation = LAST_LAYERS["segmentation"]
+        return segmentation if f"{segmentation}.weight" in self._arrays else LAST_LAYERS["pose"]
 
     def rows(self, name: str) -> int:
         """First dimension of an array, where the network leaves it open.

@@ -164,7 +164,7 @@ class Program:
         bgr: Whether the image's channels are in OpenCV's order instead of RGB.
         arena_floats: Size of the arena.
         steps: In the order in which they run.
-        output: The heatmaps.
+        output: The heatmaps, or the scores of classes: at 1/4 of the image.
     """
 
     input_size_wh: tuple[int, int]

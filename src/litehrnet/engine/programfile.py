@@ -58,22 +58,21 @@ def read_program(path: Path) -> tuple[Program, WeightsInfo]:
     try:
         program = _Reader(flat.numbers, flat.constants).program(flat.names)
         check_program(program)
-        check_keypoints(len(program.output), info)
+        check_outputs(len(program.output), info)
     except ProgramError as error:
         raise UserError(f"{path}: damaged: {error}") from error
     return program, info
 
 
-def check_keypoints(heatmaps: int, info: WeightsInfo) -> None:
-    """Refuse a program that gives another number of heatmaps than its description names keypoints.
+def check_outputs(maps: int, info: WeightsInfo) -> None:
+    """Refuse a program that gives another number of maps than its description names keypoints or classes.
 
     Raises:
         ProgramError: It does.
     """
-    if len(info.keypoint_set) != heatmaps:
-        raise ProgramError(
-            f"it gives {heatmaps} heatmaps, but its description names {len(info.keypoint_set)} keypoints"
-        )
+    if len(info.outputs) != maps:
+        given, named = ("maps", "classes") if info.segments else ("heatmaps", "keypoints")
+        raise ProgramError(f"it gives {maps} {given}, but its description names {len(info.outputs)} {named}")
 
 
 @dataclass(frozen=True)

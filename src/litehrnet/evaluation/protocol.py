@@ -83,7 +83,7 @@ def open_weights(
         return opened, "from the weights' file"
     if config is not None:
         check_keypoint_count(config.keypoint_set, len(info.keypoint_set), weights, Path(config.name))
-        opened.info = replace(info, keypoint_set=config.keypoint_set, codec=config.codec)
+        opened.info = replace(info, outputs=config.keypoint_set, codec=config.codec)
     by_itself = "the default" if weights.is_file() else "known of these weights"
     source = "--input-size" if input_size_wh else f"from {config.name}" if config else by_itself
     return opened, source

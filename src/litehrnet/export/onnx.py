@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 BATCHES = (1, 2, 7)
+LARGE_BATCHES = (1, 2)
+"""Of networks that segment, whose images are many times as large."""
 MAX_RELATIVE_ERROR = 1e-4
 MAX_SHIFT = 0.5
 """In pixels of the crop."""
@@ -38,28 +40,34 @@ class Comparison:
     Attributes:
         images: What was put in.
         batch: How many.
-        relative_error: Largest difference of two heatmap values over the largest value.
-        keypoint_shift: Largest distance of two keypoints, in pixels of the crop.
+        relative_error: Largest difference of two heatmap values, or scores of classes, over the largest value.
+        keypoint_shift: Largest distance of two keypoints, in pixels of the crop; 0 of a network that segments.
+        other_classes: Share of the pixels whose class is another; 0 of a network that finds keypoints.
     """
 
     images: str
     batch: int
     relative_error: float
-    keypoint_shift: float
+    keypoint_shift: float = 0.0
+    other_classes: float = 0.0
 
     @property
     def equal(self) -> bool:
         """Whether the differences are those of rounding."""
-        return self.relative_error <= MAX_RELATIVE_ERROR and self.keypoint_shift <= MAX_SHIFT
+        same_places = self.keypoint_shift <= MAX_SHIFT and not self.other_classes
+        return self.relative_error <= MAX_RELATIVE_ERROR and same_places
 
 
-def export_onnx(weights: Path, path: Path, input_size_wh: tuple[int, int] | None = None) -> list[Comparison]:
+def export_onnx(
+    weights: Path, path: Path, input_size_wh: tuple[int, int] | None = None, *, half: bool = False
+) -> list[Comparison]:
     """Write an ONNX model of any batch and one image size, verified by running it.
 
     Args:
         weights: ``.safetensors`` or a PyTorch checkpoint.
         path: What to write; appears only when the comparison succeeds.
         input_size_wh: (width, height) where the weights' file does not say it.
+        half: Round the weights to float16 and store them so; the arithmetic stays float32.
 
     Returns:
         The comparisons that were made, all of them equal.
@@ -75,25 +83,37 @@ def export_onnx(weights: Path, path: Path, input_size_wh: tuple[int, int] | None
     network = open_torch(weights, input_size_wh)
     with replacing(path) as temporary:
         info = replace(network.info, input_size_wh=network.input_size_wh)
-        # Normalisations folded: half the nodes, half the time.
-        temporary.write_bytes(serialize(fold_batch_norms(network.network), info))
+        if half:
+            _round_to_half(network.network)
+            # Not folded: what a folded normalisation makes of the weights is no float16 any more. Runtimes fold it.
+            model = _with_half_weights(serialize(network.network, info, simplify=False))
+        else:
+            # Normalisations folded: half the nodes, half the time.
+            model = serialize(fold_batch_norms(network.network), info)
+        temporary.write_bytes(model)
         comparisons = _compare(network, OnnxRuntime(temporary))
         wrong = [c for c in comparisons if not c.equal]
         if wrong:
             raise UserError(
-                f"{path}: not written, as its outputs differ from PyTorch's (heatmaps by "
-                f"{max(c.relative_error for c in wrong):.1e} of the largest value, keypoints by "
-                f"{max(c.keypoint_shift for c in wrong):.2f} pixels)"
+                f"{path}: not written, as its outputs differ from PyTorch's (by "
+                f"{max(c.relative_error for c in wrong):.1e} of the largest value, {_moved(wrong)})"
             )
     return comparisons
 
 
-def serialize(network: "nn.Module", info: WeightsInfo) -> bytes:
+def _moved(comparisons: list[Comparison]) -> str:
+    pixels = max(c.keypoint_shift for c in comparisons)
+    share = max(c.other_classes for c in comparisons)
+    return f"classes in {share:.1e} of the pixels" if share else f"keypoints by {pixels:.2f} pixels"
+
+
+def serialize(network: "nn.Module", info: WeightsInfo, *, simplify: bool = True) -> bytes:
     """A network as an ONNX model of any batch that describes itself.
 
     Args:
         network: In evaluation mode.
         info: What it is, with its input size.
+        simplify: Let the exporter fuse nodes, normalisations into weights among them.
     """
     import torch
 
@@ -104,8 +124,9 @@ def serialize(network: "nn.Module", info: WeightsInfo) -> bytes:
             network,
             (torch.zeros(2, 3, height, width),),
             dynamo=True,
+            optimize=simplify,
             input_names=["images"],
-            output_names=["heatmaps"],
+            output_names=["scores" if info.segments else "heatmaps"],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
             verbose=False,
         )
@@ -116,6 +137,36 @@ def serialize(network: "nn.Module", info: WeightsInfo) -> bytes:
     for key, value in ((METADATA_KEY, info_to_json(info)), (DIGEST_KEY, BLANK_DIGEST)):
         model.metadata_props.add(key=key, value=value)
     return stamp(model.SerializeToString())
+
+
+def _round_to_half(network: "nn.Module") -> None:
+    for values in (*network.parameters(), *network.buffers()):
+        if values.is_floating_point():
+            values.data = values.data.half().to(values.dtype)
+
+
+def _with_half_weights(model: bytes) -> bytes:
+    """The model with every weight that float16 holds exactly stored as that, and cast to float32 where it is used."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    proto = onnx.load_from_string(model)
+    casts = []
+    for tensor in proto.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        half = values.astype(np.float16) if tensor.data_type == TensorProto.FLOAT else values
+        # A cast takes about 60 bytes.
+        if half.nbytes + 60 < values.nbytes and np.array_equal(half, values):
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
+            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *proto.graph.node]
+    proto.graph.ClearField("node")
+    proto.graph.node.extend(nodes)
+    for entry in proto.metadata_props:
+        if entry.key == DIGEST_KEY:
+            entry.value = BLANK_DIGEST
+    return stamp(proto.SerializeToString())
 
 
 def _strip_notes(model: Any) -> None:
@@ -129,12 +180,15 @@ def _strip_notes(model: Any) -> None:
 def _compare(network: TorchRuntime, exported: OnnxRuntime) -> list[Comparison]:
     comparisons = []
     for name, make in (("random", _random_crops), ("photo-like", _photo_like_crops)):
-        for batch in BATCHES:
+        for batch in LARGE_BATCHES if network.info.segments else BATCHES:
             crops = make(np.random.default_rng(batch), batch, network.input_size_wh)
             expected, found = network.heatmaps(crops), exported.heatmaps(crops)
             largest = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
             error = float(np.abs(found - expected).max()) / largest
-            comparisons.append(Comparison(name, batch, error, _shift(expected, found, network)))
+            if network.info.segments:
+                comparisons.append(Comparison(name, batch, error, other_classes=_other_classes(expected, found)))
+            else:
+                comparisons.append(Comparison(name, batch, error, _shift(expected, found, network)))
     return comparisons
 
 
@@ -145,6 +199,13 @@ def _shift(expected: NDArray[np.float32], found: NDArray[np.float32], network: T
     # Two peaks of equal height: which of them is the higher one is a matter of rounding, not of the export.
     largest: float = distances[~_ambiguous(expected)].max(initial=0)
     return float(largest * pixels_per_cell)
+
+
+def _other_classes(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """Share of pixels of another class, of those whose two highest scores differ by more than rounding."""
+    second, first = np.partition(expected, -2, axis=1)[:, -2:].swapaxes(0, 1)
+    certain = first - second > 2 * MAX_RELATIVE_ERROR * np.abs(expected).max()
+    return float(((expected.argmax(axis=1) != found.argmax(axis=1)) & certain).mean())
 
 
 def _ambiguous(heatmaps: NDArray[np.float32]) -> NDArray[np.bool_]:

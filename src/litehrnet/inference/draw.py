@@ -1,7 +1,8 @@
 """Drawing poses on a photo, legible at any size and on any background."""
 
+import functools
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ FAINTEST = 0.15
 _FRACTION_BITS = 4  # of OpenCV's fixed point: joints are placed to a sixteenth of a pixel
 
 
-def draw_poses(image_rgb: Image, poses: Poses, *, min_score: float = 0.2) -> Image:
+def draw_poses(image_rgb: Image, poses: Poses, *, min_score: float = 0.2, labels: Sequence[str] | None = None) -> Image:
     """Draw skeletons: limbs and joints of the person's left in orange, right in blue, the others white.
 
     A joint scored ``min_score`` or more is drawn in full. A weaker one fades in proportion to its score,
@@ -30,15 +31,24 @@ def draw_poses(image_rgb: Image, poses: Poses, *, min_score: float = 0.2) -> Ima
         image_rgb: uint8 (height, width, 3); it is not changed.
         poses: Persons in pixels of this image; joints may lie outside it.
         min_score: Score, 0..1, from which a joint is drawn in full.
+        labels: A short text per person, in ASCII, to be written above it.
 
     Returns:
         uint8 (height, width, 3), a copy with the poses drawn in.
     """
     image = image_rgb.copy()
+    draw_onto(image, poses, min_score=min_score, labels=labels)
+    return image
+
+
+def draw_onto(image: Image, poses: Poses, *, min_score: float = 0.2, labels: Sequence[str] | None = None) -> None:
+    """What ``draw_poses`` draws, into the picture itself."""
     for points, scores, box in zip(poses.keypoints, poses.scores, poses.boxes, strict=True):
         opacity = _opacity(scores, min_score)
         _draw_person(image, points, opacity, _line_width(box, image.shape), poses.keypoint_set)
-    return image
+    for box, label in zip(poses.boxes, labels, strict=True) if labels is not None else ():
+        if label:
+            _write_label(image, label, box)
 
 
 def _opacity(scores: NDArray[np.float32], min_score: float) -> NDArray[np.float64]:
@@ -50,7 +60,7 @@ def _opacity(scores: NDArray[np.float32], min_score: float) -> NDArray[np.float6
 
 def _line_width(box: NDArray[np.float32], shape_hw: tuple[int, ...]) -> int:
     picture = max(shape_hw[:2])
-    width, height = np.nan_to_num(box[2:]).clip(0, picture)
+    width, height = (0 if math.isnan(side) else min(max(side, 0), picture) for side in box[2:].tolist())
     return max(1, round(max(picture / 500, math.sqrt(width * height) / 75)))
 
 
@@ -61,19 +71,41 @@ def _draw_person(
     width: int,
     keypoint_set: KeypointSet,
 ) -> None:
-    sides = [_side(name) for name in keypoint_set.keypoint_names]
+    limb_colours, joint_colours = _colours(keypoint_set)
     finite = np.asarray(np.isfinite(points).all(axis=1))
     # OpenCV counts in 32 bits; so far outside, the direction of a limb no longer matters.
     reach = 4 * max(image.shape[:2]) + 100
-    points = np.where(finite[:, None], points, 0).clip(-reach, reach)
-    border = max(1, round(width / 4))
-    for a, b in keypoint_set.limbs:
-        if finite[a] and finite[b]:
-            colour = SIDE_COLOURS[_limb_side(sides[a], sides[b])]
-            _draw_line(image, points[a], points[b], width, border, colour, min(opacity[a], opacity[b]))
-    for joint in np.flatnonzero(finite):
-        point, colour = points[joint], SIDE_COLOURS[sides[joint]]
-        _draw_line(image, point, point, 2 * width + 1, border, colour, opacity[joint])
+    placed = np.where(finite[:, None], points, 0).clip(-reach, reach) * (1 << _FRACTION_BITS)
+    places, border = np.rint(placed).astype(int).tolist(), max(1, round(width / 4))
+    seen, opacities = finite.tolist(), opacity.tolist()
+    for (a, b), colour in zip(keypoint_set.limbs, limb_colours, strict=True):
+        if seen[a] and seen[b]:
+            _draw_line(image, places[a], places[b], width, border, colour, min(opacities[a], opacities[b]))
+    for joint, colour in enumerate(joint_colours):
+        if seen[joint]:
+            _draw_line(image, places[joint], places[joint], 2 * width + 1, border, colour, opacities[joint])
+
+
+@functools.cache
+def _colours(keypoint_set: KeypointSet) -> tuple[list[Colour], list[Colour]]:
+    """Of the limbs and of the joints."""
+    sides = [_side(name) for name in keypoint_set.keypoint_names]
+    limbs = [SIDE_COLOURS[_limb_side(sides[a], sides[b])] for a, b in keypoint_set.limbs]
+    return limbs, [SIDE_COLOURS[side] for side in sides]
+
+
+def _write_label(image: Image, label: str, box: NDArray[np.float32]) -> None:
+    """Write above a box, or inside it where there is no room above."""
+    import cv2
+
+    size, thickness = max(0.5, max(image.shape[:2]) / 1400), max(1, round(max(image.shape[:2]) / 900))
+    (width, height), below = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, size, thickness)
+    x, y, across, _ = np.nan_to_num(box).clip(-1e6, 1e6).tolist()
+    left = round(max(min(x + (across - width) / 2, image.shape[1] - width), 0))
+    foot = round(max(min(y - below, image.shape[0] - below), height + below))
+    cv2.rectangle(image, (left - below, foot - height - below), (left + width + below, foot + below), OUTLINE, -1)
+    colour = SIDE_COLOURS["centre"]
+    cv2.putText(image, label, (left, foot), cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness, cv2.LINE_AA)
 
 
 def _side(keypoint_name: str) -> str:
@@ -88,25 +120,34 @@ def _limb_side(side: str, other: str) -> str:
 
 
 def _draw_line(
-    image: Image, start: NDArray[Any], end: NDArray[Any], width: int, border: int, colour: Colour, opacity: float
+    image: Image, start: list[int], end: list[int], width: int, border: int, colour: Colour, opacity: float
 ) -> None:
-    """Blend in a line with round ends and a dark border; a disc where both ends are one point."""
+    """Blend in a line with round ends and a dark border; a disc where both ends are one point.
+
+    ``start`` and ``end`` are in OpenCV's fixed point.
+    """
     import cv2
 
-    margin = width / 2 + border + 2
-    x1, y1 = (np.minimum(start, end) - margin).clip(0).astype(int)
-    x2, y2 = (np.maximum(start, end) + margin).clip(0).astype(int) + 1
-    patch = image[y1:y2, x1:x2]
-    if patch.size == 0:
+    if opacity >= 1:
+        _paint_line(image, start, end, width, border, colour)
         return
     # A faint line is blended as a whole: a faint white one over a faint dark outline would be gone.
-    layer = patch if opacity >= 1 else patch.copy()
-    scale = 1 << _FRACTION_BITS
-    first, last = (np.rint((point - (x1, y1)) * scale).astype(int).tolist() for point in (start, end))
-    for thickness, paint in ((width + 2 * border, OUTLINE), (width, colour)):
-        if first == last:
-            cv2.circle(layer, first, thickness * scale // 2, paint, -1, cv2.LINE_AA, _FRACTION_BITS)
-        else:
-            cv2.line(layer, first, last, paint, thickness, cv2.LINE_AA, _FRACTION_BITS)
-    if layer is not patch:
+    margin = width // 2 + border + 3
+    x1, y1 = (max((min(pair) >> _FRACTION_BITS) - margin, 0) for pair in zip(start, end, strict=True))
+    x2, y2 = (max((max(pair) >> _FRACTION_BITS) + margin + 1, 0) for pair in zip(start, end, strict=True))
+    patch = image[y1:y2, x1:x2]
+    if patch.size:
+        layer, corner = patch.copy(), (x1 << _FRACTION_BITS, y1 << _FRACTION_BITS)
+        start, end = ([x - corner[0], y - corner[1]] for x, y in (start, end))
+        _paint_line(layer, start, end, width, border, colour)
         patch[:] = cv2.addWeighted(layer, opacity, patch, 1 - opacity, 0)
+
+
+def _paint_line(image: Image, start: list[int], end: list[int], width: int, border: int, colour: Colour) -> None:
+    import cv2
+
+    for thickness, paint in ((width + 2 * border, OUTLINE), (width, colour)):
+        if start == end:
+            cv2.circle(image, start, (thickness << _FRACTION_BITS) // 2, paint, -1, cv2.LINE_AA, _FRACTION_BITS)
+        else:
+            cv2.line(image, start, end, paint, thickness, cv2.LINE_AA, _FRACTION_BITS)

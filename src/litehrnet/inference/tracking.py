@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.keypoints.boxes import pairwise_iou
 from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.optional import require
 from litehrnet.poses import Poses
@@ -147,15 +146,14 @@ def _similarity(tracks: list[_Track], poses: Poses, time: float) -> NDArray[np.f
 
 
 def _overlap(boxes: NDArray[np.float64], others: NDArray[np.floating], growth: NDArray[np.float64]) -> Any:
-    """(boxes, others): the pairs' intersection over union, both grown by the first one's factor."""
-    pairs = zip(boxes, growth, strict=True)
-    return np.stack([pairwise_iou(_grown(box[None], factor), _grown(others, factor))[0] for box, factor in pairs])
-
-
-def _grown(boxes: NDArray[np.floating], factor: float) -> NDArray[np.float64]:
-    """Boxes (n, 4) about their centres."""
-    xy, wh = boxes[:, :2].astype(np.float64), boxes[:, 2:].astype(np.float64)
-    return np.concatenate([xy - wh * (factor - 1) / 2, wh * factor], axis=1)
+    """(boxes, others): the pairs' intersection over union, both grown about their centres by the first one's factor."""
+    ours, theirs = (np.asarray(each, np.float64).reshape(-1, 2, 2) for each in (boxes, others))
+    factor = growth[:, None, None]
+    sides, other_sides = factor * ours[:, None, 1], factor * theirs[None, :, 1]
+    centers, other_centers = ours[:, None].sum(axis=2) - ours[:, None, 1] / 2, theirs.sum(axis=1) - theirs[:, 1] / 2
+    reach = (sides + other_sides) / 2 - np.abs(centers - other_centers)  # of the sides into each other, uncut
+    shared = np.minimum(reach, np.minimum(sides, other_sides)).clip(0).prod(axis=2)
+    return shared / (sides.prod(axis=2) + other_sides.prod(axis=2) - shared)
 
 
 @dataclass(frozen=True)

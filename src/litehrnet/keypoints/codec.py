@@ -188,6 +188,20 @@ def heatmap_to_image(
     return np.asarray(heatmap_xy * (sizes / steps) + corners, dtype=np.float32)
 
 
+def blur_taps(kernel: int) -> NDArray[np.float64]:
+    """The weights of the blur of ``dark`` and ``udp`` along one axis.
+
+    Args:
+        kernel: Side of the kernel, in heatmap cells; odd.
+
+    Returns:
+        float64 (kernel,), of sum 1: by OpenCV's rule for a kernel's side, which is the published one.
+    """
+    import cv2
+
+    return np.asarray(cv2.getGaussianKernel(kernel, 0)[:, 0])
+
+
 def _gaussians(
     peak: NDArray[np.float64], nearest: NDArray[np.float64], size: int, codec: HeatmapCodec
 ) -> NDArray[np.float32]:
@@ -290,11 +304,8 @@ def _blur(maps: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
 @lru_cache(maxsize=16)
 def _blur_matrix(size: int, kernel: int, border: str) -> NDArray[np.float32]:
     # (size, size) that blurs a column of ``size`` cells: zeros beyond the border ("constant") or the mirror
-    # image about the outermost cell ("reflect"). OpenCV's rule for the kernel is the published one.
-    import cv2
-
-    taps = cv2.getGaussianKernel(kernel, 0)[:, 0]
+    # image about the outermost cell ("reflect").
     beyond = ((kernel // 2, kernel // 2), (0, 0))
     identity = np.pad(np.eye(size), beyond, mode="constant" if border == "constant" else "reflect")
-    matrix = sum(tap * identity[start : start + size] for start, tap in enumerate(taps))
+    matrix = sum(tap * identity[start : start + size] for start, tap in enumerate(blur_taps(kernel)))
     return np.asarray(matrix, dtype=np.float32)

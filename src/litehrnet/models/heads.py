@@ -1,4 +1,4 @@
-"""What turns the branches into heatmaps: iterative head and heatmap head (architecture specification, section 8)."""
+"""What turns branches into maps: iterative head, heatmap head (architecture specification, section 8), classifier."""
 
 from collections.abc import Sequence
 
@@ -48,3 +48,15 @@ class HeatmapHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         heatmaps: Tensor = self.final_layer(x)
         return heatmaps
+
+
+class SegmentationHead(nn.Module):
+    """One 1x1 convolution with bias: one map of scores per class, no activation."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.classifier = pointwise(in_channels, num_classes, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scores: Tensor = self.classifier(x)
+        return scores

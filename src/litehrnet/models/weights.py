@@ -10,15 +10,18 @@ from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import usual_keypoint_set
 from litehrnet.library import find_weights
 from litehrnet.models.checkpoint import read_checkpoint
-from litehrnet.models.lite_hrnet import PoseNetwork, create_network
+from litehrnet.models.lite_hrnet import Network, create_network
+from litehrnet.poses import KeypointSet
+from litehrnet.segmentation.classes import ClassSet, unnamed_classes
 from litehrnet.variants import describe_weights, identify_variant
 from litehrnet.weightsfile import WeightsInfo, read_weights, write_weights
 
 _FINAL_LAYER = "keypoint_head.final_layer.weight"
+_CLASSIFIER = "segmentation_head.classifier.weight"
 
 
-def load_network(path: Path) -> tuple[PoseNetwork, WeightsInfo]:
-    """The network that a file holds the weights of, in evaluation mode; variant and keypoints are found from the file.
+def load_network(path: Path) -> tuple[Network, WeightsInfo]:
+    """The network that a file holds the weights of, in evaluation mode; what it is is found from the file.
 
     Args:
         path: ``.safetensors`` written by us, or a PyTorch checkpoint (published, MMPose 1.x, or ours).
@@ -27,8 +30,7 @@ def load_network(path: Path) -> tuple[PoseNetwork, WeightsInfo]:
         UserError: The file is missing, damaged, of another format, or holds other weights than it should.
     """
     weights, info = read_any_weights(path)
-    assert info.variant is not None
-    network = network_from_weights(weights, info.variant, len(info.keypoint_set), str(path))
+    network = network_from_weights(weights, info, str(path))
     return network, info
 
 
@@ -44,7 +46,14 @@ def read_any_weights(path: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
     return weights, _describe_checkpoint(weights, path)
 
 
-def network_from_weights(weights: Mapping[str, Tensor], variant: str, num_keypoints: int, source: str) -> PoseNetwork:
+def new_network(variant: str, outputs: KeypointSet | ClassSet) -> Network:
+    """``create_network`` for these keypoints, or these classes."""
+    if isinstance(outputs, ClassSet):
+        return create_network(variant, num_classes=len(outputs))
+    return create_network(variant, len(outputs))
+
+
+def network_from_weights(weights: Mapping[str, Tensor], info: WeightsInfo, source: str) -> Network:
     """A network in evaluation mode with exactly these weights, as float32.
 
     Batch counters may be missing (they are 0 then): they play no part in predicting.
@@ -52,10 +61,12 @@ def network_from_weights(weights: Mapping[str, Tensor], variant: str, num_keypoi
     Raises:
         UserError: Names or shapes differ from the variant's, or a value is not finite; one message for all of it.
     """
-    network = create_network(variant, num_keypoints)
+    assert info.variant is not None
+    network = new_network(info.variant, info.outputs)
     expected = network.state_dict()
+    what = "classes" if info.segments else "keypoints"
     complete = {n: v for n, v in expected.items() if n.endswith("num_batches_tracked")} | dict(weights)
-    _check_names_and_shapes(complete, expected, f"{variant} with {num_keypoints} keypoints", source)
+    _check_names_and_shapes(complete, expected, f"{info.variant} with {len(info.outputs)} {what}", source)
     for name, value in complete.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise UserError(f"{source}: {name} holds values that are not finite (expected trained weights)")
@@ -63,7 +74,7 @@ def network_from_weights(weights: Mapping[str, Tensor], variant: str, num_keypoi
     return network.eval()
 
 
-def save_network(path: Path, network: PoseNetwork, info: WeightsInfo) -> None:
+def save_network(path: Path, network: Network, info: WeightsInfo) -> None:
     """Write a network's weights and their description to a safetensors file of ours.
 
     Raises:
@@ -78,12 +89,13 @@ def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsIn
     variant = identify_variant(shapes)
     if variant is None:
         raise UserError(f"{path}: not weights of a Lite-HRNet pose network ({describe_weights(shapes)})")
-    final_layer = shapes.get(_FINAL_LAYER, ())
+    segments = _CLASSIFIER in shapes
+    final_layer = shapes.get(_CLASSIFIER if segments else _FINAL_LAYER, ())
     if len(final_layer) != 4 or final_layer[0] < 1:
         raise UserError(f"{path}: has no heatmap layer (expected {_FINAL_LAYER} of shape (keypoints, channels, 1, 1))")
     return WeightsInfo(
         variant=variant.name,
-        keypoint_set=usual_keypoint_set(final_layer[0]),
+        outputs=(unnamed_classes if segments else usual_keypoint_set)(final_layer[0]),
         provenance=f"PyTorch checkpoint {path.name}",
     )
 

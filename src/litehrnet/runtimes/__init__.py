@@ -4,16 +4,20 @@ import logging
 from functools import cache
 from pathlib import Path
 
+from litehrnet.engine.programfile import read_flat
 from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
 from litehrnet.library import find_weights
 from litehrnet.optional import is_installed
 from litehrnet.runtimes.native import ABSENT, native_module, open_native
+from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime
+from litehrnet.weightsfile import read_weights
 
 RUNTIMES = ("native", "onnxruntime", "openvino", "torch")
 PRECISIONS = ("float32", "bf16", "fp16")
 
-__all__ = ["PRECISIONS", "RUNTIMES", "Runtime", "open_runtime"]
+__all__ = ["PRECISIONS", "RUNTIMES", "Runtime", "open_runtime", "segments"]
 
 
 def open_runtime(
@@ -64,6 +68,28 @@ def open_runtime(
             f"{weights}: is for {width}x{height} input (width x height), not {input_size_wh[0]}x{input_size_wh[1]}"
         )
     return opened
+
+
+def segments(weights: str | Path) -> bool:
+    """Whether a file is of a network that segments; errors are left to ``open_runtime``."""
+    try:
+        path = find_weights(weights).path
+        match path.suffix.lower():
+            case ".safetensors":
+                return read_weights(path)[1].segments
+            case ".onnx":
+                info = read_info(read_bytes(path), path)
+                return info is not None and info.segments
+            case ".native":
+                return read_flat(path)[1].segments
+            case _:
+                if not is_installed("torch"):
+                    return False
+                from litehrnet.models.weights import read_any_weights
+
+                return read_any_weights(path)[1].segments
+    except UserError:
+        return False
 
 
 def _default_runtime(weights: Path) -> str:

@@ -16,11 +16,11 @@ class GraphShapes:
 
     Attributes:
         input_size_wh: (width, height) of the images; None where the graph leaves it open.
-        num_keypoints: Heatmaps it gives.
+        maps: Heatmaps it gives, or classes it scores.
     """
 
     input_size_wh: tuple[int, int] | None
-    num_keypoints: int
+    maps: int
 
 
 def graph_shapes(input_shape: Sequence[Any], output_shape: Sequence[Any], path: Path) -> GraphShapes:
@@ -48,10 +48,10 @@ def graph_info(described: WeightsInfo | None, shapes: GraphShapes, path: Path) -
         UserError: The description contradicts the graph.
     """
     if described is None:
-        return WeightsInfo(None, usual_keypoint_set(shapes.num_keypoints), provenance=f"ONNX model {path.name}")
-    if len(described.keypoint_set) != shapes.num_keypoints:
+        return WeightsInfo(None, usual_keypoint_set(shapes.maps), provenance=f"ONNX model {path.name}")
+    if len(described.outputs) != shapes.maps:
+        given, named = ("maps", "classes") if described.segments else ("heatmaps", "keypoints")
         raise UserError(
-            f"{path}: gives {shapes.num_keypoints} heatmaps, but its description names "
-            f"{len(described.keypoint_set)} keypoints"
+            f"{path}: gives {shapes.maps} {given}, but its description names {len(described.outputs)} {named}"
         )
     return described

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from litehrnet import __version__
 from litehrnet.engine.compiler import compile_network
 from litehrnet.engine.program import Program
-from litehrnet.engine.programfile import SUFFIX, FlatProgram, check_keypoints, flatten, read_flat
+from litehrnet.engine.programfile import SUFFIX, FlatProgram, check_outputs, flatten, read_flat
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant, heatmap_size
@@ -85,7 +85,7 @@ class NativeRuntime:
             raise UserError(f"precision bf16: {kernels} has no bfloat16 (expected float32, or a CPU with AVX512-BF16)")
         try:
             self.runner = native.Runner(flat.numbers, flat.constants, threads, precision == "bf16")
-            check_keypoints(self.runner.heatmap_shape[0], info)
+            check_outputs(self.runner.heatmap_shape[0], info)
         except ValueError as error:
             raise UserError(f"{source}: damaged: {error}") from error
         except (RuntimeError, MemoryError) as error:
@@ -133,7 +133,8 @@ def compile_weights(weights: Path, input_size_wh: tuple[int, int] | None = None)
 
     Args:
         weights: ``.safetensors``, or a PyTorch checkpoint.
-        input_size_wh: (width, height) where the weights' file does not say it; (192, 256) where nothing does.
+        input_size_wh: (width, height) where the weights' file does not say it, or of a network that segments;
+            (192, 256) where nothing says it.
 
     Returns:
         The program, and the file's own description of its weights.
@@ -144,7 +145,7 @@ def compile_weights(weights: Path, input_size_wh: tuple[int, int] | None = None)
     """
     arrays, info = _read_arrays(weights)
     assert info.variant is not None
-    size = info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+    size = info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH
     variant = find_variant(info.variant)
     program = compile_network(variant, arrays, size, str(weights), mean=info.mean, std=info.std)
     return program, info

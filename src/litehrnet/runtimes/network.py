@@ -12,6 +12,7 @@ from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
 from litehrnet.optional import require
 from litehrnet.runtimes.onnxfile import operators_on
+from litehrnet.runtimes.openvino_core import openvino_core
 
 _FLOATS: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
@@ -110,7 +111,7 @@ class _OpenVinoNetwork:
         require("openvino", "openvino", f"{path}: reading this format")
         import openvino
 
-        core = openvino.Core()
+        core = openvino_core()
         try:
             self._model = core.read_model(path)
         except RuntimeError as error:

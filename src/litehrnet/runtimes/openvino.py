@@ -12,6 +12,7 @@ from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.runtimes.graph import graph_info, graph_shapes
 from litehrnet.runtimes.onnxfile import read_info
+from litehrnet.runtimes.openvino_core import openvino_core
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 
@@ -24,7 +25,7 @@ class OpenVinoRuntime:
 
         content = read_bytes(path)
         described = read_info(content, path)
-        core = openvino.Core()
+        core = openvino_core()
         try:
             model = core.read_model(content)
         except RuntimeError as error:

@@ -22,12 +22,13 @@ class Runtime(Protocol):
     input_size_wh: tuple[int, int]
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Heatmaps of a batch.
+        """Heatmaps of a batch; of a network that segments, the scores of its classes.
 
         Args:
             crops: uint8 (persons, height, width, 3), RGB, of ``input_size_wh``; any number of persons but 0.
 
         Returns:
-            float32 (persons, keypoints, ceil(height/4), ceil(width/4)).
+            float32 (persons, keypoints, ceil(height/4), ceil(width/4)); of a network that segments (images, classes,
+            height, width), or at 1/4 from the native engine, which leaves enlarging to ``segmentation.scores``.
         """
         ...

@@ -18,7 +18,7 @@ from litehrnet.weightsfile import WeightsInfo
 if TYPE_CHECKING:
     import torch
 
-    from litehrnet.models.lite_hrnet import PoseNetwork
+    from litehrnet.models.lite_hrnet import Network
 
 
 class TorchRuntime:
@@ -37,7 +37,7 @@ class TorchRuntime:
 
     def __init__(
         self,
-        network: PoseNetwork,
+        network: Network,
         info: WeightsInfo,
         input_size_wh: tuple[int, int],
         *,
@@ -104,7 +104,7 @@ def open_torch(
     if place.type == "cpu" and precision == "fp16":
         raise UserError("precision fp16: is for GPUs (expected bf16 or float32 on a CPU, or another device)")
     network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    size = info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+    size = info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH
     runtime = TorchRuntime(network, info, size, precision=precision, compiled=compiled)
     if compiled:
         _compile_now(runtime)

@@ -15,13 +15,13 @@ from litehrnet.evaluation.coco import PUBLISHED_NAMES, published_json
 from litehrnet.evaluation.pckh import prediction_mat
 from litehrnet.evaluation.protocol import TestReport
 from litehrnet.files import write_bytes
-from litehrnet.models.lite_hrnet import PoseNetwork
+from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import save_network
 from litehrnet.training.checkpoints import BEST, BEST_SCORE, write_checkpoint
 from litehrnet.training.evaluate import weights_info
 from litehrnet.training.state import Progress, TrainingState
 
-BEST_BY = {"coco": "AP", "mpii": "PCKh"}
+BEST_BY = {"coco": "AP", "mpii": "PCKh", "cityscapes": "mIoU", "folder": "mIoU"}
 """The figure that counts where the configuration names none."""
 
 
@@ -46,16 +46,11 @@ def best_by(config: RunConfig, test: TestConfig) -> str:
     return name
 
 
-def write_predictions(folder: Path, test: TestConfig, report: TestReport) -> None:
-    """Write the keypoints of the newest evaluation: ``result_keypoints.json`` or ``pred.mat``.
-
-    Raises:
-        UserError: The file cannot be written.
-    """
+def predictions_file(test: TestConfig, report: TestReport) -> tuple[str, bytes]:
+    """Name and content of the file of an evaluation's keypoints: ``result_keypoints.json`` or ``pred.mat``."""
     if test.dataset == "coco":
-        write_bytes(folder / "result_keypoints.json", published_json(report.results).encode())
-    else:
-        write_bytes(folder / "pred.mat", prediction_mat(report.predictions.keypoints))
+        return "result_keypoints.json", published_json(report.results).encode()
+    return "pred.mat", prediction_mat(report.predictions.keypoints)
 
 
 def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures: dict[str, float], epoch: int) -> bool:
@@ -65,7 +60,7 @@ def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures:
         folder: Of the run; its ``best.json`` says how good the best was.
         state: Its moving average if there is one, otherwise its network is kept.
         config: Says which figure counts.
-        figures: From ``published_figures``.
+        figures: By the names of the log.
         epoch: Counted from 1.
 
     Returns:
@@ -108,7 +103,7 @@ def best_score(folder: Path) -> float | None:
         raise UserError(f"{path}: has no best_score (expected what this program wrote there)") from error
 
 
-def write_weights_file(path: Path, network: PoseNetwork, config: RunConfig, progress: Progress) -> None:
+def write_weights_file(path: Path, network: Network, config: RunConfig, progress: Progress) -> None:
     """Write weights as a safetensors file that says what they are.
 
     Raises:

@@ -55,7 +55,8 @@ def draw_curves(folder: Path, figure_name: str | None, steps_per_epoch: int) -> 
 
     lines = read_log(folder)
     trained = [line for line in lines if line["mode"] == "train"]
-    curves = {"loss": trained, "acc_pose": trained}
+    accuracy = next((name for line in trained for name in line if name.startswith("acc_")), "acc_pose")
+    curves = {"loss": trained, accuracy: trained}
     if figure_name is not None:
         curves[figure_name] = [line for line in lines if line["mode"] == "val" and figure_name in line]
     figure = Figure(figsize=(4.5 * len(curves), 3.5), layout="constrained")

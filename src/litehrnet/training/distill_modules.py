@@ -23,6 +23,7 @@ def open_teacher_network(path: Path, variant: Variant, device: torch.device) -> 
         UserError: The file is no PyTorch weights, or its modules are others in number or width.
     """
     teacher, _ = load_network(path)
+    assert isinstance(teacher, PoseNetwork)  # its keypoints were looked at before
     own = teacher.variant
     if (own.modules, own.channels) != (variant.modules, variant.channels):
         raise UserError(

@@ -9,7 +9,7 @@ import torch
 from litehrnet.config.run_config import RunConfig
 from litehrnet.evaluation.predictions import predict_records, predictions_of
 from litehrnet.evaluation.protocol import TestReport, TestSet, report
-from litehrnet.models.lite_hrnet import PoseNetwork
+from litehrnet.models.lite_hrnet import Network
 from litehrnet.runtimes import Runtime
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
@@ -20,14 +20,14 @@ def weights_info(config: RunConfig, provenance: str = "") -> WeightsInfo:
     """What the weights of a run are."""
     return WeightsInfo(
         variant=config.variant,
-        keypoint_set=config.keypoint_set,
+        outputs=config.outputs,
         input_size_wh=config.input_size_wh,
         codec=config.codec,
         provenance=provenance,
     )
 
 
-def evaluate(network: PoseNetwork, config: RunConfig, test_set: TestSet, processes: Processes) -> TestReport | None:
+def evaluate(network: Network, config: RunConfig, test_set: TestSet, processes: Processes) -> TestReport | None:
     """Figures of ``network`` on ``test_set``; every process must call this and only the first gets them.
 
     The first process's running statistics of the batch normalisations count, as in the files that are kept of a run;

@@ -1,8 +1,9 @@
 """Batches in the order of the run: which samples, in which step, in which process."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch, make_batch
-from litehrnet.data.trainingset import TrainingSet
 from litehrnet.errors import UserError
 from litehrnet.training.distributed import Processes
 
 # Tells the generator of the order from those of the samples, which have the same seed.
 _ORDER = 0x0DE5
+
+MakeBatch = Callable[[Any, int, Sequence[int], PhotoCache], Batch]
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class TensorBatch:
 
     Attributes:
         images: uint8 (n, H, W, 3), RGB.
-        targets: float32 (n, keypoints, h, w).
-        weights: float32 (n, keypoints).
+        targets: float32 (n, keypoints, h, w); for segmentation uint8 (n, H, W).
+        weights: float32 (n, keypoints); for segmentation (n, 0).
         indices: Of the samples' records.
     """
 
@@ -62,8 +64,8 @@ class _Batches(Dataset[TensorBatch | UserError]):
     An error is an item like others: raised in a worker, PyTorch would wrap its one sentence into a traceback.
     """
 
-    def __init__(self, training_set: TrainingSet, epoch: int, batches: list[NDArray[np.int64]]) -> None:
-        self.training_set, self.epoch, self.batches = training_set, epoch, batches
+    def __init__(self, training_set: Any, epoch: int, batches: list[NDArray[np.int64]], make: MakeBatch) -> None:
+        self.training_set, self.epoch, self.batches, self.make = training_set, epoch, batches, make
         self.cache = PhotoCache()
 
     def __len__(self) -> int:
@@ -71,7 +73,7 @@ class _Batches(Dataset[TensorBatch | UserError]):
 
     def __getitem__(self, index: int) -> TensorBatch | UserError:
         try:
-            batch: Batch = make_batch(self.training_set, self.epoch, self.batches[index].tolist(), self.cache)
+            batch = self.make(self.training_set, self.epoch, self.batches[index].tolist(), self.cache)
         except UserError as error:
             return error
         images, targets, weights = (torch.from_numpy(a) for a in (batch.images, batch.targets, batch.weights))
@@ -79,15 +81,29 @@ class _Batches(Dataset[TensorBatch | UserError]):
 
 
 def load_batches(
-    training_set: TrainingSet, epoch: int, batches: list[NDArray[np.int64]], *, workers: int, pin_memory: bool
+    training_set: Any,
+    epoch: int,
+    batches: list[NDArray[np.int64]],
+    *,
+    workers: int,
+    pin_memory: bool,
+    make: MakeBatch = make_batch,
 ) -> Iterator[TensorBatch]:
     """Make the batches in ``workers`` processes (0: in this one) ahead of their use.
+
+    Args:
+        training_set: As ``make`` takes it.
+        epoch: Counted from 0.
+        batches: Indices of each.
+        workers: Processes.
+        pin_memory: Whether batches go to a GPU.
+        make: See ``training.task.Task.make_batch``.
 
     Raises:
         UserError: A photo is broken.
     """
     loader = DataLoader(
-        _Batches(training_set, epoch, batches),
+        _Batches(training_set, epoch, batches, make),
         batch_size=None,
         num_workers=workers,
         pin_memory=pin_memory,

@@ -104,13 +104,13 @@ class RunLog:
         if is_due:
             progress.sums.clear()
 
-    def evaluating(self, persons: int) -> None:
+    def evaluating(self, samples: int) -> None:
         """An evaluation begins, which may take long."""
         if self.writes and self.live.is_started:
-            self.live.update(Text(f"evaluating on {persons} persons ..."))
+            self.live.update(Text(f"evaluating on {samples} {self.run.task.samples} ..."))
 
-    def evaluation(self, figures: dict[str, float], state: TrainingState, box_source: str, is_best: bool) -> None:
-        """Figures of an evaluation under their published names, and where its boxes came from."""
+    def evaluation(self, figures: dict[str, float], state: TrainingState, how: str, is_best: bool) -> None:
+        """Figures of an evaluation by name, and how it was made: where boxes came from, or how images were cut."""
         config, epoch = self.run.config, state.progress.epoch + 1
         assert config.validation is not None
         rate = state.optimizer.param_groups[0]["lr"]
@@ -121,7 +121,7 @@ class RunLog:
         first = best_by(config, config.validation)
         others = ", ".join(f"{name} {value:.4f}" for name, value in figures.items() if name != first)
         note = " (best so far)" if is_best else ""
-        self.say(f"epoch {epoch} evaluated: {first} {figures[first]:.4f}{note}; boxes: {box_source}")
+        self.say(f"epoch {epoch} evaluated: {first} {figures[first]:.4f}{note}; {how}")
         self.say(f"    {others}")
         self._draw()
 
@@ -190,9 +190,10 @@ def _step_words(progress: Progress, rate: float, samples_per_step: int) -> tuple
     sums = progress.sums
     count, seconds = sums["iterations"], sums["time"]
     loss = sum(value for name, value in sums.items() if name.endswith("_loss")) / count
+    accuracy = sum(value for name, value in sums.items() if name.startswith("acc_")) / count
     return (
         f"loss {loss:.6f}",
-        f"accuracy {sums['acc_pose'] / count:.3f}",
+        f"accuracy {accuracy:.3f}",
         f"lr {rate:.2e}",
         f"{count * samples_per_step / seconds:.1f} samples/s",
         f"data wait {100 * sums['data_time'] / seconds:.0f} %",

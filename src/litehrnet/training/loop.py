@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from litehrnet.errors import UserError
-from litehrnet.training.best import keep_if_best, published_figures, write_predictions, write_weights_file
+from litehrnet.files import write_bytes
+from litehrnet.training.best import keep_if_best, write_weights_file
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
 from litehrnet.training.distill import distilled, module_teacher
 from litehrnet.training.distributed import highest_of, mean_of
-from litehrnet.training.evaluate import evaluate
 from litehrnet.training.loader import TensorBatch, epoch_batches, load_batches
 from litehrnet.training.log import RunLog
 from litehrnet.training.run import Run
@@ -81,7 +81,9 @@ def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[Tenso
     done = state.progress.samples_in_epoch // run.samples_per_step
     batches = batches[done * settings.accumulate : run.steps_per_epoch * settings.accumulate]
     pin = run.device.type == "cuda"
-    loaded = load_batches(run.training_set, epoch, batches, workers=settings.workers, pin_memory=pin)
+    loaded = load_batches(
+        run.training_set, epoch, batches, make=run.task.make_batch, workers=settings.workers, pin_memory=pin
+    )
     for _ in range(done, run.steps_per_epoch):
         started = time.monotonic()
         step = list(islice(loaded, settings.accumulate))
@@ -118,13 +120,13 @@ def evaluate_and_keep(run: Run, state: TrainingState, log: RunLog) -> None:
     # Evaluating may take long: a run that is killed meanwhile goes on right here.
     save(run, state, SNAPSHOT)
     log.evaluating(len(run.test_set.records))
-    report = evaluate(state.evaluated, run.config, run.test_set, run.processes)
-    if report is None:
+    evaluation = run.task.evaluate(state.evaluated, run.config, run.test_set, run.processes)
+    if evaluation is None:
         return
-    figures = published_figures(run.test_set.test, report.figures)
-    write_predictions(run.folder, run.test_set.test, report)
-    is_best = keep_if_best(run.folder, state, run.config, figures, epoch)
-    log.evaluation(figures, state, report.box_source, is_best)
+    for name, content in evaluation.files.items():
+        write_bytes(run.folder / name, content)
+    is_best = keep_if_best(run.folder, state, run.config, evaluation.figures, epoch)
+    log.evaluation(evaluation.figures, state, run.task.how(run.test_set), is_best)
 
 
 def save(run: Run, state: TrainingState, name: str) -> None:

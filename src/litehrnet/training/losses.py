@@ -1,13 +1,19 @@
-"""The published losses and training accuracy on heatmaps (protocol specification, section 3).
+"""The published losses and training accuracy on heatmaps (protocol specification, section 3); those on classes.
 
-Shapes throughout: ``output`` and ``target`` float (images, keypoints, height, width), ``weight`` float
-(images, keypoints, 1): 0 for a keypoint that does not count.
+Shapes of heatmaps throughout: ``output`` and ``target`` float (images, keypoints, height, width), ``weight`` float
+(images, keypoints, 1): 0 for a keypoint that does not count. Of classes: ``scores`` float (images, classes, height,
+width), ``classes`` uint8 (images, height, width), of which ``IGNORED`` ones do not count.
 """
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from litehrnet.segmentation.classes import IGNORED
 
 
 def keypoint_mse(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -80,3 +86,61 @@ def _peaks_xy(heatmaps: Tensor) -> Tensor:
     width = heatmaps.shape[3]
     peaks = torch.stack((place % width, place // width), dim=2).double()
     return torch.where(highest[..., None] > 0, peaks, -1.0)
+
+
+def pixel_cross_entropy(scores: Tensor, classes: Tensor, class_weights: Sequence[float] = ()) -> Tensor:
+    """Mean cross entropy of the pixels that have a class, each weighted by its class's weight; 0 where none has one.
+
+    Args:
+        scores: Of the network.
+        classes: Of the pixels.
+        class_weights: One per class; none for 1.
+
+    Returns:
+        A scalar tensor.
+    """
+    weights = scores.new_tensor(class_weights) if class_weights else None
+    target = classes.long()
+    total = F.cross_entropy(scores, target, weights, ignore_index=IGNORED, reduction="sum")
+    labelled = target[target != IGNORED]
+    counted = scores.new_tensor(labelled.numel()) if weights is None else weights[labelled].sum()
+    return total / counted.clamp(min=torch.finfo(scores.dtype).tiny)
+
+
+def pixel_ohem(
+    scores: Tensor,
+    classes: Tensor,
+    class_weights: Sequence[float] = (),
+    *,
+    hard_pixels: float,
+    hard_below: float,
+) -> Tensor:
+    """Online hard example mining: the mean over the pixels of the batch that are hardest.
+
+    Args:
+        scores: Of the network.
+        classes: Of the pixels.
+        class_weights: One per class; none for 1.
+        hard_pixels: Part of the labelled pixels that counts at least, 0..1.
+        hard_below: Pixels whose own class has a lower probability all count.
+
+    Returns:
+        A scalar tensor.
+    """
+    target = classes.long()
+    labelled = target != IGNORED
+    errors = F.cross_entropy(scores, target, ignore_index=IGNORED, reduction="none")[labelled]
+    hard = max(int((errors > -math.log(hard_below)).sum()), math.ceil(hard_pixels * len(errors)))
+    errors, places = errors.topk(hard)
+    if class_weights:
+        weights = scores.new_tensor(class_weights)[target[labelled][places]]
+        return (weights * errors).sum() / weights.sum().clamp(min=torch.finfo(scores.dtype).tiny)
+    return errors.sum() / max(hard, 1)
+
+
+@torch.no_grad()
+def pixel_accuracy(scores: Tensor, classes: Tensor) -> float:
+    """Share of the pixels with a class whose highest score is that class's; 0 where none has one."""
+    labelled = classes != IGNORED
+    right = (scores.argmax(dim=1) == classes) & labelled
+    return float(right.sum()) / max(int(labelled.sum()), 1)

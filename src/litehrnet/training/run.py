@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from litehrnet.config.run_config import RunConfig
-from litehrnet.data.trainingset import TrainingSet
-from litehrnet.evaluation.protocol import TestSet
 from litehrnet.training.distill import Teacher
 from litehrnet.training.distributed import Processes
+from litehrnet.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -17,21 +17,23 @@ class Run:
     """What a run works with and does not change.
 
     Attributes:
+        task: What is trained for.
         config: All settings.
         config_text: The same as a recipe file, for the checkpoints.
         folder: Where its files go.
-        training_set: What is trained on.
-        test_set: What is evaluated on while training, or None.
+        training_set: What is trained on, the task's own.
+        test_set: What is evaluated on while training, the task's own, or None.
         teacher: What is learned from besides the labels, or None.
         processes: This process among those of the run.
         device: Where the network is.
     """
 
+    task: Task
     config: RunConfig
     config_text: str
     folder: Path
-    training_set: TrainingSet
-    test_set: TestSet | None
+    training_set: Any
+    test_set: Any
     teacher: Teacher | None
     processes: Processes
     device: torch.device

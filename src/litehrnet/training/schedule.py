@@ -14,10 +14,12 @@ def learning_rate(schedule: ScheduleConfig, base: float, iteration: int, epochs_
         iteration: Steps of the optimizer so far, from 0; the warm-up counts these.
         epochs_done: From 0, with the part that is done of the one under way; the rest of the schedule counts these, so
             that a run that goes on with batches of another size keeps its place.
-        epochs: Of the whole run; only ``cosine`` depends on it.
+        epochs: Of the whole run; only ``cosine`` and ``poly`` depend on it.
     """
     if schedule.kind == "step":
         rate = base * schedule.factor ** sum(epochs_done >= step for step in schedule.steps)
+    elif schedule.kind == "poly":
+        rate = base * max(0.0, 1 - epochs_done / epochs) ** schedule.power
     else:
         rate = base * 0.5 * (1 + math.cos(math.pi * min(1.0, epochs_done / epochs)))
     if iteration < schedule.warmup_iterations:

@@ -9,13 +9,11 @@ import torch
 
 from litehrnet.config.run_config import RunConfig
 from litehrnet.config.written import differences, recipe_text
-from litehrnet.data.trainingset import read_training_set
 from litehrnet.errors import UserError
-from litehrnet.evaluation.protocol import read_test_set
 from litehrnet.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.models.checkpoint import read_contents
-from litehrnet.models.lite_hrnet import PoseNetwork, create_network
-from litehrnet.models.weights import read_any_weights
+from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.training.best import best_by, best_score
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
@@ -26,6 +24,7 @@ from litehrnet.training.memory import keep_freed_memory
 from litehrnet.training.run import Run
 from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
+from litehrnet.training.task import task_of
 
 PUBLISHED_PROCESSES = 8
 """What the published learning rate is for."""
@@ -87,21 +86,19 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
     if settings.deterministic != torch.are_deterministic_algorithms_enabled():  # asking is free, setting takes seconds
         torch.use_deterministic_algorithms(settings.deterministic)
     torch.backends.cudnn.benchmark = not settings.deterministic
-    keypoint_set = config.keypoint_set
-    training_set = read_training_set(
-        config.train, keypoint_set, config.input_size_wh, config.codec, config.augmentation, settings.seed
-    )
+    task = task_of(config)
+    training_set = task.read_training_set(config)
     test_set = None
     if config.validation is not None:
         best_by(config, config.validation)
-        test_set = read_test_set(config.validation, keypoint_set, config.input_size_wh, Path(config.name))
+        test_set = task.read_test_set(config)
     teacher = None if config.distill is None else open_teacher(config, config.distill, device)
     folder = Path(config.work_dir or f"work_dirs/{config.name}")
     text = recipe_text(config, differences(config, recipe))
-    run = Run(config, text, folder, training_set, test_set, teacher, processes, device)
+    run = Run(task, config, text, folder, training_set, test_set, teacher, processes, device)
     if run.steps_per_epoch == 0:
         raise UserError(
-            f"{config.name}: {len(training_set)} persons do not fill a step of {run.samples_per_step} samples "
+            f"{config.name}: {len(training_set)} {task.samples} do not fill a step of {run.samples_per_step} samples "
             "(set training.batch_size or training.accumulate lower)"
         )
     return run
@@ -132,7 +129,7 @@ def starting_state(run: Run) -> tuple[TrainingState, str, bool]:
         UserError: A checkpoint or weights file cannot be used.
     """
     config = run.config
-    network = create_network(config.variant, config.num_keypoints)
+    network = new_network(config.variant, config.outputs)
     source = resume_path(run)
     started_from = f"random weights, seed {config.training.seed}"
     if source is None and config.load_from is not None:
@@ -154,7 +151,7 @@ def check_agreement(run: Run, state: TrainingState) -> None:
     Raises:
         UserError: They read other data or another checkpoint.
     """
-    for what, own in (("persons", len(run.training_set)), ("iterations", state.progress.iteration)):
+    for what, own in ((run.task.samples, len(run.training_set)), ("iterations", state.progress.iteration)):
         lowest, highest = (sign * highest_of(sign * own, run.processes, run.device) for sign in (-1, 1))
         if lowest != highest:
             raise UserError(
@@ -185,7 +182,7 @@ def resume_path(run: Run) -> Path | None:
     return Path(wanted)
 
 
-def load_weights(network: PoseNetwork, path: Path) -> str:
+def load_weights(network: Network, path: Path) -> str:
     """Copy the weights of ``path`` that fit into ``network``; says which do not and keep their random start.
 
     Raises:
@@ -214,16 +211,18 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
     """What a run says of itself, by name."""
     config, settings = run.config, run.config.training
     where = f"{run.device.type}, {torch.get_num_threads()} threads" if run.device.type == "cpu" else _gpu(run.device)
-    validation = f"every {settings.evaluate_every} epochs, boxes: {run.test_set.box_source}" if run.test_set else "none"
+    validation = f"every {settings.evaluate_every} epochs, {run.task.how(run.test_set)}" if run.test_set else "none"
     width, height = config.input_size_wh
+    what = "keypoints" if config.segmentation is None else "classes"
+    data = f"{len(run.training_set)} {run.task.samples}"
     batch = f"{settings.batch_size} x {settings.accumulate} accumulated x {run.processes.world_size} processes"
     return {
         "run": f"{config.name} in {run.folder}",
-        "network": f"{config.variant}, {config.num_keypoints} keypoints, input {width}x{height} (width x height)",
+        "network": f"{config.variant}, {len(config.outputs)} {what}, input {width}x{height} (width x height)",
         "device": f"{where}, PyTorch {torch.__version__}",
         "precision": settings.precision,
         "processes": str(run.processes.world_size),
-        "data": f"{len(run.training_set)} persons, {run.steps_per_epoch} steps per epoch, {settings.epochs} epochs",
+        "data": f"{data}, {run.steps_per_epoch} steps per epoch, {settings.epochs} epochs",
         "batch": f"{run.samples_per_step} samples per step ({batch})",
         "learning rate": f"{_rate_text(config, recipe)}, {settings.schedule.kind} schedule",
         **({"teacher": run.teacher.description} if run.teacher else {}),

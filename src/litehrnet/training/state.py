@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import litehrnet
 from litehrnet.config.run_config import OptimizerConfig, RunConfig
 from litehrnet.errors import UserError
-from litehrnet.models.lite_hrnet import PoseNetwork
+from litehrnet.models.lite_hrnet import Network
 from litehrnet.training.muon import Muon, matrices_of
 
 
@@ -51,9 +51,9 @@ class TrainingState:
         progress: Where the run stands.
     """
 
-    network: PoseNetwork
+    network: Network
     optimizer: torch.optim.Optimizer
-    average: PoseNetwork | None
+    average: Network | None
     scaler: torch.amp.GradScaler
     progress: Progress
 
@@ -62,12 +62,12 @@ class TrainingState:
         return all(bool(torch.isfinite(value).all()) for value in self.network.state_dict().values())
 
     @property
-    def evaluated(self) -> PoseNetwork:
+    def evaluated(self) -> Network:
         """The network that is evaluated and used afterwards: the moving average if there is one."""
         return self.network if self.average is None else self.average
 
 
-def new_state(network: PoseNetwork, config: RunConfig, device: torch.device) -> TrainingState:
+def new_state(network: Network, config: RunConfig, device: torch.device) -> TrainingState:
     """The state before the first step, with ``network`` as it is."""
     network = network.to(device)
     if config.training.channels_last:

@@ -12,7 +12,14 @@ from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.training.distill_modules import module_loss
 from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
 from litehrnet.training.loader import TensorBatch
-from litehrnet.training.losses import keypoint_accuracy, keypoint_mse, keypoint_ohkm
+from litehrnet.training.losses import (
+    keypoint_accuracy,
+    keypoint_mse,
+    keypoint_ohkm,
+    pixel_accuracy,
+    pixel_cross_entropy,
+    pixel_ohem,
+)
 from litehrnet.training.state import TrainingState, update_average
 
 
@@ -64,18 +71,20 @@ def optimizer_step(
     """
     state.optimizer.param_groups[0]["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)
-    total = {f"{settings.loss.kind}_loss": 0.0, "acc_pose": 0.0}
+    accuracy_name = "acc_seg" if settings.loss.of_pixels else "acc_pose"
+    total = {f"{settings.loss.kind}_loss": 0.0, accuracy_name: 0.0}
     for batch in batches:
         if module_teacher is None:
             loss, accuracy = loss_and_accuracy(network, batch, settings)
         else:
+            assert isinstance(state.network, PoseNetwork)
             loss, accuracy = forward_modules(state.network, module_teacher, batch, settings), 0.0
         value = float(loss.item())
         if not math.isfinite(value):
             raise NonFiniteLossError(value, batch.indices)
         state.scaler.scale(loss / len(batches)).backward()  # type: ignore[no-untyped-call]
         total[f"{settings.loss.kind}_loss"] += value / len(batches)
-        total["acc_pose"] += accuracy / len(batches)
+        total[accuracy_name] += accuracy / len(batches)
     average_gradients(state.network.parameters(), processes)
     if settings.optimizer.clip_norm is not None:
         state.scaler.unscale_(state.optimizer)
@@ -92,12 +101,18 @@ def optimizer_step(
 def loss_and_accuracy(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, float]:
     """The loss against the targets, a scalar, and the training accuracy."""
     output, target, weight = forward(network, batch, settings)
-    accuracy = keypoint_accuracy(output.detach(), target, weight).average
+    if settings.loss.of_pixels:
+        accuracy = pixel_accuracy(output.detach(), target)
+    else:
+        accuracy = keypoint_accuracy(output.detach(), target, weight).average
     return loss_of(output, target, weight, settings), accuracy
 
 
 def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Heatmaps and targets (n, keypoints, h, w) and weights (n, keypoints, 1), float32, on the network's device."""
+    """Heatmaps and targets (n, keypoints, h, w) and weights (n, keypoints, 1), float32, on the network's device.
+
+    For segmentation scores (n, classes, H, W), classes uint8 (n, H, W) and no weights.
+    """
     device = next(network.parameters()).device
     images, target, weight = (
         each.to(device, non_blocking=True) for each in (batch.images, batch.targets, batch.weights[..., None])
@@ -122,9 +137,17 @@ def _autocast(device: torch.device, settings: TrainingConfig) -> torch.autocast:
 
 def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> Tensor:
     """The loss that the settings choose, a scalar."""
-    if settings.loss.kind == "mse":
-        return keypoint_mse(output, target, weight)
-    return keypoint_ohkm(output, target, weight, min(settings.loss.hard_keypoints, output.shape[1]))
+    loss = settings.loss
+    match loss.kind:
+        case "mse":
+            return keypoint_mse(output, target, weight)
+        case "ohkm":
+            return keypoint_ohkm(output, target, weight, min(loss.hard_keypoints, output.shape[1]))
+        case "cross_entropy":
+            return pixel_cross_entropy(output, target, loss.class_weights)
+        case "ohem":
+            hard = {"hard_pixels": loss.hard_pixels, "hard_below": loss.hard_below}
+            return pixel_ohem(output, target, loss.class_weights, **hard)
 
 
 def normalized(images: Tensor, channels_last: bool) -> Tensor:

@@ -15,7 +15,7 @@ _LOGS = ("TextLoggerHook", "TensorboardLoggerHook")
 
 def read_training(
     file: Section,
-    dataset: Literal["coco", "mpii"],
+    dataset: str,
     *,
     batch_size: int,
     workers: int,
@@ -62,7 +62,7 @@ def _check_workflow(file: Section) -> None:
         file.problem("workflow", f"is {short(file.values['workflow'])} (expected [('train', 1)])")
 
 
-def _read_evaluation(evaluation: Section, dataset: Literal["coco", "mpii"]) -> tuple[int, str | None]:
+def _read_evaluation(evaluation: Section, dataset: str) -> tuple[int, str | None]:
     """Epochs between evaluations, and the figure that makes the best checkpoint (None for the usual one)."""
     metric = _METRICS[dataset]
     evaluation.one_of("metric", (metric, (metric,)), metric)

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "program.h"
+#include "kernels.h"
 
 namespace litehrnet {
 namespace {
@@ -76,7 +77,8 @@ void check_depthwise(const Step& step) {
 
 void check_pool(const Step& step) {
     require_operands(step, 1, 1);
-    require(step.reads[0].count() == step.writes[0].count() && shift_between(step.reads[0], step.writes[0]) >= 0,
+    const std::int32_t shift = shift_between(step.reads[0], step.writes[0]);
+    require(step.reads[0].count() == step.writes[0].count() && shift >= 0 && shift <= Pool::most_shift,
             "pools to planes that do not fit");
     require_constants(step, {});
 }

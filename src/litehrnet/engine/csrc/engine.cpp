@@ -20,10 +20,9 @@ std::int64_t scratch_floats(const Step& step) {
     switch (step.kind) {
         case Kind::stem: return stem_scratch(first.width);
         case Kind::pointwise: return pointwise_scratch(first.count());
-        case Kind::depthwise:
-        case Kind::fuse_first: return depthwise_scratch(first.height, first.width);
+        case Kind::depthwise: return depthwise_scratch(first.height, first.width);
         case Kind::spatial_weighting: return 2 * (rounded_up(first.count(), 16) + slack_floats);
-        default: return first.width + step.reads.back().width + 4 * slack_floats;
+        default: return 0;
     }
 }
 
@@ -111,7 +110,7 @@ Engine::Ready Engine::prepare(const Step& step) {
                              keep(step.constants[1])};
         }
         case Kind::pool:
-            return Pool{keep(first), keep(out), scratch_, out.count(), out.height, out.width,
+            return Pool{keep(first), keep(out), out.count(), out.height, out.width,
                         shift_between(first, out)};
         case Kind::spatial_weighting: return prepare_spatial_weighting(step);
         case Kind::enlarge: {
@@ -135,14 +134,9 @@ Engine::Ready Engine::prepare_pointwise(const Step& step) {
 }
 
 Engine::Ready Engine::prepare_stem(const Step& step) {
-    const float* normalization = step.constants[0].values;
-    std::vector<float> levels(3 * 256);
-    for (int c = 0; c < 3; ++c)
-        for (int level = 0; level < 256; ++level)
-            levels[256 * c + level] = static_cast<float>(level * static_cast<double>(normalization[c]) +
-                                                         static_cast<double>(normalization[3 + c]));
     const auto& constants = step.constants;
-    return Stem{keep(step.writes[0]), scratch_, step.reads[0].height, step.reads[0].width, keep(std::move(levels)),
+    const float* normalization = keep(constants[0]);
+    return Stem{keep(step.writes[0]), scratch_, step.reads[0].height, step.reads[0].width, normalization, normalization + 3,
                 keep_packed(constants[1]), keep(constants[2]), keep(constants[3]), keep(constants[4]),
                 keep_packed(constants[5]), keep(constants[6]), keep_packed(constants[7]), keep(constants[8]),
                 keep(constants[9]), keep(constants[10]), keep_packed(constants[11]), keep(constants[12])};
@@ -159,7 +153,7 @@ Engine::Ready Engine::prepare_spatial_weighting(const Step& step) {
 
 Engine::Ready Engine::prepare_fuse_first(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    FuseFirst ready{keep(in), keep(step.reads[1]), keep(out), {}, {}, {}, scratch_, in.count(), in.height, in.width,
+    FuseFirst ready{keep(in), keep(step.reads[1]), keep(out), {}, {}, {}, in.count(), in.height, in.width,
                     static_cast<std::int32_t>(step.writes.size()) - 1};
     for (int b = 0; b < ready.branches; ++b) {
         ready.lowered[b] = keep(step.writes[b + 1]);
@@ -184,7 +178,7 @@ Engine::Ready Engine::prepare_enlarge_bilinear(const Step& step) {
     }
     const std::int32_t* kept_first = numbers_.emplace_back(std::move(first)).data();
     const std::int32_t* kept_column = numbers_.emplace_back(std::move(column)).data();
-    return EnlargeBilinear{keep(addend), keep(in), keep(out), scratch_, in.count(), in.height, in.width, kept_first,
+    return EnlargeBilinear{keep(addend), keep(in), keep(out), in.count(), in.height, in.width, kept_first,
                            kept_column, keep(std::move(share))};
 }
 

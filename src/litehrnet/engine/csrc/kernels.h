@@ -48,9 +48,9 @@ struct Depthwise {
 
 // Means over blocks of 2^shift x 2^shift pixels.
 struct Pool {
+    static constexpr int most_shift = 3;
     const Place* in;
     const Place* out;
-    Place scratch;
     std::int32_t channels, height, width, shift;  // of out
 };
 
@@ -84,7 +84,6 @@ struct FuseFirst {
     const Place* lowered[most];
     const float* weight[most];
     const float* bias[most];
-    Place scratch;
     std::int32_t channels, height, width, branches;
 };
 
@@ -94,7 +93,6 @@ struct EnlargeBilinear {
     const Place* addend;
     const Place* in;
     const Place* out;
-    Place scratch;
     std::int32_t channels, height, width;  // of in
     const std::int32_t* first;             // per vector of output columns: its first input column
     const std::int32_t* column;            // per output column, relative to first
@@ -107,7 +105,7 @@ struct Stem {
     const Place* out;  // 32 planes, as shuffled: path A and path B in turn
     Place scratch;
     std::int32_t height, width;  // of the image
-    const float* levels;         // (3, 256): normalised value of every grey level of every channel of the image
+    const float *scale, *offset; // of every channel of the image: what normalises its levels
     const float *conv, *conv_bias, *depthwise_a, *depthwise_a_bias, *pointwise_a, *pointwise_a_bias;
     const float *expand, *expand_bias, *depthwise_b, *depthwise_b_bias, *linear, *linear_bias;
 };
@@ -134,9 +132,9 @@ constexpr std::int32_t rounded_up(std::int32_t value, std::int32_t to) { return 
 // Floats from one row of a scratch plane to the next: at least one zero behind every row.
 constexpr std::int32_t scratch_pitch(std::int32_t width) { return rounded_up(width + 1, slack_floats); }
 
-// Scratch of Depthwise and FuseFirst for planes of one size: a row of zeros above and below, for stride 2 twice.
+// Scratch of Depthwise: a row of zeros below, and zeros to the left of the first row.
 constexpr std::int64_t depthwise_scratch(std::int32_t height, std::int32_t width) {
-    return 2 * (static_cast<std::int64_t>(height) + 4) * scratch_pitch(width) + 4 * slack_floats;
+    return (static_cast<std::int64_t>(height) + 1) * scratch_pitch(width) + 2 * slack_floats;
 }
 
 // Scratch of Stem: rows for a quarter of the image's width each, with at least one vector of zeros behind them.

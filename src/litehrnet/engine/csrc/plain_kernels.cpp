@@ -189,7 +189,7 @@ void stem(const Stem& s, const std::uint8_t* image, float* arena) {
     const int half_height = (s.height + 1) / 2, half_width = (s.width + 1) / 2;
     const auto pixel = [&](int y, int x, int c) {
         const bool inside = y >= 0 && y < s.height && x >= 0 && x < s.width;
-        return inside ? s.levels[256 * c + image[(y * s.width + x) * 3 + c]] : 0.0f;
+        return inside ? image[(y * s.width + x) * 3 + c] * s.scale[c] + s.offset[c] : 0.0f;
     };
     Image taps;
     for (int tap = 0; tap < Stem::taps; ++tap)

@@ -7,6 +7,10 @@
 
 #include <cstdint>
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__)
 #define LITEHRNET_VECTOR_FLOATS 16
 #define LITEHRNET_REGISTERS 32
@@ -22,6 +26,9 @@
 #endif
 #endif
 
+// For functions with arrays of vectors as arguments: in registers they are only where they are not passed at all.
+#define LITEHRNET_INLINE [[gnu::always_inline]] inline
+
 namespace litehrnet {
 namespace {
 
@@ -31,8 +38,10 @@ constexpr int registers = LITEHRNET_REGISTERS;
 typedef float V __attribute__((vector_size(W * 4)));
 typedef std::int32_t I __attribute__((vector_size(W * 4)));
 typedef float Unaligned __attribute__((vector_size(W * 4), aligned(4), may_alias));
+typedef float Bytes __attribute__((vector_size(W * 4), aligned(1), may_alias));
 
 inline V load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
+inline V load(const std::uint8_t* p) { return *reinterpret_cast<const Bytes*>(p); }
 inline void store(float* p, V v) { *reinterpret_cast<Unaligned*>(p) = v; }
 inline I load(const std::int32_t* p) { return reinterpret_cast<I>(load(reinterpret_cast<const float*>(p))); }
 inline V all(float x) { return x - V{}; }
@@ -53,7 +62,24 @@ inline I lanes() {
 }
 
 inline V select(I mask, V yes, V no) { return mask ? yes : no; }
-inline V relu(V v) { return v > 0.0f ? v : V{}; }
+
+// The greater and the lesser one of each pair; b where they cannot be compared. Compilers do not see that such a selection
+// is one instruction.
+#if defined(__AVX512F__)
+inline V greater(V a, V b) { return _mm512_maskz_max_ps(0xffff, a, b); }
+inline V lesser(V a, V b) { return _mm512_maskz_min_ps(0xffff, a, b); }
+#elif defined(__AVX2__)
+inline V greater(V a, V b) { return _mm256_max_ps(a, b); }
+inline V lesser(V a, V b) { return _mm256_min_ps(a, b); }
+#elif defined(__SSE2__)
+inline V greater(V a, V b) { return _mm_max_ps(a, b); }
+inline V lesser(V a, V b) { return _mm_min_ps(a, b); }
+#else
+inline V greater(V a, V b) { return a > b ? a : b; }
+inline V lesser(V a, V b) { return a < b ? a : b; }
+#endif
+
+inline V relu(V v) { return greater(v, V{}); }
 
 // The elements of v that index names.
 inline V shuffle(V v, I index) {
@@ -107,28 +133,30 @@ inline float sum(V v) {
     return total;
 }
 
-// exp(x) for |x| <= 87, within 2 units in the last place: 2^n times a polynomial in the rest of x / ln 2.
-inline V exp(V x) {
-    const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
-    const V rounded = x * 1.44269504f + shift;
-    const V n = rounded - shift;
-    V r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
-    V p = all(1.9875691500e-4f);
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    const I power = (reinterpret_cast<I>(rounded) + 127) << 23;  // the low bits of `rounded` are n
-    return p * reinterpret_cast<V>(power);
+// 1 / v, within 2 units in the last place, for normal numbers.
+inline V reciprocal(V v) {
+#if defined(__AVX512F__)
+    const V estimate = _mm512_maskz_rcp14_ps(0xffff, v);
+    return estimate * (2.0f - v * estimate);
+#else
+    return 1.0f / v;
+#endif
 }
 
-inline V sigmoid(V x) {
-    x = x > 87.0f ? all(87.0f) : x;
-    x = x < -87.0f ? all(-87.0f) : x;
-    return 1.0f / (1.0f + exp(-x));
+// 1 / (1 + exp(-x)): exp(-x) is 2^(n + r), n the whole number nearest to -x / ln 2; 2^r is a polynomial, whose error is
+// below 1e-7 of it.
+LITEHRNET_INLINE V sigmoid(V x) {
+    x = greater(all(-87.0f), lesser(all(87.0f), x));  // what is not a number stays so
+    const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, which the low bits are then
+    const V power = x * -1.44269504f, rounded = power + shift, r = power - (rounded - shift);
+    V p = all(0.00132764444f);
+    p = p * r + 0.0096755377f;
+    p = p * r + 0.0555071332f;
+    p = p * r + 0.240221198f;
+    p = p * r + 0.693146967f;
+    p = p * r + 1.00000007f;
+    const I exponential = reinterpret_cast<I>(p) + (reinterpret_cast<I>(rounded) << 23);
+    return reciprocal(1.0f + reinterpret_cast<V>(exponential));
 }
 
 }  // namespace

@@ -38,10 +38,25 @@ inline void depthwise_by_scratch(const Depthwise& s, float* arena) {
     }
 }
 
+// A plane in the arena, for convolutions of stride 2.
+struct StoredPlane {
+    const float* in;
+    int width;
+
+    float value(int y, int x) const { return in[y * width + x]; }
+
+    template <int inputs>
+    LITEHRNET_INLINE void read_row(int y, int column, V (&row)[inputs]) const {
+#pragma GCC unroll 6
+        for (int v = 0; v < inputs; ++v) row[v] = load(in + y * width + column + v * W);
+    }
+};
+
 void depthwise(const Depthwise& s, float* arena) {
     if (s.stride == 2) {
         for (int c = 0; c < s.channels; ++c)
-            convolve_stride_2<1>(arena + s.in[c], s.height, s.width, {{arena + s.out[c], s.weight + 9 * c, s.bias[c]}});
+            convolve_stride_2<1>(StoredPlane{arena + s.in[c], s.width}, s.height, s.width,
+                                 {{arena + s.out[c], s.weight + 9 * c, s.bias[c]}});
     } else if (takes_rows(s.width)) {
         depthwise_in_registers(s, arena);
     } else {

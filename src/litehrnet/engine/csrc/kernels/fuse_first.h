@@ -1,5 +1,5 @@
-// The fusion's highest resolution: its sum goes plane by plane into the depthwise convolutions of the lower ones, and
-// is stored only after its ReLU.
+// The fusion's highest resolution: its sum goes row by row into the depthwise convolutions of the lower ones, and is
+// stored only after its ReLU.
 #pragma once
 
 #include "stride_2.h"
@@ -7,25 +7,35 @@
 namespace litehrnet {
 namespace {
 
+// The sum of one channel. What is read is stored too, after its ReLU.
+struct FusedPlane {
+    const float *in, *lower;
+    float* out;
+    int width;
+    I twice;
+
+    float value(int y, int x) const { return 2.0f * in[y * width + x] + lower[y / 2 * (width / 2) + x / 2]; }
+
+    template <int inputs>
+    LITEHRNET_INLINE void read_row(int y, int column, V (&row)[inputs]) const {
+        const int begin = y * width + column;
+        const float* enlarged = lower + y / 2 * (width / 2) + column / 2;
+#pragma GCC unroll 6
+        for (int v = 0; v < inputs; ++v) {
+            row[v] = 2.0f * load(in + begin + v * W) + shuffle(load(enlarged + v * W / 2), twice);
+            store(out + begin + v * W, relu(row[v]));
+        }
+    }
+};
+
 template <int branches>
 inline void fuse_first_into(const FuseFirst& s, float* arena) {
-    const I twice = lanes() >> 1;
-    float* sums = arena + s.scratch + slack_floats;
     for (int c = 0; c < s.channels; ++c) {
-        for (int y = 0; y < s.height; ++y) {
-            const float* in = arena + s.in[c] + y * s.width;
-            const float* lower = arena + s.lower[c] + y / 2 * (s.width / 2);
-            float* out = arena + s.out[c] + y * s.width;
-            for (int x = 0; x < s.width; x += W) {
-                const V sum = 2.0f * load(in + x) + shuffle(load(lower + x / 2), twice);
-                store(sums + y * s.width + x, sum);
-                store(out + x, relu(sum));
-            }
-        }
+        const FusedPlane plane{arena + s.in[c], arena + s.lower[c], arena + s.out[c], s.width, lanes() >> 1};
         Convolution convolutions[branches];
         for (int b = 0; b < branches; ++b)
             convolutions[b] = {arena + s.lowered[b][c], s.weight[b] + 9 * c, s.bias[b][c]};
-        convolve_stride_2(sums, s.height, s.width, convolutions);
+        convolve_stride_2(plane, s.height, s.width, convolutions);
     }
 }
 

@@ -80,16 +80,17 @@ inline void store_tile(const Pointwise& s, float* arena, int first, int pixel, c
     }
 }
 
+// Not a part of store_tile: unrolling a sigmoid 24 times would not be worth its size.
+[[gnu::noinline]] void replace_by_sigmoid(float* values, int vectors) {
+    for (int v = 0; v < vectors; ++v) store(values + v * W, sigmoid(load(values + v * W)));
+}
+
 template <int rows, int vectors>
 inline void finish_tile(const Pointwise& s, float* arena, int first, int pixel, const Tile<rows, vectors>& total) {
     if (s.activation == Activation::relu) return store_tile<rows, vectors, true>(s, arena, first, pixel, total);
     store_tile<rows, vectors, false>(s, arena, first, pixel, total);
     if (s.activation == Activation::none) return;
-    // Apart, as unrolling a sigmoid 24 times would not be worth its size.
-    for (int m = 0; m < rows; ++m) {
-        float* out = arena + s.out[first + m] + pixel;
-        for (int v = 0; v < vectors; ++v) store(out + v * W, sigmoid(load(out + v * W)));
-    }
+    for (int m = 0; m < rows; ++m) replace_by_sigmoid(arena + s.out[first + m] + pixel, vectors);
 }
 
 // `first` is the first output, `pixel` the first pixel; `ahead` inputs are fetched for the next tile where it is not 0.

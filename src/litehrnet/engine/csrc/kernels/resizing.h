@@ -7,48 +7,85 @@
 namespace litehrnet {
 namespace {
 
-void pool(const Pool& s, float* arena) {
+// Sums of 2^shift neighbours; `count` is at most 2^shift.
+template <int count>
+LITEHRNET_INLINE V sum_neighbours(const V (&v)[count], int shift) {
+    if constexpr (count == 1) {
+        V sums = v[0];
+        for (; shift > 0; --shift) sums = evens(sums, V{}) + odds(sums, V{});
+        return sums;
+    } else {
+        V pairs[(count + 1) / 2];
+        for (int i = 0; i < count; i += 2) {
+            const V next = i + 1 < count ? v[i + 1] : V{};
+            pairs[i / 2] = evens(v[i], next) + odds(v[i], next);
+        }
+        return sum_neighbours(pairs, shift - 1);
+    }
+}
+
+// One vector of results of every row, from `count` vectors of rows.
+template <int count>
+inline void pool_column(const Pool& s, float* arena, int x) {
     const int factor = 1 << s.shift, width = s.width << s.shift;
     const float share = 1.0f / static_cast<float>(factor * factor);
-    float* sums = arena + s.scratch;
     for (int c = 0; c < s.channels; ++c) {
-        for (int y = 0; y < s.height; ++y) {
-            const float* in = arena + s.in[c] + y * factor * width;
-            for (int x = 0; x < width; x += W) {
-                V total = load(in + x);
-                for (int row = 1; row < factor; ++row) total += load(in + row * width + x);
-                store(sums + x, total);
-            }
-            for (int columns = width / 2; columns >= s.width; columns /= 2)
-                for (int x = 0; x < columns; x += W) {
-                    const V a = load(sums + 2 * x), b = load(sums + 2 * x + W);
-                    store(sums + x, evens(a, b) + odds(a, b));
-                }
-            float* out = arena + s.out[c] + y * s.width;
-            for (int x = 0; x < s.width; x += W) store(out + x, load(sums + x) * share);
+        const float* in = arena + s.in[c] + x * factor;
+        float* out = arena + s.out[c] + x;
+        for (int y = 0; y < s.height; ++y, out += s.width) {
+            V sums[count] = {};
+            for (int row = 0; row < factor; ++row, in += width)
+#pragma GCC unroll 8
+                for (int v = 0; v < count; ++v) sums[v] += load(in + v * W);
+            store(out, share * sum_neighbours(sums, s.shift));
         }
     }
 }
 
-void enlarge(const Enlarge& s, float* arena) {
+// Columns from the right to the left: what is stored too much of the last one is overwritten.
+void pool(const Pool& s, float* arena) {
+    const int factor = 1 << s.shift;
+    for (int x = (s.width - 1) / W * W; x >= 0; x -= W) {
+        const int left = ((s.width - x) * factor + W - 1) / W;
+        switch (left < factor ? left : factor) {
+            case 1: pool_column<1>(s, arena, x); break;
+            case 2: pool_column<2>(s, arena, x); break;
+            case 3: pool_column<3>(s, arena, x); break;
+            case 4: pool_column<4>(s, arena, x); break;
+            case 5: pool_column<5>(s, arena, x); break;
+            case 6: pool_column<6>(s, arena, x); break;
+            case 7: pool_column<7>(s, arena, x); break;
+            default: pool_column<1 << Pool::most_shift>(s, arena, x); break;
+        }
+    }
+}
+
+// Both rows of results that a row gives at once. Columns from the right to the left: what is stored too much of the
+// last one is overwritten.
+template <bool has_addend>
+inline void enlarge_rows(const Enlarge& s, float* arena) {
     const I twice = lanes() >> 1;
     const int width = 2 * s.width;
     for (int c = 0; c < s.channels; ++c) {
-        for (int y = 0; y < 2 * s.height; ++y) {
-            const float* in = arena + s.in[c] + y / 2 * s.width;
-            const float* addend = s.addend ? arena + s.addend[c] + y * width : nullptr;
-            float* out = arena + s.out[c] + y * width;
-            for (int x = 0; x < width; x += W) {
+        const float* in = arena + s.in[c];
+        const float* addend = has_addend ? arena + s.addend[c] : nullptr;
+        float* out = arena + s.out[c];
+        for (int y = 0; y < s.height; ++y, in += s.width, addend += has_addend ? 2 * width : 0, out += 2 * width)
+            for (int x = (width - 1) / W * W; x >= 0; x -= W) {
                 const V v = shuffle(load(in + x / 2), twice);
-                store(out + x, addend ? v + load(addend + x) : v);
+                const V upper = has_addend ? v + load(addend + x) : v;
+                const V lower = has_addend ? v + load(addend + width + x) : v;
+                store(out + x, upper);
+                store(out + width + x, lower);
             }
-        }
     }
 }
 
+void enlarge(const Enlarge& s, float* arena) { s.addend ? enlarge_rows<true>(s, arena) : enlarge_rows<false>(s, arena); }
+
 void enlarge_bilinear(const EnlargeBilinear& s, float* arena) {
     const int width = 2 * s.width, height = 2 * s.height;
-    float* mixed = arena + s.scratch;
+    const int next = s.width > 1;  // to the right of an only column there is none
     for (int c = 0; c < s.channels; ++c) {
         for (int y = 0; y < height; ++y) {
             // y (h - 1) / (2 h - 1), in whole numbers: exact up to one division.
@@ -56,17 +93,14 @@ void enlarge_bilinear(const EnlargeBilinear& s, float* arena) {
             const float share = static_cast<float>(scaled % (height - 1)) / static_cast<float>(height - 1);
             const float* upper = arena + s.in[c] + above * s.width;
             const float* lower = upper + (scaled % (height - 1) ? s.width : 0);
-            for (int x = 0; x < s.width; x += W) {
-                const V u = load(upper + x);
-                store(mixed + x, u + share * (load(lower + x) - u));
-            }
-            if (s.width == 1) mixed[1] = 0;  // to the right of the only column; otherwise none is looked for there
             const float* addend = arena + s.addend[c] + y * width;
             float* out = arena + s.out[c] + y * width;
             for (int x = 0; x < width; x += W) {
-                const V near = load(mixed + s.first[x / W]);
+                // Mixed anew for every vector of results: stored and loaded at another place it would take far longer.
+                const int first = s.first[x / W];
+                const V u = load(upper + first), near = u + share * (load(lower + first) - u);
                 const I column = load(s.column + x);
-                const V left = shuffle(near, column), right = shuffle(near, column + 1);
+                const V left = shuffle(near, column), right = shuffle(near, column + next);
                 store(out + x, load(addend + x) + left + load(s.share + x) * (right - left));
             }
         }

@@ -12,7 +12,7 @@
 namespace litehrnet {
 namespace {
 
-// Rows behind one another, `pitch` floats apart, with at least one zero behind each; row -1 exists too.
+// Rows behind one another, `pitch` floats apart, with at least one zero behind each.
 struct Rows {
     float* first;
     int pitch;

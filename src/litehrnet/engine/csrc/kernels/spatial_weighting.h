@@ -7,14 +7,27 @@
 namespace litehrnet {
 namespace {
 
+// `vectors` of the sums of a dense layer side by side: one sum alone would wait for its own last addition, and weights
+// are read in the order in which they lie.
+template <int vectors>
+inline void dense_block(const float* in, int inputs, float* out, const float* weight, const float* bias, int row) {
+    V total[vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) total[v] = load(bias + v * W);
+    for (int i = 0; i < inputs; ++i, weight += row)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) total[v] += in[i] * load(weight + v * W);
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) store(out + v * W, total[v]);
+}
+
 // out = weight in + bias, `outputs` rounded up to whole vectors.
 inline void dense(const float* in, int inputs, float* out, int outputs, const float* weight, const float* bias) {
     const int row = rounded_up(outputs, 16);
-    for (int o = 0; o < outputs; o += W) {
-        V total = load(bias + o);
-        for (int i = 0; i < inputs; ++i) total += in[i] * load(weight + i * row + o);
-        store(out + o, total);
-    }
+    int o = 0;
+    for (; o + 8 * W <= row; o += 8 * W) dense_block<8>(in, inputs, out + o, weight + o, bias + o, row);
+    for (; o + 2 * W <= row; o += 2 * W) dense_block<2>(in, inputs, out + o, weight + o, bias + o, row);
+    for (; o < row; o += W) dense_block<1>(in, inputs, out + o, weight + o, bias + o, row);
 }
 
 void spatial_weighting(const SpatialWeighting& s, float* arena) {

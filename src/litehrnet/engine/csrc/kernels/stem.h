@@ -25,18 +25,36 @@ struct StemState {
     }
 };
 
+// Elements `first`, `first` + 3, ... of the 3 W in a, b and c.
+inline V thirds(V a, V b, V c, int first) {
+    const I index = 3 * lanes() + first;
+    return shuffle(shuffle(a, b, index), c, index < 2 * W ? lanes() : index - W);
+}
+
+// 4 W pixels, to W normalised values of every phase and channel from column `u` on. 4 pixels are 12 bytes, 3 elements.
+inline void read_pixels(const StemState& t, const std::uint8_t* pixels, float* const (&rows)[12], int u) {
+    const std::uint8_t* bytes = pixels + 12 * u;
+    const V a = load(bytes), b = load(bytes + 4 * W), c = load(bytes + 8 * W);
+    for (int word = 0; word < 3; ++word) {
+        const I four = reinterpret_cast<I>(thirds(a, b, c, word));
+        for (int byte = 0; byte < 4; ++byte) {
+            const int phase = (4 * word + byte) / 3, channel = (4 * word + byte) % 3;
+            const V level = __builtin_convertvector(four >> 8 * byte & 255, V);
+            store(rows[4 * channel + phase] + u, level * t.s.scale[channel] + t.s.offset[channel]);
+        }
+    }
+}
+
 inline void read_image_row(const StemState& t, const std::uint8_t* image, int y) {
     const std::uint8_t* pixels = image + static_cast<std::int64_t>(y) * t.width * 3;
     float* rows[12];
     for (int c = 0; c < 3; ++c)
         for (int phase = 0; phase < 4; ++phase) rows[4 * c + phase] = t.arena + t.image_row(y, c, phase);
-    const int whole = t.width / 4;
-    for (int u = 0; u < whole; ++u)
-        for (int phase = 0; phase < 4; ++phase)
-            for (int c = 0; c < 3; ++c) rows[4 * c + phase][u] = t.s.levels[256 * c + pixels[12 * u + 3 * phase + c]];
-    for (int x = 4 * whole; x < 4 * t.quarter; ++x)
+    const int whole = t.width / 4, by_vectors = whole < W ? 0 : whole;
+    for (int u = 0; u < by_vectors; u += W) read_pixels(t, pixels, rows, u + W <= whole ? u : whole - W);
+    for (int x = 4 * by_vectors; x < 4 * t.quarter; ++x)
         for (int c = 0; c < 3; ++c)
-            rows[4 * c + x % 4][x / 4] = x < t.width ? t.s.levels[256 * c + pixels[3 * x + c]] : 0.0f;
+            rows[4 * c + x % 4][x / 4] = x < t.width ? pixels[3 * x + c] * t.s.scale[c] + t.s.offset[c] : 0.0f;
 }
 
 // One row of half size, its even or its odd columns: the 3x3 convolution, and path B expanded.

@@ -1,7 +1,8 @@
-// 3x3 convolutions of stride 2, of one plane.
+// 3x3 convolutions of stride 2, of one plane, several of the same plane at once.
 //
-// Inputs are split into even and odd columns in registers. A vector of n odd columns holds the left neighbours of n
-// results and the right ones of n - 1: those are summed first and moved by one lane afterwards.
+// Rows are split into even and odd columns in registers, and of three rows, what the next result needs is kept there. An
+// odd column is the right neighbour of one result and the left one of the next: left neighbours are summed in place, and
+// their sums are moved by one lane.
 #pragma once
 
 #include "../kernels.h"
@@ -10,32 +11,7 @@
 namespace litehrnet {
 namespace {
 
-// Of a row of inputs, every second column from some column on, and the ones to the left of them.
-struct SplitColumns {
-    V even, odd;
-};
-
-// A strip of a plane: as many columns of results as a vector can hold, all rows.
-class Strip {
-public:
-    Strip(const float* plane, int width, int out_column)
-        : first_(plane + 2 * out_column - 1), width_(width) {
-        const I column = lanes() + (2 * out_column - 1);
-        inside_ = (column >= 0) & (column < width);
-        next_inside_ = column < width - W;
-    }
-
-    SplitColumns row(int y) const {
-        const float* p = first_ + y * width_;
-        const V a = select(inside_, load(p), V{}), b = select(next_inside_, load(p + W), V{});
-        return {odds(a, b), evens(a, b)};
-    }
-
-private:
-    const float* first_;
-    int width_;
-    I inside_, next_inside_;
-};
+constexpr int most_split_vectors = registers == 32 ? 6 : 2;
 
 struct Convolution {
     float* out;
@@ -43,39 +19,93 @@ struct Convolution {
     float bias;
 };
 
-inline V convolve_columns(const Convolution& c, const SplitColumns& above, const SplitColumns& row,
-                          const SplitColumns& below) {
-    const float* k = c.k;
-    const V right = k[2] * above.odd + k[5] * row.odd + k[8] * below.odd;
-    V total = all(c.bias) + k[1] * above.even + k[4] * row.even + k[7] * below.even;
-    total += k[0] * above.odd;
-    total += k[3] * row.odd;
-    total += k[6] * below.odd;
-    return total + shuffle(right, lanes() + 1);
+// A block of columns of a row, and the odd column to its left.
+template <int vectors>
+struct SplitColumns {
+    V even[vectors], odd[vectors];
+    float left;
+};
+
+// Columns of row y from `column` on, which is even. plane.read_row(y, column, row) reads a row into vectors, and
+// plane.value(y, x) is one value.
+template <int inputs, bool leftmost, typename Plane>
+LITEHRNET_INLINE SplitColumns<(inputs + 1) / 2> read_columns(const Plane& plane, int y, int column, I odd_in_last) {
+    constexpr int vectors = (inputs + 1) / 2;
+    V row[inputs];
+    plane.read_row(y, column, row);
+    SplitColumns<vectors> columns;
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; ++v) {
+        const V next = 2 * v + 1 < inputs ? row[2 * v + 1] : V{};
+        columns.even[v] = evens(row[2 * v], next);
+        columns.odd[v] = odds(row[2 * v], next);
+    }
+    columns.odd[vectors - 1] = select(odd_in_last, columns.odd[vectors - 1], V{});
+    columns.left = leftmost ? 0.0f : plane.value(y, column - 1);
+    return columns;
 }
 
-// Strips from the right to the left: what is stored too much of the last one is overwritten by the next row, or lies in
-// the slack behind the plane; that of the others is put back.
-template <int count>
-inline void convolve_stride_2(const float* plane, int height, int width, const Convolution (&convolutions)[count]) {
-    const int out_height = (height + 1) / 2, out_width = (width + 1) / 2;
-    const int strips = (out_width + W - 2) / (W - 1), columns = (out_width + strips - 1) / strips;
-    const I kept = lanes() < columns;
-    for (int x = (strips - 1) * columns; x >= 0; x -= columns) {
-        const Strip strip(plane, width, x);
-        const bool last = x + columns >= out_width;
-        SplitColumns above{};
-        for (int y = 0; y < out_height; ++y) {
-            const SplitColumns row = strip.row(2 * y);
-            const SplitColumns below = 2 * y + 1 < height ? strip.row(2 * y + 1) : SplitColumns{};
-            for (const Convolution& c : convolutions) {
-                float* out = c.out + y * out_width + x;
-                const V result = convolve_columns(c, above, row, below);
-                store(out, last ? result : select(kept, result, load(out)));
-            }
-            above = below;
-        }
+template <bool leftmost, int vectors>
+LITEHRNET_INLINE void convolve_columns(const Convolution& c, float* out, const SplitColumns<vectors>& above,
+                                       const SplitColumns<vectors>& row, const SplitColumns<vectors>& below) {
+    const float* k = c.k;
+    V left_sums = leftmost ? V{} : all(k[0] * above.left + k[3] * row.left + k[6] * below.left);
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; ++v) {
+        V sums = k[0] * above.odd[v];
+        sums += k[3] * row.odd[v];
+        sums += k[6] * below.odd[v];
+        V total = all(c.bias);
+        total += k[1] * above.even[v];
+        total += k[2] * above.odd[v];
+        total += k[4] * row.even[v];
+        total += k[5] * row.odd[v];
+        total += k[7] * below.even[v];
+        total += k[8] * below.odd[v];
+        store(out + v * W, total + after(left_sums, sums));
+        left_sums = sums;
     }
+}
+
+// Results from `column` of the plane on. The plane is copied, so that the compiler can tell that no result is stored into
+// what it says.
+template <int inputs, bool leftmost, int count, typename Plane>
+inline void convolve_block(Plane plane, int height, int width, int column, const Convolution (&convolutions)[count]) {
+    constexpr int vectors = (inputs + 1) / 2;
+    const int out_height = (height + 1) / 2, out_width = (width + 1) / 2;
+    const I odd_in_last = 2 * ((vectors - 1) * W + lanes()) + 1 < width - column;
+    SplitColumns<vectors> above{};
+    for (int y = 0; y < out_height; ++y) {
+        const auto row = read_columns<inputs, leftmost>(plane, 2 * y, column, odd_in_last);
+        SplitColumns<vectors> below{};
+        if (2 * y + 1 < height) below = read_columns<inputs, leftmost>(plane, 2 * y + 1, column, odd_in_last);
+        for (const Convolution& c : convolutions)
+            convolve_columns<leftmost>(c, c.out + y * out_width + column / 2, above, row, below);
+        above = below;
+    }
+}
+
+// Blocks from the right to the left: what is stored too much of the last one is overwritten by the next row, or by the
+// block to the left, or lies in the slack behind the plane.
+template <int count, typename Plane>
+inline void convolve_stride_2(const Plane& plane, int height, int width, const Convolution (&convolutions)[count]) {
+    constexpr int most = most_split_vectors;
+    const int all = (width + W - 1) / W, right = (all - 1) / most * most;
+    const auto call = [&]<int inputs>(int first) {
+        if (first > 0) return convolve_block<inputs, false>(plane, height, width, first * W, convolutions);
+        convolve_block<inputs, true>(plane, height, width, 0, convolutions);
+    };
+    switch (all - right) {
+        case 1: call.template operator()<1>(right); break;
+#if LITEHRNET_REGISTERS == 32
+        case 2: call.template operator()<2>(right); break;
+        case 3: call.template operator()<3>(right); break;
+        case 4: call.template operator()<4>(right); break;
+        case 5: call.template operator()<5>(right); break;
+#endif
+        default: call.template operator()<most>(right); break;
+    }
+    for (int first = right - most; first >= 0; first -= most) call.template operator()<most>(first);
 }
 
 }  // namespace

@@ -127,7 +127,7 @@ double depthwise(Case& c, const Kernels& kernels) {
 }
 
 double odd_depthwise(Case& c, const Kernels& kernels) {
-    const int channels = 2, stride = c.between(1, 2), height = c.between(1, 12), width = c.between(1, 75);
+    const int channels = 2, stride = c.between(1, 2), height = c.between(1, 12), width = c.between(1, 220);
     Step s = step(Kind::depthwise, {c.planes(channels, height, width), {}},
                   {c.planes(channels, (height + stride - 1) / stride, (width + stride - 1) / stride), {}},
                   {c.constant({channels, 9}), c.constant({channels})});
@@ -136,7 +136,7 @@ double odd_depthwise(Case& c, const Kernels& kernels) {
 }
 
 double pool(Case& c, const Kernels& kernels) {
-    const int shift = c.between(0, 3), channels = c.between(1, 5), height = c.between(1, 5), width = c.between(1, 20);
+    const int shift = c.between(0, 3), channels = c.between(1, 5), height = c.between(1, 5), width = c.between(1, 40);
     return c.difference(step(Kind::pool, {c.planes(channels, height << shift, width << shift)},
                              {c.planes(channels, height, width)}),
                         kernels);
@@ -160,7 +160,7 @@ double enlarge(Case& c, const Kernels& kernels) {
 }
 
 double fuse_first(Case& c, const Kernels& kernels) {
-    const int channels = c.between(1, 5), height = 2 * c.between(1, 6), width = 2 * c.between(1, 40);
+    const int channels = c.between(1, 5), height = 2 * c.between(1, 6), width = 2 * c.between(1, 110);
     std::vector<Planes> writes{c.planes(channels, height, width)};
     std::vector<Constant> constants;
     for (int b = c.between(1, 3); b > 0; --b) {

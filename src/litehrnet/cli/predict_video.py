@@ -1,0 +1,113 @@
+"""``litehrnet predict`` of a video, a camera or a stream: a drawn video and JSON lines."""
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from litehrnet.cli.options import progress_bar, runtime_arguments, say, size_text
+from litehrnet.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from litehrnet.video.output import Output
+    from litehrnet.video.reading import VideoReader
+    from litehrnet.video.sources import Source
+
+
+def run(options: argparse.Namespace, source: "Source") -> int:
+    """Predict, draw and write frame by frame.
+
+    Returns:
+        0.
+
+    Raises:
+        UserError: Something that was named cannot be used. Or the video is cut short or damaged, or the camera went
+            away: then all that could be read has been written.
+    """
+    from litehrnet.inference.detector import open_detector
+    from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.video.overlap import Background, read_ahead
+    from litehrnet.video.predicting import predict_frames
+    from litehrnet.video.reading import VideoReader
+
+    _check(options)
+    threads = options.threads
+    reader = VideoReader(source, start=options.start, end=options.end, every=options.every, threads=threads)
+    detector = open_detector(options.detector, threads=threads) if options.detector else None
+    estimator = PoseEstimator(options.weights, flip_test=options.flip, detector=detector, **runtime_arguments(options))
+    say(f"runtime: {estimator.runtime.description}, input {size_text(estimator.runtime.input_size_wh)}")
+    say("no detector given: one person is followed" if detector is None else f"detector: {detector.description}")
+    output = _output(options, reader)
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: _report(output, time.monotonic() - began))
+        stack.enter_context(output)
+        if options.show:
+            output.show = stack.enter_context(_page())
+        advance = stack.enter_context(progress_bar("frames"))(reader.expected)
+        written = stack.enter_context(Background(output.write))
+        frames = read_ahead(reader, skip=reader.endless)
+        for found in predict_frames(estimator, frames, track=options.track, smooth=options.smooth):
+            written.put(found)
+            advance(1)
+    return 0
+
+
+@contextlib.contextmanager
+def _page() -> Iterator[Callable[["NDArray[np.uint8]"], None]]:
+    """A page that shows the frames that the function is called with."""
+    from litehrnet.images import encode_jpeg
+    from litehrnet.serving.http import LatestFrame
+    from litehrnet.serving.show import open_show
+
+    frames = LatestFrame()
+    with open_show(frames) as site:
+        say(f"show: {site.url}")
+        sys.stdout.flush()  # also where it is read by a program: the page is of use while the run lasts
+        try:
+            yield lambda image: frames.publish(encode_jpeg(image, quality=80))
+        finally:
+            frames.end()
+
+
+def _check(options: argparse.Namespace) -> None:
+    if len(options.photos) > 1:
+        raise UserError(f"{', '.join(options.photos)}: a video among several inputs (expected one video, or photos)")
+    if options.boxes:
+        raise UserError("--boxes: names the persons in photos (of a video --detector finds them)")
+    if options.end is not None and options.end <= options.start:
+        raise UserError(f"--end {options.end:g}: is not after --start {options.start:g}")
+
+
+def _output(options: argparse.Namespace, reader: "VideoReader") -> "Output":
+    from litehrnet.files import make_folder
+    from litehrnet.video.output import Output
+    from litehrnet.video.records import RecordFile
+    from litehrnet.video.writing import VideoWriter
+
+    folder, source = make_folder(options.out_dir), reader.source
+    video = VideoWriter(
+        folder,
+        source.stem,
+        reader.rate,
+        sound_of=None if reader.endless else source,
+        start=options.start,
+        end=options.end,
+        pixel_aspect=reader.pixel_aspect,
+        endless=reader.endless,
+        threads=options.threads,
+    )
+    return Output(RecordFile(folder / f"{source.stem}.jsonl"), video)
+
+
+def _report(output: "Output", seconds: float) -> None:
+    if output.frames:
+        say(
+            f"{output.video.path}, {output.records.path}: {output.frames} frames, {output.persons} persons, "
+            f"{output.frames / seconds:.1f} frames per second"
+        )

@@ -1,0 +1,174 @@
+"""Samples to train a segmentation with: each a pure function of (seed, epoch, index).
+
+What is drawn is apart from what is done with it. A photo and its classes go through one matrix: whatever moves the one
+moves the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.data.photos import PhotoCache
+from litehrnet.data.samples import Batch
+from litehrnet.data.segmentation import SegmentationSet, read_classes
+from litehrnet.data.settings import SegmentationConfig
+from litehrnet.errors import UserError
+from litehrnet.keypoints.crop import IMAGENET_MEAN
+from litehrnet.segmentation.classes import IGNORED
+
+Image = NDArray[np.uint8]
+
+CROPS_TRIED = 10
+"""Until one has no class of too large a share."""
+
+
+@dataclass(frozen=True)
+class SceneVariation:
+    """One draw of all that varies but the place of the crop.
+
+    Attributes:
+        scale: Factor of the image's size.
+        flip: Mirror it.
+        brightness: Added to the grey levels, as a part of their range.
+        contrast: Factor of their distance from the middle.
+        saturation: Factor of the colours' distance from grey.
+    """
+
+    scale: float
+    flip: bool
+    brightness: float
+    contrast: float
+    saturation: float
+
+
+def make_segmentation_batch(
+    segmentation_set: SegmentationSet, epoch: int, indices: Sequence[int], cache: PhotoCache
+) -> Batch:
+    """Make the samples of some images in some epoch.
+
+    Args:
+        segmentation_set: From ``read_segmentation_set``.
+        epoch: Counted from 0.
+        indices: Of one record or more.
+        cache: Photos used last; changes nothing but the time taken.
+
+    Returns:
+        A batch whose targets are classes, uint8 (samples, height, width), and whose weights are empty.
+
+    Raises:
+        UserError: A photo or label image is missing or broken, or they do not fit together.
+    """
+    width, height = segmentation_set.input_size_wh
+    images = np.empty((len(indices), height, width, 3), np.uint8)
+    targets = np.empty((len(indices), height, width), np.uint8)
+    for place, index in enumerate(indices):
+        record = segmentation_set.records[index]
+        image = cache.image(cache.photo(record.image_file))
+        classes = read_classes(record, segmentation_set.class_set)
+        if image.shape[:2] != classes.shape:
+            raise UserError(
+                f"{record.label_file}: is {classes.shape[1]}x{classes.shape[0]} (expected "
+                f"{image.shape[1]}x{image.shape[0]}, the size of {record.image_file.name})"
+            )
+        rng = np.random.default_rng([segmentation_set.seed, epoch, index])
+        images[place], targets[place] = vary_scene(image, classes, rng, segmentation_set.settings, (width, height))
+    return Batch(images, targets, np.empty((len(indices), 0), np.float32), np.array(indices, np.int64))
+
+
+def vary_scene(
+    image: Image,
+    classes: NDArray[np.uint8],
+    rng: np.random.Generator,
+    settings: SegmentationConfig,
+    crop_size_wh: tuple[int, int],
+) -> tuple[Image, NDArray[np.uint8]]:
+    """One crop of an image and of its classes.
+
+    Args:
+        image: uint8 (height, width, 3), RGB.
+        classes: uint8 (height, width).
+        rng: Where numbers come from.
+        settings: How much it varies.
+        crop_size_wh: Width and height of the crop.
+
+    Returns:
+        uint8 (height, width, 3) and uint8 (height, width), ``IGNORED`` beyond the image.
+    """
+    variation = draw_scene_variation(rng, settings)
+    size_wh = image.shape[1], image.shape[0]
+    for _ in range(CROPS_TRIED):
+        matrix = draw_crop(rng, variation, size_wh, crop_size_wh)
+        crop = move_classes(classes, matrix, crop_size_wh)
+        if largest_share(crop) <= settings.max_class_share:
+            break
+    return recolour(move_image(image, matrix, crop_size_wh), variation), crop
+
+
+def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig) -> SceneVariation:
+    """Draw everything but the place of the crop."""
+    return SceneVariation(
+        scale=rng.uniform(*settings.scale),
+        flip=rng.random() < settings.flip_probability,
+        brightness=rng.uniform(-settings.brightness, settings.brightness),
+        contrast=rng.uniform(1 - settings.contrast, 1 + settings.contrast),
+        saturation=rng.uniform(1 - settings.saturation, 1 + settings.saturation),
+    )
+
+
+def draw_crop(
+    rng: np.random.Generator, variation: SceneVariation, size_wh: tuple[int, int], crop_size_wh: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Draw where the crop lies: inside the scaled image, or the image inside the crop along a side that is shorter.
+
+    Args:
+        rng: Where numbers come from.
+        variation: Its scale and flip are part of the matrix.
+        size_wh: Width and height of the image.
+        crop_size_wh: Width and height of the crop.
+
+    Returns:
+        float64 (2, 3): pixels of the image -> pixels of the crop.
+    """
+    room = [round(variation.scale * side) - crop for side, crop in zip(size_wh, crop_size_wh, strict=True)]
+    corner_x, corner_y = (int(rng.integers(min(0, free), max(0, free) + 1)) for free in room)
+    scale, half = variation.scale, (variation.scale - 1) / 2  # pixel centres lie at whole numbers
+    if variation.flip:
+        return np.array([[-scale, 0, scale * (size_wh[0] - 1) + half - corner_x], [0, scale, half - corner_y]])
+    return np.array([[scale, 0, half - corner_x], [0, scale, half - corner_y]])
+
+
+def move_image(image: Image, matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]) -> Image:
+    """The crop of an image, bilinearly; ImageNet's mean colour beyond it."""
+    import cv2
+
+    mean = [float(round(255 * value)) for value in IMAGENET_MEAN]
+    return np.asarray(cv2.warpAffine(image, matrix, crop_size_wh, flags=cv2.INTER_LINEAR, borderValue=mean), np.uint8)
+
+
+def move_classes(
+    classes: NDArray[np.uint8], matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """The same crop of an image's classes: that of the nearest pixel; ``IGNORED`` beyond it."""
+    import cv2
+
+    moved = cv2.warpAffine(classes, matrix, crop_size_wh, flags=cv2.INTER_NEAREST, borderValue=[IGNORED])
+    return np.asarray(moved, np.uint8)
+
+
+def largest_share(classes: NDArray[np.uint8]) -> float:
+    """Of one class among the pixels that have one; 0 where none has."""
+    counts = np.bincount(classes.ravel(), minlength=IGNORED + 1)[:IGNORED]
+    return float(counts.max() / max(counts.sum(), 1))
+
+
+def recolour(image: Image, variation: SceneVariation) -> Image:
+    """An image with brightness, contrast and saturation changed; grey levels beyond the range become its ends."""
+    import cv2
+
+    levels = (np.arange(256) - 128.0) * variation.contrast + 128 + 255 * variation.brightness
+    image = np.asarray(cv2.LUT(image, np.rint(levels).clip(0, 255).astype(np.uint8)), np.uint8)
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    mixed = cv2.addWeighted(image, variation.saturation, grey, 1 - variation.saturation, 0)
+    return np.asarray(mixed, np.uint8)

@@ -1,0 +1,181 @@
+"""``Segmenter``: weights once, then photos of any size in, classes of their pixels out."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.runtimes import Runtime, open_runtime
+from litehrnet.segmentation.classes import ClassSet
+from litehrnet.segmentation.scores import Scores, best_classes, enlarged, probabilities
+
+Image = NDArray[np.uint8]
+OpenRuntime = Callable[[tuple[int, int] | None], Runtime]
+
+_SIDE_STEP = 32  # what the network's fusions take
+_KEPT_RUNTIMES = 4
+_WINDOW_STEP = 2 / 3  # of a window's side: neighbours share a third
+
+
+class Segmenter:
+    """Finds the class of every pixel.
+
+    A whole image is filled up to sides that the network takes with the colour that the network sees as zero. Windows
+    lie side by side and overlap by a third or more; where they do, their scores are averaged. Of several views
+    (mirrored, other scales) the probabilities are averaged.
+
+    Args:
+        open_at: Opens the network for images of (width, height); of its own size for None.
+        window: Segment windows of the network's own size instead of whole images.
+        flip: Also the mirrored image.
+        scales: Sizes at which the image is segmented, as factors of its own.
+
+    Raises:
+        UserError: See ``litehrnet.runtimes.open_runtime``; the network finds keypoints; a scale is not above 0.
+    """
+
+    def __init__(
+        self,
+        open_at: OpenRuntime,
+        *,
+        window: bool = False,
+        flip: bool = False,
+        scales: Sequence[float] = (1.0,),
+    ) -> None:
+        if not scales or min(scales) <= 0:
+            raise UserError(f"scales {', '.join(map(str, scales)) or 'none'}: expected numbers above 0, such as 0.75 1")
+        self._open_at, self._window, self._flip, self._scales = open_at, window, flip, tuple(scales)
+        self._runtimes: OrderedDict[tuple[int, int], Runtime] = OrderedDict()
+        self.runtime = open_at(None)
+        self.class_set: ClassSet = self.runtime.info.class_set
+        self._runtimes[self.runtime.input_size_wh] = self.runtime
+
+    def segment(self, image: Image) -> NDArray[np.uint8]:
+        """Classes of the pixels of one image.
+
+        Args:
+            image: uint8 (height, width, 3), RGB, of any size.
+
+        Returns:
+            uint8 (height, width).
+
+        Raises:
+            UserError: The runtime takes images of one size only, and these are not it.
+        """
+        height, width = image.shape[:2]
+        if self._window or self._flip or self._scales != (1.0,):
+            return best_classes(self.scores(image), (width, height))
+        scores, size_wh = self._whole(image)
+        return np.ascontiguousarray(best_classes(scores, size_wh)[:height, :width])
+
+    def scores(self, image: Image) -> Scores:
+        """Scores of one view, or the mean probabilities of several: float32 (classes, height, width)."""
+        mirrorings = (False, True) if self._flip else (False,)
+        views = [(scale, mirrored) for scale in self._scales for mirrored in mirrorings]
+        if len(views) == 1:
+            return self._view(image, *views[0])
+        total = probabilities(self._view(image, *views[0]))
+        for view in views[1:]:
+            total += probabilities(self._view(image, *view))
+        return total / np.float32(len(views))
+
+    def _view(self, image: Image, scale: float, mirrored: bool) -> Scores:
+        import cv2
+
+        height, width = image.shape[:2]
+        if scale != 1:
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        if mirrored:
+            image = np.ascontiguousarray(image[:, ::-1])
+        if self._window:
+            scores = self._windows(image)
+        else:
+            raw, size_wh = self._whole(image)
+            scores = enlarged(raw, size_wh)[:, : image.shape[0], : image.shape[1]]
+        return enlarged(scores[..., ::-1] if mirrored else scores, (width, height))
+
+    def _whole(self, image: Image) -> tuple[Scores, tuple[int, int]]:
+        """Scores of the filled-up image as its runtime gives them, and the (width, height) that they stand for."""
+        height, width = image.shape[:2]
+        size_wh = -(-width // _SIDE_STEP) * _SIDE_STEP, -(-height // _SIDE_STEP) * _SIDE_STEP
+        scores = self._runtime(size_wh).heatmaps(self._filled_up(image, size_wh)[None])[0]
+        return scores, size_wh
+
+    def _windows(self, image: Image) -> Scores:
+        window_wh = self.runtime.input_size_wh
+        height, width = image.shape[:2]
+        image = self._filled_up(image, (max(width, window_wh[0]), max(height, window_wh[1])))
+        total = np.zeros((len(self.class_set), *image.shape[:2]), np.float32)
+        count = np.zeros(image.shape[:2], np.float32)
+        for y in window_starts(image.shape[0], window_wh[1]):
+            for x in window_starts(image.shape[1], window_wh[0]):
+                place = np.s_[y : y + window_wh[1], x : x + window_wh[0]]
+                scores = self.runtime.heatmaps(np.ascontiguousarray(image[place])[None])[0]
+                total[(slice(None), *place)] += enlarged(scores, window_wh)
+                count[place] += 1
+        total /= count
+        return total[:, :height, :width]
+
+    def _filled_up(self, image: Image, size_wh: tuple[int, int]) -> Image:
+        height, width = image.shape[:2]
+        if (width, height) == size_wh:
+            return image
+        filled = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
+        filled[:] = np.rint(255 * np.array(self.runtime.info.mean)).astype(np.uint8)
+        filled[:height, :width] = image
+        return filled
+
+    def _runtime(self, size_wh: tuple[int, int]) -> Runtime:
+        """The network for images of one size; those used last are kept."""
+        if size_wh not in self._runtimes:
+            self._runtimes[size_wh] = self._open_at(size_wh)
+            if len(self._runtimes) > _KEPT_RUNTIMES:
+                self._runtimes.popitem(last=False)
+        self._runtimes.move_to_end(size_wh)
+        return self._runtimes[size_wh]
+
+
+def open_segmenter(
+    weights: str | Path,
+    *,
+    window: bool = False,
+    flip: bool = False,
+    scales: Sequence[float] = (1.0,),
+    input_size_wh: tuple[int, int] | None = None,
+    **settings: Any,
+) -> Segmenter:
+    """A segmenter of a file of weights.
+
+    Args:
+        weights: As for ``litehrnet.runtimes.open_runtime``. ONNX models and programs take images of one size only:
+            with them, ``window`` is for images of any other.
+        window: See ``Segmenter``.
+        flip: See ``Segmenter``.
+        scales: See ``Segmenter``.
+        input_size_wh: (width, height) of the windows, for weights that say another or none.
+        **settings: Further arguments of ``open_runtime``.
+
+    Raises:
+        UserError: See ``Segmenter``.
+    """
+
+    def open_at(size_wh: tuple[int, int] | None) -> Runtime:
+        return open_runtime(weights, input_size_wh=size_wh or input_size_wh, **settings)
+
+    return Segmenter(open_at, window=window, flip=flip, scales=scales)
+
+
+def window_starts(length: int, window: int) -> list[int]:
+    """Where windows begin along a side: the first at 0, the last at its end, no two further apart than 2/3 of one.
+
+    Args:
+        length: Of the side, in pixels; no less than the window.
+        window: Its own side.
+    """
+    steps = int(np.ceil((length - window) / (window * _WINDOW_STEP)))
+    return [round(index * (length - window) / max(steps, 1)) for index in range(steps + 1)]

@@ -1,0 +1,156 @@
+"""The classes of a segmentation: their names and colours, and what they are called in label images."""
+
+import colorsys
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
+
+IGNORED = 255
+"""The class of pixels that have none: they are neither trained on nor counted."""
+
+_UNKNOWN = -1
+_GOLDEN = 0.618033988749895  # steps of this part of a turn never come near a hue again for long
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """What every pixel may be.
+
+    Attributes:
+        name: Short name, such as ``cityscapes``.
+        class_names: One per class, in the order of the network's scores; at most 255.
+        colours: Of each class in drawn pictures, RGB, 0..255.
+        label_ids: The value that stands for each class in label images, 0..255.
+        ignored_ids: Values of label images that stand for no class.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    colours: tuple[Colour, ...]
+    label_ids: tuple[int, ...]
+    ignored_ids: tuple[int, ...] = (IGNORED,)
+
+    def __len__(self) -> int:
+        return len(self.class_names)
+
+    def classes_of(self, label_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Classes, ``IGNORED`` where there is none, of an image of label ids.
+
+        Args:
+            label_ids: uint8, any shape.
+
+        Raises:
+            UserError: A value is neither a class's nor one that is ignored; they are named.
+        """
+        table = np.full(256, _UNKNOWN, np.int16)
+        table[list(self.ignored_ids)] = IGNORED
+        table[list(self.label_ids)] = np.arange(len(self))
+        present = np.flatnonzero(np.bincount(label_ids.ravel(), minlength=256))
+        unknown = present[table[present] == _UNKNOWN]
+        if len(unknown):
+            known = ", ".join(map(str, sorted({*self.label_ids, *self.ignored_ids})))
+            raise UserError(
+                f"class ids {', '.join(map(str, unknown))}, which {self.name} does not have (expected {known})"
+            )
+        return table.astype(np.uint8)[label_ids]
+
+    def label_ids_of(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The image of label ids that predictions are written as.
+
+        Args:
+            classes: uint8, any shape, each below the number of classes.
+        """
+        return np.array(self.label_ids, np.uint8)[classes]
+
+
+def find_class_set(name_or_path: str) -> ClassSet:
+    """A class set by name (cityscapes) or from a .toml or .json file.
+
+    Raises:
+        UserError: There is none of that name, or the file cannot be used.
+    """
+    from litehrnet.segmentation.cityscapes import CITYSCAPES
+
+    if name_or_path == CITYSCAPES.name:
+        return CITYSCAPES
+    path = Path(name_or_path)
+    if path.suffix.lower() not in (".toml", ".json"):
+        raise UserError(f"{name_or_path}: no such class set (expected {CITYSCAPES.name} or a .toml or .json file)")
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+        fields = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a list of classes ({error})") from error
+    return class_set_from_dict(fields, str(path), path.stem)
+
+
+def class_set_from_dict(fields: Any, source: str, name: str = "") -> ClassSet:
+    """A class set from plain values, as files hold them.
+
+    Args:
+        fields: ``classes`` (their names in order) and, all optional, ``name``, ``colours`` (``[red, green, blue]``,
+            0..255, per class), ``label_ids`` (per class; 0, 1, 2, ... where they are missing) and ``ignored_ids``
+            (255 where they are missing).
+        source: Name of the file, for the message.
+        name: Where the fields have none.
+
+    Raises:
+        UserError: A field is missing, unknown, or says what cannot be.
+    """
+    if not isinstance(fields, Mapping) or "classes" not in fields:
+        raise UserError(f'{source}: names no classes (expected classes = ["road", "car", ...])')
+    unknown = sorted(fields.keys() - {"name", "classes", "colours", "label_ids", "ignored_ids"})
+    if unknown:
+        raise UserError(f"{source}: unknown key {unknown[0]} (expected name, classes, colours, label_ids, ignored_ids)")
+    names = fields["classes"]
+    if not isinstance(names, Sequence) or not all(isinstance(each, str) and each for each in names):
+        raise UserError(f"{source}: classes is {names!r} (expected a list of names)")
+    if not 2 <= len(names) <= 255 or len(set(names)) != len(names):
+        raise UserError(f"{source}: {len(names)} classes, {len(set(names))} different ones (expected 2 to 255)")
+    count = len(names)
+    ids = _bytes(fields.get("label_ids", list(range(count))), count, "label_ids", source)
+    ignored = tuple(i for i in _bytes(fields.get("ignored_ids", [IGNORED]), None, "ignored_ids", source))
+    if len(set(ids)) != count or set(ids) & set(ignored):
+        raise UserError(f"{source}: a label id stands for two things (expected each once in label_ids and ignored_ids)")
+    colours = fields.get("colours", [_colour(index) for index in range(count)])
+    if not isinstance(colours, Sequence) or len(colours) != count:
+        raise UserError(f"{source}: colours is no list of {count}, one per class")
+    red_green_blue = [_bytes(colour, 3, "colours", source) for colour in colours]
+    rgb = tuple((red, green, blue) for red, green, blue in red_green_blue)
+    return ClassSet(str(fields.get("name") or name), tuple(names), rgb, ids, ignored)
+
+
+def class_set_to_dict(class_set: ClassSet) -> dict[str, Any]:
+    """What ``class_set_from_dict`` reads."""
+    fields = asdict(class_set)
+    return {"name": fields.pop("name"), "classes": fields.pop("class_names"), **fields}
+
+
+def unnamed_classes(count: int) -> ClassSet:
+    """``count`` classes of which nothing is known, named "0", "1", ..."""
+    return class_set_from_dict({"name": "unnamed", "classes": [str(index) for index in range(count)]}, "unnamed")
+
+
+def _bytes(values: Any, count: int | None, name: str, source: str) -> tuple[int, ...]:
+    whole = isinstance(values, Sequence) and all(type(value) is int and 0 <= value <= 255 for value in values)
+    if not whole or (count is not None and len(values) != count):
+        wanted = "whole numbers" if count is None else f"{count} whole numbers"
+        raise UserError(f"{source}: {name} has {values!r} (expected {wanted} from 0 to 255)")
+    return tuple(values)
+
+
+def _colour(index: int) -> Colour:
+    value = (0.95, 0.65)[index % 2]
+    red, green, blue = colorsys.hsv_to_rgb(index * _GOLDEN % 1, 0.75, value)
+    return round(255 * red), round(255 * green), round(255 * blue)

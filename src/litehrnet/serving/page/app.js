@@ -1,0 +1,306 @@
+// The page: where pictures come from, the box, the loop, and what is shown of a pose.
+
+import { drawBox, drawHeatmap, drawPose, paintCrop, sideOf } from "./draw.js";
+import { heatmapToImage } from "./geometry.js";
+import { openNetwork } from "./network.js";
+import { openCamera, openPhoto, Picture } from "./picture.js";
+import { findPose, nextBox } from "./pose.js";
+
+const LONGEST_SIDE = 1280; // of the canvas; photos of any size are looked at in full
+const SMALLEST_BOX = 8; // image pixels; what is smaller was a click
+
+const element = (id) => document.getElementById(id);
+const canvas = element("canvas");
+const context = canvas.getContext("2d");
+const model = await (await fetch("/model.json")).json();
+const threads = Number(new URLSearchParams(location.search).get("threads")) || undefined; // /?threads=2
+
+let network = null;
+let picture = null;
+let camera = null;
+let chosenBox = null; // null for the whole picture
+let followedBox = null; // of the last pose, while a person is followed
+let draggedBox = null;
+let pose = null;
+let keypoint = null; // whose heatmap is shown
+let busy = false; // while the network runs; what changed meanwhile is looked at next
+let waiting = false;
+
+// The network, and the loop.
+
+async function useBackend(backend) {
+  element("running").value = "loading the network…";
+  const before = network;
+  network = null;
+  try {
+    const opened = await openNetwork(model, backend, threads);
+    await before?.close();
+    network = opened;
+    element("running").value = network.description;
+    clearSpeed();
+    await look();
+  } catch (error) {
+    network = before;
+    element("backend").value = "wasm";
+    element("running").value = network?.description ?? "";
+    say(`${backend === "wasm" ? "WebAssembly" : "WebGPU"} cannot be used: ${error.message}`);
+  }
+}
+
+/** Find the pose in the picture as it is now, and show it. */
+async function look() {
+  if (!network || !picture) return;
+  if (busy) {
+    waiting = true;
+    return;
+  }
+  busy = true;
+  const [where, box] = [picture, currentBox()];
+  try {
+    const started = performance.now();
+    const found = await findPose(where, box, network, model);
+    if (where === picture) {
+      pose = { ...found, box };
+      followedBox = camera ? nextBox(pose, model.min_score, picture.size) : null;
+      show();
+      showSpeed(found.milliseconds, performance.now() - started);
+    }
+  } catch (error) {
+    say(`The network failed: ${error.message}`);
+  }
+  busy = false;
+  if (waiting) {
+    waiting = false;
+    await look();
+  }
+}
+
+function currentBox() {
+  if (camera && element("follow").checked && followedBox) return followedBox;
+  return chosenBox ?? [0, 0, ...picture.size];
+}
+
+// Pictures.
+
+function open(opened) {
+  [picture, pose, chosenBox, followedBox] = [opened, null, null, null];
+  const scale = LONGEST_SIDE / Math.max(...picture.size);
+  [canvas.width, canvas.height] = picture.size.map((side) => Math.max(1, Math.round(side * scale)));
+  for (const id of ["canvas", "hint"]) element(id).hidden = false;
+  element("empty").hidden = true;
+  element("follow-label").hidden = !camera;
+  element("camera").setAttribute("aria-pressed", String(Boolean(camera)));
+  say("");
+  clearSpeed();
+  show();
+  look();
+}
+
+async function showPhoto(file, name) {
+  try {
+    const photo = await openPhoto(file, name);
+    stopCamera();
+    open(photo);
+  } catch (error) {
+    say(error.message);
+  }
+}
+
+async function startCamera() {
+  try {
+    const opened = await openCamera();
+    stopCamera();
+    camera = opened;
+    const { video } = opened;
+    open(new Picture(video, [video.videoWidth, video.videoHeight]));
+    video.addEventListener("ended", () => {
+      if (camera === opened) say("The camera has stopped.");
+    });
+    const next = async () => {
+      if (camera !== opened) return;
+      if (video.videoWidth !== picture.size[0] || video.videoHeight !== picture.size[1]) {
+        open(new Picture(video, [video.videoWidth, video.videoHeight])); // a phone was turned
+      }
+      if (network) await look();
+      else show();
+      video.requestVideoFrameCallback(next);
+    };
+    video.requestVideoFrameCallback(next);
+  } catch (error) {
+    say(error.message);
+  }
+}
+
+function stopCamera() {
+  camera?.stop();
+  camera = null;
+  element("camera").setAttribute("aria-pressed", "false");
+}
+
+// What is shown.
+
+function show() {
+  const scale = canvas.width / picture.size[0];
+  picture.paint(context);
+  if (pose) {
+    if (keypoint !== null) drawHeatmap(context, pose.heatmaps, keypoint, heatmapArea(scale));
+    drawPose(context, pose, model, scale, pose.box.slice(2));
+    showCrop();
+  }
+  if (draggedBox) drawBox(context, draggedBox, scale, []);
+  else if (pose && (chosenBox || camera)) drawBox(context, pose.box, scale, [6, 5]);
+  element("whole").disabled = !chosenBox;
+  showKeypoints();
+}
+
+/** [x, y, width, height] of the canvas that the heatmaps' cells cover. */
+function heatmapArea(scale) {
+  const size = pose.heatmaps.size;
+  const corners = [[-0.5, -0.5], size.map((cells) => cells - 0.5)];
+  const [first, last] = heatmapToImage(corners, pose.place, size, model.codec.kind);
+  return [(first[0] + 0.5) * scale, (first[1] + 0.5) * scale, (last[0] - first[0]) * scale, (last[1] - first[1]) * scale];
+}
+
+function showCrop() {
+  const crop = element("crop");
+  [crop.width, crop.height] = model.input_size_wh;
+  paintCrop(crop.getContext("2d"), pose.crop);
+  if (keypoint !== null) drawHeatmap(crop.getContext("2d"), pose.heatmaps, keypoint, [0, 0, crop.width, crop.height]);
+}
+
+function makeKeypointRows() {
+  const rows = model.keypoint_names.map((name, i) => {
+    const row = document.createElement("tr");
+    const label = document.createElement("label");
+    const input = Object.assign(document.createElement("input"), { type: "checkbox", name: "heatmap", value: i });
+    input.addEventListener("change", () => chooseKeypoint(input.checked ? i : null));
+    label.append(input, name.replaceAll("_", " "));
+    label.style.setProperty("--side", model.colours[sideOf(name)]);
+    row.insertCell().append(label);
+    row.insertCell().append(document.createElement("data"));
+    row.insertCell().append(document.createElement("data"), ", ", document.createElement("data"));
+    return row;
+  });
+  element("keypoints").replaceChildren(...rows);
+}
+
+function chooseKeypoint(chosen) {
+  keypoint = chosen;
+  for (const input of element("keypoints").querySelectorAll("input")) input.checked = Number(input.value) === chosen;
+  if (picture) show();
+}
+
+function showKeypoints() {
+  [...element("keypoints").rows].forEach((row, i) => {
+    const values = pose ? [pose.scores[i], ...pose.points[i]] : [];
+    row.classList.toggle("weak", Boolean(pose) && values[0] < model.min_score);
+    row.querySelectorAll("data").forEach((data, part) => {
+      data.value = values[part] ?? "";
+      data.textContent = pose ? values[part].toFixed(part === 0 ? 2 : 0) : "–";
+    });
+  });
+}
+
+let speeds = [];
+
+function showSpeed(milliseconds, total) {
+  speeds = [...speeds.slice(-19), { ...milliseconds, total, at: performance.now() }];
+  const mean = (part) => speeds.reduce((sum, each) => sum + each[part], 0) / speeds.length;
+  element("total").value = mean("total").toFixed(1);
+  for (const part of ["crop", "network", "decode"]) element(`ms-${part}`).value = mean(part).toFixed(1);
+  const seconds = (speeds.at(-1).at - speeds[0].at) / 1000;
+  if (camera && seconds > 0) element("fps").value = ((speeds.length - 1) / seconds).toFixed(1);
+}
+
+function clearSpeed() {
+  speeds = [];
+  for (const id of ["total", "ms-crop", "ms-network", "ms-decode", "fps"]) element(id).value = "–";
+}
+
+function say(text) {
+  element("error").textContent = text;
+  element("error").hidden = !text;
+}
+
+// The hand: files, drops, the box.
+
+function placeOf(event) {
+  // The canvas is shown as large as its frame allows, in the frame's middle.
+  const frame = canvas.getBoundingClientRect();
+  const scale = Math.min(frame.width / canvas.width, frame.height / canvas.height);
+  const away = [event.clientX - frame.left - frame.width / 2, event.clientY - frame.top - frame.height / 2];
+  return picture.size.map((side, axis) => {
+    const shown = scale * [canvas.width, canvas.height][axis];
+    return Math.min(1, Math.max(0, away[axis] / shown + 0.5)) * side;
+  });
+}
+
+function listenToTheBox() {
+  let start = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    start = placeOf(event);
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!start) return;
+    const end = placeOf(event);
+    const sides = end.map((value, axis) => Math.abs(value - start[axis]));
+    draggedBox = Math.min(...sides) < SMALLEST_BOX ? null : [...end.map((value, axis) => Math.min(value, start[axis])), ...sides];
+    show();
+  });
+  canvas.addEventListener("pointerup", () => {
+    if (draggedBox) [chosenBox, followedBox, draggedBox] = [draggedBox, null, null];
+    start = null;
+    look();
+  });
+  canvas.addEventListener("pointercancel", () => {
+    start = draggedBox = null;
+    show();
+  });
+}
+
+function listenToDrops() {
+  const stage = element("stage");
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    stage.classList.add("over");
+  });
+  addEventListener("dragleave", () => stage.classList.remove("over"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    stage.classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file) showPhoto(file, file.name);
+  });
+}
+
+function listenToButtons() {
+  element("file").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    if (file) showPhoto(file, file.name);
+    event.target.value = "";
+  });
+  element("example").addEventListener("click", async () => {
+    showPhoto(await (await fetch("/example.jpg")).blob(), "example.jpg");
+  });
+  element("camera").addEventListener("click", () => (camera ? stopCamera() : startCamera()));
+  element("whole").addEventListener("click", () => {
+    chosenBox = followedBox = null;
+    look();
+  });
+  element("follow").addEventListener("change", () => {
+    followedBox = null;
+  });
+  element("backend").addEventListener("change", (event) => useBackend(event.target.value));
+}
+
+const [width, height] = model.input_size_wh;
+element("model").textContent = `${model.name}, ${model.keypoint_names.length} keypoints, crops of ${width} × ${height}`;
+element("model").title = model.provenance;
+if (navigator.gpu) element("backend").add(new Option("WebGPU (untested)", "webgpu"));
+makeKeypointRows();
+showKeypoints();
+listenToTheBox();
+listenToDrops();
+listenToButtons();
+await useBackend("wasm");

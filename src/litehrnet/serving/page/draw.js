@@ -1,0 +1,112 @@
+// Skeletons as litehrnet/inference/draw.py draws them, and heatmaps as glowing clouds.
+
+const FAINTEST = 0.15;
+const FULL_GLOW = 0.5; // where no cell of a heatmap is as high as this, none glows in full
+const OUTLINE = "rgb(25 25 25)";
+
+/** "left", "right" or "centre", by the keypoint's name. */
+export function sideOf(name) {
+  const start = name.split("_")[0];
+  return start === "left" || start === "right" ? start : "centre";
+}
+
+/**
+ * Draw the skeleton of a pose: weak joints are faint, a limb is as faint as the weaker of its ends.
+ *
+ * @param context Of a canvas that shows the whole picture.
+ * @param scale Canvas pixels per image pixel.
+ * @param boxSides [width, height] of the person's box in image pixels.
+ */
+export function drawPose(context, { points, scores }, model, scale, boxSides) {
+  const sides = model.keypoint_names.map(sideOf);
+  const opacity = scores.map((s) => FAINTEST + (1 - FAINTEST) * Math.min(1, Math.max(0, s) / model.min_score));
+  const spots = points.map((point) => point.map((value) => (value + 0.5) * scale));
+  const longest = Math.max(context.canvas.width, context.canvas.height);
+  const width = Math.max(longest / 500, (Math.sqrt(boxSides[0] * boxSides[1]) / 75) * scale);
+  for (const [a, b] of model.limbs) {
+    stroke(context, spots[a], spots[b], width, model.colours[limbSide(sides[a], sides[b])], Math.min(opacity[a], opacity[b]));
+  }
+  spots.forEach((spot, i) => disc(context, spot, width, model.colours[sides[i]], opacity[i]));
+}
+
+/** Draw a box [x, y, width, height] of image pixels. */
+export function drawBox(context, box, scale, dashes) {
+  context.save();
+  for (const [colour, width] of [["rgb(25 25 25 / 0.7)", 3], ["white", 1.5]]) {
+    Object.assign(context, { strokeStyle: colour, lineWidth: width });
+    context.setLineDash(dashes);
+    context.strokeRect(...box.map((value) => value * scale));
+  }
+  context.restore();
+}
+
+/**
+ * Lay the heatmap of a keypoint over a canvas.
+ *
+ * @param heatmaps {data, size}.
+ * @param keypoint Its number.
+ * @param area [x, y, width, height] of the canvas that the heatmap's cells cover.
+ */
+export function drawHeatmap(context, { data, size }, keypoint, area) {
+  const [width, height] = size;
+  const values = data.subarray(keypoint * width * height, (keypoint + 1) * width * height);
+  const most = values.reduce((a, b) => Math.max(a, b), FULL_GLOW);
+  const image = new ImageData(width, height);
+  values.forEach((value, i) => image.data.set(glow(Math.max(0, value) / most), 4 * i));
+  const cells = document.createElement("canvas");
+  [cells.width, cells.height] = size;
+  cells.getContext("2d").putImageData(image, 0, 0);
+  context.save();
+  context.imageSmoothingQuality = "high";
+  context.drawImage(cells, ...area);
+  context.restore();
+}
+
+/** Paint a crop (Uint8Array of RGB) over a canvas of its size. */
+export function paintCrop(context, crop) {
+  const image = context.createImageData(context.canvas.width, context.canvas.height);
+  for (let from = 0, to = 0; from < crop.length; from += 3, to += 4) {
+    image.data.set([crop[from], crop[from + 1], crop[from + 2], 255], to);
+  }
+  context.putImageData(image, 0, 0);
+}
+
+// From transparent through magenta to yellow: neither of the skeleton's colours.
+function glow(value) {
+  return [255, 40 + 215 * value ** 2, 200 * (1 - value), 190 * Math.min(1, 1.6 * value)];
+}
+
+function limbSide(side, other) {
+  const sides = new Set([side, other].filter((each) => each !== "centre"));
+  return sides.size === 1 ? [...sides][0] : "centre";
+}
+
+function disc(context, [x, y], radius, colour, opacity) {
+  context.save();
+  context.globalAlpha = opacity;
+  for (const [paint, reach] of [[OUTLINE, radius + borderOf(radius)], [colour, radius]]) {
+    context.fillStyle = paint;
+    context.beginPath();
+    context.arc(x, y, reach, 0, 2 * Math.PI);
+    context.fill();
+  }
+  context.restore();
+}
+
+function borderOf(width) {
+  return Math.max(1, width / 4);
+}
+
+// A line with round ends and a dark border.
+function stroke(context, [x1, y1], [x2, y2], width, colour, opacity) {
+  context.save();
+  Object.assign(context, { lineCap: "round", globalAlpha: opacity });
+  for (const [paint, thickness] of [[OUTLINE, width + 2 * borderOf(width)], [colour, width]]) {
+    Object.assign(context, { strokeStyle: paint, lineWidth: thickness });
+    context.beginPath();
+    context.moveTo(x1, y1);
+    context.lineTo(x2, y2);
+    context.stroke();
+  }
+  context.restore();
+}

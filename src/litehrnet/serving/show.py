@@ -1,0 +1,32 @@
+"""A film that is being made, shown in the browser while it is made."""
+
+from pathlib import Path
+
+from litehrnet.files import read_bytes
+from litehrnet.serving.http import LOOPBACK, Document, JpegStream, LatestFrame, Site
+
+_ICON = Path(__file__).parent / "page" / "icon.svg"
+_PAGE = b"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>litehrnet</title>
+<link rel="icon" href="/icon.svg">
+<link rel="stylesheet" href="/show.css">
+<img src="/film" alt="the newest frame">
+</html>
+"""
+_STYLE = b"""html, body { height: 100%; margin: 0; background: #111; }
+body { display: flex; align-items: center; justify-content: center; }
+img { max-width: 100%; max-height: 100%; }
+"""
+
+
+def open_show(frames: LatestFrame, host: str = LOOPBACK, port: int = 0) -> Site:
+    """Show the newest of ``frames`` on a page of its own, until the site is closed; see ``Site`` for errors."""
+    answers: dict[str, Document | JpegStream] = {
+        "/": Document(_PAGE, "text/html; charset=utf-8"),
+        "/show.css": Document(_STYLE, "text/css; charset=utf-8"),
+        "/icon.svg": Document(read_bytes(_ICON), "image/svg+xml"),
+        "/film": JpegStream(frames.frames),
+    }
+    return Site(answers, host, port)

@@ -1,0 +1,69 @@
+"""One person followed without a detector: in each frame the network looks where the last pose was."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.inference.estimator import PoseEstimator
+from litehrnet.poses import Poses
+
+LOST = 0.3
+"""Mean score of the keypoints, 0..1, under which somebody is not there (any more)."""
+
+_SURE = 0.2  # the score of keypoints that the next box is made around
+_BODY_MARGIN = 0.15  # of the pose's sides, on each side: what a body has beyond its outermost keypoints
+_LEAST_SHARE = 0.25  # of a box's longer side for its shorter one: an arm's length for who is seen from the side
+
+
+class Follower:
+    """Finds one person frame by frame: first in the whole picture, then around where the last pose was.
+
+    When the scores fall, the whole picture is looked at again, in the same frame, and then twice more closely where
+    somebody seems to be: small in the picture, a person shows up faintly at first. The surest pose counts.
+
+    Args:
+        estimator: Finds the keypoints.
+    """
+
+    def __init__(self, estimator: PoseEstimator) -> None:
+        self._estimator = estimator
+        self._box: NDArray[np.float32] | None = None
+
+    def find(self, image: NDArray[np.uint8]) -> Poses:
+        """The person in the next frame, or nobody; the box is the one around the pose.
+
+        Args:
+            image: uint8 (H, W, 3), RGB.
+        """
+        poses = None if self._box is None else self._estimator.predict(image, self._box[None])
+        if poses is None or _certainty(poses) < LOST:
+            poses = max([*([] if poses is None else [poses]), *self._anew(image)], key=_certainty)
+        if _certainty(poses) < LOST:
+            self._box = None
+            return poses[:0]
+        self._box = around(poses, image)
+        return replace(poses, boxes=self._box[None])
+
+    def _anew(self, image: NDArray[np.uint8]) -> list[Poses]:
+        """Poses from the whole picture, from around that, and from around that."""
+        looks = [self._estimator.predict(image)]
+        for _ in range(2):
+            looks.append(self._estimator.predict(image, around(looks[-1], image)[None]))
+        return looks
+
+
+def around(poses: Poses, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A box (4,) in the picture around the first person's pose, as large as the body probably is."""
+    sure = poses.scores[0] >= min(_SURE, float(np.sort(poses.scores[0])[-2:][0]))  # two at least, if there are two
+    points = poses.keypoints[0][sure].astype(np.float64)
+    first, last = points.min(axis=0), points.max(axis=0)
+    size = np.maximum(last - first, (last - first).max() * _LEAST_SHARE).clip(1)
+    center, size = (first + last) / 2, size * (1 + 2 * _BODY_MARGIN)
+    picture = np.array(image.shape[1::-1], np.float64)
+    corner = (center - size / 2).clip(0, picture - 1)
+    return np.concatenate([corner, (center + size / 2).clip(corner + 1, picture) - corner]).astype(np.float32)
+
+
+def _certainty(poses: Poses) -> float:
+    return float(poses.scores[0].mean())

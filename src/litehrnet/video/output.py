@@ -1,0 +1,52 @@
+"""What a run over a video leaves: records and a drawn video, written while the next frames are looked at."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.inference.draw import draw_onto
+from litehrnet.video.predicting import FramePoses
+from litehrnet.video.records import RecordFile
+from litehrnet.video.writing import VideoWriter
+
+
+class Output:
+    """Writes frames: the record first, then the picture.
+
+    Args:
+        records: Where the records go.
+        video: Where the drawn frames go.
+
+    Attributes:
+        show: Also called with each drawn frame, uint8 (H, W, 3), RGB; None for nothing.
+        frames: How many were written.
+        persons: How many were in them.
+    """
+
+    def __init__(self, records: RecordFile, video: VideoWriter) -> None:
+        self.records, self.video = records, video
+        self.show: Callable[[NDArray[np.uint8]], object] | None = None
+        self.frames = self.persons = 0
+
+    def write(self, found: FramePoses) -> None:
+        """Write a frame, and draw into its picture; see ``RecordFile.write`` and ``VideoWriter.write`` for errors."""
+        self.records.write(found)
+        labels = None if found.identities is None else [str(i) if i else "" for i in found.identities]
+        draw_onto(found.frame.image, found.smoothed or found.poses, labels=labels)
+        self.video.write(found.frame.image, found.frame.time)
+        if self.show is not None:
+            self.show(found.frame.image)
+        self.frames += 1
+        self.persons += len(found.poses)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self.records:
+            self.video.__exit__(kind, error, trace)

@@ -1,0 +1,52 @@
+"""From decoded pictures to upright RGB arrays."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.video.colours import matrix_of
+
+if TYPE_CHECKING:
+    import av
+
+_AS_STORED = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], np.int32)
+
+
+class Pictures:
+    """Makes upright RGB pictures of decoded ones; keeps what FFmpeg prepares for a kind of picture."""
+
+    def __init__(self) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._display: NDArray[np.int32] | None = None
+
+    def image(self, decoded: "av.VideoFrame") -> NDArray[np.uint8]:
+        """uint8 (H, W, 3), RGB."""
+        matrix = matrix_of(decoded.colorspace, decoded.height)
+        rgb = self._reformatter.reformat(decoded, format="rgb24", src_colorspace=matrix, threads=1)
+        if self._display is None:
+            # From the first frame for all: a frame that was asked for it refers to itself, and would be kept in memory
+            # until Python's collector comes by.
+            data: Any = decoded.side_data.get("DISPLAYMATRIX")
+            self._display = _AS_STORED if data is None else np.frombuffer(bytes(data), np.int32)
+        return upright(np.asarray(rgb.to_ndarray(), np.uint8), self._display)
+
+
+def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Turn and mirror a picture as its file says, by quarter turns.
+
+    Args:
+        image: uint8 (H, W, 3).
+        matrix: int32 (9,), as in MP4 files: a pixel at (x, y) is shown at (x m0 + y m3, x m1 + y m4).
+    """
+    import cv2
+
+    m0, m1, m3, m4 = (int(matrix[i]) for i in (0, 1, 3, 4))
+    if abs(m0) + abs(m4) < abs(m1) + abs(m3):
+        image = np.asarray(cv2.transpose(image), np.uint8)
+        m0, m4 = m3, m1
+    if m0 < 0 or m4 < 0:
+        image = np.asarray(cv2.flip(image, -1 if m0 < 0 and m4 < 0 else 1 if m0 < 0 else 0), np.uint8)
+    return image

@@ -1,0 +1,60 @@
+"""From frames to poses, with identities and smoothing where asked for."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.inference.estimator import PoseEstimator
+from litehrnet.inference.tracking import KeypointSmoother, Tracker
+from litehrnet.poses import Poses
+from litehrnet.video.following import Follower
+from litehrnet.video.reading import Frame
+
+
+@dataclass(frozen=True)
+class FramePoses:
+    """What was found in a frame.
+
+    Attributes:
+        frame: The frame.
+        poses: Its persons, with the keypoints as they were found; nobody is fine.
+        identities: (persons,): the same number for the same person, from 1 on; 0 for who was not seen in three frames
+            yet. None without tracking.
+        smoothed: ``poses`` with smoothed keypoints; None without smoothing.
+    """
+
+    frame: Frame
+    poses: Poses
+    identities: NDArray[np.intp] | None = None
+    smoothed: Poses | None = None
+
+
+def predict_frames(
+    estimator: PoseEstimator, frames: Iterable[Frame], *, track: bool = False, smooth: bool = False
+) -> Iterator[FramePoses]:
+    """Find the persons in frame after frame.
+
+    Args:
+        estimator: With a detector it finds everybody; without one, one person is followed (``following.Follower``).
+        frames: Such as ``read_frames`` gives.
+        track: Give persons identities (needs scipy).
+        smooth: Smooth the keypoints over time, which needs identities, so it tracks too.
+
+    Yields:
+        What was found, one for each frame.
+
+    Raises:
+        UserError: scipy is not installed; what ``frames`` raises.
+    """
+    tracker = Tracker() if track or smooth else None
+    smoother = KeypointSmoother() if smooth else None
+    find = Follower(estimator).find if estimator.detector is None else estimator.predict
+    for frame in frames:
+        poses = find(frame.image)
+        identities = None if tracker is None else tracker.update(poses, frame.time)
+        smoothed = None
+        if smoother is not None and identities is not None:
+            smoothed = smoother.smooth(poses, identities, frame.time)
+        yield FramePoses(frame, poses, identities, smoothed)

@@ -1,0 +1,259 @@
+"""Reading videos and cameras: frames with their true times, upright, as many as are there."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.optional import require
+from litehrnet.video.pictures import Pictures
+from litehrnet.video.sources import Source, file_source, find_source
+from litehrnet.video.times import FrameTimes
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+PATIENCE = 10.0
+"""Seconds after which a stream that sends nothing is given up."""
+
+_TELLING = {"mov", "matroska", "avi", "flv"}  # the formats whose headers say how long they are
+_UNTIMED = {"mpjpeg", "mjpeg"}
+_USUAL_RATE = Fraction(30)  # where a stream does not say it
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture of a video.
+
+    Attributes:
+        number: Counted from 0, the first frame that was asked for; of cameras also those that were left out.
+        time: Seconds from the beginning of the video, or from a camera's first frame; later than the last one's.
+        image: uint8 (H, W, 3), RGB, upright; yours to change.
+    """
+
+    number: int
+    time: float
+    image: NDArray[np.uint8]
+
+
+def read_frames(source: str | Path, *, start: float = 0.0, end: float | None = None, every: int = 1) -> Iterator[Frame]:
+    """The frames of a video or a camera, one by one.
+
+    Args:
+        source: A file; the number of a camera, as text; or the address of a stream. See ``sources.find_source``.
+        start: Seconds of the first frame.
+        end: Seconds before which the last frame is; None for all.
+        every: 1 for every frame, 2 for every second one, and so on.
+
+    Yields:
+        Frames in the order in which they are seen.
+
+    Raises:
+        UserError: PyAV is not installed; the source cannot be opened or has no pictures. After all frames that could
+            be read: it is damaged or ends before its end; a camera went away.
+    """
+    if every < 1 or start < 0:
+        raise UserError(f"start {start:g}, every {every}: expected a start from 0 on and every from 1 on")
+    yield from VideoReader(find_source(source) or file_source(Path(source)), start=start, end=end, every=every)
+
+
+def open_container(source: Source) -> "InputContainer":
+    """Open a source with PyAV.
+
+    Raises:
+        UserError: PyAV is not installed, or the source cannot be opened.
+    """
+    require("av", "video", "reading videos")
+    import av
+
+    if source.path is not None and source.path.is_dir():
+        raise UserError(f"{source.name}: is a folder (expected a video)")
+    patience = None if source.path is not None else PATIENCE
+    try:
+        container = av.open(source.address, "r", source.format, source.options, timeout=patience)
+        if source.path is None and container.format.name in _UNTIMED:
+            # Cameras that send photo after photo do not say when: a photo's time is when it comes.
+            container.close()
+            arrival = {"use_wallclock_as_timestamps": "1"}
+            container = av.open(source.address, "r", source.format, {**source.options, **arrival}, timeout=patience)
+        return container
+    except FileNotFoundError as error:
+        raise UserError(f"{source.name}: no such file or camera") from error
+    except av.error.InvalidDataError as error:
+        raise UserError(f"{source.name}: not a video, or one whose beginning or end is missing") from error
+    except av.error.EOFError as error:
+        raise UserError(f"{source.name}: ends before a first frame") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise UserError(f"{source.name}: cannot be opened ({reason(error)})") from error
+
+
+def reason(error: BaseException) -> str:
+    """What FFmpeg says of an error, without the address, which may hold a password."""
+    return str(getattr(error, "strerror", None) or error)
+
+
+class VideoReader:
+    """The frames of a source, read once; see ``read_frames``.
+
+    Args:
+        source: What to read.
+        start: See ``read_frames``.
+        end: See ``read_frames``.
+        every: See ``read_frames``.
+        threads: CPU threads of the decoder; None for as many as it likes.
+
+    Attributes:
+        endless: Nobody knows where it ends, as with a camera.
+        rate: Frames per second that are given, on average.
+        expected: How many frames are to come, about; None for cameras.
+        pixel_aspect: Width of a pixel over its height, as it is stored.
+
+    Raises:
+        UserError: The source cannot be opened or has no pictures.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        start: float = 0.0,
+        end: float | None = None,
+        every: int = 1,
+        threads: int | None = None,
+    ) -> None:
+        self.source, self.start, self.end, self.every = source, start, end, every
+        self._container = open_container(source)
+        try:
+            self._stream = _pictures(self._container, source.name)
+        except UserError:
+            self._container.close()
+            raise
+        stream = self._stream
+        seconds = None if self._container.duration is None else self._container.duration / 1_000_000
+        self.endless = source.endless or (source.path is None and seconds is None)
+        # Decoders that work on several frames at once are quicker, but late by as many.
+        stream.thread_type = "SLICE" if self.endless else "AUTO"
+        stream.codec_context.thread_count = threads or 0
+        self.rate = (stream.average_rate or stream.guessed_rate or _USUAL_RATE) / every
+        self.expected = self._expected(seconds)
+        self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+        begins = None if self.endless else self._container.start_time
+        self._times = FrameTimes(stream.time_base or Fraction(1), begins, 1 / float(self.rate * every))
+        self._announced = None if self.endless else _announced_end(self._container, stream)
+        self._damaged = 0
+        self._broken: str | None = None
+        self._seen_end = 0.0  # of the stream's packets, in its own time
+
+    def _expected(self, seconds: float | None) -> int | None:
+        last = self.end if seconds is None or self.endless else min(seconds, self.end or seconds)
+        return None if last is None else max(0, round((last - self.start) * float(self.rate)))
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames, then the error if there was one; the source is closed at the end."""
+        pictures = Pictures()
+        number = 0
+        with self._container:
+            self._seek()
+            for decoded in self._decoded():
+                time = self._times.of(decoded)
+                if time < self.start:
+                    continue
+                if self.end is not None and time >= self.end:
+                    break
+                if number % self.every == 0:
+                    yield Frame(number, time, pictures.image(decoded))
+                number += 1
+            else:
+                self._complain(number)
+            if number == 0:
+                raise UserError(f"{self.source.name}: no frame could be read{self._between()}")
+
+    def _seek(self) -> None:
+        import av
+
+        if self.start > 0 and not self.endless:
+            target = round((self.start + float(self._times.origin(Fraction(0)))) * 1_000_000)
+            try:
+                self._container.seek(target)
+            except av.error.FFmpegError:
+                return  # a kind that cannot: it is read from the beginning
+
+    def _decoded(self) -> Iterator["av.VideoFrame"]:
+        import av
+
+        for packet in self._packets():
+            if packet is not None and packet.is_corrupt:
+                self._damaged += 1
+                continue
+            if packet is not None and packet.pts is not None:
+                ticks = packet.pts + (packet.duration or 0)
+                self._seen_end = max(self._seen_end, float(ticks * packet.time_base))
+            try:
+                yield from self._stream.decode(packet)
+            except av.error.FFmpegError:
+                self._damaged += 1
+
+    def _packets(self) -> Iterator["av.Packet[VideoStream] | None"]:
+        """The pieces of the stream; at the end one that is none, which makes the decoder give what it still holds."""
+        import av
+
+        try:
+            yield from (packet for packet in self._container.demux(self._stream) if packet.size)
+        except (av.error.FFmpegError, OSError) as error:
+            self._broken = reason(error)
+        yield None
+
+    def _complain(self, number: int) -> None:
+        """Say what was wrong, after the last frame."""
+        name, last = self.source.name, self._times.last
+        if self.endless:
+            if number:
+                raise UserError(f"{name}: went away after {last:.1f} s ({self._broken or 'no further frames came'})")
+        elif self._announced is not None and self._announced - self._seen_end > max(0.1, 2 * self._times.step):
+            raise UserError(
+                f"{name}: cut short, there are pictures for {self._seen_end:.1f} s of {self._announced:.1f} s"
+            )
+        elif self._broken:
+            raise UserError(f"{name}: cannot be read on after {last:.1f} s ({self._broken})")
+        elif self._damaged and number:
+            raise UserError(f"{name}: damaged, {self._damaged} pieces of it could not be decoded")
+
+    def _between(self) -> str:
+        if not self.start and self.end is None:
+            return ""
+        return f" from {self.start:g} s on" + ("" if self.end is None else f" and before {self.end:g} s")
+
+
+def _pictures(container: "InputContainer", name: str) -> "VideoStream":
+    import av
+
+    # The cover of a song is a video stream too, of one picture.
+    films = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not films:
+        raise UserError(f"{name}: has no pictures (expected a video)")
+    if films[0].codec_context is None:
+        raise UserError(f"{name}: its pictures are of a kind that this FFmpeg cannot decode")
+    return films[0]
+
+
+def _announced_end(container: "InputContainer", stream: "VideoStream") -> float | None:
+    """Where the pictures end by the file's own word, in the stream's time; None if it does not say it for sure."""
+    if container.format.name.split(",")[0] not in _TELLING:
+        return None
+    if stream.duration is not None and stream.time_base is not None:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    tags = {key.upper(): value for key, value in stream.metadata.items()}
+    clock = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", tags.get("DURATION", "").strip())
+    if clock:
+        return sum(float(value) * unit for value, unit in zip(clock.groups(), (3600, 60, 1), strict=True))
+    # The whole file's may be that of its sound.
+    alone = len(container.streams) == 1 and container.duration is not None
+    return (container.duration or 0) / 1_000_000 if alone else None

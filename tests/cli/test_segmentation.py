@@ -1,0 +1,185 @@
+"""Every command on a recipe, and on weights, of a network that segments drawn scenes."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tests.drawn_scenes import LABEL_IDS, write_scenes
+
+from litehrnet.bench.subject import write_random_weights
+from litehrnet.cli.main import main
+from litehrnet.data.segmentation import LabelledImage, read_classes
+from litehrnet.images import read_image
+from litehrnet.inference.overlay import draw_segmentation
+from litehrnet.inference.segmenter import open_segmenter
+from litehrnet.segmentation.classes import find_class_set
+from litehrnet.segmentation.confusion import confusion_matrix, figures
+from litehrnet.variants import find_variant
+from litehrnet.weightsfile import read_weights
+
+RECIPE = """
+variant = "naive_lite_hrnet_18"
+input_size_wh = (64, 32)
+segmentation = dict(classes="{folder}/classes.json")
+train = (dict(format="folder", images="{folder}/images", annotations="{folder}/labels"),)
+training = dict(
+    epochs=2,
+    batch_size=2,
+    workers=0,
+    optimizer=dict(kind="sgd", learning_rate=0.01, weight_decay=5e-4),
+    schedule=dict(kind="poly", warmup_iterations=0),
+    loss=dict(kind="ohem"),
+    evaluate_every=1,
+    save_every=1,
+)
+validation = dict(dataset="folder", images="{folder}/images", annotations="{folder}/labels", flip=False)
+work_dir = "{folder}/run"
+"""
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four scenes of 96x96 and ``recipe.py``, which trains and tests on them."""
+    folder = write_scenes(tmp_path_factory.mktemp("scenes"), 4, side=96)
+    (folder / "recipe.py").write_text(RECIPE.format(folder=folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(scenes: Path) -> Path:
+    path = scenes / "weights.safetensors"
+    classes = find_class_set(str(scenes / "classes.json"))
+    write_random_weights(path, find_variant("naive_lite_hrnet_18"), (64, 32), classes)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(scenes: Path) -> Path:
+    """The folder of the recipe's run."""
+    torch.manual_seed(0)
+    assert main(["train", str(scenes / "recipe.py")]) == 0
+    return scenes / "run"
+
+
+def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(scenes: Path, trained: Path) -> None:
+    again = [f"--work-dir={scenes / 'again'}", f"--resume-from={trained / 'epoch_1.pth'}"]
+    assert main(["train", str(scenes / "recipe.py"), *again]) == 0
+    whole, resumed = (read_weights(folder / "last.safetensors")[0] for folder in (trained, scenes / "again"))
+    for name, array in whole.items():
+        np.testing.assert_array_equal(resumed[name], array)
+
+
+def test_training_logs_and_keeps_the_best_by_miou(trained: Path) -> None:
+    lines = [json.loads(line) for line in next(trained.glob("*.log.json")).read_text().splitlines()]
+    trained_lines = [line for line in lines if line.get("mode") == "train"]
+    assert {"ohem_loss", "acc_seg", "loss", "lr"} <= trained_lines[0].keys()
+    evaluated = [line for line in lines if line.get("mode") == "val"]
+    assert [line["epoch"] for line in evaluated] == [1, 2]
+    assert json.loads((trained / "best.json").read_text())["key_indicator"] == "mIoU"
+    _, info = read_weights(trained / "best.safetensors")
+    assert info.class_set.class_names == ("background", "disc", "square", "triangle")
+    assert info.class_set.label_ids == LABEL_IDS
+    assert (trained / "curves.png").is_file()
+
+
+def test_training_starts_from_a_pose_network(
+    scenes: Path, small_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"load_from={small_weights}", "training.epochs=1", "validation=none", f"work_dir={scenes / 'from_pose'}"]
+    assert main(["train", str(scenes / "recipe.py"), *words]) == 0
+    said = capsys.readouterr().out
+    assert "but for 2 arrays that it lacks or has in another size: segmentation_head.classifier.weight" in said
+
+
+def test_the_figures_of_a_test_are_those_of_its_predictions(
+    scenes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--annotations", str(scenes / "labels"), "--images", str(scenes / "images")]
+    assert main(["test", str(weights), *folders, "--out", str(tmp_path / "out"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    classes = find_class_set(str(scenes / "classes.json"))
+    matrix = np.zeros((4, 4), np.int64)
+    for truth in sorted((scenes / "labels").glob("*.png")):
+        pair = [read_classes(LabelledImage(p, p), classes) for p in (truth, tmp_path / "out" / truth.name)]
+        matrix += confusion_matrix(pair[0], pair[1], 4)
+    assert said == figures(matrix, classes.class_names)
+
+
+@pytest.mark.parametrize("way", [[], ["test.window=true"], ["test.flip=true", "test.scales=1,0.5"]])
+def test_a_recipe_says_how_images_are_cut(
+    scenes: Path, weights: Path, capsys: pytest.CaptureFixture[str], way: list[str]
+) -> None:
+    test = f"test.dataset=folder test.images={scenes}/images test.annotations={scenes}/labels test.flip=false".split()
+    assert main(["test", str(weights), "--config", str(scenes / "recipe.py"), "--cfg-options", *test, *way]) == 0
+    said = capsys.readouterr().out
+    assert "mIoU" in said
+    assert "triangle" in said
+    expected = {0: "whole images", 1: "windows", 2: "whole images, scale 1, scale 0.5, flip"}[len(way)]
+    assert f"4 images, {expected}\n" in said
+
+
+def test_predicting_draws_a_legend_and_writes_label_ids(scenes: Path, weights: Path, tmp_path: Path) -> None:
+    photo = scenes / "images" / "002.png"
+    assert main(["predict", str(photo), "--weights", str(weights), "--out-dir", str(tmp_path)]) == 0
+    segmenter = open_segmenter(weights)
+    classes = segmenter.segment(read_image(photo))
+    labels = cv2.imread(str(tmp_path / "labels" / "002.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(labels, np.array(LABEL_IDS, np.uint8)[classes])
+    drawn = draw_segmentation(read_image(photo), classes, segmenter.class_set)
+    np.testing.assert_array_equal(read_image(tmp_path / "002.png"), drawn)
+
+
+@pytest.mark.parametrize("target", ["recipe.py", "weights.safetensors"])
+def test_summary_takes_recipes_and_weights(
+    scenes: Path, weights: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    assert main(["summary", str(scenes / target), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["num_classes"], said["input_width"], said["input_height"]) == (4, 64, 32)
+
+
+def test_a_program_segments_as_its_weights_do(scenes: Path, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scenes.native"
+    assert main(["export", str(weights), "--format", "native", "--out", str(out)]) == 0
+    image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(open_segmenter(out).segment(image), open_segmenter(weights).segment(image))
+
+
+def test_data_check_decodes_everything_and_draws_samples(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert main(["data", "check", str(scenes / "recipe.py"), "--sheet", str(sheet)]) == 0
+    assert read_image(sheet).shape == (2 * 32, 3 * 64, 3)
+    broken = write_scenes(tmp_path / "broken", 3, side=64)
+    cv2.imwrite(str(broken / "labels" / "001.png"), np.full((64, 64), 77, np.uint8))
+    words = [f"train.0.images={broken}/images", f"train.0.annotations={broken}/labels"]
+    assert main(["data", "check", str(scenes / "recipe.py"), *words, "--sheet", str(sheet)]) == 1
+    assert "001.png: class ids 77, which shapes does not have" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "{recipe}", "keypoints=coco"], "names both (expected keypoints or segmentation)"),
+        (["train", "{recipe}", "training.loss.kind=mse"], "training.loss.kind is mse, not for segmentation"),
+        (["train", "{recipe}", "train.0.format=coco"], "train.0.format is coco, not for segmentation"),
+        (["train", "{recipe}", "training.loss.class_weights=1,2"], "class_weights has 2 values (expected 4"),
+        (["train", "litehrnet_18_coco_256x192", "training.loss.kind=ohem"], "not for keypoints"),
+        (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--boxes", "b.json"], "--boxes: is for"),
+        (["test", "{weights}", "--config", "litehrnet_18_cityscapes_512x1024"], "weights of naive_lite_hrnet_18"),
+        (["test", "{weights}", "--config", "{recipe}", "--per-keypoint"], "--per-keypoint: is for networks that find"),
+        (["predict", "{photo}", "--out-dir", "o", "--window"], "--window: is for networks that segment"),
+    ],
+)
+def test_what_does_not_belong_together_is_one_sentence(
+    scenes: Path, weights: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    places = {"recipe": scenes / "recipe.py", "weights": weights, "photo": scenes / "images" / "000.png"}
+    assert main([word.format(**places) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

@@ -1,0 +1,119 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import litehrnet.export.onnx
+from litehrnet.cli.main import main
+from litehrnet.errors import UserError
+from litehrnet.keypoints.skeletons import COCO
+from litehrnet.serving import liveview
+from litehrnet.serving.http import Site
+from litehrnet.serving.liveview import open_live_view, open_model
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as make web leaves it, but for the sizes of its files."""
+    folder = tmp_path / "onnxruntime_web"
+    folder.mkdir()
+    for name in ("package.json", "LICENSE.onnxruntime-web", "ort.wasm.min.mjs", "ort-wasm-simd-threaded.wasm"):
+        (folder / name).write_text(name)
+    monkeypatch.setattr(liveview, "ONNXRUNTIME_WEB", folder)
+    return folder
+
+
+def _get(site: Site, path: str) -> tuple[str, bytes]:
+    with urllib.request.urlopen(site.url + path, timeout=60) as answer:
+        return answer.headers["Content-Type"], answer.read()
+
+
+def test_the_page_gets_its_files_the_model_and_what_is_to_know_of_it(installed: Path, small_onnx: Path) -> None:
+    with open_live_view(open_model(small_onnx), port=0) as site:
+        assert _get(site, "")[0] == "text/html; charset=utf-8"
+        assert b"findPose" in _get(site, "app.js")[1]
+        assert _get(site, "app.js")[0] == _get(site, "ort/ort.wasm.min.mjs")[0] == "text/javascript; charset=utf-8"
+        assert _get(site, "ort/ort-wasm-simd-threaded.wasm") == ("application/wasm", b"ort-wasm-simd-threaded.wasm")
+        assert _get(site, "model.onnx")[1] == small_onnx.read_bytes()
+        model = json.loads(_get(site, "model.json")[1])
+    assert (model["name"], model["input_size_wh"], model["codec"]["kind"]) == ("small", [64, 64], "default")
+    assert model["keypoint_names"] == list(COCO.keypoint_names)
+    assert len(model["codec"]["blur_taps"]) == 11
+    assert sum(model["codec"]["blur_taps"]) == pytest.approx(1)
+    assert model["colours"] == {
+        "left": "rgb(255, 140, 0)",
+        "right": "rgb(30, 160, 255)",
+        "centre": "rgb(240, 240, 225)",
+    }
+
+
+def test_the_page_names_no_other_server() -> None:
+    for path in liveview.PAGE.iterdir():
+        addresses = set(re.findall(r"https?://[\w./]+", path.read_text()))
+        assert addresses <= {"http://www.w3.org/2000/svg", "http://localhost"}, path
+
+
+def test_an_install_without_onnx_runtime_web_says_so(
+    installed: Path, small_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (installed / "package.json").unlink()
+    assert main(["serve", str(small_onnx)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "error: the live view needs ONNX Runtime Web, which this install was made without (make web"
+    )
+    assert error.count("\n") == 1
+
+
+def test_a_taken_port_is_said_in_one_line(
+    installed: Path, small_onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Site({}, port=0) as other:
+        port = other.url.rstrip("/").rpartition(":")[2]
+        assert main(["serve", str(small_onnx), "--port", port]) == 2
+    assert capsys.readouterr().err == f"error: port {port}: taken on 127.0.0.1 (expected a free one; 0 takes any)\n"
+
+
+def test_programs_of_the_engine_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="browsers do not run programs of the native engine"):
+        open_model(tmp_path / "small.native")
+
+
+def test_weights_are_exported_once(
+    small_weights: Path, small_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export takes long: it is that of the fixture."""
+    exports: list[Path] = []
+
+    def export(weights: Path, path: Path, input_size_wh: tuple[int, int] | None) -> None:
+        exports.append(weights)
+        shutil.copy(small_onnx, path)
+
+    monkeypatch.setattr(liveview, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(litehrnet.export.onnx, "export_onnx", export)
+    first = open_model(small_weights)
+    assert (first.name, first.input_size_wh, first.content) == ("small", (64, 64), small_onnx.read_bytes())
+    assert open_model(small_weights).content == first.content
+    assert exports == [small_weights]
+    open_model(small_weights, (64, 64))
+    assert len(exports) == 2
+
+
+def test_weights_without_pytorch_are_refused_in_one_sentence(small_weights: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'onnxscript'])); "
+        "from pathlib import Path; from litehrnet.serving import liveview; from litehrnet.cli.main import main; "
+        "liveview.check_installed = lambda: None; liveview.cache_folder = lambda: Path(sys.argv[1]); "
+        "sys.exit(main(['serve', sys.argv[2]]))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(small_weights)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "needs torch, which is not installed (pip install 'litehrnet[serve]')" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

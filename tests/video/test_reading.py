@@ -1,0 +1,294 @@
+import gc
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from litehrnet import UserError, read_frames
+from litehrnet.images import encode_jpeg
+from litehrnet.serving.http import JpegStream, Site
+from litehrnet.video.pictures import upright
+from litehrnet.video.reading import Frame, VideoReader
+from litehrnet.video.sources import Source, find_source
+
+from .conftest import RATE, WriteVideo, brightness, numbered
+
+
+def _times(path: Path, **limits: float) -> list[float]:
+    return [round(frame.time, 3) for frame in read_frames(path, **limits)]  # type: ignore[arg-type]
+
+
+def test_frames_come_in_order_with_their_times(write_video: WriteVideo) -> None:
+    frames = list(read_frames(write_video()))
+    assert [frame.number for frame in frames] == list(range(20))
+    assert [frame.time for frame in frames] == pytest.approx([number / RATE for number in range(20)])
+    for frame in frames:
+        assert frame.image.shape == (48, 64, 3)
+        assert abs(float(frame.image[40, 50].mean()) - brightness(frame.number)) < 4
+        assert np.abs(frame.image[10, 10].astype(int) - (200, 30, 30)).max() < 12
+
+
+def test_frames_are_freed_at_once_not_when_the_collector_comes(write_video: WriteVideo) -> None:
+    path = write_video(turned=90)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in read_frames(path):
+            pass
+        kept = sum(type(each) is av.VideoFrame for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert kept <= 1  # the first, which was asked for the rotation
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.avi", "film.ts", "film.webm", "film.mov", "film.gif"])
+def test_other_formats_give_the_same_frames(write_video: WriteVideo, name: str) -> None:
+    special = {"film.webm": "libvpx-vp9", "film.gif": "gif", "film.avi": "mpeg4"}
+    pixels = "rgb8" if name == "film.gif" else "yuv420p"
+    frames = list(read_frames(write_video(name, codec=special.get(name, "libx264"), pixels=pixels)))
+    assert len(frames) == 20
+    # Transport streams begin with their sound or at any time: 0 is where the file begins.
+    offset = frames[0].time
+    assert 0 <= offset < 0.1
+    assert [frame.time - offset for frame in frames] == pytest.approx([n / RATE for n in range(20)], abs=0.011)
+    for frame in frames:
+        assert abs(float(frame.image[40, 50].mean()) - brightness(frame.number)) < 20
+
+
+def test_a_variable_frame_rate_keeps_every_time(write_video: WriteVideo) -> None:
+    times = [Fraction(t, 1000) for t in (0, 40, 55, 300, 310, 900, 1500, 1501)]
+    assert _times(write_video(times=times)) == [float(time) for time in times]
+
+
+def test_start_end_and_every(write_video: WriteVideo) -> None:
+    path = write_video(frames=50)  # keyframes at 0, 0.4, 0.8, ...
+    assert _times(path, start=0.6, end=0.76) == [0.6, 0.64, 0.68, 0.72]
+    assert _times(path, start=1.9) == [1.92, 1.96]
+    assert _times(path, every=20) == [0, 0.8, 1.6]
+    assert _times(path, start=0.1, every=15) == [0.12, 0.72, 1.32, 1.92]
+    frames = list(read_frames(path, start=0.6, every=5, end=1))
+    assert [frame.number for frame in frames] == [0, 5]
+    assert abs(float(frames[0].image[40, 50].mean()) - brightness(15)) < 4
+    with pytest.raises(UserError, match="every 0: expected"):
+        next(read_frames(path, every=0))
+    with pytest.raises(UserError, match=r"film\.mp4: no frame could be read from 5 s on and before 7 s"):
+        list(read_frames(path, start=5, end=7))
+
+
+def test_the_number_of_frames_is_foreseen(write_video: WriteVideo) -> None:
+    source = find_source(write_video(frames=50))
+    assert source is not None
+    assert VideoReader(source).expected == 50
+    assert VideoReader(source, start=1, every=5).expected == 5
+    assert VideoReader(source, end=0.8).expected == 20
+
+
+@pytest.mark.parametrize(("turned", "corner"), [(0, (10, 10)), (90, (54, 10)), (180, (38, 54)), (270, (10, 38))])
+def test_videos_of_turned_phones_are_upright(write_video: WriteVideo, turned: int, corner: tuple[int, int]) -> None:
+    # The red quarter is at the upper left of what is stored; turning counterclockwise by 90 brings it down.
+    (frame, *_) = read_frames(write_video(turned=turned))
+    assert frame.image.shape == ((48, 64, 3) if turned in (0, 180) else (64, 48, 3))
+    assert np.abs(frame.image[corner].astype(int) - (200, 30, 30)).max() < 12
+    assert frame.image.flags.c_contiguous
+
+
+def test_mirrored_videos_are_mirrored_back() -> None:
+    image = numbered(3, (6, 4))
+    one = 1 << 16
+    across = upright(image, np.array([-one, 0, 0, 0, one, 0, 0, 0, 1 << 30], np.int32))
+    np.testing.assert_array_equal(across, image[:, ::-1])
+    transposed = upright(image, np.array([0, one, 0, one, 0, 0, 0, 0, 1 << 30], np.int32))
+    np.testing.assert_array_equal(transposed, image.transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize("pixels", ["yuv444p", "yuvj420p", "yuv420p10le"])
+def test_pixel_formats_give_the_same_colours(write_video: WriteVideo, pixels: str) -> None:
+    frames = list(
+        read_frames(write_video(pixels=pixels, codec="mjpeg" if pixels == "yuvj420p" else "libx264", name="film.mkv"))
+    )
+    assert abs(float(frames[4].image[40, 50].mean()) - brightness(4)) < 5
+    assert np.abs(frames[4].image[10, 10].astype(int) - (200, 30, 30)).max() < 14
+
+
+def test_odd_sizes_are_read_as_they_are(write_video: WriteVideo) -> None:
+    frames = list(read_frames(write_video(size_wh=(63, 47), pixels="yuv444p")))
+    assert {frame.image.shape for frame in frames} == {(47, 63, 3)}
+
+
+@pytest.mark.parametrize("options", [{"movflags": "faststart"}, None], ids=["mp4", "mkv"])
+def test_a_video_that_is_cut_short_gives_what_it_has_and_says_so(
+    write_video: WriteVideo, options: dict[str, str] | None
+) -> None:
+    path = write_video("film.mp4" if options else "film.mkv", frames=100, options=options)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 7 // 10])
+    times: list[float] = []
+    with pytest.raises(UserError, match=rf"{path.name}: cut short, there are pictures for \d\.\d s of 4\.0 s"):
+        times.extend(frame.time for frame in read_frames(path))
+    assert 10 < len(times) < 100
+
+
+def test_sound_that_is_longer_than_the_pictures_is_no_cut(write_video: WriteVideo, tmp_path: Path) -> None:
+    path = write_video(sound="aac")
+    longer = tmp_path / "longer.mkv"
+    with av.open(str(path)) as given, av.open(str(longer), "w") as container:
+        copies = {stream.index: container.add_stream_from_template(stream) for stream in given.streams}
+        for packet in given.demux():
+            if packet.dts is not None and (packet.stream.type == "audio" or (packet.pts or 0) * packet.time_base < 0.3):
+                packet.stream = copies[packet.stream_index]
+                container.mux(packet)
+    assert 0 < len(list(read_frames(longer))) < 20
+
+
+def test_damage_in_the_middle_is_passed_over_and_said(write_video: WriteVideo) -> None:
+    path = write_video(frames=60, codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        victim = [packet for packet in container.demux(video=0) if packet.size][20]
+        assert victim.pos is not None
+        content[victim.pos : victim.pos + victim.size] = bytes(victim.size)
+    path.write_bytes(content)
+    times: list[float] = []
+    with pytest.raises(UserError, match=r"film\.mp4: damaged, 1 pieces? of it could not be decoded"):
+        times.extend(frame.time for frame in read_frames(path))
+    assert len(times) >= 57
+    assert times[-1] == pytest.approx(59 / RATE)
+
+
+def test_what_is_no_video(tmp_path: Path, write_video: WriteVideo) -> None:
+    def refused(path: Path, match: str) -> None:
+        with pytest.raises(UserError, match=match):
+            list(read_frames(path))
+
+    refused(tmp_path / "none.mp4", r"none\.mp4: no such file")
+    refused(tmp_path, "is a folder")
+    (tmp_path / "text.mp4").write_text("not a video at all\n" * 100)
+    refused(tmp_path / "text.mp4", r"text\.mp4: not a video")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    refused(tmp_path / "empty.mp4", r"empty\.mp4: not a video")
+    whole = write_video(frames=100).read_bytes()
+    (tmp_path / "headless.mp4").write_bytes(whole[: len(whole) // 2])  # what tells where frames are stood at its end
+    refused(tmp_path / "headless.mp4", r"headless\.mp4: not a video, or one whose beginning or end is missing")
+    for name, covered in (("song.mp4", False), ("album.mp4", True)):
+        _write_song(tmp_path / name, covered)
+        refused(tmp_path / name, rf"{name}: has no pictures")
+    with av.open(str(tmp_path / "nothing.mkv"), "w") as container:
+        video = container.add_stream("mpeg4", rate=25)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    refused(tmp_path / "nothing.mkv", r"nothing\.mkv: ends before a first frame")
+
+
+def _write_song(path: Path, covered: bool) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        assert isinstance(stream, av.AudioStream)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.rate = 44100
+        if covered:  # the picture of the album, which files keep as a video stream
+            cover = container.add_stream("png")
+            assert isinstance(cover, av.VideoStream)
+            cover.width, cover.height, cover.pix_fmt = 64, 48, "rgb24"
+            cover.disposition = av.stream.Disposition.attached_pic
+            container.mux(cover.encode(av.VideoFrame.from_ndarray(numbered(0, (64, 48)))))
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode(None))
+
+
+def test_a_playlist_reaches_no_other_place(tmp_path: Path, write_video: WriteVideo) -> None:
+    write_video()
+    (tmp_path / "concat.mp4").write_text(f"ffconcat version 1.0\nfile '{tmp_path}/film.mp4'\n")
+    with pytest.raises(UserError, match=r"concat\.mp4: "):
+        list(read_frames(tmp_path / "concat.mp4"))
+    with pytest.raises(UserError, match="no such file"):
+        list(read_frames(f"concat:{tmp_path}/film.mp4"))
+
+
+class TestCamera:
+    """A stream from this machine that nobody ends properly."""
+
+    @pytest.fixture
+    def serve(self) -> "Callable[[bytes], str]":
+        def start(content: bytes) -> str:
+            server = socket.create_server(("127.0.0.1", 0))
+
+            def answer() -> None:
+                with server, server.accept()[0] as connection:
+                    connection.sendall(content)
+
+            threading.Thread(target=answer, daemon=True).start()
+            return f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+        return start
+
+    def test_one_that_goes_away_leaves_its_frames_and_a_sentence(
+        self, write_video: WriteVideo, serve: Callable[[bytes], str]
+    ) -> None:
+        content = write_video("film.ts", frames=50).read_bytes()
+        times: list[float] = []
+        with pytest.raises(UserError, match=r"tcp://127.0.0.1:\d+: went away after \d\.\d s"):
+            times.extend(frame.time for frame in read_frames(serve(content[: len(content) * 8 // 10])))
+        assert times[:3] == pytest.approx([0, 0.04, 0.08], abs=1e-4)
+        assert len(times) > 30
+
+    def test_photo_after_photo_is_timed_as_it_comes(self) -> None:
+        def film() -> Iterator[bytes]:
+            for number in range(20):
+                yield encode_jpeg(numbered(number, (64, 48)), 90)
+                time.sleep(0.1)
+
+        frames: list[Frame] = []
+        with Site({"/film": JpegStream(film)}, port=0) as site, pytest.raises(UserError, match="went away"):
+            frames.extend(read_frames(f"{site.url}film"))
+        assert len(frames) > 15
+        assert abs(float(frames[3].image[40, 50].mean()) - brightness(3)) < 8
+        # FFmpeg takes 25 a second for granted, which would be 0.04.
+        assert frames[-1].time > 0.06 * (len(frames) - 1)
+
+    def test_one_that_is_not_there(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        with pytest.raises(UserError, match=rf"rtsp://127.0.0.1:{port}/live: cannot be opened"):
+            list(read_frames(f"rtsp://user:secret@127.0.0.1:{port}/live"))
+        with pytest.raises(UserError, match="video98"):
+            list(read_frames("98"))
+
+    def test_end_is_counted_from_the_first_frame(self, write_video: WriteVideo, serve: Callable[[bytes], str]) -> None:
+        content = write_video("film.ts", frames=50).read_bytes()
+        assert len(list(read_frames(serve(content), end=0.4))) == 10
+
+
+def test_words_mean_files_cameras_and_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(word: str) -> Source:
+        source = find_source(word)
+        assert source is not None
+        return source
+
+    monkeypatch.chdir(tmp_path)
+    assert (found("0").address, found("0").format, found("0").endless) == ("/dev/video0", "v4l2", True)
+    (tmp_path / "0").write_bytes(b"")
+    assert find_source("0") is None
+    assert find_source("photo.jpg") is None
+    assert find_source("photos/*.jpg") is None
+    assert found("a/Movie.MP4").path == Path("a/Movie.MP4")
+    assert found("rtsp://me:pass@camera.local:554/live?x=1").name == "rtsp://camera.local:554/live?x=1"
+    assert found("rtsp://me:pass@camera.local:554/live?x=1").stem == "camera-local-554-live"
+    assert not found("https://example.org/movie.mp4").endless
+
+
+def test_it_says_that_pyav_is_missing() -> None:
+    code = "import sys; sys.modules['av'] = None; from litehrnet.cli.main import main; sys.exit(main())"
+    arguments = ["predict", "movie.mp4", "--out-dir", os.devnull]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "reading videos needs av, which is not installed (pip install 'litehrnet[video]')" in done.stderr
