@@ -102,7 +102,9 @@ def open_mnn(subject: Subject, folder: Path) -> Engine:
     import MNN
 
     images = subject.normalized(1)
-    command = [sys.executable, "-m", "MNN.tools.mnnconvert", "-f", "ONNX", "--bizCode", "peer"]
+    # Not through MNN.tools.mnnconvert, which installs packages when it is imported, and reports to its makers.
+    convert = "import sys, _tools; _tools.mnnconvert(sys.argv)"
+    command = [sys.executable, "-c", convert, "-f", "ONNX", "--bizCode", "peer"]
     files = ["--modelFile", str(subject.graphs["our export"]), "--MNNModel", str(folder / "peer.mnn")]
     subprocess.run([*command, *files], check=True, capture_output=True)
     interpreter = MNN.Interpreter(str(folder / "peer.mnn"))

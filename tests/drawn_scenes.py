@@ -15,7 +15,7 @@ _HUES = {1: 0, 2: 60, 3: 120}  # of 180: OpenCV's
 def draw_scene(seed: int, side: int = 256) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """An image, uint8 (side, side, 3), and its label ids, uint8 (side, side)."""
     rng = np.random.default_rng(seed)
-    image = _texture(rng, side, 90 + 0.3 * rng.uniform(60, 200, 3))
+    image = _texture(rng, side, 90 + 0.15 * rng.uniform(60, 200, 3) + rng.uniform(0, 30))
     labels = np.full((side, side), LABEL_IDS[0], np.uint8)
     for _ in range(int(rng.integers(4, 7))):
         kind = int(rng.integers(1, len(CLASS_NAMES)))

@@ -8,7 +8,7 @@ import pytest
 
 from litehrnet import PoseEstimator, library
 from litehrnet.errors import UserError
-from litehrnet.library import AUTHORS_LINKS, DOWNLOADS, find_weights
+from litehrnet.library import AUTHORS_LINKS, DETECTORS, DOWNLOADS, find_detector, find_weights
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +22,17 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_names_carry_the_digits_that_files_are_checked_by() -> None:
-    assert len({download.name for download in DOWNLOADS}) == len({d.url for d in DOWNLOADS}) == len(DOWNLOADS)
+    networks = (*DOWNLOADS, *DETECTORS)
+    assert len({network.name for network in networks}) == len({n.url for n in networks}) == len(networks)
     for download in DOWNLOADS:
         assert re.fullmatch(r"[0-9a-f]{8}", download.sha256)
         assert f"-{download.sha256}_" in download.url
         assert download.url.startswith("https://download.openmmlab.com/mmpose/top_down/litehrnet/litehrnet")
         assert download.checked_by == "first 8 digits of the SHA-256"
-    assert replace(DOWNLOADS[0], sha256="0" * 64).checked_by == "SHA-256"
+    for detector in DETECTORS:
+        assert re.fullmatch(r"[0-9a-f]{64}", detector.sha256)
+        assert detector.path.name == f"{detector.name}.onnx"
+        assert detector.checked_by == "SHA-256"
     assert all(link.startswith("https://drive.google.com/") for link in AUTHORS_LINKS.values())
 
 
@@ -67,8 +71,17 @@ def test_fetched_weights_are_checked_whenever_they_are_used(folders: Path, monke
 
 
 def test_other_names_are_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"^nothing: no such file, and no name of weights \(litehrnet models lists"):
+    with pytest.raises(UserError, match=r"^nothing: no such file, and no name of a network \(litehrnet models lists"):
         find_weights("nothing")
+
+
+def test_detectors_are_no_weights_nor_the_other_way_round() -> None:
+    with pytest.raises(UserError, match=r"^yolox_s: finds persons \(expected weights that find keypoints; --detector"):
+        find_weights("yolox_s")
+    with pytest.raises(UserError, match=r"^mmpose_lite_hrnet_18_mpii: finds keypoints \(expected a person detector; "):
+        find_detector("mmpose_lite_hrnet_18_mpii")
+    with pytest.raises(UserError, match=r"^yolox_x: no such file, and no name of a network \(litehrnet models lists"):
+        find_detector("yolox_x")
 
 
 def test_the_estimator_takes_what_is_in_the_box(folders: Path, small_weights: Path) -> None:

@@ -26,7 +26,8 @@ def test_wheel_holds_the_package_its_types_the_recipes_and_the_engine(project: P
     assert "litehrnet/py.typed" in names
     recipes = [name for name in names if name.startswith("litehrnet/configs/top_down/")]
     assert len(recipes) == 12
-    assert {"litehrnet/weights/lite_hrnet_18.safetensors", "litehrnet/photos/astronaut.jpg"} <= names
+    assert {f"litehrnet/weights/lite_hrnet_18.{kind}" for kind in ("safetensors", "onnx")} <= names
+    assert "litehrnet/photos/astronaut.jpg" in names
     assert {"litehrnet/serving/page/index.html", "litehrnet/serving/page/app.js"} <= names
     # What make web installs, which git ignores; CI runs it.
     web = {f"litehrnet/serving/{path.parent.name}/{path.name}" for path in ONNXRUNTIME_WEB.glob("*")}
@@ -98,6 +99,7 @@ def test_without_a_compiler_the_package_is_installed_and_runs_on_onnx_runtime(
     assert done.stdout.startswith("runtime: onnxruntime ")
     assert done.stderr.endswith("builds it): running on onnxruntime\n")
     assert done.stderr.count("\n") == 1
+    assert run("-m", "litehrnet", "demo", "--out-dir", tmp_path / "demo").returncode == 0
     done = run(*predict, small_weights, "--runtime", "native")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "the native engine is not part of this installation" in done.stderr

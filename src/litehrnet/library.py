@@ -1,4 +1,4 @@
-"""Weights by name: those in the box, and those of others that are fetched on request."""
+"""Networks by name: the weights in the box, and weights and person detectors of others, fetched on request."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,14 +18,14 @@ _MMPOSE = "https://download.openmmlab.com/mmpose/top_down/litehrnet/"
 
 @dataclass(frozen=True)
 class Download:
-    """A file of weights on somebody's server.
+    """A network on somebody's server.
 
     Attributes:
         name: What to call it.
         url: Its address as its owners give it.
         sha256: Checksum in hexadecimal digits, or its first digits where no more is known.
-        input_size_wh: Width and height of the crops it was trained for.
-        keypoints: Name of the keypoint set.
+        input_size_wh: Width and height of the pictures it was trained for.
+        finds: Name of the keypoint set, or ``persons``.
         source: Whose it is.
     """
 
@@ -33,7 +33,7 @@ class Download:
     url: str
     sha256: str
     input_size_wh: tuple[int, int]
-    keypoints: str
+    finds: str
     source: str
 
     @property
@@ -61,6 +61,20 @@ DOWNLOADS = (
     _of_mmpose("mmpose_lite_hrnet_30_384x288", "litehrnet30_coco_384x288-a3aef5c4_20210626.pth", (288, 384), "coco"),
     _of_mmpose("mmpose_lite_hrnet_18_mpii", "litehrnet18_mpii_256x256-cabd7984_20210623.pth", (256, 256), "mpii"),
     _of_mmpose("mmpose_lite_hrnet_30_mpii", "litehrnet30_mpii_256x256-faae8bd8_20210622.pth", (256, 256), "mpii"),
+)
+
+_YOLOX = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/"
+
+
+def _of_yolox(name: str, side: int, sha256: str) -> Download:
+    return Download(name, f"{_YOLOX}{name}.onnx", sha256, (side, side), "persons", "YOLOX, Apache-2.0")
+
+
+# Files of the release that YOLOX's pages link to. It gives no checksums: these are what those who fetched them found.
+DETECTORS = (
+    _of_yolox("yolox_nano", 416, "c789161ed43c8269fcd4e67c67eeeb4e80c622da2eb296a20bc6007bd18a0b7d"),
+    _of_yolox("yolox_tiny", 416, "427cc366d34e27ff7a03e2899b5e3671425c262ea2291f88bb942bc1cc70b0f7"),
+    _of_yolox("yolox_s", 640, "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063"),
 )
 
 # From the README of the published project. Without a checksum there is nothing to check them by.
@@ -109,7 +123,7 @@ def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeight
         UserError: A name that there is not, or weights that were not fetched yet or are damaged.
     """
     path, name = Path(weights), str(weights)
-    if path.suffix or path.exists() or path.name != name:
+    if not _is_name(path):
         return FoundWeights(path)
     if runtime in ("onnxruntime", "openvino") and (onnx := BOX / f"{name}.onnx").is_file():
         return FoundWeights(onnx)
@@ -119,26 +133,54 @@ def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeight
     if name == DEFAULT_WEIGHTS and not box_files():
         raise UserError(f"{name}: this install has no weights in it (expected a file of weights)")
     download = find_download(name)
+    if download in DETECTORS:
+        raise UserError(f"{name}: finds persons (expected weights that find keypoints; --detector takes this)")
+    return FoundWeights(_fetched(download), download.input_size_wh)
+
+
+def find_detector(detector: str | Path) -> Path:
+    """The file that ``detector`` names: itself, or that of the name of a person detector fetched before.
+
+    Args:
+        detector: A path, or a name that ``litehrnet models`` lists.
+
+    Raises:
+        UserError: A name that there is not, or a detector that was not fetched yet or is damaged.
+    """
+    if not _is_name(Path(detector)):
+        return Path(detector)
+    download = find_download(str(detector))
+    if download not in DETECTORS:
+        raise UserError(f"{detector}: finds keypoints (expected a person detector; --weights takes this)")
+    return _fetched(download)
+
+
+def _is_name(path: Path) -> bool:
+    """Whether it is a name that is looked up, as there is no such file."""
+    return not path.suffix and path.name == str(path) and not path.exists()
+
+
+def _fetched(download: Download) -> Path:
     if not download.path.is_file():
-        raise UserError(f"{name}: not fetched yet (litehrnet models fetch {name})")
+        raise UserError(f"{download.name}: not fetched yet (litehrnet models fetch {download.name})")
     if not has_checksum(download.path, download.sha256):
-        raise UserError(f"{download.path}: damaged (litehrnet models fetch {name} fetches it again)")
-    return FoundWeights(download.path, download.input_size_wh)
+        raise UserError(f"{download.path}: damaged (litehrnet models fetch {download.name} fetches it again)")
+    return download.path
 
 
 def find_download(name: str) -> Download:
-    """The weights of others that are known by a name.
+    """The network of others that is known by a name.
 
     Raises:
-        UserError: There are none.
+        UserError: There is none.
     """
-    for download in DOWNLOADS:
+    for download in (*DOWNLOADS, *DETECTORS):
         if download.name == name:
             return download
-    raise UserError(f"{name}: no such file, and no name of weights (litehrnet models lists them)")
+    raise UserError(f"{name}: no such file, and no name of a network (litehrnet models lists them)")
 
 
-def fetch_weights(download: Download) -> Path:
-    """Fetch weights into the cache folder, unless they are there, and check them; see ``fetching.fetch``."""
+def fetch_network(download: Download) -> Path:
+    """Fetch a network into the cache folder, unless it is there, and check it; see ``fetching.fetch``."""
     fetch(download.url, download.path, download.sha256)
     return download.path

@@ -6,7 +6,7 @@ import pytest
 
 from litehrnet import library
 from litehrnet.cli.main import main
-from litehrnet.library import DOWNLOADS
+from litehrnet.library import DETECTORS, DOWNLOADS
 
 
 @pytest.fixture(autouse=True)
@@ -16,15 +16,16 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_all_weights_are_listed(folders: Path, small_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_networks_are_listed(folders: Path, small_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     said = capsys.readouterr().out
     assert "in the box: nothing" in said
-    for download in DOWNLOADS:
+    for download in (*DOWNLOADS, *DETECTORS):
         assert download.name in said
         assert download.url in said
-    assert said.count("not fetched") == len(DOWNLOADS)
+    assert said.count("not fetched") == len(DOWNLOADS) + len(DETECTORS)
     assert "checked by the first 8 digits of the SHA-256" in said
+    assert "416x416 (width x height), persons, checked by the SHA-256" in said
     (folders / "box").mkdir()
     (folders / "box" / "mine.safetensors").write_bytes(small_weights.read_bytes())
     assert main(["models"]) == 0
@@ -39,6 +40,7 @@ def test_names_are_fetched_and_said_to_be(
     digits = hashlib.sha256(b"weights").hexdigest()[:8]
     download = replace(DOWNLOADS[0], sha256=digits)
     monkeypatch.setattr(library, "DOWNLOADS", (download,))
+    monkeypatch.setattr(library, "DETECTORS", ())
 
     def fetch(url: str, path: Path, sha256: str) -> None:
         assert (url, sha256) == (download.url, digits)
@@ -57,7 +59,7 @@ def test_unknown_names_are_refused_before_anything_is_fetched(capsys: pytest.Cap
     assert main(["models", "fetch", DOWNLOADS[0].name, "nothing"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "error: nothing: no such file, and no name of weights (litehrnet models lists them)\n"
+    assert captured.err == "error: nothing: no such file, and no name of a network (litehrnet models lists them)\n"
 
 
 def test_predicting_without_weights_says_that_the_box_is_empty(

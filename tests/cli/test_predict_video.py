@@ -129,8 +129,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         ([path, "--boxes", tmp_path / "boxes.json"], "--boxes: names the persons in photos"),
         ([path, "--start", "2", "--end", "1"], "--end 1: is not after --start 2"),
         ([path, "--start", "9"], "film.mp4: no frame could be read from 9 s on"),
-        ([photo, "--track"], "--track: is for videos and cameras"),
-        ([photo, "--every", "2"], "--every: is for videos and cameras"),
+        ([photo, "--track"], "--track: is for keypoints in videos and cameras"),
+        ([photo, "--every", "2"], "--every: is for keypoints in videos and cameras"),
     ]
     for arguments, said in cases:
         assert _predict(out, *arguments) == 2, arguments

@@ -1,6 +1,10 @@
 """Every command on a recipe, and on weights, of a network that segments drawn scenes."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -9,10 +13,14 @@ import pytest
 import torch
 from tests.drawn_scenes import LABEL_IDS, write_scenes
 
+from litehrnet.bench import subject
 from litehrnet.bench.subject import write_random_weights
-from litehrnet.cli.main import main
+from litehrnet.cli import published_test
+from litehrnet.cli.main import main, run_command
 from litehrnet.data.segmentation import LabelledImage, read_classes
+from litehrnet.errors import UserError
 from litehrnet.images import read_image
+from litehrnet.inference.estimator import PoseEstimator
 from litehrnet.inference.overlay import draw_segmentation
 from litehrnet.inference.segmenter import open_segmenter
 from litehrnet.segmentation.classes import find_class_set
@@ -38,6 +46,8 @@ training = dict(
 validation = dict(dataset="folder", images="{folder}/images", annotations="{folder}/labels", flip=False)
 work_dir = "{folder}/run"
 """
+
+CLASSIFIER = "segmentation_head.classifier.weight"
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +158,124 @@ def test_a_program_segments_as_its_weights_do(scenes: Path, weights: Path, tmp_p
     np.testing.assert_array_equal(open_segmenter(out).segment(image), open_segmenter(weights).segment(image))
 
 
+def test_converting_keeps_the_names_of_the_classes(scenes: Path, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "half.safetensors"
+    assert main(["convert", str(weights), str(out), "--half", "--input-size", "96", "64"]) == 0
+    (arrays, info), (whole, before) = read_weights(out), read_weights(weights)
+    assert info.class_set == before.class_set
+    assert info.input_size_wh == (96, 64)
+    np.testing.assert_array_equal(arrays[CLASSIFIER], whole[CLASSIFIER].astype(np.float16))
+
+
+def test_converting_a_checkpoint_names_its_classes(
+    scenes: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, out = trained / "epoch_2.pth", tmp_path / "named.safetensors"
+    assert main(["convert", str(checkpoint), str(out), "--classes", str(scenes / "classes.json")]) == 0
+    assert "naive_lite_hrnet_18, 4 classes (shapes)\n  input size: any\n" in capsys.readouterr().out
+    named, trained_ones = read_weights(out), read_weights(trained / "last.safetensors")
+    assert named[1].class_set == trained_ones[1].class_set
+    np.testing.assert_array_equal(named[0][CLASSIFIER], trained_ones[0][CLASSIFIER])
+    photo = read_image(scenes / "images" / "000.png")
+    expected = open_segmenter(trained / "last.safetensors").segment(photo)
+    np.testing.assert_array_equal(open_segmenter(out).segment(photo), expected)
+
+
+def test_the_published_command_line_tests_as_ours_does(
+    scenes: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, recipe = trained / "epoch_2.pth", str(scenes / "recipe.py")
+    assert main(["test", str(checkpoint), "--config", recipe, "--out", str(tmp_path / "ours"), "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    command = [recipe, str(checkpoint), "--eval", "mIoU", "--out", str(tmp_path / "published")]
+    assert run_command(published_test.run, published_test.parse(command)) == 0
+    first, *said = capsys.readouterr().out.splitlines()
+    assert first.endswith("; whole images")
+    assert {name: float(value) for name, value in (line.split(": ") for line in said)} == pytest.approx(expected)
+    for own in sorted((tmp_path / "ours").iterdir()):
+        ours, published = (cv2.imread(str(path), -1) for path in (own, tmp_path / "published" / own.name))
+        assert np.mean(ours != published) < 1e-3  # the engine's rounding against PyTorch's
+
+
+@pytest.mark.slow
+def test_two_processes_segment_each_image_once(
+    scenes: Path, weights: Path, tmp_path: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three images for two processes: none twice, none left out."""
+    three = write_scenes(tmp_path / "three", 3, side=96, first=20)
+    changes = ["--cfg-options", f"validation.images={three}/images", f"validation.annotations={three}/labels"]
+    command = [str(scenes / "recipe.py"), str(weights), "--fuse-conv-bn", *changes]
+    assert run_command(published_test.run, published_test.parse(command)) == 0
+    alone = capsys.readouterr().out.splitlines()[1:]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    environment = {**os.environ, "PORT": port, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    script = [str(project / "tools" / "dist_test.sh"), *command[:2], "2", "--out", str(tmp_path / "out"), *command[2:]]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-len(alone) :] == alone
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["020.png", "021.png", "022.png"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_find_the_figures_of_one(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, run = str(scenes / "recipe.py"), tmp_path / "run"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    settings = ["training.batch_size=1", "training.sync_batch_norm=true", "training.epochs=1"]
+    train = ["litehrnet", "train", recipe, "--launcher", "pytorch", "--work-dir", str(run), *settings]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launcher, *train], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in next(run.glob("*.log.json")).read_text().splitlines()]
+    (evaluated,) = [line for line in lines if line.get("mode") == "val"]
+    test = ["test", str(run / "last.safetensors"), "--config", recipe, "--runtime", "torch", "--json"]
+    assert main(test) == 0
+    assert evaluated["mIoU"] == pytest.approx(json.loads(capsys.readouterr().out)["mIoU"], abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def exported(weights: Path) -> Path:
+    """An ONNX model of the weights, for images of 64x32."""
+    out = weights.with_suffix(".onnx")
+    assert main(["export", str(weights), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_an_exported_model_segments_as_its_weights_do(scenes: Path, weights: Path, exported: Path) -> None:
+    photo = read_image(scenes / "images" / "000.png")  # larger than the model's images: in windows
+    segmenter = open_segmenter(exported, window=True)
+    assert segmenter.class_set == find_class_set(str(scenes / "classes.json"))
+    differing = segmenter.segment(photo) != open_segmenter(weights, window=True).segment(photo)
+    assert differing.mean() < 1e-3
+
+
+@pytest.mark.slow
+def test_bench_measures_every_runtime_on_a_recipe(
+    scenes: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On its random weights, which are those of ``exported`` too: exporting takes long."""
+    monkeypatch.setattr(subject, "export_graphs", lambda *_: ({"our export": exported}, ""))
+    words = ["--batch", "1", "--threads", "1", "--seconds", "0.05", "--rounds", "2", "--json", str(tmp_path / "b.json")]
+    threads = torch.get_num_threads()
+    assert main(["bench", str(scenes / "recipe.py"), *words]) == 0
+    torch.set_num_threads(threads)
+    (result,) = json.loads((tmp_path / "b.json").read_text())["results"]
+    (case,) = result["cases"]
+    assert case["absent"] == {}
+    assert {"native", "onnxruntime", "openvino", "torch"} <= case["engines"].keys()
+    assert {"native", "onnxruntime", "openvino", "torch"} == result["memory"].keys()
+    assert all(engine["error"] < (0.1 if "bf16" in name else 1e-5) for name, engine in case["engines"].items())
+
+
+def test_a_pose_estimator_refuses_a_network_that_segments_at_once(weights: Path) -> None:
+    with pytest.raises(UserError, match="these weights segment images into 4 classes"):
+        PoseEstimator(weights)
+
+
 def test_data_check_decodes_everything_and_draws_samples(
     scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,12 +294,24 @@ def test_data_check_decodes_everything_and_draws_samples(
     [
         (["train", "{recipe}", "keypoints=coco"], "names both (expected keypoints or segmentation)"),
         (["train", "{recipe}", "training.loss.kind=mse"], "training.loss.kind is mse, not for segmentation"),
+        (["train", "{recipe}", "train.0.only=a.json", "codec.kind=udp"], "codec, train.0.only: not for segmentation"),
+        (["train", "litehrnet_18_coco_256x192", "validation.window=true"], "validation.window: not for keypoints"),
+        (["train", "{recipe}", "distill.teacher=lite_hrnet_18"], "distill: not for segmentation"),
         (["train", "{recipe}", "train.0.format=coco"], "train.0.format is coco, not for segmentation"),
         (["train", "{recipe}", "training.loss.class_weights=1,2"], "class_weights has 2 values (expected 4"),
         (["train", "litehrnet_18_coco_256x192", "training.loss.kind=ohem"], "not for keypoints"),
         (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--boxes", "b.json"], "--boxes: is for"),
         (["test", "{weights}", "--config", "litehrnet_18_cityscapes_512x1024"], "weights of naive_lite_hrnet_18"),
         (["test", "{weights}", "--config", "{recipe}", "--per-keypoint"], "--per-keypoint: is for networks that find"),
+        (["convert", "{weights}", "o.safetensors", "--codec", "udp"], "--codec: is for networks that find keypoints"),
+        (["convert", "{weights}", "o.safetensors", "--classes", "cityscapes"], "tells 4 classes apart (expected 19"),
+        (["convert", "lite_hrnet_18", "o.safetensors", "--classes", "cityscapes"], "--classes: is for networks that"),
+        (["data", "pack", "{recipe}", "--out", "o"], "recipe: segments images, and label images are not packed"),
+        (
+            ["predict", "film.mp4", "--weights", "{weights}", "--out-dir", "o"],
+            "film.mp4: a video, and {weights} segments",
+        ),
+        (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--track"], "--track: is for keypoints"),
         (["predict", "{photo}", "--out-dir", "o", "--window"], "--window: is for networks that segment"),
     ],
 )
@@ -181,5 +321,19 @@ def test_what_does_not_belong_together_is_one_sentence(
     places = {"recipe": scenes / "recipe.py", "weights": weights, "photo": scenes / "images" / "000.png"}
     assert main([word.format(**places) for word in words]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert said.format(**places) in error
     assert error.count("\n") == 1
+
+
+def test_the_published_command_line_refuses_in_one_sentence(
+    scenes: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(scenes / "recipe.py"), str(weights)]
+    for more, said in (
+        (["--eval", "mAP"], f"--eval mAP: no metric of {scenes}/labels (expected mIoU)"),
+        (["--out", "raw.pkl"], "raw.pkl: no folder (expected one to write label images to"),
+    ):
+        assert run_command(published_test.run, published_test.parse([*command, *more])) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1

@@ -4,6 +4,7 @@ The networks take 64x64 pixels; the photo is 128 wide and 64 high, so that it co
 width only where it is stretched.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from litehrnet import PoseEstimator, UserError, open_detector
+from litehrnet import PoseEstimator, UserError, library, open_detector
 from litehrnet.inference.detector import NetworkDetector
 from litehrnet.runtimes.network import Network, NetworkInput
 from litehrnet.runtimes.openvino_core import openvino_core
@@ -269,3 +270,21 @@ def test_files_that_are_no_network_are_refused(name: str, content: bytes, messag
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.onnx: no such file"):
         open_detector(tmp_path / "gone.onnx")
+
+
+def test_a_detector_has_a_name_as_well(
+    small_weights: Path, write_network: WriteNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "cache_folder", lambda: tmp_path)
+    with pytest.raises(UserError, match=r"^yolox_nano: not fetched yet \(litehrnet models fetch yolox_nano\)$"):
+        PoseEstimator(small_weights, detector="yolox_nano")
+    content = write_network(MMDEPLOY).read_bytes()
+    fetched = replace(library.DETECTORS[0], sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(library, "DETECTORS", (fetched,))
+    fetched.path.write_bytes(content)
+    poses = PoseEstimator(small_weights, detector="yolox_nano").predict(PHOTO)
+    np.testing.assert_array_equal(poses.boxes, open_detector(fetched.path).detect(PHOTO).boxes)
+    assert len(poses.boxes) > 0
+    fetched.path.write_bytes(content + b"\n")
+    with pytest.raises(UserError, match=r"yolox_nano\.onnx: damaged \(litehrnet models fetch yolox_nano fetches it"):
+        open_detector("yolox_nano")

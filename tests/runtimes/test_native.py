@@ -174,7 +174,25 @@ def test_arena_takes_no_more_than_5_megabytes_per_thread(variant: str) -> None:
     assert native is not None
     arrays = {name: value.numpy() for name, value in create_network(variant).state_dict().items()}
     flat = flatten(compile_network(VARIANTS[variant], arrays, (192, 256), "w"))
-    assert native.Runner(flat.numbers, flat.constants, 1).arena_bytes <= 5e6
+    assert native.Runner(flat.numbers, flat.constants, 4).arena_bytes <= 5e6
+
+
+def test_a_program_without_steps_is_refused(small_weights: Path) -> None:
+    native = native_module()
+    assert native is not None
+    program, _ = compile_weights(small_weights)
+    numbers = flatten(program).numbers[: 4 + 3 + len(program.output) + 1].copy()
+    numbers[-1] = 0
+    with pytest.raises(native.ProgramError, match=r"^it has no steps$"):
+        native.Runner(numbers, np.empty(0, np.float32), 2)
+
+
+def test_one_crop_gives_the_same_however_many_threads_share_it(small_weights: Path, crops: NDArray[np.uint8]) -> None:
+    expected = open_native(small_weights, threads=1).heatmaps(crops)
+    for threads in (2, 3, 5):
+        runtime = open_native(small_weights, threads=threads)
+        found = [runtime.heatmaps(crops[i : i + 1]) for i in range(len(crops))]
+        np.testing.assert_array_equal(np.concatenate(found), expected)
 
 
 def test_shared_object_takes_no_more_than_2_megabytes() -> None:

@@ -40,7 +40,7 @@ def test_one_person_is_followed_on_a_path(estimator: PoseEstimator) -> None:
         errors = np.linalg.norm(poses.keypoints[0] - joints, axis=1)
         assert np.median(errors) < 8, step  # of 240 pixels
         hull = np.concatenate([joints.min(axis=0), np.ptp(joints, axis=0)])
-        assert pairwise_iou(poses.boxes, hull[None])[0, 0] > 0.4
+        assert pairwise_iou(poses.boxes, hull[None])[0, 0] > 0.5
 
 
 def test_who_leaves_is_gone_and_who_comes_back_is_found(estimator: PoseEstimator) -> None:

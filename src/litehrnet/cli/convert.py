@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import add_input_size, input_size, say, size_text
+from litehrnet.cli.segmentation_predict import refuse_keypoint_options
 from litehrnet.errors import UserError
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 if TYPE_CHECKING:
+    from litehrnet.poses import KeypointSet
     from litehrnet.weightsfile import WeightsInfo
 
 
@@ -19,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="the .safetensors file to write")
     add_input_size(parser)
     parser.add_argument("--keypoints", metavar="SET", help="coco, mpii, lsp, or a .toml or .json file")
+    parser.add_argument("--classes", metavar="SET", help="of a network that segments: cityscapes, or such a file")
     parser.add_argument("--codec", choices=("default", "dark", "udp"), help="how heatmaps become positions")
     parser.add_argument("--sigma", type=float, help="spread of the training targets in heatmap cells (default: 2)")
     parser.add_argument("--no-flip-shift", action="store_true", help="do not shift the mirrored heatmap in flip tests")
@@ -41,26 +44,23 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{options.out}: not a name for weights (expected one that ends in .safetensors)")
     weights, info = read_any_weights(options.checkpoint)
     info = _with_options(info, options)
+    info = replace(info, provenance=options.provenance or info.provenance)
     network = network_from_weights(weights, info, str(options.checkpoint))
     save_network(options.out, network.half() if options.half else network, info)
-    say(f"{options.out}: {info.variant}, {len(info.keypoint_set)} keypoints ({info.keypoint_set.name})")
-    say(f"  input size: {size_text(info.input_size_wh or DEFAULT_INPUT_SIZE_WH)}")
-    say(f"  decoding:   {info.codec}")
+    what = "classes" if info.segments else "keypoints"
+    say(f"{options.out}: {info.variant}, {len(info.outputs)} {what} ({info.outputs.name})")
+    say(f"  input size: {size_text(info.input_size_wh) if info.input_size_wh else 'any'}")
+    if not info.segments:
+        say(f"  decoding:   {info.codec}")
     say(f"  provenance: {info.provenance}")
     return 0
 
 
 def _with_options(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
-    from litehrnet.keypoints.skeletons import find_keypoint_set
-
-    keypoint_set = info.keypoint_set
-    if options.keypoints:
-        keypoint_set = find_keypoint_set(options.keypoints)
-        if len(keypoint_set) != len(info.keypoint_set):
-            raise UserError(
-                f"{options.checkpoint}: gives {len(info.keypoint_set)} heatmaps "
-                f"(expected {len(keypoint_set)}, as the keypoint set {keypoint_set.name} has)"
-            )
+    if info.segments:
+        return _with_classes(info, options)
+    if options.classes:
+        raise UserError(f"--classes: is for networks that segment, and {options.checkpoint} finds keypoints")
     codec = info.codec
     if options.codec:
         codec = replace(codec, kind=options.codec)
@@ -72,8 +72,35 @@ def _with_options(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsI
         codec = replace(codec, flip_shift=False)
     return replace(
         info,
-        outputs=keypoint_set,
+        outputs=_keypoint_set(info, options),
         codec=codec,
         input_size_wh=input_size(options) or info.input_size_wh or DEFAULT_INPUT_SIZE_WH,
-        provenance=options.provenance or info.provenance,
     )
+
+
+def _keypoint_set(info: "WeightsInfo", options: argparse.Namespace) -> "KeypointSet":
+    from litehrnet.keypoints.skeletons import find_keypoint_set
+
+    if not options.keypoints:
+        return info.keypoint_set
+    keypoint_set = find_keypoint_set(options.keypoints)
+    if len(keypoint_set) != len(info.keypoint_set):
+        raise UserError(
+            f"{options.checkpoint}: gives {len(info.keypoint_set)} heatmaps "
+            f"(expected {len(keypoint_set)}, as the keypoint set {keypoint_set.name} has)"
+        )
+    return keypoint_set
+
+
+def _with_classes(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
+    """What a network that segments says of itself: its windows may be of any size, so none is made up."""
+    from litehrnet.segmentation.classes import find_class_set
+
+    refuse_keypoint_options(options, "keypoints", "codec", "sigma", "no_flip_shift")
+    class_set = find_class_set(options.classes) if options.classes else info.class_set
+    if len(class_set) != len(info.class_set):
+        raise UserError(
+            f"{options.checkpoint}: tells {len(info.class_set)} classes apart "
+            f"(expected {len(class_set)}, as {class_set.name} has)"
+        )
+    return replace(info, outputs=class_set, input_size_wh=input_size(options) or info.input_size_wh)

@@ -1,4 +1,4 @@
-"""``litehrnet models``: weights in the box, and those of others that are fetched on request."""
+"""``litehrnet models``: the weights in the box, and networks of others that are fetched on request."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``litehrnet models`` takes."""
     commands = parser.add_subparsers(dest="models_command", metavar="command")
-    summary = "fetch weights of others into the cache folder, and check them"
+    summary = "fetch weights or detectors of others into the cache folder, and check them"
     fetch = commands.add_parser("fetch", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     fetch.add_argument("names", nargs="+", metavar="NAME", help="as litehrnet models lists them")
 
@@ -32,28 +32,28 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _fetch(names: list[str]) -> None:
-    from litehrnet.library import fetch_weights, find_download
+    from litehrnet.library import fetch_network, find_download
 
     for download in [find_download(name) for name in names]:  # all names are looked at before anything is fetched
         say(f"{download.name}: {download.url}")
-        path = fetch_weights(download)
+        path = fetch_network(download)
         say(f"{path}: {path.stat().st_size:,} bytes, checked by the {download.checked_by} ({download.sha256})")
 
 
 def _list() -> None:
-    from litehrnet.library import AUTHORS_LINKS, BOX, DOWNLOADS, box_files, cache_folder
+    from litehrnet.library import AUTHORS_LINKS, BOX, DETECTORS, DOWNLOADS, box_files, cache_folder
 
     files = box_files()
     say(f"in the box ({BOX}):" if files else "in the box: nothing")
     for path in files:
         say(f"  {path.stem:30} {_described(path)}")
     say(f"\nof others, to be fetched into {cache_folder()}:")
-    for download in DOWNLOADS:
+    for download in (*DOWNLOADS, *DETECTORS):
         say(f"  {download.name:30} {_state(download)}\n  {'':30} {download.url}")
     say("\nof the authors of Lite-HRNet, to be fetched by hand (no checksum is known):")
     for name, link in AUTHORS_LINKS.items():
         say(f"  {name:30} {link}")
-    say("\n--weights NAME takes those in the box and those fetched: litehrnet models fetch NAME")
+    say("\nlitehrnet models fetch NAME fetches; --weights NAME takes weights, --detector NAME what finds persons")
 
 
 def _described(path: Path) -> str:
@@ -72,6 +72,6 @@ def _state(download: "Download") -> str:
     width, height = download.input_size_wh
     state = "fetched" if download.path.is_file() else "not fetched"
     return (
-        f"{state}; {download.source}, {width}x{height} (width x height), {download.keypoints}, "
+        f"{state}; {download.source}, {width}x{height} (width x height), {download.finds}, "
         f"checked by the {download.checked_by}"
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from litehrnet.cli import predict_video
+from litehrnet.cli import predict_video, segmentation_predict
 from litehrnet.cli.options import (
     add_runtime_options,
     positive_int,
@@ -49,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--boxes", type=Path, metavar="JSON", help="one box per person, as COCO annotations or results")
     parser.add_argument(
-        "--detector", type=Path, metavar="FILE", help="a detector's .onnx or .xml that finds the persons"
+        "--detector",
+        type=Path,
+        metavar="FILE|NAME",
+        help="a detector that finds the persons: its .onnx or .xml, or a name that litehrnet models lists",
     )
     parser.add_argument("--out-dir", type=Path, required=True, metavar="DIR", help="folder for pictures and JSON")
     video = parser.add_argument_group("of videos and cameras")
@@ -67,7 +70,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict, draw and write; a bad photo among several does not stop the others.
+    """Predict, draw and write: photos, a video, or with weights of segmentation classes of photos.
+
+    Returns:
+        0, or 1 if photos were left out.
+
+    Raises:
+        UserError: An option is for something else than what was named; see what is called.
+    """
+    from litehrnet.inference.inputs import find_images
+    from litehrnet.runtimes import segments
+    from litehrnet.video.sources import find_source
+
+    segmenting = segments(options.weights)
+    if options.window and not segmenting:
+        raise UserError("--window: is for networks that segment, and this one finds keypoints")
+    sources = [source for source in map(find_source, options.photos) if source is not None]
+    if sources and segmenting:
+        raise UserError(f"{sources[0].name}: a video, and {options.weights} segments photos alone (expected photos)")
+    if sources:
+        return predict_video.run(options, sources[0])
+    given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
+    if given:
+        raise UserError(f"--{given[0]}: is for keypoints in videos and cameras (expected one of them, or none of it)")
+    if segmenting:
+        return segmentation_predict.run(options, _output_names(find_images(options.photos), options.out_dir))
+    return predict_photos(options)
+
+
+def predict_photos(options: argparse.Namespace) -> int:
+    """Find keypoints in photos; a bad photo among several does not stop the others.
 
     Returns:
         0, or 1 if photos were left out.
@@ -82,21 +114,7 @@ def run(options: argparse.Namespace) -> int:
     from litehrnet.inference.draw import draw_poses
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.inference.inputs import find_images
-    from litehrnet.runtimes import segments
-    from litehrnet.video.sources import find_source
 
-    if segments(options.weights):
-        from litehrnet.cli import segmentation_predict
-
-        return segmentation_predict.run(options, _output_names(find_images(options.photos), options.out_dir))
-    if options.window:
-        raise UserError("--window: is for networks that segment, and this one finds keypoints")
-    sources = [source for source in map(find_source, options.photos) if source is not None]
-    if sources:
-        return predict_video.run(options, sources[0])
-    given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
-    if given:
-        raise UserError(f"--{given[0]}: is for videos and cameras (expected one of them, or photos without it)")
     if options.boxes and options.detector:
         raise UserError("--boxes and --detector: both name the persons (expected one of the two)")
     files = find_images(options.photos)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from litehrnet.evaluation.protocol import TestReport
     from litehrnet.runtimes import Runtime
 
-_METRICS = {"coco": "mAP", "mpii": "PCKh"}
+_METRICS = {"coco": "mAP", "mpii": "PCKh", "cityscapes": "mIoU", "folder": "mIoU"}
 
 
 def _as_json(outputs: list[dict[str, Any]]) -> bytes:
@@ -46,8 +46,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="test.py", description="Test a checkpoint by a configuration.")
     parser.add_argument("config", help="a published configuration file, or a recipe by file or name")
     parser.add_argument("checkpoint", type=Path, help="a PyTorch checkpoint, .safetensors, .onnx or .native")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="raw outputs as .json, .yaml, .yml, .pkl or .pickle")
-    parser.add_argument("--eval", nargs="+", metavar="METRIC", help="mAP for COCO, PCKh for MPII (this is the default)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="raw outputs as .json, .yaml, .yml, .pkl or .pickle; for segmentation a folder for label images",
+    )
+    parser.add_argument(
+        "--eval",
+        nargs="+",
+        metavar="METRIC",
+        help="mAP for COCO, PCKh for MPII, mIoU for segmentation (this is the default)",
+    )
     parser.add_argument("--fuse-conv-bn", action="store_true", help="fold batch normalisations into the convolutions")
     parser.add_argument("--gpu_collect", action="store_true", help="processes exchange results without files")
     parser.add_argument("--tmpdir", type=Path, metavar="DIR", help="processes exchange results through files in here")
@@ -65,11 +75,15 @@ def run(options: argparse.Namespace) -> int:
     """
     from litehrnet.config.load import load_config
 
-    if options.out is not None and options.out.suffix not in _WRITERS:
-        raise UserError(f"{options.out}: unknown format (expected {', '.join(_WRITERS)})")
     loaded = load_config(options.config, options.cfg_options)
     _check_metrics(options.eval, loaded.config.tested_on)
     pass_on_local_rank(options)
+    if loaded.config.segmentation is not None:
+        from litehrnet.cli import published_segmentation_test
+
+        return published_segmentation_test.run(options, loaded)
+    if options.out is not None and options.out.suffix not in _WRITERS:
+        raise UserError(f"{options.out}: unknown format (expected {', '.join(_WRITERS)})")
     report = _test_alone(options, loaded) if options.launcher == "none" else _test_together(options, loaded)
     if report is not None:
         _write_and_print(report, loaded.config, options.out)
@@ -86,9 +100,9 @@ def _check_metrics(metrics: Sequence[str] | None, test: "TestConfig") -> None:
 def _test_alone(options: argparse.Namespace, loaded: "LoadedConfig") -> "TestReport":
     from litehrnet.evaluation.protocol import open_weights, run_test
 
-    runtime, _ = open_weights(options.checkpoint, loaded.config, runtime=_published_runtime(options.checkpoint))
-    runtime = _prepared(runtime, options.fuse_conv_bn)
-    _introduce(runtime, options, loaded)
+    runtime, _ = open_weights(options.checkpoint, loaded.config, runtime=published_runtime(options.checkpoint))
+    runtime = prepared(runtime, options.fuse_conv_bn)
+    introduce(runtime, options, loaded, _boxes(loaded.config))
     with progress_bar("persons") as started:
         return run_test(runtime, options.checkpoint, loaded.config.tested_on, started)
 
@@ -104,25 +118,29 @@ def _test_together(options: argparse.Namespace, loaded: "LoadedConfig") -> "Test
 
     with joined(options.launcher) as processes:
         # As many threads as the launcher allows each process, not as there are cores.
-        threads, wanted = torch.get_num_threads(), _published_runtime(options.checkpoint)
+        threads, wanted = torch.get_num_threads(), published_runtime(options.checkpoint)
         runtime, _ = open_weights(options.checkpoint, loaded.config, runtime=wanted, threads=threads)
-        runtime = _prepared(runtime, options.fuse_conv_bn)
+        runtime = prepared(runtime, options.fuse_conv_bn)
         test, keypoint_set = loaded.config.tested_on, runtime.info.keypoint_set
         test_set = read_test_set(test, keypoint_set, runtime.input_size_wh, options.checkpoint)
         folder = None if options.gpu_collect else options.tmpdir
         if not processes.is_first:
             return evaluate_runtime(runtime, test_set, processes, folder)
-        _introduce(runtime, options, loaded)
+        introduce(runtime, options, loaded, _boxes(loaded.config))
         with progress_bar("persons (of the first process)") as started:
             return evaluate_runtime(runtime, test_set, processes, folder, started)
 
 
-def _published_runtime(checkpoint: Path) -> str | None:
+def _boxes(config: "RunConfig") -> str:
+    return f"boxes: {config.tested_on.boxes or 'ground truth'}"
+
+
+def published_runtime(checkpoint: Path) -> str | None:
     """PyTorch as in the published test, for whatever it runs."""
     return None if checkpoint.suffix in (".onnx", ".native") else "torch"
 
 
-def _prepared(runtime: "Runtime", fold: bool) -> "Runtime":
+def prepared(runtime: "Runtime", fold: bool) -> "Runtime":
     """The runtime on this process's GPU where there is one, its batch normalisations folded if asked for."""
     from litehrnet.runtimes.torch import TorchRuntime
 
@@ -140,13 +158,14 @@ def _prepared(runtime: "Runtime", fold: bool) -> "Runtime":
     return TorchRuntime(network, runtime.info, runtime.input_size_wh)
 
 
-def _introduce(runtime: "Runtime", options: argparse.Namespace, loaded: "LoadedConfig") -> None:
+def introduce(runtime: "Runtime", options: argparse.Namespace, loaded: "LoadedConfig", how: str) -> None:
+    """Say what runs, and how it is tested; and what of the command line is understood in another way."""
     for text in loaded.notes:
         note(text)
     for name in ("proc_per_gpu", "average_clips"):
         if getattr(options, name) is not None:
             note(f"--{name}: does nothing for images")
-    say(f"{runtime.description}; boxes: {loaded.config.tested_on.boxes or 'ground truth'}")
+    say(f"{runtime.description}; {how}")
 
 
 def _write_and_print(report: "TestReport", config: "RunConfig", out: Path | None) -> None:

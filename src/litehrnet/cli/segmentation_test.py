@@ -72,28 +72,41 @@ def _what_to_test(options: argparse.Namespace, config: "RunConfig | None") -> "T
 
 def _open(options: argparse.Namespace, config: "RunConfig | None", test: "TestConfig") -> "Segmenter":
     from litehrnet.inference.segmenter import open_segmenter
-    from litehrnet.segmentation.classes import find_class_set
 
     arguments = runtime_arguments(options)
     if config is not None:
         arguments["input_size_wh"] = arguments["input_size_wh"] or config.input_size_wh
     segmenter = open_segmenter(options.weights, window=test.window, flip=test.flip, scales=test.scales, **arguments)
-    if config is None or config.segmentation is None:
-        return segmenter
+    if config is not None:
+        take_classes(segmenter, config, options.weights)
+    return segmenter
+
+
+def take_classes(segmenter: "Segmenter", config: "RunConfig", weights: Path) -> None:
+    """See that a segmenter is of a configuration's network and classes; these, with their label ids, are its own then.
+
+    Args:
+        segmenter: Of ``weights``.
+        config: Of a network that segments.
+        weights: For messages.
+
+    Raises:
+        UserError: It is of another network or of other classes.
+    """
+    from litehrnet.segmentation.classes import find_class_set, unnamed_classes
+
+    assert config.segmentation is not None
     info, wanted = segmenter.runtime.info, find_class_set(config.segmentation.classes)
     if info.variant not in (None, config.variant):
+        raise UserError(f"{weights}: weights of {info.variant} (expected {config.variant}, as {config.name} says)")
+    own = segmenter.class_set
+    named = own != unnamed_classes(len(own))  # a checkpoint does not know what its classes are called
+    if len(wanted) != len(own) or (named and wanted.class_names != own.class_names):
         raise UserError(
-            f"{options.weights}: weights of {info.variant} (expected {config.variant}, as {config.name} says)"
-        )
-    known = info.input_size_wh is not None  # a checkpoint knows neither its size nor what its classes are called
-    if len(wanted) != len(segmenter.class_set) or (known and wanted.class_names != segmenter.class_set.class_names):
-        own = segmenter.class_set
-        raise UserError(
-            f"{options.weights}: has {len(own)} classes, {', '.join(own.class_names[:3])} ... (expected the "
+            f"{weights}: has {len(own)} classes, {', '.join(own.class_names[:3])} ... (expected the "
             f"{len(wanted)} of {wanted.name}, {', '.join(wanted.class_names[:3])} ...)"
         )
     segmenter.class_set = wanted
-    return segmenter
 
 
 def _print(figures: dict[str, float]) -> None:

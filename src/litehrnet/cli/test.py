@@ -45,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", metavar="DIR", help="folder of the photos")
     parser.add_argument("--boxes", metavar="JSON", help="a detector's boxes (default: the annotations' own)")
-    parser.add_argument("--detector", type=Path, metavar="FILE", help="a detector's .onnx or .xml that finds the boxes")
+    parser.add_argument(
+        "--detector",
+        type=Path,
+        metavar="FILE|NAME",
+        help="a detector that finds the boxes: its .onnx or .xml, or a name that litehrnet models lists",
+    )
     parser.add_argument("--no-flip", action="store_true", help="do not average with the mirrored crops")
     parser.add_argument("--per-keypoint", action="store_true", help="also PCK and its kin, and a table per keypoint")
     parser.add_argument(

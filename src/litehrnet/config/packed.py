@@ -21,8 +21,14 @@ def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]
         longer_side: Of the crops of persons to train on; None for whole photos.
 
     Raises:
-        UserError: There is nothing to train on, a set is not in COCO's format, or validation takes a detector's boxes.
+        UserError: The recipe segments, there is nothing to train on, a set is not in COCO's format, or validation takes
+            a detector's boxes.
     """
+    if config.segmentation is not None:
+        raise UserError(
+            f"{config.name}: segments images, and label images are not packed (expected a recipe of keypoints; copy "
+            "the folders of its photos and label images instead)"
+        )
     if not config.train:
         raise UserError(f"{config.name}: has no train (expected sets to pack)")
     size = config.input_size_wh

@@ -62,8 +62,28 @@ def _check_task(config: RunConfig, path: Path) -> None:
         raise UserError(
             f"{path}: training.loss.kind is {config.training.loss.kind}, not for {task} (expected {losses})"
         )
-    if segments and config.distill is not None:
-        raise UserError(f"{path}: distill is for networks that find keypoints (expected None)")
+    if foreign := _settings_of_poses(config) if segments else _settings_of_segmentation(config):
+        raise UserError(f"{path}: {', '.join(foreign)}: not for {task} (expected to be left out)")
+
+
+def _settings_of_poses(config: RunConfig) -> list[str]:
+    """Those that are set though only networks that find keypoints look at them."""
+    blank = RunConfig("", "", (0, 0))
+    found = [name for name in ("augmentation", "codec", "distill") if getattr(config, name) != getattr(blank, name)]
+    for i, data in enumerate(config.train):
+        found += [f"train.{i}.{name}" for name in ("keypoints", "only", "without") if getattr(data, name) is not None]
+    for role, test in (("validation", config.validation), ("test", config.test)):
+        found += [f"{role}.{name}" for name in ("boxes", "only", "without") if getattr(test, name, None) is not None]
+    return found
+
+
+def _settings_of_segmentation(config: RunConfig) -> list[str]:
+    """Those that are set though only networks that segment look at them."""
+    found = ["training.loss.class_weights"] if config.training.loss.class_weights else []
+    for role, test in (("validation", config.validation), ("test", config.test)):
+        if test is not None:
+            found += [f"{role}.window"] * test.window + [f"{role}.scales"] * (test.scales != (1.0,))
+    return found
 
 
 def recipe_path(target: str | Path) -> Path:

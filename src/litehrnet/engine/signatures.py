@@ -172,8 +172,8 @@ def _same_size(first: Planes, second: Planes) -> bool:
 
 
 def _is_multiple(large: Planes, small: Planes) -> bool:
-    """Whether the sides of one are those of the other times 1, 2, 4, 8 or 16."""
-    factors = (1, 2, 4, 8, 16)
+    """Whether the sides of one are those of the other times 1, 2, 4 or 8."""
+    factors = (1, 2, 4, 8)
     return any((large.height, large.width) == (factor * small.height, factor * small.width) for factor in factors)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.inference.detector_layouts import Layout, recognise
+from litehrnet.library import find_detector
 from litehrnet.runtimes.network import Network, NetworkInput, open_network
 
 MIN_SCORE = 0.3
@@ -49,14 +50,15 @@ def open_detector(path: str | Path, *, min_score: float = MIN_SCORE, threads: in
     """Load an exported detector; what kind it is shows in its inputs and outputs.
 
     Args:
-        path: ``.onnx``, or OpenVINO's ``.xml`` (extra ``openvino``), of a YOLOX, RTMDet, YOLOv8 (and later) or PicoDet.
+        path: ``.onnx``, or OpenVINO's ``.xml`` (extra ``openvino``), of a YOLOX, RTMDet, YOLOv8 (and later) or PicoDet;
+            or the name of one that ``litehrnet models`` lists and has fetched.
         min_score: Boxes with a lower score are left out.
         threads: CPU threads; None for all.
 
     Raises:
         UserError: The file is missing, cannot be loaded or run, or is none of these detectors.
     """
-    path = Path(path)
+    path = find_detector(path)
     network = open_network(path, threads)
     image, size = _image_input(network, path)
     others = {port.name for port in network.inputs} - {image.name}

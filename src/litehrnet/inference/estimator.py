@@ -112,6 +112,7 @@ class PoseEstimator:
             device=device,
             compiled=compiled,
         )
+        self._keypoint_set = self.runtime.info.keypoint_set  # refuses a network that segments now, not with the photo
         self.flip_test = flip_test
         self.detector: Detector | None = (
             open_detector(detector, threads=threads) if isinstance(detector, str | Path) else detector
@@ -144,5 +145,4 @@ class PoseEstimator:
         return CropJob(photo.image, centers, scales, photo)
 
     def _poses(self, photo: Photo, found: Keypoints) -> Poses:
-        keypoint_set = self.runtime.info.keypoint_set
-        return Poses(found.image_xy, found.scores, photo.boxes, photo.box_scores, keypoint_set)
+        return Poses(found.image_xy, found.scores, photo.boxes, photo.box_scores, self._keypoint_set)

@@ -51,8 +51,8 @@ def instruction_set() -> str | None:
 class NativeRuntime:
     """A ``Runtime`` for a program.
 
-    Crops of a batch are shared by the threads. One runtime may be used by many threads, which wait for one another, and
-    in processes forked from the one that opened it.
+    Threads take different crops of a batch, and shares of every step of a crop that comes alone. One runtime may be
+    used by many threads, which wait for one another, and in processes forked from the one that opened it.
 
     Args:
         flat: The program.

@@ -1,5 +1,6 @@
 """Training a segmentation: its data and its evaluation; all else is the loop's (see ``training.task``)."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +60,37 @@ def evaluate_segmentation(
         flip=test.test.flip,
         scales=test.test.scales,
     )
-    own = confusion_of(segmenter, own_share(test.records, processes))
-    parts = gather(torch.from_numpy(own), processes)
-    if parts is None:
-        return None
-    found = figures(np.sum([part.numpy() for part in parts], axis=0), test.class_set.class_names)
-    if not found:
+    found = evaluate_segmenter(segmenter, test, processes)
+    if found is not None and not found:
         raise UserError(f"{Path(test.test.annotations)}: no pixel has a class (expected label images to test on)")
     return found
+
+
+def evaluate_segmenter(
+    segmenter: Segmenter,
+    test: SegmentationTest,
+    processes: Processes,
+    folder: Path | None = None,
+    out_dir: Path | None = None,
+    started: Callable[[int], Callable[[int], None]] = lambda _: lambda _: None,
+) -> dict[str, float] | None:
+    """Figures of a segmenter; each image is segmented by exactly one process, and only the first gets the figures,
+    which are none where no pixel has a class.
+
+    Args:
+        segmenter: The same in every process.
+        test: The same in every process.
+        processes: All must call this together.
+        folder: Exchange results through files in this folder; None for the backend.
+        out_dir: Where predictions are written as label images; None for nowhere.
+        started: Called with this process's number of images; returns what is called with the number of images done.
+
+    Raises:
+        UserError: A file is broken, two do not fit together, or files cannot be written.
+    """
+    share = own_share(test.records, processes)
+    own = confusion_of(segmenter, share, started(len(share)), out_dir)
+    parts = gather(torch.from_numpy(own), processes, folder)
+    if parts is None:
+        return None
+    return figures(np.sum([part.numpy() for part in parts], axis=0), test.class_set.class_names)

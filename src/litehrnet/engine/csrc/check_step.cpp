@@ -2,7 +2,6 @@
 #include <vector>
 
 #include "program.h"
-#include "kernels.h"
 
 namespace litehrnet {
 namespace {
@@ -77,8 +76,7 @@ void check_depthwise(const Step& step) {
 
 void check_pool(const Step& step) {
     require_operands(step, 1, 1);
-    const std::int32_t shift = shift_between(step.reads[0], step.writes[0]);
-    require(step.reads[0].count() == step.writes[0].count() && shift >= 0 && shift <= Pool::most_shift,
+    require(step.reads[0].count() == step.writes[0].count() && shift_between(step.reads[0], step.writes[0]) >= 0,
             "pools to planes that do not fit");
     require_constants(step, {});
 }
@@ -120,7 +118,7 @@ void check_enlarge(const Step& step) {
 }  // namespace
 
 int shift_between(const Planes& large, const Planes& small) {
-    for (int shift = 0; shift <= 4; ++shift)
+    for (int shift = 0; shift <= most_shift; ++shift)
         if (large.height == small.height << shift && large.width == small.width << shift) return shift;
     return -1;
 }

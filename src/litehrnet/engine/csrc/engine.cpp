@@ -42,7 +42,7 @@ Arena::Arena(std::int64_t floats)
 
 void Arena::Free::operator()(float* p) const { ::operator delete(p, std::align_val_t{64}); }
 
-Engine::Engine(const Program& program, const Kernels& kernels, Precision precision)
+Engine::Engine(const Program& program, const Kernels& kernels, Precision precision, int shares)
     : kernels_(kernels),
       precision_(precision),
       scratch_(static_cast<Place>(program.arena_floats)),
@@ -52,16 +52,29 @@ Engine::Engine(const Program& program, const Kernels& kernels, Precision precisi
         throw ProgramError(std::string("the ") + kernels.name + " kernels have no bfloat16 (a CPU with AVX512-BF16 has)");
     std::int64_t scratch = 0;
     for (const Step& step : program.steps) {
-        scratch = std::max(scratch, scratch_floats(step));
+        scratch = std::max(scratch, (scratch_floats(step) + slack_floats - 1) / slack_floats * slack_floats);
         steps_.push_back(prepare(step));
     }
-    arena_floats_ = program.arena_floats + scratch + arena_margin;
+    arena_floats_ = program.arena_floats + std::max(shares, 1) * scratch + arena_margin;
     if (arena_floats_ > std::int64_t{1} << 30) throw ProgramError("it wants an impossible arena");
+    if (shares < 2) return;
+    for (const ReadyStep& step : steps_)
+        for (int index = 0; index < shares; ++index)
+            shares_.push_back(share_of(step, {index, shares}, kernels, scratch));
 }
 
 void Engine::run(const std::uint8_t* image, float* heatmaps, Arena& arena) const {
     const FloatState state;
-    for (const Ready& step : steps_) run_step(step, image, arena.data());
+    for (const ReadyStep& step : steps_) run_step(step, image, arena.data());
+    copy_heatmaps(heatmaps, arena);
+}
+
+void Engine::run_shares(const std::uint8_t* image, Arena& arena, Turns& turns) const {
+    const FloatState state;
+    turns.take([&](std::int64_t turn) { run_step(shares_[static_cast<std::size_t>(turn)], image, arena.data()); });
+}
+
+void Engine::copy_heatmaps(float* heatmaps, const Arena& arena) const {
     const auto pixels = static_cast<std::size_t>(output_.pixels());
     for (std::size_t i = 0; i < output_.places.size(); ++i)
         std::memcpy(heatmaps + i * pixels, arena.data() + output_.places[i], pixels * sizeof(float));
@@ -71,7 +84,7 @@ void Engine::profile(const std::uint8_t* image, double* seconds, Arena& arena) c
     using Clock = std::chrono::steady_clock;
     const FloatState state;
     auto before = Clock::now();
-    for (const Ready& step : steps_) {
+    for (const ReadyStep& step : steps_) {
         run_step(step, image, arena.data());
         const auto after = Clock::now();
         *seconds++ = std::chrono::duration<double>(after - before).count();
@@ -79,7 +92,7 @@ void Engine::profile(const std::uint8_t* image, double* seconds, Arena& arena) c
     }
 }
 
-void Engine::run_step(const Ready& step, const std::uint8_t* image, float* memory) const {
+void Engine::run_step(const ReadyStep& step, const std::uint8_t* image, float* memory) const {
     struct Run {
         const Kernels& k;
         const std::uint8_t* image;
@@ -97,7 +110,7 @@ void Engine::run_step(const Ready& step, const std::uint8_t* image, float* memor
     std::visit(Run{kernels_, image, memory}, step);
 }
 
-Engine::Ready Engine::prepare(const Step& step) {
+ReadyStep Engine::prepare(const Step& step) {
     const Planes &first = step.reads[0], &out = step.writes[0];
     switch (step.kind) {
         case Kind::stem: return prepare_stem(step);
@@ -110,8 +123,7 @@ Engine::Ready Engine::prepare(const Step& step) {
                              keep(step.constants[1])};
         }
         case Kind::pool:
-            return Pool{keep(first), keep(out), out.count(), out.height, out.width,
-                        shift_between(first, out)};
+            return Pool{keep(first), keep(out), out.count(), out.height, out.width, shift_between(first, out)};
         case Kind::spatial_weighting: return prepare_spatial_weighting(step);
         case Kind::enlarge: {
             const Planes& in = step.reads[1];
@@ -123,9 +135,9 @@ Engine::Ready Engine::prepare(const Step& step) {
     throw ProgramError("it has a step of an unknown kind");
 }
 
-Engine::Ready Engine::prepare_pointwise(const Step& step) {
+ReadyStep Engine::prepare_pointwise(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    Pointwise ready{keep(in), keep(step.reads[1]), keep(out), in.count(), out.count(),
+    Pointwise ready{keep(in), keep(step.reads[1]), keep(out), in.count(), out.count(), 0,
                     static_cast<std::int32_t>(out.pixels()), nullptr, keep(step.constants[1]), step.activation};
     if (precision_ == Precision::bfloat16)
         return PointwiseBf16{ready, keep_packed_pairs(step.constants[0]), scratch_};
@@ -133,25 +145,26 @@ Engine::Ready Engine::prepare_pointwise(const Step& step) {
     return ready;
 }
 
-Engine::Ready Engine::prepare_stem(const Step& step) {
+ReadyStep Engine::prepare_stem(const Step& step) {
     const auto& constants = step.constants;
     const float* normalization = keep(constants[0]);
-    return Stem{keep(step.writes[0]), scratch_, step.reads[0].height, step.reads[0].width, normalization, normalization + 3,
+    const Planes &image = step.reads[0], &out = step.writes[0];
+    return Stem{keep(out), scratch_, image.height, image.width, 0, out.height, normalization, normalization + 3,
                 keep_packed(constants[1]), keep(constants[2]), keep(constants[3]), keep(constants[4]),
                 keep_packed(constants[5]), keep(constants[6]), keep_packed(constants[7]), keep(constants[8]),
                 keep(constants[9]), keep(constants[10]), keep_packed(constants[11]), keep(constants[12])};
 }
 
-Engine::Ready Engine::prepare_spatial_weighting(const Step& step) {
+ReadyStep Engine::prepare_spatial_weighting(const Step& step) {
     const auto& [weight1, bias1, weight2, bias2] =
         std::tie(step.constants[0], step.constants[1], step.constants[2], step.constants[3]);
     const Planes &in = step.reads[0], &out = step.writes[0];
     return SpatialWeighting{keep(in), keep(out), step.reads[1].places[0], scratch_, in.count(), weight1.shape[0],
-                            static_cast<std::int32_t>(in.pixels()), keep_transposed(weight1), keep_padded(bias1),
-                            keep_transposed(weight2), keep_padded(bias2)};
+                            static_cast<std::int32_t>(in.pixels()), 0, in.count(), keep_transposed(weight1),
+                            keep_padded(bias1), keep_transposed(weight2), keep_padded(bias2)};
 }
 
-Engine::Ready Engine::prepare_fuse_first(const Step& step) {
+ReadyStep Engine::prepare_fuse_first(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
     FuseFirst ready{keep(in), keep(step.reads[1]), keep(out), {}, {}, {}, in.count(), in.height, in.width,
                     static_cast<std::int32_t>(step.writes.size()) - 1};
@@ -163,7 +176,7 @@ Engine::Ready Engine::prepare_fuse_first(const Step& step) {
     return ready;
 }
 
-Engine::Ready Engine::prepare_enlarge_bilinear(const Step& step) {
+ReadyStep Engine::prepare_enlarge_bilinear(const Step& step) {
     const Planes &addend = step.reads[0], &in = step.reads[1], &out = step.writes[0];
     const std::int32_t vector = kernels_.vector_floats, steps = 2 * in.width - 1;
     std::vector<std::int32_t> first, column;
@@ -178,8 +191,8 @@ Engine::Ready Engine::prepare_enlarge_bilinear(const Step& step) {
     }
     const std::int32_t* kept_first = numbers_.emplace_back(std::move(first)).data();
     const std::int32_t* kept_column = numbers_.emplace_back(std::move(column)).data();
-    return EnlargeBilinear{keep(addend), keep(in), keep(out), in.count(), in.height, in.width, kept_first,
-                           kept_column, keep(std::move(share))};
+    return EnlargeBilinear{keep(addend), keep(in), keep(out), in.count(), in.height, in.width, kept_first, kept_column,
+                           keep(std::move(share))};
 }
 
 const Place* Engine::keep(const Planes& planes) {

@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <variant>
 #include <vector>
 
 #include "program.h"
+#include "sharing.h"
 
 namespace litehrnet {
 
@@ -36,10 +36,12 @@ enum class Precision { float32, bfloat16 };
 
 class Engine {
 public:
-    // The program may go afterwards. Throws ProgramError where the kernels have no products of that precision.
-    Engine(const Program& program, const Kernels& kernels, Precision precision = Precision::float32);
+    // For images that are shared by `shares` threads, besides whole ones. The program may go afterwards. Throws
+    // ProgramError where the kernels have no products of that precision.
+    Engine(const Program& program, const Kernels& kernels, Precision precision = Precision::float32, int shares = 1);
 
     const Kernels& kernels() const { return kernels_; }
+    int shares() const { return static_cast<int>(shares_.size() / steps_.size()); }  // of an image; 0: it is not shared
     std::int64_t arena_floats() const { return arena_floats_; }
     std::int64_t image_bytes() const { return image_bytes_; }
     std::int64_t heatmap_floats() const { return output_.count() * output_.pixels(); }
@@ -48,20 +50,23 @@ public:
     // an arena of its own.
     void run(const std::uint8_t* image, float* heatmaps, Arena& arena) const;
 
-    // The same without heatmaps, and how many seconds every step took.
+    // The same by several threads, each of which calls run_shares with the same arena and turns; heatmaps afterwards.
+    Turns turns() const { return {static_cast<std::int64_t>(steps_.size()), shares()}; }
+    void run_shares(const std::uint8_t* image, Arena& arena, Turns& turns) const;
+    void copy_heatmaps(float* heatmaps, const Arena& arena) const;
+
+    // The same as run without heatmaps, and how many seconds every step took.
     void profile(const std::uint8_t* image, double* seconds, Arena& arena) const;
 
 private:
-    using Ready = std::variant<Pointwise, PointwiseBf16, Depthwise, Pool, SpatialWeighting, Enlarge, FuseFirst, EnlargeBilinear, Stem>;
+    void run_step(const ReadyStep& step, const std::uint8_t* image, float* memory) const;
 
-    void run_step(const Ready& step, const std::uint8_t* image, float* memory) const;
-
-    Ready prepare(const Step& step);
-    Ready prepare_pointwise(const Step& step);
-    Ready prepare_stem(const Step& step);
-    Ready prepare_spatial_weighting(const Step& step);
-    Ready prepare_fuse_first(const Step& step);
-    Ready prepare_enlarge_bilinear(const Step& step);
+    ReadyStep prepare(const Step& step);
+    ReadyStep prepare_pointwise(const Step& step);
+    ReadyStep prepare_stem(const Step& step);
+    ReadyStep prepare_spatial_weighting(const Step& step);
+    ReadyStep prepare_fuse_first(const Step& step);
+    ReadyStep prepare_enlarge_bilinear(const Step& step);
 
     const Place* keep(const Planes& planes);  // null where there are none
     const float* keep(std::vector<float> values);
@@ -80,7 +85,8 @@ private:
     std::deque<std::vector<float>> values_;
     std::deque<std::vector<std::int32_t>> numbers_;
     std::deque<std::vector<std::uint32_t>> pairs_;
-    std::vector<Ready> steps_;
+    std::vector<ReadyStep> steps_;
+    std::vector<ReadyStep> shares_;  // of every step in turn; none where images are not shared
 };
 
 }  // namespace litehrnet

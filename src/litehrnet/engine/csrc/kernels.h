@@ -11,6 +11,9 @@ namespace litehrnet {
 
 using Place = std::int32_t;
 
+// Planes are smaller than others by a factor of up to 2^most_shift: the network has four branches.
+constexpr std::int32_t most_shift = 3;
+
 enum class Activation : std::int32_t { none = 0, relu = 1, sigmoid = 2 };
 
 // out = activation(weight in + bias + addend). Weights are packed in blocks of up to Kernels::tile_rows outputs, as
@@ -19,14 +22,15 @@ struct Pointwise {
     const Place* in;
     const Place* addend;  // null: none
     const Place* out;
-    std::int32_t inputs, outputs, pixels;
+    std::int32_t inputs, outputs;
+    std::int32_t begin, end;  // of the pixels that are computed
     const float* weight;
     const float* bias;
     Activation activation;
 };
 
-// The same with inputs and weights rounded to bfloat16 and multiplied in pairs, an odd last one with 0: weights are packed
-// as there, two of them in a number, the first one in the lower half.
+// The same with inputs and weights rounded to bfloat16 and multiplied in pairs, an odd last one with 0: weights are
+// packed as there, two of them in a number, the first one in the lower half.
 struct PointwiseBf16 {
     Pointwise product;  // without a weight
     const std::uint32_t* weight;
@@ -48,7 +52,6 @@ struct Depthwise {
 
 // Means over blocks of 2^shift x 2^shift pixels.
 struct Pool {
-    static constexpr int most_shift = 3;
     const Place* in;
     const Place* out;
     std::int32_t channels, height, width, shift;  // of out
@@ -61,6 +64,7 @@ struct SpatialWeighting {
     const Place* out;
     Place means, scratch;
     std::int32_t channels, hidden, pixels;
+    std::int32_t begin, end;  // of the planes that are computed
     const float* weight1;
     const float* bias1;
     const float* weight2;
@@ -105,7 +109,8 @@ struct Stem {
     const Place* out;  // 32 planes, as shuffled: path A and path B in turn
     Place scratch;
     std::int32_t height, width;  // of the image
-    const float *scale, *offset; // of every channel of the image: what normalises its levels
+    std::int32_t begin, end;     // of the rows of out that are computed
+    const float *scale, *offset;  // of every channel of the image: what normalises its levels
     const float *conv, *conv_bias, *depthwise_a, *depthwise_a_bias, *pointwise_a, *pointwise_a_bias;
     const float *expand, *expand_bias, *depthwise_b, *depthwise_b_bias, *linear, *linear_bias;
 };

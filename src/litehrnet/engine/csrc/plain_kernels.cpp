@@ -30,7 +30,7 @@ float neighbourhood(int y, int x, int height, int width, const float* k, float b
 
 void pointwise(const Pointwise& s, float* arena) {
     std::vector<float> results(s.outputs);
-    for (int pixel = 0; pixel < s.pixels; ++pixel) {
+    for (int pixel = s.begin; pixel < s.end; ++pixel) {
         for (int m = 0; m < s.outputs; ++m) {
             float total = s.bias[m] + (s.addend ? arena[s.addend[m] + pixel] : 0);
             for (int k = 0; k < s.inputs; ++k) total += s.weight[m * s.inputs + k] * arena[s.in[k] + pixel];
@@ -45,7 +45,7 @@ float rounded(float x) { return std::bit_cast<float>(static_cast<std::uint32_t>(
 void pointwise_bf16(const PointwiseBf16& s, float* arena) {
     const Pointwise& p = s.product;
     std::vector<float> results(p.outputs);
-    for (int pixel = 0; pixel < p.pixels; ++pixel) {
+    for (int pixel = p.begin; pixel < p.end; ++pixel) {
         for (int m = 0; m < p.outputs; ++m) {
             float total = p.bias[m] + (p.addend ? arena[p.addend[m] + pixel] : 0);
             for (int k = 0; k < p.inputs; ++k) {
@@ -102,7 +102,7 @@ void spatial_weighting(const SpatialWeighting& s, float* arena) {
     std::vector<float> hidden = dense(arena + s.means, s.channels, s.hidden, s.weight1, s.bias1);
     for (float& x : hidden) x = activated(x, Activation::relu);
     const std::vector<float> factors = dense(hidden.data(), s.hidden, s.channels, s.weight2, s.bias2);
-    for (int c = 0; c < s.channels; ++c)
+    for (int c = s.begin; c < s.end; ++c)
         for (int i = 0; i < s.pixels; ++i)
             arena[s.out[c] + i] = activated(factors[c], Activation::sigmoid) * arena[s.in[c] + i];
 }
@@ -204,9 +204,10 @@ void stem(const Stem& s, const std::uint8_t* image, float* arena) {
     const Image a = product(filtered_a, 16, 16, s.pointwise_a, s.pointwise_a_bias);
     const Image b = product(filtered_b, 32, 16, s.linear, s.linear_bias);
     const auto pixels = static_cast<std::ptrdiff_t>(a.size() / 16);
+    const std::ptrdiff_t width = (half_width + 1) / 2, first = s.begin * width, count = (s.end - s.begin) * width;
     for (int i = 0; i < 16; ++i) {
-        std::copy_n(a.begin() + i * pixels, pixels, arena + s.out[2 * i]);
-        std::copy_n(b.begin() + i * pixels, pixels, arena + s.out[2 * i + 1]);
+        std::copy_n(a.begin() + i * pixels + first, count, arena + s.out[2 * i] + first);
+        std::copy_n(b.begin() + i * pixels + first, count, arena + s.out[2 * i + 1] + first);
     }
 }
 

@@ -113,6 +113,7 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
         throw ProgramError("its output " + std::string(error.what()));
     }
     const std::size_t count = reader.count();
+    require(count > 0, "it has no steps");
     for (std::size_t index = 0; index < count; ++index) {
         Step step = reader.step();
         try {

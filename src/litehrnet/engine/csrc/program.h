@@ -57,7 +57,7 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
 // Throws ProgramError where a step's operands do not fit its kind; part of read_program.
 void check_step(const Step& step, const Program& program);
 
-// log2 of how many times larger the sides of one are, or -1 where that is no power of two up to 2^4.
+// log2 of how many times larger the sides of one are, or -1 where that is no power of two up to 2^most_shift.
 int shift_between(const Planes& large, const Planes& small);
 
 }  // namespace litehrnet

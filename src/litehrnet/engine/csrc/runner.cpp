@@ -6,6 +6,11 @@
 #include <memory>
 
 namespace litehrnet {
+namespace {
+
+constexpr int most_shares = 4;  // of an image: more threads would wait for one another more than they compute
+
+}  // namespace
 
 Workers::Workers(int threads) {
     try {
@@ -36,12 +41,13 @@ void Workers::for_each(std::int64_t count, const std::function<void(std::int64_t
     if (!alone) {
         const std::lock_guard lock(mutex_);
         ++round_;
-        working_ = static_cast<int>(threads_.size());
+        open_ = true;
     }
     if (!alone) start_.notify_all();
     take_tasks(0);
     if (!alone) {
         std::unique_lock lock(mutex_);
+        open_ = false;  // whoever has not woken up by now is not waited for
         finished_.wait(lock, [this] { return working_ == 0; });
     }
     if (failure_) std::rethrow_exception(failure_);
@@ -54,6 +60,8 @@ void Workers::work(int thread) {
         start_.wait(lock, [&] { return stop_ || round_ != seen; });
         if (stop_) return;
         seen = round_;
+        if (!open_) continue;
+        ++working_;
         lock.unlock();
         take_tasks(thread);
         lock.lock();
@@ -76,7 +84,7 @@ Runner::Team::Team(std::int64_t arena_floats, int threads) : process(getpid()), 
 }
 
 Runner::Runner(const Program& program, const Kernels& kernels, int threads, Precision precision)
-    : engine_(program, kernels, precision),
+    : engine_(program, kernels, precision, std::clamp(threads, 1, most_shares)),
       threads_(std::max(threads, 1)),
       team_(new Team(engine_.arena_floats(), threads_)) {}
 
@@ -96,6 +104,13 @@ Runner::Team& Runner::team() {
 void Runner::run(const std::uint8_t* images, std::int64_t count, float* heatmaps) {
     Team& own = team();
     const std::lock_guard lock(own.mutex);
+    if (count == 1 && engine_.shares() > 0) {
+        Turns turns = engine_.turns();
+        own.workers.for_each(engine_.shares(), [&](std::int64_t, int) {
+            engine_.run_shares(images, own.arenas[0], turns);
+        });
+        return engine_.copy_heatmaps(heatmaps, own.arenas[0]);
+    }
     own.workers.for_each(count, [&](std::int64_t index, int thread) {
         engine_.run(images + index * engine_.image_bytes(), heatmaps + index * engine_.heatmap_floats(),
                     own.arenas[static_cast<std::size_t>(thread)]);

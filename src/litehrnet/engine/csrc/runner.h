@@ -1,4 +1,4 @@
-// Batches on several threads: persons first, as one image is too small a task to be divided.
+// Batches on several threads: persons first; one person alone is shared by them.
 #pragma once
 
 #include <atomic>
@@ -41,7 +41,7 @@ private:
     std::uint64_t round_ = 0;
     int working_ = 0;
     std::exception_ptr failure_;
-    bool stop_ = false;
+    bool open_ = false, stop_ = false;
 };
 
 // An engine with threads and an arena for each.

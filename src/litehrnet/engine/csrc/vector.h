@@ -63,8 +63,8 @@ inline I lanes() {
 
 inline V select(I mask, V yes, V no) { return mask ? yes : no; }
 
-// The greater and the lesser one of each pair; b where they cannot be compared. Compilers do not see that such a selection
-// is one instruction.
+// The greater and the lesser one of each pair; b where they cannot be compared. Compilers do not see that such a
+// selection is one instruction.
 #if defined(__AVX512F__)
 inline V greater(V a, V b) { return _mm512_maskz_max_ps(0xffff, a, b); }
 inline V lesser(V a, V b) { return _mm512_maskz_min_ps(0xffff, a, b); }

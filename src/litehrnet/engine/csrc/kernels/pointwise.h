@@ -13,11 +13,11 @@ namespace {
 constexpr int tile_rows = registers == 32 ? 8 : 4;
 constexpr int tile_vectors = 3;
 
-// Calls call<vectors>(pixel, ahead) for tiles from the first pixel to the last; the last vector may reach into the slack.
+// Calls call<vectors>(pixel, ahead) for tiles from pixel `begin` to `end`; the last vector may reach beyond it.
 // `ahead` is how far the next tile is, or 0.
 template <typename Call>
-inline void for_pixels(int pixels, Call call) {
-    int left = (pixels + W - 1) / W, pixel = 0;
+inline void for_pixels(int begin, int end, Call call) {
+    int left = (end - begin + W - 1) / W, pixel = begin;
     while (left > 0) {
         const int vectors = left == 4 ? 2 : left < tile_vectors ? left : tile_vectors;
         left -= vectors;
@@ -119,7 +119,7 @@ inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixe
 }
 
 void pointwise(const Pointwise& s, float* arena) {
-    for_pixels(s.pixels, [&]<int vectors>(int pixel, int ahead) {
+    for_pixels(s.begin, s.end, [&]<int vectors>(int pixel, int ahead) {
         for_outputs(s.outputs, [&]<int rows>(int first) {
             pointwise_tile<rows, vectors>(s, arena, first, pixel, first == 0 ? ahead : 0);
         });

@@ -62,7 +62,7 @@ inline void pointwise_bf16_tile(const PointwiseBf16& s, float* arena, int first,
 
 void pointwise_bf16(const PointwiseBf16& s, float* arena) {
     float* pairs = arena + s.scratch;
-    for_pixels(s.product.pixels, [&]<int vectors>(int pixel, int ahead) {
+    for_pixels(s.product.begin, s.product.end, [&]<int vectors>(int pixel, int ahead) {
         round_inputs<vectors>(s.product, arena, pixel, ahead, pairs);
         for_outputs(s.product.outputs, [&]<int rows>(int first) {
             pointwise_bf16_tile<rows, vectors>(s, arena, first, pixel, pairs);

@@ -55,7 +55,7 @@ void pool(const Pool& s, float* arena) {
             case 5: pool_column<5>(s, arena, x); break;
             case 6: pool_column<6>(s, arena, x); break;
             case 7: pool_column<7>(s, arena, x); break;
-            default: pool_column<1 << Pool::most_shift>(s, arena, x); break;
+            default: pool_column<1 << most_shift>(s, arena, x); break;
         }
     }
 }
@@ -81,7 +81,9 @@ inline void enlarge_rows(const Enlarge& s, float* arena) {
     }
 }
 
-void enlarge(const Enlarge& s, float* arena) { s.addend ? enlarge_rows<true>(s, arena) : enlarge_rows<false>(s, arena); }
+void enlarge(const Enlarge& s, float* arena) {
+    s.addend ? enlarge_rows<true>(s, arena) : enlarge_rows<false>(s, arena);
+}
 
 void enlarge_bilinear(const EnlargeBilinear& s, float* arena) {
     const int width = 2 * s.width, height = 2 * s.height;

@@ -37,7 +37,7 @@ void spatial_weighting(const SpatialWeighting& s, float* arena) {
     for (int i = 0; i < s.hidden; i += W) store(hidden + i, relu(load(hidden + i)));
     dense(hidden, s.hidden, factors, s.channels, s.weight2, s.bias2);
     for (int i = 0; i < s.channels; i += W) store(factors + i, sigmoid(load(factors + i)));
-    for (int c = 0; c < s.channels; ++c) {
+    for (int c = s.begin; c < s.end; ++c) {
         const V factor = all(factors[c]);
         const float* in = arena + s.in[c];
         float* out = arena + s.out[c];

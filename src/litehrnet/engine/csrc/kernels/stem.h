@@ -71,10 +71,18 @@ inline void compute_half_row(const StemState& t, int y, int odd) {
     for (int i = 0; i < 16; ++i) out[i] = t.ring_row(y, odd, i);
     for (int i = 0; i < 16; ++i) out[16 + i] = t.row(StemRows::entry + i);
     for (int i = 0; i < 32; ++i) expanded[i] = t.ring_row(y, odd, 16 + i);
-    pointwise({in, nullptr, out, Stem::taps, 32, t.quarter, t.s.conv, t.s.conv_bias, Activation::relu}, t.arena);
-    pointwise({out + 16, nullptr, expanded, 16, 32, t.quarter, t.s.expand, t.s.expand_bias, Activation::relu}, t.arena);
+    pointwise({in, nullptr, out, Stem::taps, 32, 0, t.quarter, t.s.conv, t.s.conv_bias, Activation::relu}, t.arena);
+    pointwise({out + 16, nullptr, expanded, 16, 32, 0, t.quarter, t.s.expand, t.s.expand_bias, Activation::relu},
+              t.arena);
     if (odd && t.half_width % 2)  // there is no such column: the next convolution finds a zero
         for (int i = 0; i < 48; ++i) t.arena[t.ring_row(y, 1, i) + t.quarter - 1] = 0.0f;
+}
+
+// Both halves of a row of half size, from two more rows of the image.
+inline void compute_half_rows(const StemState& t, const std::uint8_t* image, int y) {
+    for (int image_y = 2 * y; image_y < 2 * y + 2 && image_y < t.s.height; ++image_y) read_image_row(t, image, image_y);
+    compute_half_row(t, y, 0);
+    compute_half_row(t, y, 1);
 }
 
 inline void filter_row(const StemState& t, int y, int channel, const float* k, float bias) {
@@ -105,9 +113,10 @@ inline void compute_out_row(const StemState& t, int y) {
         out_a[i] = s.out[2 * i] + y * t.quarter;
         out_b[i] = s.out[2 * i + 1] + y * t.quarter;
     }
-    pointwise({filtered, nullptr, out_a, 16, 16, t.quarter, s.pointwise_a, s.pointwise_a_bias, Activation::relu},
+    pointwise({filtered, nullptr, out_a, 16, 16, 0, t.quarter, s.pointwise_a, s.pointwise_a_bias, Activation::relu},
               t.arena);
-    pointwise({filtered + 16, nullptr, out_b, 32, 16, t.quarter, s.linear, s.linear_bias, Activation::relu}, t.arena);
+    pointwise({filtered + 16, nullptr, out_b, 32, 16, 0, t.quarter, s.linear, s.linear_bias, Activation::relu},
+              t.arena);
 }
 
 void stem(const Stem& s, const std::uint8_t* image, float* arena) {
@@ -117,13 +126,13 @@ void stem(const Stem& s, const std::uint8_t* image, float* arena) {
     for (int x = -slack_floats; x < t.pitch; x += W) store(arena + t.row(0) + x, V{});
     for (int i = 0; i < StemRows::count; ++i)  // zeros to the left of the next row
         for (int x = t.pitch - slack_floats; x < t.pitch; x += W) store(arena + t.row(i) + x, V{});
-    for (int y = 0; y < (half_height + 1) / 2; ++y) {
-        for (int half_y = 2 * y; half_y < 2 * y + 2 && half_y < half_height; ++half_y) {
-            for (int image_y = 2 * half_y; image_y < 2 * half_y + 2 && image_y < s.height; ++image_y)
-                read_image_row(t, image, image_y);
-            compute_half_row(t, half_y, 0);
-            compute_half_row(t, half_y, 1);
-        }
+    if (s.begin > 0) {  // what the rows before would have left in the rings
+        read_image_row(t, image, 4 * s.begin - 3);
+        compute_half_rows(t, image, 2 * s.begin - 1);
+    }
+    for (int y = s.begin; y < s.end; ++y) {
+        for (int half_y = 2 * y; half_y < 2 * y + 2 && half_y < half_height; ++half_y)
+            compute_half_rows(t, image, half_y);
         compute_out_row(t, y);
     }
 }

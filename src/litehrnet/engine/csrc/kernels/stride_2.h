@@ -1,8 +1,8 @@
 // 3x3 convolutions of stride 2, of one plane, several of the same plane at once.
 //
-// Rows are split into even and odd columns in registers, and of three rows, what the next result needs is kept there. An
-// odd column is the right neighbour of one result and the left one of the next: left neighbours are summed in place, and
-// their sums are moved by one lane.
+// Rows are split into even and odd columns in registers, and of three rows, what the next result needs is kept there.
+// An odd column is the right neighbour of one result and the left one of the next: left neighbours are summed in place,
+// and their sums are moved by one lane.
 #pragma once
 
 #include "../kernels.h"
@@ -67,8 +67,8 @@ LITEHRNET_INLINE void convolve_columns(const Convolution& c, float* out, const S
     }
 }
 
-// Results from `column` of the plane on. The plane is copied, so that the compiler can tell that no result is stored into
-// what it says.
+// Results from `column` of the plane on. The plane is copied, so that the compiler can tell that no result is stored
+// into what it says.
 template <int inputs, bool leftmost, int count, typename Plane>
 inline void convolve_block(Plane plane, int height, int width, int column, const Convolution (&convolutions)[count]) {
     constexpr int vectors = (inputs + 1) / 2;

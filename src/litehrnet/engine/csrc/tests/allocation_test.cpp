@@ -45,6 +45,7 @@ void read_and_run(const ProgramFile& file, const Kernels& kernels, const std::ve
                   std::vector<float>& heatmaps) {
     Runner runner(read_program(file.numbers, file.constants), kernels, threads);
     runner.run(pixels.data(), images, heatmaps.data());
+    runner.run(pixels.data(), 1, heatmaps.data());  // shared by the threads
 }
 
 // How many allocations there are, or -1 where one was lost.

@@ -1,6 +1,8 @@
-// run_program PROGRAM IMAGES HEATMAPS THREADS [bfloat16]: raw images in, raw float32 heatmaps out, by several callers at once.
+// run_program PROGRAM IMAGES HEATMAPS THREADS [bfloat16]: raw images in, raw float32 heatmaps out, by several callers
+// at once.
 //
-// Every caller must get the same heatmaps, and find its rounding mode as it was.
+// Every caller must get the same heatmaps, though the last one gives one image after another, which threads share; and
+// find its rounding mode as it was.
 #include <cfenv>
 #include <cstdio>
 #include <exception>
@@ -27,7 +29,10 @@ int run(char** words, bool bfloat16) {
         result.resize(static_cast<std::size_t>(count * runner.engine().heatmap_floats()));
         threads.emplace_back([&] {
             std::fesetround(FE_UPWARD);
-            runner.run(reinterpret_cast<const std::uint8_t*>(images.data()), count, result.data());
+            const std::int64_t at_once = &result == &heatmaps.back() ? 1 : count;
+            for (std::int64_t i = 0; i < count; i += at_once)
+                runner.run(reinterpret_cast<const std::uint8_t*>(images.data()) + i * runner.engine().image_bytes(),
+                           at_once, result.data() + i * runner.engine().heatmap_floats());
             if (std::fegetround() != FE_UPWARD) kept = false;
         });
     }
