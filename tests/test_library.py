@@ -51,6 +51,7 @@ def test_files_come_before_names(folders: Path, monkeypatch: pytest.MonkeyPatch)
     (folders / "mine").touch()
     assert find_weights("mine").path == Path("mine")
     assert find_weights("run/mine").path == Path("run/mine")
+    assert find_weights("./other").path == Path("other")
     assert find_weights("mine.pth").path == Path("mine.pth")
 
 

@@ -122,9 +122,9 @@ def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeight
     Raises:
         UserError: A name that there is not, or weights that were not fetched yet or are damaged.
     """
-    path, name = Path(weights), str(weights)
-    if not _is_name(path):
-        return FoundWeights(path)
+    name = str(weights)
+    if not _is_name(weights):
+        return FoundWeights(Path(weights))
     if runtime in ("onnxruntime", "openvino") and (onnx := BOX / f"{name}.onnx").is_file():
         return FoundWeights(onnx)
     for suffix in (".safetensors", ".onnx"):
@@ -147,7 +147,7 @@ def find_detector(detector: str | Path) -> Path:
     Raises:
         UserError: A name that there is not, or a detector that was not fetched yet or is damaged.
     """
-    if not _is_name(Path(detector)):
+    if not _is_name(detector):
         return Path(detector)
     download = find_download(str(detector))
     if download not in DETECTORS:
@@ -155,9 +155,10 @@ def find_detector(detector: str | Path) -> Path:
     return _fetched(download)
 
 
-def _is_name(path: Path) -> bool:
-    """Whether it is a name that is looked up, as there is no such file."""
-    return not path.suffix and path.name == str(path) and not path.exists()
+def _is_name(given: str | Path) -> bool:
+    """Whether it is looked up as a name: it has no folder and no ending, and there is no such file."""
+    path = Path(given)
+    return not path.suffix and path.name == str(given) and not path.exists()
 
 
 def _fetched(download: Download) -> Path:

@@ -8,7 +8,7 @@
 namespace litehrnet {
 namespace {
 
-constexpr int most_shares = 4;  // of an image: more threads would wait for one another more than they compute
+constexpr int most_shares = 4;  // of an image: measured for 2, a guess beyond
 
 }  // namespace
 
