@@ -96,7 +96,8 @@ class RunLog:
             place = f"epoch {progress.epoch + 1}/{epochs}", f"step {done}/{steps}", f"left {self._time_left(progress)}"
             words = _step_words(progress, rate, self.run.samples_per_step)
             if self.live.is_started:
-                self.live.update(_live_lines(place, "  ".join(words), done / steps))
+                # An epoch's last step is drawn at once: what follows would take its place between two refreshes.
+                self.live.update(_live_lines(place, "  ".join(words), done / steps), refresh=done == steps)
             if is_due:
                 self._write_means(state, done)
                 line = f"{' '.join(place[:2])}: {', '.join((*words, place[2]))}"
@@ -107,7 +108,7 @@ class RunLog:
     def evaluating(self, samples: int) -> None:
         """An evaluation begins, which may take long."""
         if self.writes and self.live.is_started:
-            self.live.update(Text(f"evaluating on {samples} {self.run.task.samples} ..."))
+            self.live.update(Text(f"evaluating on {samples} {self.run.task.samples} ..."), refresh=True)
 
     def evaluation(self, figures: dict[str, float], state: TrainingState, how: str, is_best: bool) -> None:
         """Figures of an evaluation by name, and how it was made: where boxes came from, or how images were cut."""
