@@ -29,7 +29,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How training samples vary; everything below ``center_jitter_probability`` is not published, and off.
+    """How training samples vary. From ``brightness`` to ``anywhere_probability`` nothing is published, and all is off.
 
     Attributes:
         flip_probability: Of mirroring.
