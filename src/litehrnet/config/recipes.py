@@ -68,13 +68,12 @@ def _check_task(config: RunConfig, path: Path) -> None:
 
 
 def _check_augmentation(config: RunConfig, path: Path) -> None:
-    """Refuse parts and probabilities outside 0 to 1, and samples that no one labels."""
-    for f in fields(config.augmentation):
-        value = getattr(config.augmentation, f.name)
-        if (
-            f.name.endswith("_probability") or f.name in ("brightness", "contrast", "saturation")
-        ) and not 0 <= value <= 1:
-            raise UserError(f"{path}: augmentation.{f.name} is {value:g} (expected a part, 0 to 1)")
+    """Refuse parts and probabilities outside 0 to 1, and samples that nobody labels."""
+    probabilities = [f.name for f in fields(config.augmentation) if f.name.endswith("_probability")]
+    for name in [*probabilities, "brightness", "contrast", "saturation"]:
+        value = getattr(config.augmentation, name)
+        if not 0 <= value <= 1:
+            raise UserError(f"{path}: augmentation.{name} is {value:g} (expected a part, 0 to 1)")
     anywhere = config.augmentation.anywhere_probability
     if anywhere > 0 and config.distill is None:
         raise UserError(
