@@ -134,6 +134,38 @@ def test_mistake_in_a_recipe_is_named(tmp_path: Path, old: str, new: str, messag
         read_recipe(_recipe(tmp_path, GOOD.replace(old, new)))
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("blur_probability=1.5", r"own\.py: augmentation\.blur_probability is 1\.5 \(expected a part, 0 to 1\)"),
+        ("cutout_probability=-0.1", r"augmentation\.cutout_probability is -0\.1 \(expected a part, 0 to 1\)"),
+        ("background_probability=2", r"augmentation\.background_probability is 2 \(expected a part, 0 to 1\)"),
+        ("anywhere_probability=1e999", r"augmentation\.anywhere_probability is inf \(expected a part, 0 to 1\)"),
+        ("brightness=1.01", r"augmentation\.brightness is 1\.01 \(expected a part, 0 to 1\)"),
+        ("contrast=-1", r"augmentation\.contrast is -1 \(expected a part, 0 to 1\)"),
+        ("saturation=3", r"augmentation\.saturation is 3 \(expected a part, 0 to 1\)"),
+        ("flip_probability=50", r"augmentation\.flip_probability is 50 \(expected a part, 0 to 1\)"),
+        ("blur=0.5", r"unknown key augmentation\.blur"),
+        (
+            "anywhere_probability=0.2",
+            r"own\.py: augmentation\.anywhere_probability is 0\.2, but crops anywhere have no labels "
+            r"\(expected distill\.teacher as well\)",
+        ),
+    ],
+)
+def test_augmentation_that_cannot_be_is_named(tmp_path: Path, setting: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_recipe(_recipe(tmp_path, f"{GOOD}augmentation = dict({setting})\n"))
+
+
+def test_ends_of_ranges_are_possible_and_a_teacher_makes_crops_anywhere_so(tmp_path: Path) -> None:
+    settings = "brightness=1, contrast=0, blur_probability=1, anywhere_probability=0.2"
+    path = _recipe(tmp_path, f"{GOOD}augmentation = dict({settings})\n")
+    recipe = read_recipe(path, {"distill.teacher": "teacher.safetensors"})
+    assert recipe.augmentation.anywhere_probability == 0.2
+    assert recipe.augmentation.brightness == 1.0
+
+
 def test_nothing_in_a_recipe_is_run(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     text = f"keypoints = __import__('pathlib').Path({str(victim)!r}).touch()\n"

@@ -13,6 +13,7 @@ from litehrnet.data.augmentation import (
     draw_zoom_and_rotation,
     flip,
     jitter,
+    put_anywhere,
     vary,
 )
 from litehrnet.data.settings import AugmentationConfig
@@ -128,6 +129,24 @@ def test_half_body_is_the_box_of_its_joints_grown_by_a_half_and_all_stay_visible
     expected = 1.5 * max(width, height * 0.75) / 200
     np.testing.assert_allclose(cropped.scale, [expected, expected / 0.75], rtol=1e-6)
     np.testing.assert_array_equal(cropped.visible, 1)
+
+
+def test_a_crop_anywhere_is_drawn_last_and_only_where_asked_for() -> None:
+    anywhere = replace(PUBLISHED, anywhere_probability=0.25)
+    script = Script(1, 1, 0, 0, 1, 0.24, 0.5, 0.3, 0.9)
+    assert draw_variation(script, 17, anywhere, halves=True).anywhere == pytest.approx((0.7, 0.3, 0.9))
+    assert not script.left
+    script = Script(1, 1, 0, 0, 1, 0.25)
+    assert draw_variation(script, 17, anywhere, halves=True).anywhere is None
+    assert not script.left
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_the_largest_crop_anywhere_touches_the_photos_edges(place: float) -> None:
+    put = put_anywhere(_person(), (1.0, place, place), (640, 480), SIZE)
+    np.testing.assert_allclose(put.scale * 200, [360, 480])
+    np.testing.assert_allclose(put.center, [179.5 + 280 * place, 239.5])
+    assert not put.visible.any()
 
 
 def test_zoom_scales_both_sides_and_keeps_float32() -> None:

@@ -1,17 +1,18 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from litehrnet.data.photos import PhotoCache
-from litehrnet.data.samples import Batch, draw_crops, make_batch
+from litehrnet.data.samples import Batch, draw_crops, draw_image, make_batch, photo_matrices
 from litehrnet.data.settings import AugmentationConfig, DataConfig
 from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
-from litehrnet.images import read_image
+from litehrnet.images import read_image, write_image
 from litehrnet.keypoints.codec import HeatmapCodec, decode
-from litehrnet.keypoints.crop import crop_matrices, transform_points, warp
+from litehrnet.keypoints.crop import crop_matrices, inverse_matrices, transform_points, warp
 from litehrnet.keypoints.skeletons import COCO
 
 SIZE = (96, 128)
@@ -21,6 +22,14 @@ STILL = AugmentationConfig(
     rotation_probability=0.0,
     scale=0.0,
     center_jitter_probability=0.0,
+)
+LOOKS = AugmentationConfig(
+    brightness=0.2,
+    contrast=0.4,
+    saturation=0.5,
+    blur_probability=0.5,
+    cutout_probability=0.5,
+    background_probability=0.5,
 )
 
 
@@ -37,9 +46,12 @@ def _rows(batch: Batch, rows: list[int]) -> Batch:
     return Batch(batch.images[rows], batch.targets[rows], batch.weights[rows], batch.indices[rows])
 
 
+@pytest.mark.parametrize("settings", [AugmentationConfig(), replace(LOOKS, anywhere_probability=0.5)])
 @pytest.mark.parametrize("kind", ["default", "dark", "udp"])
-def test_a_sample_depends_on_seed_epoch_and_index_alone(drawn_coco: DataConfig, kind: str) -> None:
-    training_set = _training_set(drawn_coco, AugmentationConfig(), kind)
+def test_a_sample_depends_on_seed_epoch_and_index_alone(
+    drawn_coco: DataConfig, kind: str, settings: AugmentationConfig
+) -> None:
+    training_set = _training_set(drawn_coco, settings, kind)
     together = make_batch(training_set, 3, [0, 1, 2, 0], PhotoCache())
     cache = PhotoCache(max_bytes=0)
     alone = [make_batch(training_set, 3, [index], cache) for index in (2, 0, 1)]
@@ -116,6 +128,80 @@ def test_a_still_sample_is_the_evaluations_crop(drawn_coco: DataConfig) -> None:
         read_image(record.image_file), crop_matrices(record.center[None], record.scale[None], SIZE)[0], SIZE
     )
     np.testing.assert_array_equal(make_batch(training_set, 9, [1], PhotoCache()).images[0], expected)
+
+
+def test_published_settings_draw_no_more_than_published(drawn_coco: DataConfig) -> None:
+    training_set, cache = _training_set(drawn_coco, AugmentationConfig()), PhotoCache()
+    for seed in range(20):
+        ours, published = np.random.default_rng(seed), np.random.default_rng(seed)
+        crops = draw_crops(training_set, [0], [ours], cache)
+        draw_image(training_set, 0, crops.photos[0], photo_matrices(crops)[0], ours, cache)
+        published.random()  # flip
+        if published.random() < 0.3:  # half body, of all 17 joints
+            published.standard_normal()
+        published.standard_normal(), published.standard_normal(), published.random()  # zoom, turn
+        assert ours.bit_generator.state == published.bit_generator.state
+
+
+def test_how_a_crop_looks_moves_no_label(drawn_coco: DataConfig) -> None:
+    plain, varied = (
+        make_batch(_training_set(drawn_coco, settings), 4, [0, 1, 2], PhotoCache())
+        for settings in (AugmentationConfig(), LOOKS)
+    )
+    assert plain.weights.any()
+    np.testing.assert_array_equal(plain.weights, varied.weights)
+    np.testing.assert_array_equal(plain.targets, varied.targets)
+    for before, after in zip(plain.images, varied.images, strict=True):
+        assert (before != after).any()
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_beyond_the_photo_another_one_is_seen_and_within_it_nothing_changes(
+    coco_content: dict[str, Any], save_coco: Any, exact: bool
+) -> None:
+    """The other photos are white, and far larger, so that they are decoded reduced; the person's is by two at most."""
+    margin = 1e-3 if exact else 0.51  # the outermost pixel of a reduced picture has its centre further in
+    config = save_coco(coco_content)
+    for number, size_hw in ((2, (1603, 1207)), (3, (1283, 2409))):
+        write_image(Path(config.images) / f"{number}.jpg", np.full((*size_hw, 3), 255, np.uint8))
+    settings = AugmentationConfig(scale=0.5, exact_images=exact)
+    plain = _training_set(config, settings)
+    filling = replace(plain, augmentation=replace(settings, background_probability=1.0))
+    pixels = np.stack(np.meshgrid(np.arange(96.0), np.arange(128.0)), axis=-1).reshape(1, -1, 2)
+    shares = []
+    for epoch in range(12):
+        (before,), (after,) = (make_batch(each, epoch, [0], PhotoCache()).images for each in (plain, filling))
+        crops = draw_crops(plain, [0], [np.random.default_rng([5, epoch, 0])], PhotoCache())
+        image_xy = transform_points(pixels, inverse_matrices(crops.matrices)).reshape(128, 96, 2)
+        beyond = np.maximum(-image_xy, image_xy - (119, 159)).max(axis=-1)  # in pixels of the photo
+        assert (after[beyond < -margin] == before[beyond < -margin]).all()
+        assert (after[beyond > 1e-3] >= 254).all()
+        assert not before[beyond > 2].any()
+        shares.append((beyond > 2).mean())
+    assert max(shares) > 0.3
+
+
+@pytest.mark.parametrize("kind", ["default", "udp"])
+def test_crops_anywhere_lie_in_the_photo_and_have_no_labels(drawn_coco: DataConfig, kind: str) -> None:
+    settings = AugmentationConfig(rotation_probability=0.0, anywhere_probability=1.0)
+    training_set = _training_set(drawn_coco, settings, kind)
+    corners = np.array([[0, 0], [95, 127]], np.float64)
+    seen = []
+    for epoch in range(40):
+        batch = make_batch(training_set, epoch, [0, 1], PhotoCache())
+        assert not batch.weights.any()
+        assert not batch.targets.any()
+        generators = [np.random.default_rng([5, epoch, index]) for index in (0, 1)]
+        crops = draw_crops(training_set, [0, 1], generators, PhotoCache())
+        seen.append(transform_points(corners, inverse_matrices(crops.matrices)))
+    image_xy = np.concatenate(seen)
+    assert image_xy.min() >= -1
+    assert (image_xy[:, 1] <= np.array([119, 159]) + 1).all()
+    widths = np.ptp(image_xy, axis=1)[:, 0] / 120
+    assert 0.38 < widths.min() < 0.5
+    assert 0.9 < widths.max() < 1.01
+    assert np.ptp(image_xy[:, 0, 0]) > 40
+    assert np.ptp(image_xy[:, 0, 1]) > 40
 
 
 def test_a_broken_photo_is_named(drawn_coco: DataConfig) -> None:

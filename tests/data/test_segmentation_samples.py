@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from tests.drawn_scenes import write_scenes
 
+from litehrnet.data.colours import Colours
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.segmentation import SegmentationSet, read_segmentation_set
 from litehrnet.data.segmentation_samples import (
@@ -15,13 +16,13 @@ from litehrnet.data.segmentation_samples import (
     make_segmentation_batch,
     move_classes,
     move_image,
-    recolour,
     vary_scene,
 )
 from litehrnet.data.settings import DataConfig, SegmentationConfig
 from litehrnet.segmentation.classes import IGNORED, find_class_set
 
 PLAIN = SegmentationConfig("classes.json", brightness=0, contrast=0, saturation=0, max_class_share=1)
+SAME = Colours(brightness=0, contrast=1, saturation=1)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_an_image_and_its_classes_are_moved_alike(scale: float, flip: bool) -> N
     rng = np.random.default_rng(1)
     classes = np.repeat(np.repeat(rng.integers(0, 4, (6, 8)), 16, axis=0), 16, axis=1).astype(np.uint8)
     image = np.repeat(60 * classes[..., None], 3, axis=2)
-    variation = SceneVariation(scale, flip, 0, 1, 1)
+    variation = SceneVariation(scale, flip, SAME)
     matrix = draw_crop(rng, variation, (128, 96), (64, 48))
     seen, called = move_image(image, matrix, (64, 48)), move_classes(classes, matrix, (64, 48))
     inside = called != IGNORED
@@ -64,7 +65,7 @@ def test_without_scaling_a_crop_is_a_part_of_the_image_exactly() -> None:
     image = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
     classes = rng.integers(0, 9, (60, 80)).astype(np.uint8)
     for flip in (False, True):
-        matrix = draw_crop(rng, SceneVariation(1, flip, 0, 1, 1), (80, 60), (32, 32))
+        matrix = draw_crop(rng, SceneVariation(1, flip, SAME), (80, 60), (32, 32))
         x, y = int(-matrix[0, 2]) if not flip else int(79 - matrix[0, 2]), int(-matrix[1, 2])
         source, names = (image[:, ::-1], classes[:, ::-1]) if flip else (image, classes)
         np.testing.assert_array_equal(move_image(image, matrix, (32, 32)), source[y : y + 32, x : x + 32])
@@ -97,25 +98,15 @@ def test_draws_keep_to_their_ranges() -> None:
     settings = SegmentationConfig("x")
     rng = np.random.default_rng(0)
     drawn = [draw_scene_variation(rng, settings) for _ in range(300)]
-    for name, low, high in (
-        ("scale", 0.5, 2),
-        ("brightness", -0.125, 0.125),
-        ("contrast", 0.5, 1.5),
-        ("saturation", 0.5, 1.5),
+    for values, low, high in (
+        ([each.scale for each in drawn], 0.5, 2),
+        ([each.colours.brightness for each in drawn], -0.125, 0.125),
+        ([each.colours.contrast for each in drawn], 0.5, 1.5),
+        ([each.colours.saturation for each in drawn], 0.5, 1.5),
     ):
-        values = [getattr(each, name) for each in drawn]
         assert low <= min(values) < low + (high - low) / 10
         assert high - (high - low) / 10 < max(values) <= high
     assert 100 < sum(each.flip for each in drawn) < 200
-
-
-def test_recolouring_by_nothing_changes_nothing() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(recolour(image, SceneVariation(1, False, 0, 1, 1)), image)
-    brighter = recolour(image, SceneVariation(1, False, 0.1, 1, 1)).astype(int) - image
-    assert brighter.max() == 26
-    grey = recolour(image, SceneVariation(1, False, 0, 1, 0))
-    assert (grey == grey[..., :1]).all()
 
 
 def test_a_label_image_of_another_size_is_named(scenes: SegmentationSet, tmp_path: Path) -> None:

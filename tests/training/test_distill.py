@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from litehrnet.config.run_config import DistillConfig, RunConfig
+from litehrnet.data.photos import PhotoCache
+from litehrnet.data.samples import make_batch
+from litehrnet.data.settings import AugmentationConfig, DataConfig
+from litehrnet.data.trainingset import read_training_set
+from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import COCO, MPII
 from litehrnet.models import create_network
 from litehrnet.models.weights import save_network
@@ -69,6 +74,18 @@ def test_target_is_a_mixture_where_labelled_and_the_teachers_elsewhere(share: fl
     assert not labelled.all()
     torch.testing.assert_close(mixed.targets[~labelled], taught[~labelled])
     torch.testing.assert_close(mixed.targets[labelled], (share * taught + (1 - share) * batch.targets)[labelled])
+    assert (mixed.weights == 1).all()
+
+
+def test_crops_anywhere_learn_from_the_teacher_alone(drawn_coco: DataConfig) -> None:
+    settings = AugmentationConfig(anywhere_probability=1.0)
+    persons = read_training_set([drawn_coco], COCO, (64, 64), HeatmapCodec(), settings, 0)
+    made = make_batch(persons, 0, [0, 1, 2], PhotoCache())
+    images, targets, weights = map(torch.from_numpy, (made.images, made.targets, made.weights))
+    batch = TensorBatch(images, targets, weights, made.indices.tolist())
+    same = torch.eye(16)
+    mixed = distilled(batch, Teacher(_Fixed(), 0.25, "", None, 0, (same, same)))
+    torch.testing.assert_close(mixed.targets, torch.from_numpy(_Fixed().heatmaps(made.images)))
     assert (mixed.weights == 1).all()
 
 

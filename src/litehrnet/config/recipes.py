@@ -41,6 +41,7 @@ def read_recipe(target: str | Path, overrides: Mapping[str, Any] | None = None) 
     find_variant(config.variant)
     check_input_size(*config.input_size_wh)
     _check_task(config, path)
+    _check_augmentation(config, path)
     return config
 
 
@@ -64,6 +65,21 @@ def _check_task(config: RunConfig, path: Path) -> None:
         )
     if foreign := _settings_of_poses(config) if segments else _settings_of_segmentation(config):
         raise UserError(f"{path}: {', '.join(foreign)}: not for {task} (expected to be left out)")
+
+
+def _check_augmentation(config: RunConfig, path: Path) -> None:
+    """Refuse parts and probabilities outside 0 to 1, and samples that nobody labels."""
+    probabilities = [f.name for f in fields(config.augmentation) if f.name.endswith("_probability")]
+    for name in [*probabilities, "brightness", "contrast", "saturation"]:
+        value = getattr(config.augmentation, name)
+        if not 0 <= value <= 1:
+            raise UserError(f"{path}: augmentation.{name} is {value:g} (expected a part, 0 to 1)")
+    anywhere = config.augmentation.anywhere_probability
+    if anywhere > 0 and config.distill is None:
+        raise UserError(
+            f"{path}: augmentation.anywhere_probability is {anywhere:g}, but crops anywhere have no labels (expected "
+            "distill.teacher as well)"
+        )
 
 
 def _settings_of_poses(config: RunConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a training sample varies, as published (protocol specification, sections 1.1 and 2).
+"""How a training sample lies in its photo, as published (protocol specification, sections 1.1 and 2), or anywhere.
 
 What is drawn (``draw_variation``) is apart from what is done with it (``vary``): no draw depends on the photo.
 """
@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.settings import AugmentationConfig
-from litehrnet.keypoints.boxes import centers_and_scales
+from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
 
 HALF_BODY_PADDING = 1.5
 JITTER = 0.4
+SMALLEST_ANYWHERE = 0.4
+"""Size of a crop anywhere, as a part of the largest one that fits in the photo: this to 1, uniformly."""
 
 
 class RandomNumbers(Protocol):
@@ -35,12 +37,15 @@ class Variation:
         half_body: Crop to this half of the body, or to the other where too few of its joints are visible.
         zoom: Factor of the crop's size in the photo.
         rotation_deg: Of the crop, as ``keypoints.crop`` turns it.
+        anywhere: Where the crop lies if it is not the person's: its size as a part of the largest that fits in the
+            photo, and of the room that it leaves the parts to the left and above.
     """
 
     flip: bool
     half_body: Literal["upper", "lower"] | None
     zoom: float
     rotation_deg: float
+    anywhere: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Person:
 
 
 def draw_variation(rng: RandomNumbers, visible_joints: int, settings: AugmentationConfig, halves: bool) -> Variation:
-    """Draw in the published order and number, which depend on the number of visible joints.
+    """Draw in the published order and number, which depend on the number of visible joints; then what is not published.
 
     Args:
         rng: Where numbers come from.
@@ -75,7 +80,12 @@ def draw_variation(rng: RandomNumbers, visible_joints: int, settings: Augmentati
     if halves and rng.random() < settings.half_body_probability:
         # A normal number against 0.5, as published: the upper body in 69 of 100 cases.
         half = "upper" if rng.standard_normal() < 0.5 else "lower"
-    return Variation(flipped, half, *draw_zoom_and_rotation(rng, settings))
+    zoom, rotation = draw_zoom_and_rotation(rng, settings)
+    anywhere = None
+    if settings.anywhere_probability > 0 and rng.random() < settings.anywhere_probability:
+        size = SMALLEST_ANYWHERE + (1 - SMALLEST_ANYWHERE) * rng.random()
+        anywhere = size, rng.random(), rng.random()
+    return Variation(flipped, half, zoom, rotation, anywhere)
 
 
 def draw_zoom_and_rotation(rng: RandomNumbers, settings: AugmentationConfig) -> tuple[float, float]:
@@ -143,6 +153,25 @@ def crop_to_half_body(
     box = np.concatenate([chosen.min(axis=0), np.ptp(chosen, axis=0)])
     _, scales = centers_and_scales(box[None], input_size_wh, HALF_BODY_PADDING)
     return replace(person, center=chosen.mean(axis=0), scale=scales[0])
+
+
+def put_anywhere(
+    person: Person, anywhere: tuple[float, float, float], image_size_wh: tuple[int, int], input_size_wh: tuple[int, int]
+) -> Person:
+    """The person with a crop that lies anywhere in the photo, but for its corners once turned, and no joint visible.
+
+    Args:
+        person: In the photo.
+        anywhere: See ``Variation``.
+        image_size_wh: Width and height of the photo in pixels.
+        input_size_wh: Width and height of the crop.
+    """
+    size, *place = anywhere
+    photo_wh, shape = np.array(image_size_wh, np.float64), np.array(input_size_wh, np.float64)
+    crop_wh = size * (photo_wh / shape).min() * shape
+    # Pixel centres are at whole numbers: the photo begins half a pixel before the first.
+    center = crop_wh / 2 + place * (photo_wh - crop_wh) - 0.5
+    return replace(person, center=center, scale=crop_wh / PIXEL_STD, visible=np.zeros_like(person.visible))
 
 
 def jitter(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.augmentation import Person, RandomNumbers, Variation, draw_variation, vary
+from litehrnet.data.appearance import altered, covering_matrix, draw_appearance, filled, outside
+from litehrnet.data.augmentation import Person, RandomNumbers, Variation, draw_variation, put_anywhere, vary
 from litehrnet.data.photos import Photo, PhotoCache, reduction_for, whole_from_reduced
 from litehrnet.data.trainingset import TrainingSet
 from litehrnet.keypoints.codec import encode
@@ -69,10 +70,48 @@ def make_batch(training_set: TrainingSet, epoch: int, indices: Sequence[int], ca
     crops = draw_crops(training_set, indices, generators, cache)
     width, height = size = training_set.input_size_wh
     images = np.empty((len(indices), height, width, 3), np.uint8)
-    for image, photo, matrix in zip(images, crops.photos, photo_matrices(crops), strict=True):
-        image[:] = cut(photo, matrix, size, cache, exact=training_set.augmentation.exact_images)
+    matrices = photo_matrices(crops)
+    for place, (index, rng) in enumerate(zip(indices, generators, strict=True)):
+        images[place] = draw_image(training_set, index, crops.photos[place], matrices[place], rng, cache)
     targets, weights = encode(crops.joints_xy, crops.visible, size, heatmap_size(*size), training_set.codec)
     return Batch(images, targets, weights, np.array(indices, np.int64))
+
+
+def draw_image(
+    training_set: TrainingSet,
+    index: int,
+    photo: Photo,
+    matrix: NDArray[np.float64],
+    rng: np.random.Generator,
+    cache: PhotoCache,
+) -> NDArray[np.uint8]:
+    """Draw how a crop looks, and cut it out so.
+
+    Args:
+        training_set: From ``read_training_set``.
+        index: Of its record.
+        photo: From ``cache``.
+        matrix: (2, 3), pixels of the photo -> pixels of the crop.
+        rng: Where numbers come from.
+        cache: Photos used last.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+
+    Raises:
+        UserError: A photo is missing or broken.
+    """
+    settings, size = training_set.augmentation, training_set.input_size_wh
+    appearance = draw_appearance(rng, settings, index, len(training_set))
+    picture, picture_matrix = decoded(photo, matrix, cache, exact=settings.exact_images)
+    crop = warp(picture, picture_matrix, size)
+    if (background := appearance.background) is not None:
+        mask = outside(picture_matrix, picture.shape[1::-1], size)
+        if mask is not None:
+            other = cache.photo(training_set.records[background.index].image_file)
+            covering = covering_matrix(other.size_wh, size, background.place)
+            crop = filled(crop, mask, cut(other, covering, size, cache, exact=settings.exact_images))
+    return altered(crop, appearance)
 
 
 def draw_crops(
@@ -98,9 +137,12 @@ def draw_crops(
         variation = draw_variation(rng, int((record.visible > 0).sum()), training_set.augmentation, bool(lower.any()))
         photo = cache.photo(record.image_file)
         person = Person(record.center, record.scale, record.joints_xy, record.visible)
+        person = vary(person, variation, photo.size_wh[0], flip_order, lower, training_set.input_size_wh)
+        if variation.anywhere is not None:
+            person = put_anywhere(person, variation.anywhere, photo.size_wh, training_set.input_size_wh)
         photos.append(photo)
         variations.append(variation)
-        persons.append(vary(person, variation, photo.size_wh[0], flip_order, lower, training_set.input_size_wh))
+        persons.append(person)
     matrices = (udp_crop_matrices if training_set.codec.kind == "udp" else crop_matrices)(
         np.array([person.center for person in persons]),
         np.array([person.scale for person in persons]),
@@ -144,7 +186,14 @@ def cut(
     Raises:
         UserError: The photo cannot be decoded.
     """
+    return warp(*decoded(photo, matrix, cache, exact=exact), input_size_wh)
+
+
+def decoded(
+    photo: Photo, matrix: NDArray[np.float64], cache: PhotoCache, *, exact: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """A photo's picture, whole or reduced as ``cut`` says, and the matrix (2, 3) from its pixels to the crop's."""
     reduction = 1 if exact else reduction_for(photo, matrix)
     if reduction > 1:
         matrix = matrix @ whole_from_reduced(photo, reduction)
-    return warp(cache.image(photo, reduction), matrix, input_size_wh)
+    return cache.image(photo, reduction), matrix

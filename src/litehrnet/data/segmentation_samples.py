@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.colours import Colours, draw_colours, recolour
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch
 from litehrnet.data.segmentation import SegmentationSet, read_classes
@@ -31,16 +32,12 @@ class SceneVariation:
     Attributes:
         scale: Factor of the image's size.
         flip: Mirror it.
-        brightness: Added to the grey levels, as a part of their range.
-        contrast: Factor of their distance from the middle.
-        saturation: Factor of the colours' distance from grey.
+        colours: How they change.
     """
 
     scale: float
     flip: bool
-    brightness: float
-    contrast: float
-    saturation: float
+    colours: Colours
 
 
 def make_segmentation_batch(
@@ -103,7 +100,7 @@ def vary_scene(
         crop = move_classes(classes, matrix, crop_size_wh)
         if largest_share(crop) <= settings.max_class_share:
             break
-    return recolour(move_image(image, matrix, crop_size_wh), variation), crop
+    return recolour(move_image(image, matrix, crop_size_wh), variation.colours), crop
 
 
 def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig) -> SceneVariation:
@@ -111,9 +108,7 @@ def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig)
     return SceneVariation(
         scale=rng.uniform(*settings.scale),
         flip=rng.random() < settings.flip_probability,
-        brightness=rng.uniform(-settings.brightness, settings.brightness),
-        contrast=rng.uniform(1 - settings.contrast, 1 + settings.contrast),
-        saturation=rng.uniform(1 - settings.saturation, 1 + settings.saturation),
+        colours=draw_colours(rng, settings),
     )
 
 
@@ -161,14 +156,3 @@ def largest_share(classes: NDArray[np.uint8]) -> float:
     """Of one class among the pixels that have one; 0 where none has."""
     counts = np.bincount(classes.ravel(), minlength=IGNORED + 1)[:IGNORED]
     return float(counts.max() / max(counts.sum(), 1))
-
-
-def recolour(image: Image, variation: SceneVariation) -> Image:
-    """An image with brightness, contrast and saturation changed; grey levels beyond the range become its ends."""
-    import cv2
-
-    levels = (np.arange(256) - 128.0) * variation.contrast + 128 + 255 * variation.brightness
-    image = np.asarray(cv2.LUT(image, np.rint(levels).clip(0, 255).astype(np.uint8)), np.uint8)
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    mixed = cv2.addWeighted(image, variation.saturation, grey, 1 - variation.saturation, 0)
-    return np.asarray(mixed, np.uint8)

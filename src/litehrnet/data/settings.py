@@ -29,7 +29,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How training samples vary.
+    """How training samples vary. From ``brightness`` to ``anywhere_probability`` nothing is published, and all is off.
 
     Attributes:
         flip_probability: Of mirroring.
@@ -39,6 +39,16 @@ class AugmentationConfig:
         rotation_probability: Of turning at all.
         scale: Standard deviation of the crop's relative size, which is clipped at this.
         center_jitter_probability: Of moving a person's centre, once for the whole run (COCO format only).
+        brightness: Most that is added to or taken from the grey levels, as a part of their range.
+        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
+        saturation: Most by which the distance of colours from grey does.
+        blur_probability: Of blurring the crop, as persons are that it enlarges up to five times (see ``appearance``).
+        cutout_probability: Of hiding a rectangle of the crop behind one colour. Labels stay: what is hidden is to be
+            guessed, as in COCO's labels.
+        background_probability: Of filling what lies outside the photo, otherwise black, from another person's photo.
+            People seen there are unlabelled, but for what a teacher says of the whole crop.
+        anywhere_probability: Of a crop anywhere in the photo instead of the person's, with no one or parts of people in
+            it. Its labels do not count: only a teacher says what is there, so there must be one.
         exact_images: Decode photos whole, as published; otherwise JPEG photos that a crop shrinks by two or more
             are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and smoother.
     """
@@ -50,6 +60,13 @@ class AugmentationConfig:
     rotation_probability: float = 0.6
     scale: float = 0.25
     center_jitter_probability: float = 0.3
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    blur_probability: float = 0.0
+    cutout_probability: float = 0.0
+    background_probability: float = 0.0
+    anywhere_probability: float = 0.0
     exact_images: bool = False
 
 
