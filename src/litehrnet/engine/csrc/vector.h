@@ -40,11 +40,29 @@ typedef std::int32_t I __attribute__((vector_size(W * 4)));
 typedef float Unaligned __attribute__((vector_size(W * 4), aligned(4), may_alias));
 typedef float Bytes __attribute__((vector_size(W * 4), aligned(1), may_alias));
 
+// What is written for any T is for vectors of other lengths too.
+template <typename T>
+constexpr int floats_in = sizeof(T) / sizeof(float);
+template <typename T>
+using Integers = decltype(T{} < T{});
+
 inline V load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
+template <typename T>
+inline T load_as(const float* p) {
+    T v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
 inline V load(const std::uint8_t* p) { return *reinterpret_cast<const Bytes*>(p); }
-inline void store(float* p, V v) { *reinterpret_cast<Unaligned*>(p) = v; }
+template <typename T>
+inline void store(float* p, T v) {
+    __builtin_memcpy(p, &v, sizeof v);
+}
 inline I load(const std::int32_t* p) { return reinterpret_cast<I>(load(reinterpret_cast<const float*>(p))); }
-inline V all(float x) { return x - V{}; }
+template <typename T = V>
+inline T all(float x) {
+    return x - T{};
+}
 
 // Keeps a value in a register: compilers like to load it again in every instruction that uses it.
 inline void keep(V& v) {
@@ -55,13 +73,17 @@ inline void keep(V& v) {
 #endif
 }
 
-inline I lanes() {
-    I result{};
-    for (int i = 0; i < W; ++i) result[i] = i;
+template <typename T = V>
+inline Integers<T> lanes() {
+    Integers<T> result{};
+    for (int i = 0; i < floats_in<T>; ++i) result[i] = i;
     return result;
 }
 
-inline V select(I mask, V yes, V no) { return mask ? yes : no; }
+template <typename T>
+inline T select(Integers<T> mask, T yes, T no) {
+    return mask ? yes : no;
+}
 
 // The greater and the lesser one of each pair; b where they cannot be compared. Compilers do not see that such a
 // selection is one instruction.
@@ -82,21 +104,24 @@ inline V lesser(V a, V b) { return a < b ? a : b; }
 inline V relu(V v) { return greater(v, V{}); }
 
 // The elements of v that index names.
-inline V shuffle(V v, I index) {
+template <typename T>
+inline T shuffle(T v, Integers<T> index) {
 #if defined(__clang__)
-    V result{};
-    for (int i = 0; i < W; ++i) result[i] = v[index[i]];
+    T result{};
+    for (int i = 0; i < floats_in<T>; ++i) result[i] = v[index[i]];
     return result;
 #else
     return __builtin_shuffle(v, index);
 #endif
 }
 
-// Of the 2 W elements of a and b.
-inline V shuffle(V a, V b, I index) {
+// Of the elements of a and b, one after another.
+template <typename T>
+inline T shuffle(T a, T b, Integers<T> index) {
 #if defined(__clang__)
-    V result{};
-    for (int i = 0; i < W; ++i) result[i] = index[i] % (2 * W) < W ? a[index[i] % W] : b[index[i] % W];
+    constexpr int n = floats_in<T>;
+    T result{};
+    for (int i = 0; i < n; ++i) result[i] = index[i] % (2 * n) < n ? a[index[i] % n] : b[index[i] % n];
     return result;
 #else
     return __builtin_shuffle(a, b, index);
@@ -104,8 +129,14 @@ inline V shuffle(V a, V b, I index) {
 }
 
 // v moved by one lane, with the last element of `left` before it or the first one of `right` behind it.
-inline V after(V left, V v) { return shuffle(left, v, lanes() + (W - 1)); }
-inline V before(V v, V right) { return shuffle(v, right, lanes() + 1); }
+template <typename T>
+inline T after(T left, T v) {
+    return shuffle(left, v, lanes<T>() + (floats_in<T> - 1));
+}
+template <typename T>
+inline T before(T v, T right) {
+    return shuffle(v, right, lanes<T>() + 1);
+}
 
 // The even and the odd elements of 2 W floats.
 inline V evens(V a, V b) {
@@ -127,10 +158,12 @@ inline V odds(V a, V b) {
 #endif
 }
 
-inline float sum(V v) {
-    float total = 0;
-    for (int i = 0; i < W; ++i) total += v[i];
-    return total;
+// By halves: one after another, every addition would wait for the one before.
+template <typename T>
+inline float sum(T v) {
+#pragma GCC unroll 4
+    for (int half = floats_in<T> / 2; half > 0; half /= 2) v += shuffle(v, lanes<T>() ^ half);
+    return v[0];
 }
 
 // 1 / v, within 2 units in the last place, for normal numbers.

@@ -81,8 +81,11 @@ inline void store_tile(const Pointwise& s, float* arena, int first, int pixel, c
 }
 
 // Not a part of store_tile: unrolling a sigmoid 24 times would not be worth its size.
-[[gnu::noinline]] void replace_by_sigmoid(float* values, int vectors) {
-    for (int v = 0; v < vectors; ++v) store(values + v * W, sigmoid(load(values + v * W)));
+[[gnu::noinline]] void replace_by_sigmoid(float* arena, const Place* outs, int rows, int pixel, int vectors) {
+    for (int m = 0; m < rows; ++m) {
+        float* values = arena + outs[m] + pixel;
+        for (int v = 0; v < vectors; ++v) store(values + v * W, sigmoid(load(values + v * W)));
+    }
 }
 
 template <int rows, int vectors>
@@ -90,7 +93,7 @@ inline void finish_tile(const Pointwise& s, float* arena, int first, int pixel, 
     if (s.activation == Activation::relu) return store_tile<rows, vectors, true>(s, arena, first, pixel, total);
     store_tile<rows, vectors, false>(s, arena, first, pixel, total);
     if (s.activation == Activation::none) return;
-    for (int m = 0; m < rows; ++m) replace_by_sigmoid(arena + s.out[first + m] + pixel, vectors);
+    replace_by_sigmoid(arena, s.out + first, rows, pixel, vectors);
 }
 
 // `first` is the first output, `pixel` the first pixel; `ahead` inputs are fetched for the next tile where it is not 0.

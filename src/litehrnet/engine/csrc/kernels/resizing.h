@@ -85,25 +85,24 @@ void enlarge(const Enlarge& s, float* arena) {
     s.addend ? enlarge_rows<true>(s, arena) : enlarge_rows<false>(s, arena);
 }
 
+// Columns from the right to the left: what is stored too much of the last one is overwritten.
 void enlarge_bilinear(const EnlargeBilinear& s, float* arena) {
     const int width = 2 * s.width, height = 2 * s.height;
-    const int next = s.width > 1;  // to the right of an only column there is none
-    for (int c = 0; c < s.channels; ++c) {
-        for (int y = 0; y < height; ++y) {
-            // y (h - 1) / (2 h - 1), in whole numbers: exact up to one division.
-            const int scaled = y * (s.height - 1), above = scaled / (height - 1);
-            const float share = static_cast<float>(scaled % (height - 1)) / static_cast<float>(height - 1);
-            const float* upper = arena + s.in[c] + above * s.width;
-            const float* lower = upper + (scaled % (height - 1) ? s.width : 0);
-            const float* addend = arena + s.addend[c] + y * width;
-            float* out = arena + s.out[c] + y * width;
-            for (int x = 0; x < width; x += W) {
-                // Mixed anew for every vector of results: stored and loaded at another place it would take far longer.
-                const int first = s.first[x / W];
-                const V u = load(upper + first), near = u + share * (load(lower + first) - u);
-                const I column = load(s.column + x);
-                const V left = shuffle(near, column), right = shuffle(near, column + next);
-                store(out + x, load(addend + x) + left + load(s.share + x) * (right - left));
+    const int right = s.width > 1;  // of an only column there is none
+    for (int x = (width - 1) / W * W; x >= 0; x -= W) {
+        const I column = load(s.column + x);
+        const V column_share = load(s.share + x);
+        for (int c = 0; c < s.channels; ++c) {
+            const float *in = arena + s.in[c] + s.first[x / W], *addend = arena + s.addend[c] + x;
+            float* out = arena + s.out[c] + x;
+            for (int y = 0; y < height; ++y) {
+                // y (h - 1) / (2 h - 1), in whole numbers: exact up to one division.
+                const int scaled = y * (s.height - 1), above = scaled / (height - 1), rest = scaled % (height - 1);
+                const float share = static_cast<float>(rest) / static_cast<float>(height - 1);
+                const float* row = in + above * s.width;
+                const V upper = load(row), near = upper + share * (load(row + (rest ? s.width : 0)) - upper);
+                const V left = shuffle(near, column), step = shuffle(near, column + right) - left;
+                store(out + y * width, load(addend + y * width) + left + column_share * step);
             }
         }
     }

@@ -85,16 +85,32 @@ inline void compute_half_rows(const StemState& t, const std::uint8_t* image, int
     compute_half_row(t, y, 1);
 }
 
-inline void filter_row(const StemState& t, int y, int channel, const float* k, float bias) {
+// Three rows of half size around row 2 y.
+struct HalfRows {
+    const float *even[3], *odd[3];
+    int pitch[3];  // to the next channel's row: 0 where there is no such row, but one of zeros
+
+    HalfRows(const StemState& t, int y) {
+        for (int i = 0; i < 3; ++i) {
+            even[i] = t.arena + t.ring_row(2 * y - 1 + i, 0, 0);
+            odd[i] = t.arena + t.ring_row(2 * y - 1 + i, 1, 0);
+            pitch[i] = t.ring_row(2 * y - 1 + i, 0, 1) - t.ring_row(2 * y - 1 + i, 0, 0);
+        }
+    }
+};
+
+inline void filter_row(const HalfRows& rows, int channel, int width, const float* k, float bias, float* out) {
     V w[9];
     for (int i = 0; i < 9; ++i) w[i] = all(k[i]);
-    float* out = t.arena + t.row(StemRows::filtered + channel);
-    for (int x = 0; x < t.quarter; x += W) {
+    V previous[3] = {};
+    for (int x = 0; x < width; x += W) {
         V total = all(bias);
-        for (int row = 0; row < 3; ++row) {
-            const float* even = t.arena + t.ring_row(2 * y - 1 + row, 0, channel) + x;
-            const float* odd = t.arena + t.ring_row(2 * y - 1 + row, 1, channel) + x;
-            total += w[3 * row] * load(odd - 1) + w[3 * row + 1] * load(even) + w[3 * row + 2] * load(odd);
+#pragma GCC unroll 3
+        for (int i = 0; i < 3; ++i) {
+            const int begin = channel * rows.pitch[i] + x;
+            const V even = load(rows.even[i] + begin), odd = load(rows.odd[i] + begin);
+            total += w[3 * i] * after(previous[i], odd) + w[3 * i + 1] * even + w[3 * i + 2] * odd;
+            previous[i] = odd;
         }
         store(out + x, total);
     }
@@ -102,12 +118,13 @@ inline void filter_row(const StemState& t, int y, int channel, const float* k, f
 
 inline void compute_out_row(const StemState& t, int y) {
     const Stem& s = t.s;
+    const HalfRows rows(t, y);
     Place filtered[48], out_a[16], out_b[16];
     for (int c = 0; c < 48; ++c) {
         const bool a = c < 16;
-        filter_row(t, y, c, a ? s.depthwise_a + 9 * c : s.depthwise_b + 9 * (c - 16),
-                   a ? s.depthwise_a_bias[c] : s.depthwise_b_bias[c - 16]);
         filtered[c] = t.row(StemRows::filtered + c);
+        filter_row(rows, c, t.quarter, a ? s.depthwise_a + 9 * c : s.depthwise_b + 9 * (c - 16),
+                   a ? s.depthwise_a_bias[c] : s.depthwise_b_bias[c - 16], t.arena + filtered[c]);
     }
     for (int i = 0; i < 16; ++i) {
         out_a[i] = s.out[2 * i] + y * t.quarter;
