@@ -19,6 +19,9 @@ from litehrnet.variants import VARIANTS, find_variant
 from .conftest import MakeNetwork, arrays_of, noise
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
+smaller_variants = pytest.mark.parametrize(
+    "variant", [pytest.param(name, marks=pytest.mark.slow) if name == "lite_hrnet_30" else name for name in VARIANTS]
+)
 Crops = NDArray[np.uint8]
 
 
@@ -45,7 +48,7 @@ def _check(network: PoseNetwork, size_wh: tuple[int, int]) -> None:
     assert _error(run_program(program, crops, np.float32), expected) < 5e-6
 
 
-@every_variant
+@smaller_variants
 @pytest.mark.parametrize("size_wh", [(96, 128), (32, 32), (189, 253)])
 def test_program_gives_the_networks_heatmaps(settled: MakeNetwork, variant: str, size_wh: tuple[int, int]) -> None:
     _check(settled(variant, 17), size_wh)

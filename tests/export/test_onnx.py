@@ -61,6 +61,7 @@ class OneCellAside(OnnxRuntime):
         return np.roll(super().heatmaps(crops), 1, axis=3)
 
 
+@pytest.mark.slow
 def test_model_whose_outputs_differ_is_not_kept(
     small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_scores_at_a_quarter_are_enlarged(opened: Opened) -> None:
     np.testing.assert_array_equal(quarter.scores(image).shape, (3, 32, 64))
 
 
+@pytest.mark.slow
 def test_runtimes_agree_on_a_real_network(tmp_path: Path) -> None:
     from litehrnet.export.onnx import export_onnx
 

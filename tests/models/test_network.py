@@ -13,6 +13,10 @@ from litehrnet.models.folding import fold_batch_norms
 from litehrnet.variants import VARIANTS
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
+# Where one variant takes seconds, the quick suite asks only the published default.
+one_quickly = pytest.mark.parametrize(
+    "variant", [name if name == "lite_hrnet_18" else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+)
 
 
 def _settled(variant: str) -> PoseNetwork:
@@ -105,7 +109,7 @@ def test_channel_shuffle_interleaves_the_halves() -> None:
     assert shuffled.flatten().tolist() == [0, 10, 1, 11, 2, 12]
 
 
-@every_variant
+@one_quickly
 def test_every_parameter_gets_a_gradient(variant: str) -> None:
     network = _settled(variant).train()
     network(torch.randn(2, 3, 64, 64)).square().mean().backward()
@@ -131,7 +135,7 @@ def test_smallest_image_works_alone_in_evaluation_and_in_pairs_in_training() -> 
         network(torch.zeros(1, 3, 32, 32))
 
 
-@every_variant
+@one_quickly
 def test_channels_last_gives_the_same(variant: str) -> None:
     network, images = _settled_float64(variant)
     with torch.no_grad():
@@ -142,7 +146,7 @@ def test_channels_last_gives_the_same(variant: str) -> None:
     assert _relative_error(ours, expected) < 1e-10
 
 
-@every_variant
+@one_quickly
 def test_training_in_channels_last_gives_the_same_gradients(variant: str) -> None:
     network, images = _settled_float64(variant)
     other = copy.deepcopy(network).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -179,7 +183,7 @@ def test_bfloat16_autocast_gives_nearly_the_same(variant: str) -> None:
     assert float(torch.corrcoef(torch.stack([ours.float().flatten(), expected.flatten()]))[0, 1]) > 0.95
 
 
-@every_variant
+@one_quickly
 def test_folding_batch_normalisation_keeps_the_outputs(variant: str) -> None:
     network, images = _settled_float64(variant)
     folded = fold_batch_norms(network)
@@ -189,7 +193,7 @@ def test_folding_batch_normalisation_keeps_the_outputs(variant: str) -> None:
     assert [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
-@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
+@pytest.mark.parametrize("variant", [pytest.param("lite_hrnet_18", marks=pytest.mark.slow), "naive_lite_hrnet_18"])
 def test_torch_export_gives_the_same_for_any_batch(variant: str) -> None:
     network, pair = _settled_float64(variant)
     batch = torch.export.Dim("batch", min=1, max=64)
@@ -207,6 +211,7 @@ def _compiled_equals_eager(variant: str, backend: str) -> None:
         assert _relative_error(compiled(images), network(images)) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
 @pytest.mark.filterwarnings("ignore")  # of PyTorch's compiler about itself
 def test_compiling_with_aot_eager_gives_the_same(variant: str) -> None:

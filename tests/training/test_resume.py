@@ -90,7 +90,10 @@ def assert_same_runs(whole: Path, resumed: Path) -> None:
     assert log_lines(whole) == log_lines(resumed)
 
 
-@pytest.mark.parametrize(("stop_after", "workers"), [(0, 0), (1, 0), (2, 0), (6, 0), (1, 2), (2, 2)])
+@pytest.mark.parametrize(
+    ("stop_after", "workers"),
+    [(0, 0), (6, 0), (1, 2), *(pytest.param(*parts, marks=pytest.mark.slow) for parts in ((1, 0), (2, 0), (2, 2)))],
+)
 def test_stopped_and_resumed_is_the_same_as_not_stopped(runs: Any, stop_after: int, workers: int) -> None:
     settings = THREE_EPOCHS_OF_TWO_STEPS | {"workers": workers}
     assert runs.run(runs.config("parts", **settings), stop_after=stop_after) == 128 + signal.SIGTERM
