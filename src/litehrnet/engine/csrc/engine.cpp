@@ -26,25 +26,16 @@ std::int64_t scratch_floats(const Step& step) {
     }
 }
 
-std::size_t size_of(const Constant& constant) {
-    std::size_t size = 1;
-    for (const std::int32_t side : constant.shape) size *= static_cast<std::size_t>(side);
-    return size;
-}
-
 }  // namespace
 
-Arena::Arena(std::int64_t floats)
-    : memory_(static_cast<float*>(
-          ::operator new(static_cast<std::size_t>(floats) * sizeof(float), std::align_val_t{64}))) {
+Arena::Arena(std::int64_t floats) : memory_(allocate_aligned<float>(static_cast<std::size_t>(floats))) {
     std::fill_n(memory_.get(), floats, 0.0f);
 }
-
-void Arena::Free::operator()(float* p) const { ::operator delete(p, std::align_val_t{64}); }
 
 Engine::Engine(const Program& program, const Kernels& kernels, Precision precision, int shares)
     : kernels_(kernels),
       precision_(precision),
+      constants_(kernels.tile_rows),
       scratch_(static_cast<Place>(program.arena_floats)),
       image_bytes_(std::int64_t{3} * program.width * program.height),
       output_(program.output) {
@@ -117,17 +108,17 @@ ReadyStep Engine::prepare(const Step& step) {
         case Kind::pointwise: return prepare_pointwise(step);
         case Kind::depthwise: {
             const Planes &weight = step.reads[1], &means = step.writes[1];
-            return Depthwise{keep(first), keep(weight), keep(out), means.places.empty() ? 0 : means.places[0], scratch_,
+            return Depthwise{constants_.keep(first), constants_.keep(weight), constants_.keep(out), means.places.empty() ? 0 : means.places[0], scratch_,
                              first.count(), first.height, first.width, step.stride,
-                             weight.places.empty() ? 0 : shift_between(first, weight), keep(step.constants[0]),
-                             keep(step.constants[1])};
+                             weight.places.empty() ? 0 : shift_between(first, weight), constants_.keep(step.constants[0]),
+                             constants_.keep(step.constants[1])};
         }
         case Kind::pool:
-            return Pool{keep(first), keep(out), out.count(), out.height, out.width, shift_between(first, out)};
+            return Pool{constants_.keep(first), constants_.keep(out), out.count(), out.height, out.width, shift_between(first, out)};
         case Kind::spatial_weighting: return prepare_spatial_weighting(step);
         case Kind::enlarge: {
             const Planes& in = step.reads[1];
-            return Enlarge{keep(first), keep(in), keep(out), in.count(), in.height, in.width};
+            return Enlarge{constants_.keep(first), constants_.keep(in), constants_.keep(out), in.count(), in.height, in.width};
         }
         case Kind::fuse_first: return prepare_fuse_first(step);
         case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
@@ -137,41 +128,41 @@ ReadyStep Engine::prepare(const Step& step) {
 
 ReadyStep Engine::prepare_pointwise(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    Pointwise ready{keep(in), keep(step.reads[1]), keep(out), in.count(), out.count(), 0,
-                    static_cast<std::int32_t>(out.pixels()), nullptr, keep(step.constants[1]), step.activation};
+    Pointwise ready{constants_.keep(in), constants_.keep(step.reads[1]), constants_.keep(out), in.count(), out.count(), 0,
+                    static_cast<std::int32_t>(out.pixels()), nullptr, constants_.keep(step.constants[1]), step.activation};
     if (precision_ == Precision::bfloat16)
-        return PointwiseBf16{ready, keep_packed_pairs(step.constants[0]), scratch_};
-    ready.weight = keep_packed(step.constants[0]);
+        return PointwiseBf16{ready, constants_.keep_packed_pairs(step.constants[0]), scratch_};
+    ready.weight = constants_.keep_packed(step.constants[0]);
     return ready;
 }
 
 ReadyStep Engine::prepare_stem(const Step& step) {
     const auto& constants = step.constants;
-    const float* normalization = keep(constants[0]);
+    const float* normalization = constants_.keep(constants[0]);
     const Planes &image = step.reads[0], &out = step.writes[0];
-    return Stem{keep(out), scratch_, image.height, image.width, 0, out.height, normalization, normalization + 3,
-                keep_packed(constants[1]), keep(constants[2]), keep(constants[3]), keep(constants[4]),
-                keep_packed(constants[5]), keep(constants[6]), keep_packed(constants[7]), keep(constants[8]),
-                keep(constants[9]), keep(constants[10]), keep_packed(constants[11]), keep(constants[12])};
+    return Stem{constants_.keep(out), scratch_, image.height, image.width, 0, out.height, normalization, normalization + 3,
+                constants_.keep_packed(constants[1]), constants_.keep(constants[2]), constants_.keep(constants[3]), constants_.keep(constants[4]),
+                constants_.keep_packed(constants[5]), constants_.keep(constants[6]), constants_.keep_packed(constants[7]), constants_.keep(constants[8]),
+                constants_.keep(constants[9]), constants_.keep(constants[10]), constants_.keep_packed(constants[11]), constants_.keep(constants[12])};
 }
 
 ReadyStep Engine::prepare_spatial_weighting(const Step& step) {
     const auto& [weight1, bias1, weight2, bias2] =
         std::tie(step.constants[0], step.constants[1], step.constants[2], step.constants[3]);
     const Planes &in = step.reads[0], &out = step.writes[0];
-    return SpatialWeighting{keep(in), keep(out), step.reads[1].places[0], scratch_, in.count(), weight1.shape[0],
-                            static_cast<std::int32_t>(in.pixels()), 0, in.count(), keep_transposed(weight1),
-                            keep_padded(bias1), keep_transposed(weight2), keep_padded(bias2)};
+    return SpatialWeighting{constants_.keep(in), constants_.keep(out), step.reads[1].places[0], scratch_, in.count(), weight1.shape[0],
+                            static_cast<std::int32_t>(in.pixels()), 0, in.count(), constants_.keep_transposed(weight1),
+                            constants_.keep_padded(bias1), constants_.keep_transposed(weight2), constants_.keep_padded(bias2)};
 }
 
 ReadyStep Engine::prepare_fuse_first(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    FuseFirst ready{keep(in), keep(step.reads[1]), keep(out), {}, {}, {}, in.count(), in.height, in.width,
+    FuseFirst ready{constants_.keep(in), constants_.keep(step.reads[1]), constants_.keep(out), {}, {}, {}, in.count(), in.height, in.width,
                     static_cast<std::int32_t>(step.writes.size()) - 1};
     for (int b = 0; b < ready.branches; ++b) {
-        ready.lowered[b] = keep(step.writes[b + 1]);
-        ready.weight[b] = keep(step.constants[2 * b]);
-        ready.bias[b] = keep(step.constants[2 * b + 1]);
+        ready.lowered[b] = constants_.keep(step.writes[b + 1]);
+        ready.weight[b] = constants_.keep(step.constants[2 * b]);
+        ready.bias[b] = constants_.keep(step.constants[2 * b + 1]);
     }
     return ready;
 }
@@ -189,62 +180,8 @@ ReadyStep Engine::prepare_enlarge_bilinear(const Step& step) {
         column.push_back(before - first.back());
         share.push_back(static_cast<float>(scaled - before * steps) / static_cast<float>(steps));
     }
-    const std::int32_t* kept_first = numbers_.emplace_back(std::move(first)).data();
-    const std::int32_t* kept_column = numbers_.emplace_back(std::move(column)).data();
-    return EnlargeBilinear{keep(addend), keep(in), keep(out), in.count(), in.height, in.width, kept_first, kept_column,
-                           keep(std::move(share))};
-}
-
-const Place* Engine::keep(const Planes& planes) {
-    return planes.places.empty() ? nullptr : places_.emplace_back(planes.places).data();
-}
-
-const float* Engine::keep(std::vector<float> values) { return values_.emplace_back(std::move(values)).data(); }
-
-const float* Engine::keep(const Constant& constant) {
-    return keep(std::vector<float>(constant.values, constant.values + size_of(constant)));
-}
-
-const float* Engine::keep_packed(const Constant& weight) {
-    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1];
-    const std::int32_t blocks = block_count(outputs, kernels_.tile_rows);
-    std::vector<float> packed;
-    packed.reserve(size_of(weight));
-    for (std::int32_t block = 0; block < blocks; ++block)
-        for (std::int32_t k = 0; k < inputs; ++k)
-            for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1); ++m)
-                packed.push_back(weight.values[static_cast<std::int64_t>(m) * inputs + k]);
-    return keep(std::move(packed));
-}
-
-const std::uint32_t* Engine::keep_packed_pairs(const Constant& weight) {
-    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1];
-    const std::int32_t blocks = block_count(outputs, kernels_.tile_rows);
-    std::vector<std::uint32_t> packed;
-    packed.reserve(static_cast<std::size_t>(outputs) * pair_count(inputs));
-    for (std::int32_t block = 0; block < blocks; ++block)
-        for (std::int32_t k = 0; k < inputs; k += 2)
-            for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1);
-                 ++m) {
-                const float* pair = weight.values + static_cast<std::int64_t>(m) * inputs + k;
-                const std::uint32_t upper = k + 1 < inputs ? bf16_bits(pair[1]) : 0;
-                packed.push_back(upper << 16 | bf16_bits(pair[0]));
-            }
-    return pairs_.emplace_back(std::move(packed)).data();
-}
-
-const float* Engine::keep_transposed(const Constant& weight) {
-    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1], row = rounded_up(outputs, 16);
-    std::vector<float> transposed(static_cast<std::size_t>(row) * inputs);
-    for (std::int32_t i = 0; i < inputs; ++i)
-        for (std::int32_t o = 0; o < outputs; ++o) transposed[i * row + o] = weight.values[o * inputs + i];
-    return keep(std::move(transposed));
-}
-
-const float* Engine::keep_padded(const Constant& bias) {
-    std::vector<float> padded(rounded_up(bias.shape[0], 16));
-    std::copy_n(bias.values, bias.shape[0], padded.begin());
-    return keep(std::move(padded));
+    return EnlargeBilinear{constants_.keep(addend), constants_.keep(in), constants_.keep(out), in.count(), in.height, in.width, constants_.keep(first),
+                           constants_.keep(column), constants_.keep(share)};
 }
 
 }  // namespace litehrnet

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <memory>
 #include <vector>
 
+#include "aligned.h"
+#include "constants.h"
 #include "program.h"
 #include "sharing.h"
 
@@ -25,10 +25,7 @@ public:
     float* data() const { return memory_.get(); }
 
 private:
-    struct Free {
-        void operator()(float* p) const;
-    };
-    std::unique_ptr<float, Free> memory_;
+    Aligned<float> memory_;
 };
 
 // Of the products of 1x1 convolutions, the stem's excepted; everything else is float32.
@@ -68,23 +65,12 @@ private:
     ReadyStep prepare_fuse_first(const Step& step);
     ReadyStep prepare_enlarge_bilinear(const Step& step);
 
-    const Place* keep(const Planes& planes);  // null where there are none
-    const float* keep(std::vector<float> values);
-    const float* keep(const Constant& constant);
-    const float* keep_packed(const Constant& weight);      // for Pointwise
-    const std::uint32_t* keep_packed_pairs(const Constant& weight);  // for PointwiseBf16
-    const float* keep_transposed(const Constant& weight);  // for SpatialWeighting
-    const float* keep_padded(const Constant& bias);
-
     const Kernels& kernels_;
     Precision precision_;
+    Constants constants_;
     Place scratch_;
     std::int64_t arena_floats_, image_bytes_;
     Planes output_;
-    std::deque<std::vector<Place>> places_;
-    std::deque<std::vector<float>> values_;
-    std::deque<std::vector<std::int32_t>> numbers_;
-    std::deque<std::vector<std::uint32_t>> pairs_;
     std::vector<ReadyStep> steps_;
     std::vector<ReadyStep> shares_;  // of every step in turn; none where images are not shared
 };
