@@ -1,0 +1,72 @@
+"""The held-out crops on other photos, as persons stand in whole ones: what weights in the box are chosen by.
+
+Run: ``python -m benchmarks.heldout_backgrounds DATA OUT`` where DATA holds ``coco_train_crops``; then
+``litehrnet test WEIGHTS --annotations OUT/annotations.json --images OUT/images``. Crops are cut closely around their
+persons: much of what a network's crop shows beside them is black, in training too, and a network that learnt from such
+crops alone is not asked for what it lacks. Here every held-out crop lies in the middle of another one, which covers all
+that a network's crop can show; people in that one are not annotated.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litehrnet.data.appearance import covering_matrix
+from litehrnet.files import new_folder
+from litehrnet.images import read_image, write_image
+from litehrnet.keypoints.crop import warp
+
+HELD_OUT = Path(__file__).parent.parent / "configs/own/heldout_coco_image_ids.txt"
+SIDE = 1.7
+"""Of the whole picture, in longer sides of the crop: a network's crop is 1.25 boxes, grown to 3:4."""
+
+
+def main() -> None:
+    """Write the photos and their annotations."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    options = parser.parse_args()
+    folder = options.data / "coco_train_crops"
+    annotations = json.loads((folder / "annotations.json").read_text())
+    held_out = {int(line) for line in HELD_OUT.read_text().splitlines() if line and not line.startswith("#")}
+    others = [image for image in annotations["images"] if image["coco_image_id"] not in held_out]
+    images = [image for image in annotations["images"] if image["coco_image_id"] in held_out]
+    rng = np.random.default_rng(0)
+    moves = {}
+    with new_folder(options.out) as out:
+        (out / "images").mkdir()
+        for image in images:
+            background = folder / "images" / others[rng.integers(len(others))]["file_name"]
+            moves[image["id"]] = _compose(folder / "images", background, image, out / "images")
+        moved = [_moved(a, *moves[a["image_id"]]) for a in annotations["annotations"] if a["image_id"] in moves]
+        (out / "annotations.json").write_text(json.dumps(annotations | {"images": images, "annotations": moved}))
+    print(f"{len(moved)} persons in {len(images)} photos: {options.out}")
+
+
+def _compose(folder: Path, background: Path, image: dict[str, Any], out: Path) -> tuple[int, int]:
+    """Write one photo, give its record the new size, and say how far the crop moved to the right and down."""
+    crop, other = read_image(folder / image["file_name"]), read_image(background)
+    height, width = crop.shape[:2]
+    side = int(np.ceil(SIDE * max(width, height)))
+    covering = covering_matrix((other.shape[1], other.shape[0]), (side, side), 0.5)
+    picture = warp(other, covering, (side, side))
+    x, y = (side - width) // 2, (side - height) // 2
+    picture[y : y + height, x : x + width] = crop
+    write_image(out / image["file_name"], picture, quality=95)
+    image["width"] = image["height"] = side
+    return x, y
+
+
+def _moved(annotation: dict[str, Any], x: int, y: int) -> dict[str, Any]:
+    keypoints = np.array(annotation["keypoints"]).reshape(-1, 3)
+    keypoints[keypoints[:, 2] > 0, :2] += (x, y)
+    left, top, width, height = annotation["bbox"]
+    return annotation | {"keypoints": keypoints.ravel().tolist(), "bbox": [left + x, top + y, width, height]}
+
+
+if __name__ == "__main__":
+    main()
