@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <new>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -108,17 +107,17 @@ ReadyStep Engine::prepare(const Step& step) {
         case Kind::pointwise: return prepare_pointwise(step);
         case Kind::depthwise: {
             const Planes &weight = step.reads[1], &means = step.writes[1];
-            return Depthwise{constants_.keep(first), constants_.keep(weight), constants_.keep(out), means.places.empty() ? 0 : means.places[0], scratch_,
+            return Depthwise{keep(first), keep(weight), keep(out), means.places.empty() ? 0 : means.places[0], scratch_,
                              first.count(), first.height, first.width, step.stride,
-                             weight.places.empty() ? 0 : shift_between(first, weight), constants_.keep(step.constants[0]),
-                             constants_.keep(step.constants[1])};
+                             weight.places.empty() ? 0 : shift_between(first, weight), keep(step.constants[0]),
+                             keep(step.constants[1])};
         }
         case Kind::pool:
-            return Pool{constants_.keep(first), constants_.keep(out), out.count(), out.height, out.width, shift_between(first, out)};
+            return Pool{keep(first), keep(out), out.count(), out.height, out.width, shift_between(first, out)};
         case Kind::spatial_weighting: return prepare_spatial_weighting(step);
         case Kind::enlarge: {
             const Planes& in = step.reads[1];
-            return Enlarge{constants_.keep(first), constants_.keep(in), constants_.keep(out), in.count(), in.height, in.width};
+            return Enlarge{keep(first), keep(in), keep(out), in.count(), in.height, in.width};
         }
         case Kind::fuse_first: return prepare_fuse_first(step);
         case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
@@ -128,41 +127,42 @@ ReadyStep Engine::prepare(const Step& step) {
 
 ReadyStep Engine::prepare_pointwise(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    Pointwise ready{constants_.keep(in), constants_.keep(step.reads[1]), constants_.keep(out), in.count(), out.count(), 0,
-                    static_cast<std::int32_t>(out.pixels()), nullptr, constants_.keep(step.constants[1]), step.activation};
+    Pointwise ready{keep(in), keep(step.reads[1]), keep(out), in.count(), out.count(), 0,
+                    static_cast<std::int32_t>(out.pixels()), nullptr, keep(step.constants[1]), step.activation};
     if (precision_ == Precision::bfloat16)
         return PointwiseBf16{ready, constants_.keep_packed_pairs(step.constants[0]), scratch_};
-    ready.weight = constants_.keep_packed(step.constants[0]);
+    ready.weight = keep_packed(step.constants[0]);
     return ready;
 }
 
 ReadyStep Engine::prepare_stem(const Step& step) {
     const auto& constants = step.constants;
-    const float* normalization = constants_.keep(constants[0]);
+    const float* normalization = keep(constants[0]);
     const Planes &image = step.reads[0], &out = step.writes[0];
-    return Stem{constants_.keep(out), scratch_, image.height, image.width, 0, out.height, normalization, normalization + 3,
-                constants_.keep_packed(constants[1]), constants_.keep(constants[2]), constants_.keep(constants[3]), constants_.keep(constants[4]),
-                constants_.keep_packed(constants[5]), constants_.keep(constants[6]), constants_.keep_packed(constants[7]), constants_.keep(constants[8]),
-                constants_.keep(constants[9]), constants_.keep(constants[10]), constants_.keep_packed(constants[11]), constants_.keep(constants[12])};
+    return Stem{keep(out), scratch_, image.height, image.width, 0, out.height, normalization, normalization + 3,
+                keep_packed(constants[1]), keep(constants[2]), keep(constants[3]), keep(constants[4]),
+                keep_packed(constants[5]), keep(constants[6]), keep_packed(constants[7]), keep(constants[8]),
+                keep(constants[9]), keep(constants[10]), keep_packed(constants[11]), keep(constants[12])};
 }
 
 ReadyStep Engine::prepare_spatial_weighting(const Step& step) {
     const auto& [weight1, bias1, weight2, bias2] =
         std::tie(step.constants[0], step.constants[1], step.constants[2], step.constants[3]);
     const Planes &in = step.reads[0], &out = step.writes[0];
-    return SpatialWeighting{constants_.keep(in), constants_.keep(out), step.reads[1].places[0], scratch_, in.count(), weight1.shape[0],
-                            static_cast<std::int32_t>(in.pixels()), 0, in.count(), constants_.keep_transposed(weight1),
-                            constants_.keep_padded(bias1), constants_.keep_transposed(weight2), constants_.keep_padded(bias2)};
+    return SpatialWeighting{keep(in), keep(out), step.reads[1].places[0], scratch_, in.count(), weight1.shape[0],
+                            static_cast<std::int32_t>(in.pixels()), 0, in.count(),
+                            constants_.keep_transposed(weight1), constants_.keep_padded(bias1),
+                            constants_.keep_transposed(weight2), constants_.keep_padded(bias2)};
 }
 
 ReadyStep Engine::prepare_fuse_first(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    FuseFirst ready{constants_.keep(in), constants_.keep(step.reads[1]), constants_.keep(out), {}, {}, {}, in.count(), in.height, in.width,
+    FuseFirst ready{keep(in), keep(step.reads[1]), keep(out), {}, {}, {}, in.count(), in.height, in.width,
                     static_cast<std::int32_t>(step.writes.size()) - 1};
     for (int b = 0; b < ready.branches; ++b) {
-        ready.lowered[b] = constants_.keep(step.writes[b + 1]);
-        ready.weight[b] = constants_.keep(step.constants[2 * b]);
-        ready.bias[b] = constants_.keep(step.constants[2 * b + 1]);
+        ready.lowered[b] = keep(step.writes[b + 1]);
+        ready.weight[b] = keep(step.constants[2 * b]);
+        ready.bias[b] = keep(step.constants[2 * b + 1]);
     }
     return ready;
 }
@@ -180,8 +180,8 @@ ReadyStep Engine::prepare_enlarge_bilinear(const Step& step) {
         column.push_back(before - first.back());
         share.push_back(static_cast<float>(scaled - before * steps) / static_cast<float>(steps));
     }
-    return EnlargeBilinear{constants_.keep(addend), constants_.keep(in), constants_.keep(out), in.count(), in.height, in.width, constants_.keep(first),
-                           constants_.keep(column), constants_.keep(share)};
+    return EnlargeBilinear{keep(addend), keep(in), keep(out), in.count(), in.height, in.width,
+                           keep(first), keep(column), keep(share)};
 }
 
 }  // namespace litehrnet

@@ -65,6 +65,12 @@ private:
     ReadyStep prepare_fuse_first(const Step& step);
     ReadyStep prepare_enlarge_bilinear(const Step& step);
 
+    template <typename Values>
+    auto keep(const Values& values) {
+        return constants_.keep(values);
+    }
+    const float* keep_packed(const Constant& weight) { return constants_.keep_packed(weight); }
+
     const Kernels& kernels_;
     Precision precision_;
     Constants constants_;
