@@ -41,8 +41,8 @@ struct WeightedRows {
     }
 };
 
-// Stride 1; gives the sum of the results. Three rows of results are under way at any time. A row is stored when the next
-// one has been read: it may lie where the inputs were, as long as what is stored too much ends within the next row.
+// Stride 1; gives the sum of the results. Three rows of results are under way at any time. A row is stored when the
+// next one has been read: it may lie where the inputs were, as long as what is stored too much ends within that row.
 template <typename T, int vectors>
 inline float convolve_rows(const Depthwise& s, float* arena, int channel) {
     WeightedRows<T, vectors> rows(s, arena, channel);
