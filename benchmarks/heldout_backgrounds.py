@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from litehrnet.data.appearance import covering_matrix
+from litehrnet.data.coco import read_photo_list
 from litehrnet.files import new_folder
 from litehrnet.images import read_image, write_image
 from litehrnet.keypoints.crop import warp
@@ -32,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.data / "coco_train_crops"
     annotations = json.loads((folder / "annotations.json").read_text())
-    held_out = {int(line) for line in HELD_OUT.read_text().splitlines() if line and not line.startswith("#")}
+    held_out = read_photo_list(HELD_OUT)
     others = [image for image in annotations["images"] if image["coco_image_id"] not in held_out]
     images = [image for image in annotations["images"] if image["coco_image_id"] in held_out]
     rng = np.random.default_rng(0)

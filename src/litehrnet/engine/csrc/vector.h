@@ -37,8 +37,6 @@ constexpr int registers = LITEHRNET_REGISTERS;
 
 typedef float V __attribute__((vector_size(W * 4)));
 typedef std::int32_t I __attribute__((vector_size(W * 4)));
-typedef float Unaligned __attribute__((vector_size(W * 4), aligned(4), may_alias));
-typedef float Bytes __attribute__((vector_size(W * 4), aligned(1), may_alias));
 
 // What is written for any T is for vectors of other lengths too.
 template <typename T>
@@ -46,19 +44,19 @@ constexpr int floats_in = sizeof(T) / sizeof(float);
 template <typename T>
 using Integers = decltype(T{} < T{});
 
-inline V load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
 template <typename T>
-inline T load_as(const float* p) {
+inline T load_as(const void* p) {
     T v;
     __builtin_memcpy(&v, p, sizeof v);
     return v;
 }
-inline V load(const std::uint8_t* p) { return *reinterpret_cast<const Bytes*>(p); }
+inline V load(const float* p) { return load_as<V>(p); }
+inline V load(const std::uint8_t* p) { return load_as<V>(p); }
+inline I load(const std::int32_t* p) { return load_as<I>(p); }
 template <typename T>
 inline void store(float* p, T v) {
     __builtin_memcpy(p, &v, sizeof v);
 }
-inline I load(const std::int32_t* p) { return reinterpret_cast<I>(load(reinterpret_cast<const float*>(p))); }
 template <typename T = V>
 inline T all(float x) {
     return x - T{};

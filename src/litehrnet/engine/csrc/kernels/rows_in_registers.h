@@ -11,7 +11,7 @@ namespace {
 constexpr bool rows_fit_registers = W == 16 && registers == 32;
 constexpr int most_row_vectors = 5;
 
-// Half as long as V: on many CPUs twice as fast, where one holds a whole row.
+// Half as long as V, for rows that fit: less work on CPUs that compute with half a vector at a time.
 typedef float Half __attribute__((vector_size(W * 2)));
 
 // Rows of one plane times their enlarged channel weight, one after another, zeros behind each.
