@@ -37,6 +37,7 @@ def test_options_are_kept_in_the_file(checkpoint: Path, tmp_path: Path, capsys: 
     assert "96x128" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_half_precision_halves_the_file_and_rounds(checkpoint: Path, tmp_path: Path) -> None:
     whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
     assert main(["convert", str(checkpoint), str(whole)]) == 0

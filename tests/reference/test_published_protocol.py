@@ -46,6 +46,7 @@ def test_ap_with_ground_truth_boxes_and_flip_test(
     assert len(results[0]["keypoints"]) == 51
 
 
+@pytest.mark.slow
 def test_ap_with_ground_truth_boxes_without_flip_test(
     reference_onnx: Path, shared: Path, capsys: pytest.CaptureFixture[str], measured: Measured
 ) -> None:
