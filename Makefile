@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CSRC := src/litehrnet/engine/csrc
-ENGINE := $(wildcard $(CSRC)/*.* $(CSRC)/kernels/* $(CSRC)/python/CMakeLists.txt $(CSRC)/python/*.cpp)
+ENGINE := $(wildcard $(CSRC)/*.* $(CSRC)/kernels/* $(CSRC)/python/CMakeLists.txt $(CSRC)/python/*.cpp src/litehrnet/models/csrc/*.*)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # Build-time packages are pinned by the same file: pip reads it from the environment in isolated builds too.
@@ -104,5 +104,5 @@ tools-system:
 
 clean:
 	rm -rf $(WEB) web/node_modules
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out src/litehrnet/engine/_native.*.so
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out src/litehrnet/engine/_native.*.so src/litehrnet/models/_kernels.*.so
 	find $(CSRC)/python -mindepth 1 ! -name CMakeLists.txt ! -name binding.cpp -delete

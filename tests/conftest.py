@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,36 @@ def shared() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+def _require_tools(*tools: str) -> None:
+    absent = [tool for tool in tools if not shutil.which(tool)]
+    if absent:
+        reason = f"no {', no '.join(absent)} (make tools-system installs them)"
+        if os.environ.get("LITEHRNET_REQUIRE_SHARED") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def build_csrc(project: Path) -> Callable[..., Path]:
+    """Builds C++ programs without a warning: from a folder of the checkout, into one that it returns.
+
+    Options are CMake's; ``for_arm`` is for 64-bit Arm, to be run by qemu-aarch64.
+    """
+
+    def build(source: str, folder: Path, *options: str, for_arm: bool = False) -> Path:
+        _require_tools("cmake", "c++", *(["aarch64-linux-gnu-g++", "qemu-aarch64"] if for_arm else []))
+        arm = ["SYSTEM_NAME=Linux", "SYSTEM_PROCESSOR=aarch64", "CXX_COMPILER=aarch64-linux-gnu-g++"]
+        arm_options = [f"-DCMAKE_{option}" for option in [*arm, "EXE_LINKER_FLAGS=-static"]] if for_arm else []
+        subprocess.run(
+            ["cmake", "-S", project / source, "-B", folder, *options, *arm_options], check=True, capture_output=True
+        )
+        done = subprocess.run(["cmake", "--build", str(folder), "-j2"], check=True, capture_output=True, text=True)
+        assert "warning" not in done.stdout + done.stderr
+        return folder
+
+    return build
 
 
 @pytest.fixture(scope="session")

@@ -33,8 +33,9 @@ def test_wheel_holds_the_package_its_types_the_recipes_and_the_engine(project: P
     web = {f"litehrnet/serving/{path.parent.name}/{path.name}" for path in ONNXRUNTIME_WEB.glob("*")}
     assert web <= names
     assert web or os.environ.get("LITEHRNET_REQUIRE_SHARED") != "1"
-    assert not [name for name in names if name.startswith(("tests/", "tools/", "src/", "litehrnet/engine/csrc"))]
-    assert len([name for name in names if name.startswith("litehrnet/engine/_native.") and name.endswith(".so")]) == 1
+    assert not [name for name in names if name.startswith(("tests/", "tools/", "src/")) or "/csrc/" in name]
+    for module in ("engine/_native", "models/_kernels"):
+        assert len([n for n in names if n.startswith(f"litehrnet/{module}.") and n.endswith(".so")]) == 1
     # Installed from it, outside the checkout, recipes are found by name and the engine is there.
     folder = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(folder)

@@ -1,7 +1,6 @@
 """The C++ engine, built and run without Python: its own tests, its heatmaps, its refusals; with sanitizers too."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,53 +21,32 @@ from .conftest import MakeNetwork, arrays_of, noise
 
 pytestmark = pytest.mark.slow
 KERNELS = ["avx512bf16", "avx512", "avx2", "baseline", "plain"]
-CROSS_COMPILER, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
-FOR_ARM = [
-    "-DCMAKE_SYSTEM_NAME=Linux",
-    "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
-    f"-DCMAKE_CXX_COMPILER={CROSS_COMPILER}",
-    "-DCMAKE_EXE_LINKER_FLAGS=-static",
-]
+EMULATOR = "qemu-aarch64"
 MUTATIONS = int(os.environ.get("LITEHRNET_MUTATIONS", "100000"))
 
 
-def _require_tools(*tools: str) -> None:
-    absent = [tool for tool in tools if not shutil.which(tool)]
-    if absent:
-        reason = f"no {', no '.join(absent)} (make tools-system installs them)"
-        if os.environ.get("LITEHRNET_REQUIRE_SHARED") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
-def _build(project: Path, folder: Path, *options: str) -> Path:
-    _require_tools("cmake", "c++")
-    source = project / "src/litehrnet/engine/csrc"
-    subprocess.run(["cmake", "-S", source, "-B", folder, *options], check=True, capture_output=True)
-    done = subprocess.run(["cmake", "--build", str(folder), "-j2"], check=True, capture_output=True, text=True)
-    assert "warning" not in done.stdout + done.stderr
-    return folder
+BuildCsrc = Callable[..., Path]
+SOURCE = "src/litehrnet/engine/csrc"
 
 
 @pytest.fixture(scope="module")
-def built(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _build(project, tmp_path_factory.mktemp("csrc"))
+def built(build_csrc: BuildCsrc, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_csrc(SOURCE, tmp_path_factory.mktemp("csrc"))
 
 
 @pytest.fixture(scope="module")
-def address_sanitized(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _build(project, tmp_path_factory.mktemp("address"), "-DLITEHRNET_SANITIZE=address,undefined")
+def address_sanitized(build_csrc: BuildCsrc, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_csrc(SOURCE, tmp_path_factory.mktemp("address"), "-DLITEHRNET_SANITIZE=address,undefined")
 
 
 @pytest.fixture(scope="module")
-def thread_sanitized(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _build(project, tmp_path_factory.mktemp("thread"), "-DLITEHRNET_SANITIZE=thread")
+def thread_sanitized(build_csrc: BuildCsrc, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_csrc(SOURCE, tmp_path_factory.mktemp("thread"), "-DLITEHRNET_SANITIZE=thread")
 
 
 @pytest.fixture(scope="module")
-def built_for_arm(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    _require_tools(CROSS_COMPILER, EMULATOR)
-    return _build(project, tmp_path_factory.mktemp("arm"), *FOR_ARM)
+def built_for_arm(build_csrc: BuildCsrc, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_csrc(SOURCE, tmp_path_factory.mktemp("arm"), for_arm=True)
 
 
 def _run(program: Path, *words: object, kernels: str = "", emulator: tuple[str, ...] = ()) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from litehrnet.config.run_config import TrainingConfig
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
+from litehrnet.models.fused import fuse
 from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.training.distill_modules import module_loss
 from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
@@ -40,6 +41,8 @@ def prepared(network: nn.Module, settings: TrainingConfig, processes: Processes)
     """The network as the loop calls it: the same in all processes, and compiled where asked for."""
     # Running statistics are not exchanged while training: as published, those of the first process count.
     copy_from_first(network.parameters(), processes)
+    if not settings.compile:
+        fuse(network)  # only steps on a CPU are computed otherwise
     return torch.compile(network) if settings.compile else network  # type: ignore[return-value]
 
 

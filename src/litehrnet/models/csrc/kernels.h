@@ -1,0 +1,122 @@
+// The parts of a training step that PyTorch leaves to memory: forward and backward, channels last, float32.
+//
+// PyTorch reads and writes every activation once per operation. Here, batch normalisation is two numbers per channel
+// that the operation after it applies, and what can be computed again from a row in the cache is not kept.
+//
+// An image is (height, width, channels), channels side by side; `stride` is the number of floats from one pixel to the
+// next where a tensor is one half of another one's channels. Sums are taken image by image and then over the images in
+// their order: they do not depend on the number of threads.
+#pragma once
+
+#include <cstdint>
+
+namespace litehrnet::training {
+
+using Int = std::int64_t;
+
+struct Shape {
+    Int images, height, width, channels;
+
+    Int places() const { return height * width; }
+};
+
+// Batch normalisation in training mode: its parameters and running statistics, (channels) each.
+struct Norm {
+    const float *weight, *bias;
+    float *running_mean, *running_variance;  // moved by `momentum` towards the batch's, the variance unbiased
+    double momentum, epsilon;
+};
+
+// What its backward pass needs, (channels) each.
+struct Statistics {
+    double *mean, *inverse_std;
+};
+
+struct NormGradient {
+    float *weight, *bias;
+};
+
+// A 3x3 convolution of every channel by itself, zeros around it; kernel (channels, 3, 3); stride 1 or 2.
+struct Depthwise {
+    const float* kernel;
+    Int stride;
+
+    Int size(Int of_input) const { return (of_input + stride - 1) / stride; }
+};
+
+// Weights for cells of `factor` x `factor` pixels: (height / factor, width / factor), `stride` from one to the next.
+struct Cells {
+    const float* values;
+    Int stride, factor;
+};
+
+// Two linear layers on the mean of every channel: (reduced, channels), (reduced), (channels, reduced), (channels).
+struct SpatialWeighting {
+    const float *weight1, *bias1, *weight2, *bias2;
+    Int reduced;
+};
+
+struct SpatialWeightingGradient {
+    float *weight1, *bias1, *weight2, *bias2;
+};
+
+// What is enlarged by `factor` and added to a fused sum; in the backward pass, the gradient that is written.
+struct Term {
+    float* values;
+    Int factor;
+    float weight;
+};
+
+// One implementation of all of it. `threads` share the images.
+struct Kernels {
+    const char* name;
+
+    // out = norm(x), or ReLU of it.
+    void (*norm_forward)(const Shape& shape, const float* x, const Norm& norm, const Statistics& statistics, bool relu,
+                         float* out, Int threads);
+    void (*norm_backward)(const Shape& shape, const float* x, const Norm& norm, const Statistics& statistics,
+                          bool relu, const float* dout, float* dx, const NormGradient& dnorm, Int threads);
+
+    // y = depthwise(x); its normalisation is y * gain + offset, (channels) each, left to what comes next.
+    void (*depthwise_forward)(const Shape& shape, const float* x, Int x_stride, const Depthwise& depthwise,
+                              const Norm& norm, const Statistics& statistics, float* y, float* gain, float* offset,
+                              Int threads);
+    void (*depthwise_backward)(const Shape& shape, const float* x, Int x_stride, const Depthwise& depthwise,
+                               const float* y, const Norm& norm, const Statistics& statistics, const float* dy,
+                               const float* dgain, const float* doffset, float* dx, float* dkernel,
+                               const NormGradient& dnorm, Int threads);
+
+    // A 1x1 convolution by a matrix (columns, channels): y (images, height, width, columns); bias may be null.
+    void (*product_forward)(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
+                            Int columns, float* y, Int threads);
+    void (*product_backward)(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
+                             const float* dy, float* dx, float* dmatrix, float* dbias, Int threads);
+
+    // One branch of conditional channel weighting. x has twice the channels: its second half is weighted by cells,
+    // convolved, normalised, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
+    // channels), are sums and sums of squares of the convolution y.
+    void (*unit_forward)(const Shape& shape, const float* x, const Cells& cells, const float* kernel, const Norm& norm,
+                         const SpatialWeighting& weighting, float* y, double* moments, float* out, Int threads);
+    void (*unit_backward)(const Shape& shape, const float* x, const Cells& cells, const float* kernel,
+                          const Norm& norm, const SpatialWeighting& weighting, const float* y, const double* moments,
+                          const float* dout, float* dx, float* dcells, float* dkernel, const NormGradient& dnorm,
+                          const SpatialWeightingGradient& dweighting, Int threads);
+
+    // Means of the second half of x over cells; dx += the gradient of the means.
+    void (*pool_forward)(const Shape& shape, const float* x, float* cells, Int cell_stride, Int factor, Int threads);
+    void (*pool_backward)(const Shape& shape, float* dx, const float* dcells, Int cell_stride, Int factor,
+                          Int threads);
+
+    // sum = scale * x + enlarged terms by their weights; rectified = ReLU(sum).
+    void (*fuse_forward)(const Shape& shape, const float* x, float scale, const Term* terms, Int count, float* sum,
+                         float* rectified, Int threads);
+    // dsum or drectified may be null. dx is the gradient of the sum, from which those of x and of terms of full size
+    // differ by scale and weight; `terms` are the enlarged ones, for their gradients.
+    void (*fuse_backward)(const Shape& shape, const float* sum, const float* dsum, const float* drectified, float* dx,
+                          const Term* terms, Int count, Int threads);
+};
+
+// Calls work(context, first image, one behind the last) for equal shares at once, one per thread.
+void share_images(Int images, Int threads, void (*work)(void* context, Int begin, Int end), void* context);
+
+}  // namespace litehrnet::training

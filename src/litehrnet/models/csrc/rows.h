@@ -1,0 +1,227 @@
+// Rows of pixels whose channels lie side by side, and what is done to whole rows at once.
+//
+// A row is a string of floats in which every channel comes back after c of them. Values per channel are repeated to a
+// period that is a multiple of c and of a vector (`repeated`), so that rows are worked on vector by vector whatever c is.
+// Row buffers are `slack` floats longer than the row: the last vector may reach over its end.
+//
+// Everything here has internal linkage: the same source is compiled for several instruction sets.
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "kernels.h"
+
+#define LITEHRNET_ALWAYS [[gnu::always_inline]] inline
+
+namespace litehrnet::training {
+namespace {
+
+// Of any instruction set: compilers divide it into vectors that the machine has.
+constexpr Int lanes = 16, slack = lanes;
+template <Int count>
+struct Of {
+    typedef float Type __attribute__((vector_size(count * sizeof(float))));
+};
+template <>
+struct Of<1> {
+    typedef float Type;
+};
+using Vector = Of<lanes>::Type;
+
+// Some channels of a pixel, one after another.
+template <Int count>
+struct Channels {
+    using Type = typename Of<count>::Type;
+
+    LITEHRNET_ALWAYS static Type load(const float* p) {
+        Type v;
+        std::memcpy(&v, p, sizeof v);
+        return v;
+    }
+    LITEHRNET_ALWAYS static void store(float* p, Type v) { std::memcpy(p, &v, sizeof v); }
+
+    // Every other one of twice as many, from the first (0) or from the second (1).
+    template <int first>
+    LITEHRNET_ALWAYS static Type load_every_other(const float* p) {
+        if constexpr (count == 1) return p[first];
+        else return every_other<first>(load(p), load(p + count), std::make_integer_sequence<int, count>());
+    }
+    LITEHRNET_ALWAYS static void store_in_turn(float* p, Type a, Type b) {
+        if constexpr (count == 1) p[0] = a, p[1] = b;
+        else store_halves(p, a, b, std::make_integer_sequence<int, count>());
+    }
+
+private:
+    template <int first, int... i>
+    LITEHRNET_ALWAYS static Type every_other(Type a, Type b, std::integer_sequence<int, i...>) {
+        return __builtin_shufflevector(a, b, (2 * i + first)...);
+    }
+    template <int... i>
+    LITEHRNET_ALWAYS static void store_halves(float* p, Type a, Type b, std::integer_sequence<int, i...>) {
+        constexpr int n = count;
+        store(p, __builtin_shufflevector(a, b, (i / 2 + i % 2 * n)...));
+        store(p + count, __builtin_shufflevector(a, b, (n / 2 + i / 2 + i % 2 * n)...));
+    }
+};
+
+LITEHRNET_ALWAYS Vector load(const float* p) { return Channels<lanes>::load(p); }
+LITEHRNET_ALWAYS void store(float* p, Vector v) { Channels<lanes>::store(p, v); }
+
+// Calls work(j, Channels<...>()) for channels 0 to c - 1, as many at once as there are.
+template <typename C, typename Work>
+LITEHRNET_ALWAYS void for_channels(C c, const Work& work) {
+    Int j = 0;
+    for (; j + lanes <= c; j += lanes) work(j, Channels<lanes>());
+    if (j + 8 <= c) work(j, Channels<8>()), j += 8;
+    if (j + 4 <= c) work(j, Channels<4>()), j += 4;
+    for (; j < c; ++j) work(j, Channels<1>());
+}
+
+// A vector of a string of floats that goes on behind it, and the last one of a string, of which only `count` are there:
+// what is behind the end is read as 0 and not written.
+struct Whole {
+    Vector load(const float* p) const { return training::load(p); }
+    void store(float* p, Vector v) const { training::store(p, v); }
+};
+struct Part {
+    Int count;
+
+    Vector load(const float* p) const {
+        Vector v{};
+        for (Int k = 0; k < count; ++k) v[k] = p[k];
+        return v;
+    }
+    void store(float* p, Vector v) const {
+        for (Int k = 0; k < count; ++k) p[k] = v[k];
+    }
+};
+
+// Calls work(j, lane, Whole or Part) for the vectors of a string of floats; lane is j's place in the period.
+template <typename Work>
+LITEHRNET_ALWAYS void for_vectors(Int begin, Int end, Int period, const Work& work) {
+    Int lane = 0;
+    for (; begin + lanes <= end; begin += lanes, lane = lane + lanes == period ? 0 : lane + lanes)
+        work(begin, lane, Whole());
+    if (begin < end) work(begin, lane, Part{end - begin});
+}
+
+// Floats that begin as zeros.
+class Floats {
+public:
+    explicit Floats(Int count) : values_(static_cast<float*>(std::calloc(static_cast<std::size_t>(count), sizeof(float)))) {
+        if (!values_) throw std::bad_alloc();
+    }
+    Floats(const Floats&) = delete;
+    ~Floats() { std::free(values_); }
+    operator float*() const { return values_; }
+
+private:
+    float* values_;
+};
+
+inline Int period_of(Int c) {
+    Int together = c;
+    while (together % lanes != 0) together += c;
+    return together * ((4 * lanes + together - 1) / together);
+}
+
+// The values of the channels, over and over for a period.
+struct Repeated : Floats {
+    template <typename Value>
+    Repeated(const Value* values, Int c, Int step = 1) : Floats(period_of(c)) {
+        for (Int j = 0; j < period_of(c); ++j) (*this)[j] = static_cast<float>(values[j % c * step]);
+    }
+};
+
+template <typename Work>
+void for_images(Int images, Int threads, Work work) {
+    share_images(images, threads, [](void* w, Int begin, Int end) { (*static_cast<Work*>(w))(begin, end); }, &work);
+}
+
+// `count` pixels of c channels, `from_step` and `to_step` floats apart.
+template <typename C>
+LITEHRNET_ALWAYS void copy_pixels(const float* from, Int from_step, float* to, Int to_step, Int count, C c) {
+    for (Int px = 0; px < count; ++px, from += from_step, to += to_step)
+        for_channels(c, [&](Int j, auto some) { some.store(to + j, some.load(from + j)); });
+}
+
+// Calls work(c) with c as a constant of the compiler where it is one of the networks': loops over so few channels are
+// several times as fast. Not for the slowest instruction set: it would take as much time and room as the others.
+template <typename Work>
+void with_constant(Int c, const Work& work) {
+#if defined(__AVX2__) || defined(__aarch64__)
+    switch (c) {
+        case 16: return work(std::integral_constant<Int, 16>());
+        case 20: return work(std::integral_constant<Int, 20>());
+        case 32: return work(std::integral_constant<Int, 32>());
+        case 40: return work(std::integral_constant<Int, 40>());
+        case 80: return work(std::integral_constant<Int, 80>());
+        case 160: return work(std::integral_constant<Int, 160>());
+        default: break;
+    }
+#endif
+    work(c);
+}
+
+// out = sum of taps[t] * weights[t], where weights are repeated to a period.
+template <std::size_t count>
+void weighted_sum(float* out, const float* const (&taps)[count], const float* const (&weights)[count], Int length,
+                  Int period) {
+    for (Int lane = 0; lane < period; lane += lanes) {
+        Vector w[count];
+        const float* tap[count];  // a copy: whatever is stored could change what came as an argument
+        for (std::size_t t = 0; t < count; ++t) w[t] = load(weights[t] + lane), tap[t] = taps[t];
+        const auto sum_at = [&](Int j) {
+            Vector sum = load(tap[0] + j) * w[0];
+            for (std::size_t t = 1; t < count; ++t) sum += load(tap[t] + j) * w[t];
+            return sum;
+        };
+        Int j = lane;
+        for (; j + lanes <= length; j += period) store(out + j, sum_at(j));
+        if (j < length) Part{length - j}.store(out + j, sum_at(j));
+    }
+}
+
+// sums[t * period + ...] += row * taps[t]; what a row holds behind its end must be 0.
+template <std::size_t count>
+void add_products(float* sums, const float* row, const float* const (&taps)[count], Int length, Int period) {
+    for (Int lane = 0; lane < period; lane += lanes) {
+        Vector s[count];
+        for (std::size_t t = 0; t < count; ++t) s[t] = load(sums + static_cast<Int>(t) * period + lane);
+        for (Int j = lane; j < length; j += period) {
+            const Vector v = load(row + j);
+            for (std::size_t t = 0; t < count; ++t) s[t] += v * load(taps[t] + j);
+        }
+        for (std::size_t t = 0; t < count; ++t) store(sums + static_cast<Int>(t) * period + lane, s[t]);
+    }
+}
+
+// Adds to every channel's sum and sum of products those of two rows: in floats along the row, in doubles beyond it.
+inline void add_moments(const float* row, const float* other, Int length, Int c, Int period, double* sums,
+                        double* products) {
+    for (Int lane = 0; lane < period; lane += lanes) {
+        Vector s{}, q{};
+        Int j = lane;
+        for (; j + lanes <= length; j += period) {
+            const Vector v = load(row + j);
+            s += v;
+            q += v * load(other + j);
+        }
+        for (Int k = 0; j + k < length && k < lanes; ++k) {
+            s[k] += row[j + k];
+            q[k] += row[j + k] * other[j + k];
+        }
+        for (Int k = 0, channel = lane % c; k < lanes; ++k, channel = channel + 1 == c ? 0 : channel + 1) {
+            sums[channel] += static_cast<double>(s[k]);
+            products[channel] += static_cast<double>(q[k]);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace litehrnet::training

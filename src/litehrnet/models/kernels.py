@@ -1,0 +1,416 @@
+"""Operations of training on a CPU that go through memory once: PyTorch's functions around the kernels in ``csrc``.
+
+All tensors are float32 on the CPU, images in channels last; nothing is checked. Where batch normalisation is a part,
+its running statistics are moved as in training mode. Gradients are those of the plain layers; there are no second ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from litehrnet.models.blocks import ConditionalChannelWeighting, SpatialWeighting, TwiceTrackedBatchNorm
+
+try:
+    from litehrnet.models import _kernels
+except ImportError:  # the install could not build them
+    available = False
+else:
+    available = True
+
+_Shape = tuple[int, int, int, int]
+_NormValues = tuple[int, int, int, int, float, float]
+_Branch = tuple[_Shape, int, tuple[int, int, int], int, _NormValues, tuple[int, int, int, int], int]
+
+
+def norm(x: Tensor, layer: nn.BatchNorm2d, *, relu: bool) -> Tensor:
+    """Batch normalisation, and ReLU where asked for, of (n, c, h, w)."""
+    normalised: Tensor = _Norm.apply(x, layer.weight, layer.bias, layer, relu)  # type: ignore[no-untyped-call]
+    return normalised
+
+
+def depthwise_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
+    """A depthwise 3x3 convolution of (n, c, h, w), and the batch normalisation after it as a factor and an offset.
+
+    Returns:
+        The convolution (n, c, h', w'), and two (c,): it times the first plus the second is the normalised one.
+    """
+    parts: tuple[Tensor, Tensor, Tensor] = _DepthwiseNorm.apply(  # type: ignore[no-untyped-call]
+        x, conv.weight, layer.weight, layer.bias, layer, conv.stride[0]
+    )
+    return parts
+
+
+def product(x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+    """A 1x1 convolution of (n, c, h, w) by a matrix (c', c) and an offset (c',): (n, c', h, w)."""
+    y: Tensor = _Product.apply(x, matrix, bias)  # type: ignore[no-untyped-call]
+    return y
+
+
+def pooled_halves(branches: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """The second halves of all branches' channels, pooled to the size of the last branch.
+
+    Args:
+        branches: (n, 2 c_b, h_b, w_b) each, twice as large as the next one.
+
+    Returns:
+        (n, sum of c_b, h, w), and the branches: whoever uses them has to take these, nothing else, and but once.
+    """
+    pooled, *same = _PooledHalves.apply(*branches)  # type: ignore[no-untyped-call]
+    return pooled, same
+
+
+def weighted_halves(unit: ConditionalChannelWeighting, cells: Tensor, branches: Sequence[Tensor]) -> list[Tensor]:
+    """What conditional channel weighting makes of its branches and of the weights from all of them.
+
+    Args:
+        unit: Its depthwise convolutions and spatial weightings.
+        cells: (n, sum of c_b, h, w), see ``pooled_halves``.
+        branches: As they come from ``pooled_halves``.
+    """
+    parameters = [p for part in _parts(unit) for p in part.parameters]
+    outputs: tuple[Tensor, ...] = _WeightedHalves.apply(unit, cells, len(branches), *branches, *parameters)  # type: ignore[no-untyped-call]
+    return list(outputs)
+
+
+class FuseTerm(NamedTuple):
+    """What is added to an output of a fuse layer: (n, c, h / factor, w / factor), and how much it counts."""
+
+    values: Tensor
+    factor: int
+    weight: float
+
+
+def fused_sum(x: Tensor, scale: float, terms: Sequence[FuseTerm]) -> tuple[Tensor, Tensor]:
+    """``scale * x`` plus all terms, enlarged by nearest neighbours and by their weights; and ReLU of the same.
+
+    Args:
+        x: (n, c, h, w).
+        scale: Of x.
+        terms: Those to be enlarged count 1.
+    """
+    how = [(term.factor, term.weight) for term in terms]
+    sums: tuple[Tensor, Tensor] = _FusedSum.apply(x, scale, how, *(term.values for term in terms))  # type: ignore[no-untyped-call]
+    return sums
+
+
+class _Norm(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: nn.BatchNorm2d, relu: bool) -> Tensor:
+        x = _dense(x)
+        out, statistics = torch.empty_like(x), torch.empty(2, x.shape[1], dtype=torch.float64)
+        _count(layer)
+        _kernels.norm_forward(
+            _shape(x), x.data_ptr(), _norm(layer), statistics.data_ptr(), relu, out.data_ptr(), _threads()
+        )
+        ctx.save_for_backward(x, weight, bias, statistics)
+        ctx.layer, ctx.relu = layer, relu
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, statistics = ctx.saved_tensors
+        dout, dx, dnorm = _dense(gradients[0]), torch.empty_like(x), _like(weight, bias)
+        _kernels.norm_backward(
+            _shape(x),
+            x.data_ptr(),
+            _norm(ctx.layer),
+            statistics.data_ptr(),
+            ctx.relu,
+            dout.data_ptr(),
+            dx.data_ptr(),
+            _pair(*dnorm),
+            _threads(),
+        )
+        return dx, *dnorm, None, None
+
+
+class _DepthwiseNorm(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, layer: nn.BatchNorm2d, stride: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x = x if _is_half(x) else _dense(x)
+        n, c, h, w = x.shape
+        y = _images(n, c, -(-h // stride), -(-w // stride))
+        statistics, affine = torch.empty(2, c, dtype=torch.float64), (torch.empty(c), torch.empty(c))
+        _count(layer)
+        _kernels.depthwise_forward(
+            _shape(x),
+            x.data_ptr(),
+            _pixel_stride(x),
+            kernel.data_ptr(),
+            stride,
+            _norm(layer),
+            statistics.data_ptr(),
+            y.data_ptr(),
+            _pair(*affine),
+            _threads(),
+        )
+        ctx.save_for_backward(x, kernel, weight, bias, y, statistics)
+        ctx.layer, ctx.stride = layer, stride
+        return y, *affine
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, kernel, weight, bias, y, statistics = ctx.saved_tensors
+        dy, dgain, doffset = _dense(gradients[0]), gradients[1].contiguous(), gradients[2].contiguous()
+        dx, dkernel, dnorm = _images(*x.shape), torch.empty_like(kernel), _like(weight, bias)
+        _kernels.depthwise_backward(
+            _shape(x),
+            x.data_ptr(),
+            _pixel_stride(x),
+            kernel.data_ptr(),
+            ctx.stride,
+            y.data_ptr(),
+            _norm(ctx.layer),
+            statistics.data_ptr(),
+            dy.data_ptr(),
+            _pair(dgain, doffset),
+            dx.data_ptr(),
+            dkernel.data_ptr(),
+            _pair(*dnorm),
+            _threads(),
+        )
+        return dx, dkernel, *dnorm, None, None
+
+
+class _Product(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+        x, matrix = x if _is_half(x) else _dense(x), matrix.contiguous()
+        n, _, h, w = x.shape
+        y = _images(n, len(matrix), h, w)
+        _kernels.product_forward(
+            _shape(x),
+            x.data_ptr(),
+            _pixel_stride(x),
+            matrix.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
+            len(matrix),
+            y.data_ptr(),
+            _threads(),
+        )
+        ctx.save_for_backward(x, matrix)
+        ctx.has_bias = bias is not None
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, matrix = ctx.saved_tensors
+        dy, dx, dmatrix = _dense(gradients[0]), _images(*x.shape), torch.empty_like(matrix)
+        dbias = torch.empty(len(matrix)) if ctx.has_bias else None
+        _kernels.product_backward(
+            _shape(x),
+            x.data_ptr(),
+            _pixel_stride(x),
+            matrix.data_ptr(),
+            len(matrix),
+            dy.data_ptr(),
+            dx.data_ptr(),
+            dmatrix.data_ptr(),
+            0 if dbias is None else dbias.data_ptr(),
+            _threads(),
+        )
+        return dx, dmatrix, dbias
+
+
+class _PooledHalves(Function):
+    @staticmethod
+    def forward(ctx: Any, *branches: Tensor) -> tuple[Tensor, ...]:
+        branches = tuple(map(_dense, branches))
+        n, _, h, w = branches[-1].shape
+        pooled = _images(n, sum(x.shape[1] // 2 for x in branches), h, w)
+        for x, first in zip(branches, _firsts(branches), strict=True):
+            shape, factor = _half_shape(x), x.shape[2] // h
+            _kernels.pool_forward(shape, x.data_ptr(), _channel(pooled, first), pooled.shape[1], factor, _threads())
+        return pooled, *branches
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        # Nobody else holds the branches' gradients: they are new from _WeightedHalves, and are added to.
+        dpooled, dbranches = _dense(gradients[0]), gradients[1:]
+        for dx, first in zip(dbranches, _firsts(dbranches), strict=True):
+            shape, factor = _half_shape(dx), dx.shape[2] // dpooled.shape[2]
+            _kernels.pool_backward(shape, dx.data_ptr(), _channel(dpooled, first), dpooled.shape[1], factor, _threads())
+        return dbranches
+
+
+class _Part(NamedTuple):
+    """One branch's layers of conditional channel weighting."""
+
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+    layers: tuple[nn.Conv2d, nn.Conv2d]
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Seven: the kernel, batch normalisation's, those of the two layers."""
+        modules = (self.conv, self.norm, *self.layers)
+        return [parameter for module in modules for parameter in (module.weight, module.bias) if parameter is not None]
+
+
+def _parts(unit: ConditionalChannelWeighting) -> list[_Part]:
+    parts = []
+    for block, weighting in zip(unit.depthwise_convs, unit.spatial_weighting, strict=True):
+        assert isinstance(weighting, SpatialWeighting)
+        parts.append(_Part(block.conv, block.bn, (weighting.conv1.conv, weighting.conv2.conv)))  # type: ignore[arg-type]
+    return parts
+
+
+class _WeightedHalves(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, unit: ConditionalChannelWeighting, cells: Tensor, count: int, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        branches, cells = tensors[:count], _dense(cells)
+        kept, outputs = [], []
+        for x, first, part in zip(branches, _firsts(branches), _parts(unit), strict=True):
+            n, c, h, w = _half_shape(x)[0], x.shape[1] // 2, *x.shape[2:]
+            y, moments, out = _images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
+            _count(part.norm)
+            _kernels.unit_forward(
+                *_branch(x, cells, first, part), y.data_ptr(), moments.data_ptr(), out.data_ptr(), _threads()
+            )
+            kept += [y, moments]
+            outputs.append(out)
+        ctx.save_for_backward(cells, *branches, *kept, *tensors[count:])
+        ctx.unit, ctx.count = unit, count
+        return tuple(outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        cells, *saved = ctx.saved_tensors
+        branches, kept = saved[: ctx.count], saved[ctx.count : 3 * ctx.count]
+        dcells = torch.empty_like(cells)
+        dbranches, dparameters = [], []
+        for b, part in enumerate(_parts(ctx.unit)):
+            x, y, moments, dout = branches[b], kept[2 * b], kept[2 * b + 1], _dense(gradients[b])
+            first = _firsts(branches)[b]
+            dx, (dkernel, *dnorm_and_layers) = torch.empty_like(x), _like(*part.parameters)
+            _kernels.unit_backward(
+                *_branch(x, cells, first, part),
+                y.data_ptr(),
+                moments.data_ptr(),
+                dout.data_ptr(),
+                dx.data_ptr(),
+                _channel(dcells, first),
+                dkernel.data_ptr(),
+                _pair(*dnorm_and_layers[:2]),
+                _four(*dnorm_and_layers[2:]),
+                _threads(),
+            )
+            dbranches.append(dx)
+            dparameters += [dkernel, *dnorm_and_layers]
+        return None, dcells, None, *dbranches, *dparameters
+
+
+def _branch(x: Tensor, cells: Tensor, first: int, part: _Part) -> _Branch:
+    """What the kernels forward and backward begin with."""
+    shape, layers = _half_shape(x), part.parameters[3:]
+    weights = (_channel(cells, first), cells.shape[1], x.shape[2] // cells.shape[2])
+    reduced = part.layers[0].out_channels
+    return shape, x.data_ptr(), weights, part.conv.weight.data_ptr(), _norm(part.norm), _four(*layers), reduced
+
+
+class _FusedSum(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, scale: float, how: list[tuple[int, float]], *terms: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        x, terms = _dense(x), tuple(map(_dense, terms))
+        total, rectified = torch.empty_like(x), torch.empty_like(x)
+        added = [(term.data_ptr(), factor, weight) for term, (factor, weight) in zip(terms, how, strict=True)]
+        _kernels.fuse_forward(_shape(x), x.data_ptr(), scale, added, total.data_ptr(), rectified.data_ptr(), _threads())
+        ctx.save_for_backward(total)
+        ctx.scale, ctx.how, ctx.shapes = scale, how, [term.shape for term in terms]
+        return total, rectified
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        (total,) = ctx.saved_tensors
+        dsum, drectified = (None if gradient is None else _dense(gradient) for gradient in gradients)
+        dx = torch.empty_like(total)
+        enlarged = {k: _images(*ctx.shapes[k]) for k, (factor, _) in enumerate(ctx.how) if factor > 1}
+        _kernels.fuse_backward(
+            _shape(total),
+            total.data_ptr(),
+            0 if dsum is None else dsum.data_ptr(),
+            0 if drectified is None else drectified.data_ptr(),
+            dx.data_ptr(),
+            [(enlarged[k].data_ptr(), ctx.how[k][0], 1.0) for k in enlarged],
+            _threads(),
+        )
+        scaled = {weight: dx if weight == 1 else weight * dx for weight in {ctx.scale, *(w for _, w in ctx.how)}}
+        return scaled[ctx.scale], None, None, *(enlarged.get(k, scaled[w]) for k, (_, w) in enumerate(ctx.how))
+
+
+def _dense(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _is_half(x: Tensor) -> bool:
+    """Whether these are some of the channels of a dense tensor, larger than one pixel either way."""
+    _, _, h, w = x.shape
+    pixel = x.stride(3)
+    return min(h, w) > 1 and x.stride() == (h * w * pixel, 1, w * pixel, pixel)
+
+
+def _pixel_stride(x: Tensor) -> int:
+    return x.stride(3) if _is_half(x) else x.shape[1]
+
+
+def _images(n: int, c: int, h: int, w: int) -> Tensor:
+    return torch.empty((n, c, h, w), memory_format=torch.channels_last)
+
+
+def _like(*tensors: Tensor) -> list[Tensor]:
+    return [torch.empty_like(t) for t in tensors]
+
+
+def _shape(x: Tensor) -> _Shape:
+    n, c, h, w = x.shape
+    return n, h, w, c
+
+
+def _half_shape(x: Tensor) -> _Shape:
+    n, c, h, w = x.shape
+    return n, h, w, c // 2
+
+
+def _firsts(branches: Sequence[Tensor]) -> list[int]:
+    """Where each branch's half begins among those of all branches."""
+    halves = [x.shape[1] // 2 for x in branches]
+    return [sum(halves[:b]) for b in range(len(halves))]
+
+
+def _channel(x: Tensor, channel: int) -> int:
+    return x.data_ptr() + channel * x.element_size()
+
+
+def _pair(first: Tensor, second: Tensor) -> tuple[int, int]:
+    return first.data_ptr(), second.data_ptr()
+
+
+def _four(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[int, int, int, int]:
+    return a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr()
+
+
+def _norm(layer: nn.BatchNorm2d) -> _NormValues:
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    assert layer.momentum is not None
+    values = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+    return *_four(*values), layer.momentum, layer.eps
+
+
+def _count(layer: nn.BatchNorm2d) -> None:
+    assert layer.num_batches_tracked is not None
+    layer.num_batches_tracked.add_(2 if isinstance(layer, TwiceTrackedBatchNorm) else 1)
+
+
+def _threads() -> int:
+    return torch.get_num_threads()

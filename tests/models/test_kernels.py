@@ -1,0 +1,157 @@
+"""Each operation of the kernels of training against PyTorch's in float64, forward and backward."""
+
+import copy
+import os
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from litehrnet.models import kernels
+from litehrnet.models.blocks import ConditionalChannelWeighting, TwiceTrackedBatchNorm, depthwise
+
+pytestmark = pytest.mark.skipif(
+    not kernels.available and os.environ.get("LITEHRNET_REQUIRE_SHARED") != "1", reason="the kernels were not built"
+)
+SHAPES = [(3, 20, 8, 6), (2, 37, 5, 7), (4, 160, 1, 1), (1, 3, 2, 9)]
+
+
+def _tensor(*shape: int, seed: int = 0) -> Tensor:
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return x.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else x
+
+
+def _norm(channels: int, kind: type[nn.BatchNorm2d] = nn.BatchNorm2d) -> nn.BatchNorm2d:
+    torch.manual_seed(channels)
+    norm = kind(channels)
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
+    nn.init.normal_(norm.bias)
+    return norm
+
+
+def _gradients(outputs: Tensor | list[Tensor], inputs: list[Tensor]) -> list[Tensor]:
+    """Of a weighted sum of the outputs."""
+    outputs = [outputs] if isinstance(outputs, Tensor) else outputs
+    weights = [_tensor(*x.shape, seed=9 + i).to(x.dtype) for i, x in enumerate(outputs)]
+    return list(torch.autograd.grad(outputs, inputs, weights))
+
+
+def _assert_close(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-5) -> None:
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        error = (ours.detach() - theirs.detach()).abs().max()
+        assert float(error) <= tolerance * max(1.0, float(theirs.detach().abs().max()))
+
+
+def _leaves(*tensors: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """The same values as float32 and as float64, to take gradients of."""
+    return [t.clone().requires_grad_() for t in tensors], [t.double().requires_grad_() for t in tensors]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, TwiceTrackedBatchNorm])
+def test_norm(shape: tuple[int, int, int, int], relu: bool, kind: type[nn.BatchNorm2d]) -> None:
+    norm = _norm(shape[1], kind)
+    exact = copy.deepcopy(norm).double()
+    (x,), (wanted_x,) = _leaves(_tensor(*shape))
+    found, expected = kernels.norm(x, norm, relu=relu), exact(wanted_x)
+    expected = F.relu(expected) if relu else expected
+    _assert_close([found], [expected])
+    _assert_close(
+        _gradients(found, [x, *norm.parameters()]), _gradients(expected, [wanted_x, *exact.parameters()]), 1e-4
+    )
+    _assert_close(list(norm.buffers()), list(exact.buffers()), 1e-6)
+
+
+def test_norm_of_values_far_from_zero_keeps_their_variance() -> None:
+    norm = _norm(8)
+    exact = copy.deepcopy(norm).double()
+    x = _tensor(4, 8, 16, 16) + 100
+    _assert_close([kernels.norm(x, norm, relu=False)], [exact(x.double())], 1e-3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("half", [False, True])
+def test_depthwise_norm(shape: tuple[int, int, int, int], stride: int, half: bool) -> None:
+    n, c, h, w = shape
+    conv, norm = depthwise(c, stride=stride), _norm(c)
+    exact = copy.deepcopy(nn.Sequential(conv, norm)).double()
+    (whole,), (wanted_whole,) = _leaves(_tensor(n, 2 * c if half else c, h, w))
+    x, wanted_x = whole[:, -c:], wanted_whole[:, -c:]
+    y, gain, offset = kernels.depthwise_norm(x, conv, norm)
+    found, expected = y * gain[:, None, None] + offset[:, None, None], exact(wanted_x)
+    parameters, wanted = [whole, *conv.parameters(), *norm.parameters()], [wanted_whole, *exact.parameters()]
+    _assert_close([found], [expected], 1e-4)
+    _assert_close(_gradients(found, parameters), _gradients(expected, wanted), 1e-3)
+    _assert_close(list(norm.buffers()), list(exact[1].buffers()), 1e-6)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("columns", [1, 8, 17, 40, 130])
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_product(shape: tuple[int, int, int, int], columns: int, half: bool, has_bias: bool) -> None:
+    n, c, h, w = shape
+    values = [_tensor(n, 2 * c if half else c, h, w), _tensor(columns, c, seed=1), _tensor(columns, seed=2)]
+    ours, exact = _leaves(*values[: 2 + has_bias])
+
+    def expected(whole: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.conv2d(whole[:, -c:], matrix[:, :, None, None], bias)
+
+    def found(whole: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
+        return kernels.product(whole[:, -c:], matrix, bias)
+
+    _assert_close([found(*ours)], [expected(*exact)])
+    _assert_close(_gradients(found(*ours), ours), _gradients(expected(*exact), exact))
+
+
+@pytest.mark.parametrize("channels", [[40, 80], [40, 80, 160, 320], [12, 28, 36]])
+def test_conditional_channel_weighting(channels: list[int]) -> None:
+    torch.manual_seed(0)
+    unit = ConditionalChannelWeighting(channels)
+    exact = copy.deepcopy(unit).double()
+    sizes = [2 ** (len(channels) - b) for b in range(len(channels))]
+    ours, wanted = _leaves(*(_tensor(3, c, 2 * s, s, seed=s) for c, s in zip(channels, sizes, strict=True)))
+
+    def found() -> list[Tensor]:
+        weighting = unit.cross_resolution_weighting
+        pooled, branches = kernels.pooled_halves(ours)
+        cells = torch.sigmoid(weighting.conv2(weighting.conv1(pooled)))
+        return kernels.weighted_halves(unit, cells, branches)
+
+    outputs, expected = found(), exact(wanted)
+    _assert_close(outputs, expected)
+    _assert_close(
+        _gradients(outputs, [*ours, *unit.parameters()]), _gradients(expected, [*wanted, *exact.parameters()]), 1e-3
+    )
+    _assert_close(list(unit.buffers()), list(exact.buffers()), 1e-5)
+
+
+def _both(total: Tensor, rectified: Tensor) -> list[Tensor]:
+    return [total, rectified]
+
+
+def _sum_alone(total: Tensor, _: Tensor) -> list[Tensor]:
+    return [total]
+
+
+def _rectified_alone(_: Tensor, rectified: Tensor) -> list[Tensor]:
+    return [rectified]
+
+
+@pytest.mark.parametrize("used", [_both, _sum_alone, _rectified_alone])
+@pytest.mark.parametrize("channels", [20, 37])
+def test_fused_sum(used: Callable[[Tensor, Tensor], list[Tensor]], channels: int) -> None:
+    ours, exact = _leaves(*(_tensor(2, channels, 8 // f, 16 // f, seed=s) for s, f in enumerate((1, 1, 2, 8))))
+    terms = [kernels.FuseTerm(x, f, v) for x, f, v in zip(ours[1:], (1, 2, 8), (2.0, 1.0, 1.0), strict=True)]
+    found = used(*kernels.fused_sum(ours[0], 2.0, terms))
+    total = 2 * exact[0] + 2 * exact[1]
+    for x, factor in zip(exact[2:], (2, 8), strict=True):
+        total = total + F.interpolate(x, scale_factor=factor, mode="nearest")
+    expected = used(total, F.relu(total))
+    _assert_close(found, expected)
+    _assert_close(_gradients(found, ours), _gradients(expected, exact))
