@@ -73,6 +73,13 @@ def test_norm_of_values_far_from_zero_keeps_their_variance() -> None:
     _assert_close([kernels.norm(x, norm, relu=False)], [exact(x.double())], 1e-3)
 
 
+def test_statistics_of_one_value_are_refused_as_by_pytorch() -> None:
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        kernels.norm(_tensor(1, 8, 1, 1), _norm(8), relu=True)
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        kernels.depthwise_norm(_tensor(1, 8, 2, 2), depthwise(8, stride=2), _norm(8))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("half", [False, True])

@@ -101,7 +101,7 @@ class _Norm(Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: nn.BatchNorm2d, relu: bool) -> Tensor:
         x = _dense(x)
         out, statistics = torch.empty_like(x), torch.empty(2, x.shape[1], dtype=torch.float64)
-        _count(layer)
+        _begin(layer, x)
         _kernels.norm_forward(
             _shape(x), x.data_ptr(), _norm(layer), statistics.data_ptr(), relu, out.data_ptr(), _threads()
         )
@@ -136,7 +136,7 @@ class _DepthwiseNorm(Function):
         n, c, h, w = x.shape
         y = _images(n, c, -(-h // stride), -(-w // stride))
         statistics, affine = torch.empty(2, c, dtype=torch.float64), (torch.empty(c), torch.empty(c))
-        _count(layer)
+        _begin(layer, y)
         _kernels.depthwise_forward(
             _shape(x),
             x.data_ptr(),
@@ -270,7 +270,7 @@ class _WeightedHalves(Function):
         for x, first, part in zip(branches, _firsts(branches), _parts(unit), strict=True):
             n, c, h, w = _half_shape(x)[0], x.shape[1] // 2, *x.shape[2:]
             y, moments, out = _images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
-            _count(part.norm)
+            _begin(part.norm, y)
             _kernels.unit_forward(
                 *_branch(x, cells, first, part), y.data_ptr(), moments.data_ptr(), out.data_ptr(), _threads()
             )
@@ -407,7 +407,14 @@ def _norm(layer: nn.BatchNorm2d) -> _NormValues:
     return *_four(*values), layer.momentum, layer.eps
 
 
-def _count(layer: nn.BatchNorm2d) -> None:
+def _begin(layer: nn.BatchNorm2d, y: Tensor) -> None:
+    """Count a batch, of whose (n, c, h, w) the statistics are taken.
+
+    Raises:
+        ValueError: There is one value per channel, as in PyTorch's.
+    """
+    if y.numel() <= y.shape[1]:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(y.shape)}")
     assert layer.num_batches_tracked is not None
     layer.num_batches_tracked.add_(2 if isinstance(layer, TwiceTrackedBatchNorm) else 1)
 

@@ -36,8 +36,10 @@ const Kernels& choose_kernels() {
 void share_images(Int images, Int threads, void (*work)(void* context, Int begin, Int end), void* context) {
     threads = std::max<Int>(1, std::min(threads, images));
     std::vector<std::future<void>> others;
-    for (Int t = 1; t < threads; ++t)
-        others.push_back(std::async(std::launch::async, work, context, images * t / threads, images * (t + 1) / threads));
+    for (Int t = 1; t < threads; ++t) {
+        const Int begin = images * t / threads, end = images * (t + 1) / threads;
+        others.push_back(std::async(std::launch::async, work, context, begin, end));
+    }
     work(context, 0, images / threads);
     for (std::future<void>& other : others) other.get();
 }

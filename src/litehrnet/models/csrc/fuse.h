@@ -42,8 +42,8 @@ void fuse_backward(const Shape& shape, const float* sum, const float* dsum, cons
                 if (dsum) std::memcpy(g, dsum + row * length, static_cast<std::size_t>(length) * sizeof(float));
                 if (drectified)
                     for_vectors(0, length, lanes, [&](Int j, Int, auto vector) {
-                        const Vector passed =
-                            vector.load(sum + row * length + j) > 0 ? vector.load(drectified + row * length + j) : Vector{};
+                        const Vector gradient = vector.load(drectified + row * length + j);
+                        const Vector passed = vector.load(sum + row * length + j) > 0 ? gradient : Vector{};
                         vector.store(g + j, dsum ? vector.load(g + j) + passed : passed);
                     });
                 for (const Term* term = terms; term < terms + count; ++term) {

@@ -8,20 +8,6 @@
 namespace litehrnet::training {
 namespace {
 
-// Values that begin as zeros, (images, channels) or (channels).
-class Doubles {
-public:
-    explicit Doubles(Int count) : values_(static_cast<double*>(std::calloc(static_cast<std::size_t>(count), sizeof(double)))) {
-        if (!values_) throw std::bad_alloc();
-    }
-    Doubles(const Doubles&) = delete;
-    ~Doubles() { std::free(values_); }
-    operator double*() const { return values_; }
-
-private:
-    double* values_;
-};
-
 // Over the images, in their order.
 inline double total(const double* sums, Int images, Int c, Int channel) {
     double sum = 0;

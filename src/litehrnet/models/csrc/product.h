@@ -110,8 +110,8 @@ inline void pack(const float* values, Int depth_step, Int column_step, Int depth
 // Rows of x that a thread works on at once: all blocks of columns while they are in the cache.
 constexpr Int rows_at_once = 240;
 
-// out (rows, columns) = x (rows, depth) times a matrix whose element (k, j) is at matrix[k * depth_step + j * step], plus
-// bias, if it is not null.
+// out (rows, columns) = x (rows, depth) times a matrix whose element (k, j) is at matrix[k * depth_step + j * step],
+// plus bias, if it is not null.
 inline void rows_times(const float* x, Int x_stride, Int rows, Int depth, const float* matrix, Int depth_step, Int step,
                        const float* bias, Int columns, float* out, Int threads) {
     const Int blocks = (columns + most_columns - 1) / most_columns, floats = (depth + 1) * most_columns;

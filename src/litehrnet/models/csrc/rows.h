@@ -1,7 +1,7 @@
 // Rows of pixels whose channels lie side by side, and what is done to whole rows at once.
 //
 // A row is a string of floats in which every channel comes back after c of them. Values per channel are repeated to a
-// period that is a multiple of c and of a vector (`repeated`), so that rows are worked on vector by vector whatever c is.
+// period that is a multiple of c and of a vector (`Repeated`): so rows are worked on vector by vector whatever c is.
 // Row buffers are `slack` floats longer than the row: the last vector may reach over its end.
 //
 // Everything here has internal linkage: the same source is compiled for several instruction sets.
@@ -18,11 +18,19 @@
 
 #define LITEHRNET_ALWAYS [[gnu::always_inline]] inline
 
+// Elements of two vectors, counted through both.
+#if __has_builtin(__builtin_shufflevector)
+#define LITEHRNET_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else // GCC before version 12
+#define LITEHRNET_PICK(a, b, ...) __builtin_shuffle(a, b, decltype(a < b){__VA_ARGS__})
+#endif
+
 namespace litehrnet::training {
 namespace {
 
 // Of any instruction set: compilers divide it into vectors that the machine has.
 constexpr Int lanes = 16, slack = lanes;
+
 template <Int count>
 struct Of {
     typedef float Type __attribute__((vector_size(count * sizeof(float))));
@@ -59,13 +67,13 @@ struct Channels {
 private:
     template <int first, int... i>
     LITEHRNET_ALWAYS static Type every_other(Type a, Type b, std::integer_sequence<int, i...>) {
-        return __builtin_shufflevector(a, b, (2 * i + first)...);
+        return LITEHRNET_PICK(a, b, (2 * i + first)...);
     }
     template <int... i>
     LITEHRNET_ALWAYS static void store_halves(float* p, Type a, Type b, std::integer_sequence<int, i...>) {
         constexpr int n = count;
-        store(p, __builtin_shufflevector(a, b, (i / 2 + i % 2 * n)...));
-        store(p + count, __builtin_shufflevector(a, b, (n / 2 + i / 2 + i % 2 * n)...));
+        store(p, LITEHRNET_PICK(a, b, (i / 2 + i % 2 * n)...));
+        store(p + count, LITEHRNET_PICK(a, b, (n / 2 + i / 2 + i % 2 * n)...));
     }
 };
 
@@ -110,19 +118,23 @@ LITEHRNET_ALWAYS void for_vectors(Int begin, Int end, Int period, const Work& wo
     if (begin < end) work(begin, lane, Part{end - begin});
 }
 
-// Floats that begin as zeros.
-class Floats {
+// Values that begin as zeros.
+template <typename Value>
+class Zeros {
 public:
-    explicit Floats(Int count) : values_(static_cast<float*>(std::calloc(static_cast<std::size_t>(count), sizeof(float)))) {
+    explicit Zeros(Int count)
+        : values_(static_cast<Value*>(std::calloc(static_cast<std::size_t>(count), sizeof(Value)))) {
         if (!values_) throw std::bad_alloc();
     }
-    Floats(const Floats&) = delete;
-    ~Floats() { std::free(values_); }
-    operator float*() const { return values_; }
+    Zeros(const Zeros&) = delete;
+    ~Zeros() { std::free(values_); }
+    operator Value*() const { return values_; }
 
 private:
-    float* values_;
+    Value* values_;
 };
+using Floats = Zeros<float>;
+using Doubles = Zeros<double>;
 
 inline Int period_of(Int c) {
     Int together = c;
@@ -132,9 +144,8 @@ inline Int period_of(Int c) {
 
 // The values of the channels, over and over for a period.
 struct Repeated : Floats {
-    template <typename Value>
-    Repeated(const Value* values, Int c, Int step = 1) : Floats(period_of(c)) {
-        for (Int j = 0; j < period_of(c); ++j) (*this)[j] = static_cast<float>(values[j % c * step]);
+    Repeated(const float* values, Int c) : Floats(period_of(c)) {
+        for (Int j = 0; j < period_of(c); ++j) (*this)[j] = values[j % c];
     }
 };
 

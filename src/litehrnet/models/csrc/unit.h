@@ -149,11 +149,13 @@ void unit_forward(const Shape& shape, const float* x, const Cells& cells, const 
             with_constant(c, [&](auto channels) {
                 const float *first = x + n * places * 2 * channels, *second = y + n * places * channels;
                 float* to = out + n * places * 2 * channels;
-                for (Int place = 0; place < places; ++place, first += 2 * channels, second += channels, to += 2 * channels)
+                for (Int place = 0; place < places; ++place) {
                     for_channels(channels, [&](Int j, auto some) {
                         const auto weighted = some.load(second + j) * some.load(gain + j) + some.load(offset + j);
                         some.store_in_turn(to + 2 * j, some.load(first + j), weighted);
                     });
+                    first += 2 * channels, second += channels, to += 2 * channels;
+                }
             });
         }
     });
@@ -241,12 +243,14 @@ void unit_backward(const Shape& shape, const float* x, const Cells& cells, const
                 const float *g = dout + place * 2 * channels, *v = y + place * channels;
                 float *to = held + channels, *first = dx + place * 2 * channels;
                 const float *a = gain + n * channels, *b = plus + n * channels;
-                for (Int px = 0; px < width; ++px, g += 2 * channels, first += 2 * channels, v += channels, to += channels)
+                for (Int px = 0; px < width; ++px) {
                     for_channels(channels, [&](Int j, auto some) {
                         some.store(first + j, some.template load_every_other<0>(g + 2 * j));
                         some.store(to + j, some.template load_every_other<1>(g + 2 * j) * some.load(a + j) +
                                                some.load(b + j) + some.load(v + j) * some.load(times + j));
                     });
+                    g += 2 * channels, first += 2 * channels, v += channels, to += channels;
+                }
             };
             ThreeRows rows(shape.height, layout.floats(), make);
             ThreeRows gradients(shape.height, (width + 2) * channels + slack, make_gradient);

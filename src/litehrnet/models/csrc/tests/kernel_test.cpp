@@ -1,6 +1,6 @@
-// Every instruction set against the baseline, on shapes that are no multiples of anything, with 1 and 3 threads. Whether
-// the baseline is right is asked in Python (tests/models/test_kernels.py); whether any of them leaves its arrays, by the
-// sanitizers, which is why each array is as long as it must be and no longer.
+// Every instruction set against the baseline, on shapes that are no multiples of anything, with 1 and 3 threads. That
+// the baseline is right, tests/models/test_kernels.py asks in Python; that none of them leaves its arrays, sanitizers:
+// each array is as long as it must be, and no longer.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +23,8 @@ Values numbers(Int count, unsigned seed) {
     }
     return values;
 }
+
+Values zeros(Int count) { return Values(static_cast<std::size_t>(count)); }
 
 struct NormArrays {
     Values weight, bias, mean, variance;
@@ -59,9 +61,10 @@ Values depthwise(const Kernels& kernels, Int threads, const Shape& shape, Int st
     const Depthwise layer{kernel.data(), stride};
     const Int out = shape.images * layer.size(shape.height) * layer.size(shape.width) * c;
     const Values dy = numbers(out, 9), dgain = numbers(c, 10), doffset = numbers(c, 11);
-    Values y(dy.size()), gain(dgain.size()), offset(dgain.size()), dx(static_cast<std::size_t>(pixels * c)), dkernel(kernel.size());
+    Values y = zeros(out), gain = zeros(c), offset = zeros(c), dx = zeros(pixels * c), dkernel = zeros(9 * c);
     NormArrays a(c);
-    kernels.depthwise_forward(shape, x.data(), x_stride, layer, a.norm(), a.saved(), y.data(), gain.data(), offset.data(), threads);
+    kernels.depthwise_forward(shape, x.data(), x_stride, layer, a.norm(), a.saved(), y.data(), gain.data(),
+                              offset.data(), threads);
     kernels.depthwise_backward(shape, x.data(), x_stride, layer, y.data(), a.norm(), a.saved(), dy.data(), dgain.data(),
                                doffset.data(), dx.data(), dkernel.data(), a.gradient(), threads);
     for (const Values* more : {&gain, &offset, &dx, &dkernel, &a.dweight, &a.dbias}) append(y, *more);
@@ -72,9 +75,10 @@ Values products(const Kernels& kernels, Int threads, const Shape& shape, Int col
     const Int c = shape.channels, pixels = shape.images * shape.places();
     const Values x = numbers((pixels - 1) * x_stride + c, 12), matrix = numbers(columns * c, 13);
     const Values bias = numbers(columns, 14), dy = numbers(pixels * columns, 15);
-    Values y(dy.size()), dx(static_cast<std::size_t>(pixels * c)), dmatrix(matrix.size()), dbias(bias.size());
+    Values y(dy.size()), dx = zeros(pixels * c), dmatrix(matrix.size()), dbias(bias.size());
     kernels.product_forward(shape, x.data(), x_stride, matrix.data(), bias.data(), columns, y.data(), threads);
-    kernels.product_backward(shape, x.data(), x_stride, matrix.data(), columns, dy.data(), dx.data(), dmatrix.data(), dbias.data(), threads);
+    kernels.product_backward(shape, x.data(), x_stride, matrix.data(), columns, dy.data(), dx.data(), dmatrix.data(),
+                             dbias.data(), threads);
     for (const Values* more : {&dx, &dmatrix, &dbias}) append(y, *more);
     return y;
 }
@@ -83,20 +87,24 @@ Values units(const Kernels& kernels, Int threads, const Shape& shape, Int factor
     const Int c = shape.channels, pixels = shape.images * shape.places(), step = c + 3;
     const Int cells = shape.images * (shape.height / factor) * (shape.width / factor);
     const Values x = numbers(2 * pixels * c, 16), kernel = numbers(9 * c, 17), dout = numbers(2 * pixels * c, 18);
-    const Values w1 = numbers(reduced * c, 19), b1 = numbers(reduced, 20), w2 = numbers(reduced * c, 21), b2 = numbers(c, 22);
-    Values weights((static_cast<std::size_t>(cells - 1) * static_cast<std::size_t>(step) + static_cast<std::size_t>(c)));
-    Values y(static_cast<std::size_t>(pixels * c)), out(x.size()), dx(x.size()), dcells(weights.size()), dkernel(kernel.size());
+    const Values w1 = numbers(reduced * c, 19), b1 = numbers(reduced, 20);
+    const Values w2 = numbers(reduced * c, 21), b2 = numbers(c, 22);
+    Values weights = zeros((cells - 1) * step + c), dcells(weights);
+    Values y = zeros(pixels * c), out(x.size()), dx(x.size()), dkernel(kernel.size());
     Values dw1(w1), db1(b1), dw2(w2), db2(b2);
     std::vector<double> moments(static_cast<std::size_t>(2 * shape.images * c));
     NormArrays a(c);
     kernels.pool_forward(shape, x.data(), weights.data(), step, factor, threads);
     const Cells given{weights.data(), step, factor};
     const SpatialWeighting layers{w1.data(), b1.data(), w2.data(), b2.data(), reduced};
-    kernels.unit_forward(shape, x.data(), given, kernel.data(), a.norm(), layers, y.data(), moments.data(), out.data(), threads);
-    kernels.unit_backward(shape, x.data(), given, kernel.data(), a.norm(), layers, y.data(), moments.data(), dout.data(), dx.data(),
-                          dcells.data(), dkernel.data(), a.gradient(), {dw1.data(), db1.data(), dw2.data(), db2.data()}, threads);
+    kernels.unit_forward(shape, x.data(), given, kernel.data(), a.norm(), layers, y.data(), moments.data(), out.data(),
+                         threads);
+    kernels.unit_backward(shape, x.data(), given, kernel.data(), a.norm(), layers, y.data(), moments.data(),
+                          dout.data(), dx.data(), dcells.data(), dkernel.data(), a.gradient(),
+                          {dw1.data(), db1.data(), dw2.data(), db2.data()}, threads);
     kernels.pool_backward(shape, dx.data(), dcells.data(), step, factor, threads);
-    for (const Values* more : {&y, &dx, &dcells, &dkernel, &a.dweight, &a.dbias, &dw1, &db1, &dw2, &db2}) append(out, *more);
+    for (const Values* more : {&y, &dx, &dcells, &dkernel, &a.dweight, &a.dbias, &dw1, &db1, &dw2, &db2})
+        append(out, *more);
     return out;
 }
 
@@ -130,7 +138,8 @@ bool compare(const char* name, const Run& run) {
         }
         const bool same = one == three;
         if (error <= 1e-4 * largest && same) continue;
-        std::printf("%s, %s: error %g of %g, threads %s\n", name, kernels->name, error, largest, same ? "agree" : "differ");
+        std::printf("%s, %s: error %g of %g, threads %s\n", name, kernels->name, error, largest,
+                    same ? "agree" : "differ");
         good = false;
     }
     return good;
@@ -140,20 +149,21 @@ bool compare(const char* name, const Run& run) {
 
 int main() {
     bool good = true;
+    const auto check = [&](const char* name, const Run& run) { good &= compare(name, run); };
     for (const Int c : {1, 3, 16, 20, 37, 40, 80, 160}) {
         const Shape odd{2, 5, 7, c}, point{3, 1, 1, c}, even{2, 8, 4, c};
         for (const Shape& shape : {odd, point, even}) {
             for (const bool relu : {false, true})
-                good &= compare("norm", [&](const Kernels& k, Int t) { return norms(k, t, shape, relu); });
+                check("norm", [&](const Kernels& k, Int t) { return norms(k, t, shape, relu); });
             for (const Int stride : {1, 2})
                 for (const Int step : {c, 2 * c})
-                    good &= compare("depthwise", [&](const Kernels& k, Int t) { return depthwise(k, t, shape, stride, step); });
+                    check("depthwise", [&](const Kernels& k, Int t) { return depthwise(k, t, shape, stride, step); });
             for (const Int columns : {1, 8, 17, 40, 90})
-                good &= compare("product", [&](const Kernels& k, Int t) { return products(k, t, shape, columns, c + 1); });
+                check("product", [&](const Kernels& k, Int t) { return products(k, t, shape, columns, c + 1); });
         }
         for (const Int factor : {1, 2, 4}) {
-            good &= compare("unit", [&](const Kernels& k, Int t) { return units(k, t, even, factor, c / 4 + 1); });
-            good &= compare("sum", [&](const Kernels& k, Int t) { return sums(k, t, even, factor); });
+            check("unit", [&](const Kernels& k, Int t) { return units(k, t, even, factor, c / 4 + 1); });
+            check("sum", [&](const Kernels& k, Int t) { return sums(k, t, even, factor); });
         }
     }
     std::printf(good ? "all kernels agree\n" : "kernels differ\n");
