@@ -10,7 +10,7 @@ from litehrnet.cli.demo import PHOTO
 from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.boxes import pairwise_iou
 from litehrnet.poses import Poses
-from litehrnet.video.following import Follower, around
+from litehrnet.video.following import Follower, around, windows
 
 SIZE_WH = (400, 280)
 SHARE = 240 / 512  # of the portrait's size
@@ -55,6 +55,30 @@ def test_a_whole_body_is_followed_on_a_path(estimator: PoseEstimator) -> None:
         if step >= 2:  # found in the whole picture, the legs are not yet sure
             hull = np.concatenate([placed.min(axis=0), np.ptp(placed, axis=0)])
             assert pairwise_iou(poses.boxes, hull[None])[0, 0] > 0.5, step
+
+
+@pytest.mark.parametrize("x", [0, 110, 220])
+def test_a_small_figure_is_found_anywhere_in_a_wide_picture(estimator: PoseEstimator, x: int) -> None:
+    figure, joints, _ = draw_figure((180, 240))
+    picture = EMPTY.copy()
+    picture[20:260, x : x + 180] = figure
+    poses = Follower(estimator).find(picture)
+    assert len(poses) == 1
+    assert np.median(np.linalg.norm(poses.keypoints[0] - (joints + np.array([x, 20])), axis=1)) < 8
+
+
+@pytest.mark.parametrize("size_wh", [(1, 1), (280, 280), (281, 280), (400, 280), (280, 900), (1920, 1080), (1, 50)])
+def test_windows_are_the_picture_and_squares_that_overlap_by_half(size_wh: tuple[int, int]) -> None:
+    width, height = size_wh
+    side = min(size_wh)
+    whole, *squares = windows(np.zeros((height, width, 3), np.uint8)).tolist()
+    assert whole == [0, 0, width, height]
+    assert bool(squares) == (width != height)
+    if squares:
+        assert all(square[2:] == [side, side] for square in squares)
+        along = np.array(squares)[:, 0 if width > height else 1]
+        assert (along[0], along[-1]) == (0, max(size_wh) - side)
+        assert (np.diff(along) <= side / 2 + 1e-3).all()
 
 
 def test_a_portrait_is_followed_on_a_path(estimator: PoseEstimator) -> None:

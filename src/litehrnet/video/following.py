@@ -1,5 +1,6 @@
 """One person followed without a detector: in each frame the network looks where the last pose was."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +20,9 @@ _LEAST_SHARE = 0.25  # of a box's longer side for its shorter one: an arm's leng
 class Follower:
     """Finds one person frame by frame: first in the whole picture, then around where the last pose was.
 
-    When the scores fall, the whole picture is looked at again, in the same frame, and then twice more closely where
-    somebody seems to be: small in the picture, a person shows up faintly at first. The surest pose counts.
+    When the scores fall, the whole picture and squares along it are looked at again, in the same frame, and then twice
+    more closely where somebody seems to be: small in the picture, a person shows up faintly at first. The surest pose
+    counts.
 
     Args:
         estimator: Finds the keypoints.
@@ -46,11 +48,28 @@ class Follower:
         return replace(poses, boxes=self._box[None])
 
     def _anew(self, image: NDArray[np.uint8]) -> list[Poses]:
-        """Poses from the whole picture, from around that, and from around that."""
-        looks = [self._estimator.predict(image)]
+        """Poses from the whole picture and from its parts, from around the surest, and from around that."""
+        everywhere = self._estimator.predict(image, windows(image))
+        surest = int(everywhere.scores.mean(axis=1).argmax())
+        looks = [everywhere[surest : surest + 1]]
         for _ in range(2):
             looks.append(self._estimator.predict(image, around(looks[-1], image)[None]))
         return looks
+
+
+def windows(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where somebody small is looked for: boxes (n, 4) of the whole picture and of squares along it, half overlapping.
+
+    Args:
+        image: uint8 (H, W, 3); where H and W are equal, the squares are left out.
+    """
+    height, width = image.shape[:2]
+    side, longer = min(height, width), max(height, width)
+    count = 1 + math.ceil((longer - side) / (side / 2))
+    starts = np.linspace(0, longer - side, count)[: count if longer > side else 0]
+    across = (1, 0) if width >= height else (0, 1)
+    squares = [(start * across[0], start * across[1], side, side) for start in starts]
+    return np.array([(0, 0, width, height), *squares], np.float32)
 
 
 def around(poses: Poses, image: NDArray[np.uint8]) -> NDArray[np.float32]:
