@@ -103,7 +103,7 @@ class _Norm(Function):
         out, statistics = torch.empty_like(x), torch.empty(2, x.shape[1], dtype=torch.float64)
         _begin(layer, x)
         _kernels.norm_forward(
-            _shape(x), x.data_ptr(), _norm(layer), statistics.data_ptr(), relu, out.data_ptr(), _threads()
+            _shape(x), x.data_ptr(), _norm(layer), statistics.data_ptr(), relu, out.data_ptr(), _threads(x)
         )
         ctx.save_for_backward(x, weight, bias, statistics)
         ctx.layer, ctx.relu = layer, relu
@@ -122,7 +122,7 @@ class _Norm(Function):
             dout.data_ptr(),
             dx.data_ptr(),
             _pair(*dnorm),
-            _threads(),
+            _threads(x),
         )
         return dx, *dnorm, None, None
 
@@ -147,7 +147,7 @@ class _DepthwiseNorm(Function):
             statistics.data_ptr(),
             y.data_ptr(),
             _pair(*affine),
-            _threads(),
+            _threads(x),
         )
         ctx.save_for_backward(x, kernel, weight, bias, y, statistics)
         ctx.layer, ctx.stride = layer, stride
@@ -172,7 +172,7 @@ class _DepthwiseNorm(Function):
             dx.data_ptr(),
             dkernel.data_ptr(),
             _pair(*dnorm),
-            _threads(),
+            _threads(x),
         )
         return dx, dkernel, *dnorm, None, None
 
@@ -191,7 +191,7 @@ class _Product(Function):
             0 if bias is None else bias.data_ptr(),
             len(matrix),
             y.data_ptr(),
-            _threads(),
+            _threads(x),
         )
         ctx.save_for_backward(x, matrix)
         ctx.has_bias = bias is not None
@@ -212,7 +212,7 @@ class _Product(Function):
             dx.data_ptr(),
             dmatrix.data_ptr(),
             0 if dbias is None else dbias.data_ptr(),
-            _threads(),
+            _threads(x),
         )
         return dx, dmatrix, dbias
 
@@ -225,7 +225,7 @@ class _PooledHalves(Function):
         pooled = _images(n, sum(x.shape[1] // 2 for x in branches), h, w)
         for x, first in zip(branches, _firsts(branches), strict=True):
             shape, factor = _half_shape(x), x.shape[2] // h
-            _kernels.pool_forward(shape, x.data_ptr(), _channel(pooled, first), pooled.shape[1], factor, _threads())
+            _kernels.pool_forward(shape, x.data_ptr(), _channel(pooled, first), pooled.shape[1], factor, _threads(x))
         return pooled, *branches
 
     @staticmethod
@@ -234,7 +234,9 @@ class _PooledHalves(Function):
         dpooled, dbranches = _dense(gradients[0]), gradients[1:]
         for dx, first in zip(dbranches, _firsts(dbranches), strict=True):
             shape, factor = _half_shape(dx), dx.shape[2] // dpooled.shape[2]
-            _kernels.pool_backward(shape, dx.data_ptr(), _channel(dpooled, first), dpooled.shape[1], factor, _threads())
+            _kernels.pool_backward(
+                shape, dx.data_ptr(), _channel(dpooled, first), dpooled.shape[1], factor, _threads(dx)
+            )
         return dbranches
 
 
@@ -272,7 +274,7 @@ class _WeightedHalves(Function):
             y, moments, out = _images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
             _begin(part.norm, y)
             _kernels.unit_forward(
-                *_branch(x, cells, first, part), y.data_ptr(), moments.data_ptr(), out.data_ptr(), _threads()
+                *_branch(x, cells, first, part), y.data_ptr(), moments.data_ptr(), out.data_ptr(), _threads(x)
             )
             kept += [y, moments]
             outputs.append(out)
@@ -300,7 +302,7 @@ class _WeightedHalves(Function):
                 dkernel.data_ptr(),
                 _pair(*dnorm_and_layers[:2]),
                 _four(*dnorm_and_layers[2:]),
-                _threads(),
+                _threads(x),
             )
             dbranches.append(dx)
             dparameters += [dkernel, *dnorm_and_layers]
@@ -324,7 +326,9 @@ class _FusedSum(Function):
         x, terms = _dense(x), tuple(map(_dense, terms))
         total, rectified = torch.empty_like(x), torch.empty_like(x)
         added = [(term.data_ptr(), factor, weight) for term, (factor, weight) in zip(terms, how, strict=True)]
-        _kernels.fuse_forward(_shape(x), x.data_ptr(), scale, added, total.data_ptr(), rectified.data_ptr(), _threads())
+        _kernels.fuse_forward(
+            _shape(x), x.data_ptr(), scale, added, total.data_ptr(), rectified.data_ptr(), _threads(x)
+        )
         ctx.save_for_backward(total)
         ctx.scale, ctx.how, ctx.shapes = scale, how, [term.shape for term in terms]
         return total, rectified
@@ -342,7 +346,7 @@ class _FusedSum(Function):
             0 if drectified is None else drectified.data_ptr(),
             dx.data_ptr(),
             [(enlarged[k].data_ptr(), ctx.how[k][0], 1.0) for k in enlarged],
-            _threads(),
+            _threads(total),
         )
         scaled = {weight: dx if weight == 1 else weight * dx for weight in {ctx.scale, *(w for _, w in ctx.how)}}
         return scaled[ctx.scale], None, None, *(enlarged.get(k, scaled[w]) for k, (_, w) in enumerate(ctx.how))
@@ -419,5 +423,6 @@ def _begin(layer: nn.BatchNorm2d, y: Tensor) -> None:
     layer.num_batches_tracked.add_(2 if isinstance(layer, TwiceTrackedBatchNorm) else 1)
 
 
-def _threads() -> int:
-    return torch.get_num_threads()
+def _threads(x: Tensor) -> int:
+    """How many share the images of x: a thread costs as much as some 100,000 numbers take."""
+    return min(torch.get_num_threads(), 1 + x.numel() // 2**17)
