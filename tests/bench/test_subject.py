@@ -48,6 +48,7 @@ def test_random_weights_are_the_same_every_time() -> None:
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.slow
 def test_published_way_of_fusing_computes_the_same_and_more_often(small_weights: Path) -> None:
     network = load_network(small_weights)[0].double()
     published = as_published(copy.deepcopy(network))
