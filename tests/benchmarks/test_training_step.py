@@ -17,7 +17,7 @@ def benchmark(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("benchmarks.training_step")
 
 
-@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
+@pytest.mark.parametrize("variant", [pytest.param("lite_hrnet_18", marks=pytest.mark.slow), "naive_lite_hrnet_18"])
 def test_a_step_gives_the_same_loss_gradients_and_statistics(benchmark: ModuleType, variant: str) -> None:
     benchmark.check_equal(variant)
 

@@ -193,7 +193,8 @@ def test_folding_batch_normalisation_keeps_the_outputs(variant: str) -> None:
     assert [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
-@pytest.mark.parametrize("variant", [pytest.param("lite_hrnet_18", marks=pytest.mark.slow), "naive_lite_hrnet_18"])
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
 def test_torch_export_gives_the_same_for_any_batch(variant: str) -> None:
     network, pair = _settled_float64(variant)
     batch = torch.export.Dim("batch", min=1, max=64)

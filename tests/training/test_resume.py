@@ -102,6 +102,7 @@ def test_stopped_and_resumed_is_the_same_as_not_stopped(runs: Any, stop_after: i
     assert_same_runs(runs.whole(**settings), runs.folder / "parts")
 
 
+@pytest.mark.slow
 def test_stopped_after_every_step_is_the_same_as_not_stopped(runs: Any) -> None:
     config = runs.config("parts", **THREE_EPOCHS_OF_TWO_STEPS, resume_from="latest")
     codes = [runs.run(config, stop_after=1, number=signal.SIGINT) for _ in range(6)]
