@@ -192,6 +192,7 @@ def test_header_says_what_counts(runs: Any, capsys: pytest.CaptureFixture[str]) 
     said = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if ":" in line)
     said = {name: text.strip() for name, text in said.items()}
     assert said["device"].startswith("cpu, 1 threads, PyTorch ")
+    assert said["steps by"] == "PyTorch"  # the kernels are for float32
     assert said["precision"] == "bf16"
     assert said["processes"] == "1"
     assert said["batch"] == "4 samples per step (2 x 2 accumulated x 1 processes)"

@@ -17,7 +17,15 @@ from litehrnet.models import create_network
 from litehrnet.training.distributed import Processes
 from litehrnet.training.loader import TensorBatch
 from litehrnet.training.state import TrainingState, make_optimizer, new_state, update_average
-from litehrnet.training.steps import NonFiniteLossError, forward, loss_of, normalized, optimizer_step, prepared
+from litehrnet.training.steps import (
+    NonFiniteLossError,
+    forward,
+    loss_of,
+    normalized,
+    optimizer_step,
+    prepared,
+    uses_kernels,
+)
 
 CPU = torch.device("cpu")
 
@@ -233,3 +241,18 @@ def test_compiled_network_is_captured_whole_and_trains_the_same(
         assert all(not name.startswith("_orig_mod") for name in state.network.state_dict())
     assert losses[0] == losses[1]
     torch.testing.assert_close(gradients[0], gradients[1], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "device"),
+    [
+        ({"compile": True}, "cpu"),
+        ({"sync_batch_norm": True}, "cpu"),
+        ({"precision": "bf16"}, "cpu"),
+        ({"channels_last": False}, "cpu"),
+        ({}, "cuda"),
+    ],
+)
+def test_kernels_compute_float32_in_channels_last_on_a_cpu_only(changes: dict[str, Any], device: str) -> None:
+    assert uses_kernels(TrainingConfig(), torch.device("cpu"))
+    assert not uses_kernels(replace(TrainingConfig(), **changes), torch.device(device))

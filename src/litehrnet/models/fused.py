@@ -79,11 +79,9 @@ def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
             relu = bool(layers) and isinstance(layers[0], nn.ReLU)
             x = kernels.norm(x, layer, relu=relu)
             del layers[: int(relu)]
-        elif not isinstance(layer, nn.Conv2d):
-            x = layer(x)
-        elif layer.kernel_size == (1, 1):
+        elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
             x = kernels.product(x, _matrix(layer), layer.bias)
-        elif layer.groups > 1:
+        elif isinstance(layer, nn.Conv2d) and layer.groups > 1:
             # A 1x1 convolution of what is normalised is another one of what is not.
             norm, pointwise = layers.pop(0), layers.pop(0)
             assert isinstance(norm, nn.BatchNorm2d)

@@ -20,6 +20,12 @@ except ImportError:  # the install could not build them
 else:
     available = True
 
+
+def instruction_set() -> str:
+    """What the kernels run on, such as ``avx512``: the best there is, or what LITEHRNET_KERNELS names of theirs."""
+    return _kernels.name()
+
+
 _Shape = tuple[int, int, int, int]
 _NormValues = tuple[int, int, int, int, float, float]
 _Branch = tuple[_Shape, int, tuple[int, int, int], int, _NormValues, tuple[int, int, int, int], int]

@@ -12,6 +12,7 @@ from litehrnet.config.written import differences, recipe_text
 from litehrnet.errors import UserError
 from litehrnet.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.models.checkpoint import read_contents
+from litehrnet.models.kernels import instruction_set
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.training.best import best_by, best_score
@@ -24,6 +25,7 @@ from litehrnet.training.memory import keep_freed_memory
 from litehrnet.training.run import Run
 from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
+from litehrnet.training.steps import uses_kernels
 from litehrnet.training.task import task_of
 
 PUBLISHED_PROCESSES = 8
@@ -211,6 +213,7 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
     """What a run says of itself, by name."""
     config, settings = run.config, run.config.training
     where = f"{run.device.type}, {torch.get_num_threads()} threads" if run.device.type == "cpu" else _gpu(run.device)
+    steps = f"kernels for {instruction_set()}" if uses_kernels(settings, run.device) else "PyTorch"
     validation = f"every {settings.evaluate_every} epochs, {run.task.how(run.test_set)}" if run.test_set else "none"
     width, height = config.input_size_wh
     what = "keypoints" if config.segmentation is None else "classes"
@@ -220,6 +223,7 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
         "run": f"{config.name} in {run.folder}",
         "network": f"{config.variant}, {len(config.outputs)} {what}, input {width}x{height} (width x height)",
         "device": f"{where}, PyTorch {torch.__version__}",
+        "steps by": steps,
         "precision": settings.precision,
         "processes": str(run.processes.world_size),
         "data": f"{data}, {run.steps_per_epoch} steps per epoch, {settings.epochs} epochs",

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from litehrnet.config.run_config import TrainingConfig
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
+from litehrnet.models import kernels
 from litehrnet.models.fused import fuse
 from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.training.distill_modules import module_loss
@@ -41,9 +42,15 @@ def prepared(network: nn.Module, settings: TrainingConfig, processes: Processes)
     """The network as the loop calls it: the same in all processes, and compiled where asked for."""
     # Running statistics are not exchanged while training: as published, those of the first process count.
     copy_from_first(network.parameters(), processes)
-    if not settings.compile:
-        fuse(network)  # only steps on a CPU are computed otherwise
+    if uses_kernels(settings, next(network.parameters()).device):
+        fuse(network)
     return torch.compile(network) if settings.compile else network  # type: ignore[return-value]
+
+
+def uses_kernels(settings: TrainingConfig, device: torch.device) -> bool:
+    """Whether steps are computed by the kernels of training instead of by PyTorch's own operations."""
+    plain = settings.compile or settings.sync_batch_norm or settings.precision != "float32"
+    return kernels.available and device.type == "cpu" and settings.channels_last and not plain
 
 
 def optimizer_step(

@@ -76,7 +76,7 @@ void convolve(const Shape& shape, const Depthwise& depthwise, const HeldRows& la
             weights[t] = kernel.weight(t / 3, t % 3);
         }
         weighted_sum(y, taps, weights, length, kernel.period);
-        add_moments(y, y, length, layout.c, kernel.period, sums, squares);
+        add_moments(y, length, layout.c, kernel.period, sums, squares);
     }
 }
 

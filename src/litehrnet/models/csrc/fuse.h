@@ -52,8 +52,8 @@ void fuse_backward(const Shape& shape, const float* sum, const float* dsum, cons
                     const bool is_first = row % factor == 0;
                     for (Int cell = 0; cell < width / factor; ++cell, to += c)
                         for_channels(c, [&](Int j, auto some) {
-                            auto total = some.load(to + j);
-                            if (is_first) total = decltype(total){};
+                            auto total = decltype(some.load(to)){};
+                            if (!is_first) total = some.load(to + j);
                             for (Int px = cell * factor; px < (cell + 1) * factor; ++px)
                                 total += some.load(g + px * c + j) * term->weight;
                             some.store(to + j, total);

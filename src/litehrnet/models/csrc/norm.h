@@ -76,8 +76,7 @@ void norm_forward(const Shape& shape, const float* x, const Norm& norm, const St
     for_images(shape.images, threads, [&](Int begin, Int end) {
         for (Int n = begin; n < end; ++n)
             for (Int j = 0; j < size; j += piece)
-                add_moments(x + n * size + j, x + n * size + j, std::min(piece, size - j), c, period, sums + n * c,
-                            squares + n * c);
+                add_moments(x + n * size + j, std::min(piece, size - j), c, period, sums + n * c, squares + n * c);
     });
     statistics_from(sums, squares, shape.images, c, shape.images * shape.places(), norm, statistics);
     const GainAndOffset norms(norm, statistics, c);

@@ -212,24 +212,23 @@ void add_products(float* sums, const float* row, const float* const (&taps)[coun
     }
 }
 
-// Adds to every channel's sum and sum of products those of two rows: in floats along the row, in doubles beyond it.
-inline void add_moments(const float* row, const float* other, Int length, Int c, Int period, double* sums,
-                        double* products) {
+// Adds to every channel's sum and sum of squares those of a row: in floats along the row, in doubles beyond it.
+inline void add_moments(const float* row, Int length, Int c, Int period, double* sums, double* squares) {
     for (Int lane = 0; lane < period; lane += lanes) {
         Vector s{}, q{};
         Int j = lane;
         for (; j + lanes <= length; j += period) {
             const Vector v = load(row + j);
             s += v;
-            q += v * load(other + j);
+            q += v * v;
         }
         for (Int k = 0; j + k < length && k < lanes; ++k) {
             s[k] += row[j + k];
-            q[k] += row[j + k] * other[j + k];
+            q[k] += row[j + k] * row[j + k];
         }
         for (Int k = 0, channel = lane % c; k < lanes; ++k, channel = channel + 1 == c ? 0 : channel + 1) {
             sums[channel] += static_cast<double>(s[k]);
-            products[channel] += static_cast<double>(q[k]);
+            squares[channel] += static_cast<double>(q[k]);
         }
     }
 }

@@ -185,13 +185,53 @@ void reduce_image(const Shape& shape, const float* dout, const float* y, Int n, 
     }
 }
 
+// The way of a gradient g back through spatial weighting and batch normalisation: dy = gain * g + plus + times * y,
+// gain and plus being every image's own. `dgains` and `doffsets` are sums of g * y and of g, (images, channels).
+struct UnitGradient {
+    Floats gain, plus, times;
+
+    UnitGradient(const Shape& shape, const Norm& norm, const SpatialWeighting& layers, const double* moments,
+                 const double* dgains, const double* doffsets, const NormGradient& dnorm,
+                 const SpatialWeightingGradient& dlayers)
+        : gain(shape.images * shape.channels), plus(shape.images * shape.channels), times(shape.channels) {
+        const Int c = shape.channels, images = shape.images, places = shape.places(), count = images * places;
+        const double* sums = moments;
+        const Doubles mean(c), inverse_std(c);
+        const Statistics statistics{mean, inverse_std};
+        const Floats unmoved(2 * c);
+        Norm again = norm;
+        again.running_mean = unmoved, again.running_variance = unmoved + c;
+        statistics_from(sums, moments + images * c, images, c, count, again, statistics);
+        const Weighting weighting(images, c, layers, norm, statistics, sums, places);
+        const Doubles dweights(images * c), dpooled(images * c);
+        for (Int i = 0; i < images * c; ++i) {
+            const double gain_of_y = gain_of(norm, statistics, i % c), offset_of_y = offset_of(norm, statistics, i % c);
+            dweights[i] = dgains[i] * gain_of_y + doffsets[i] * offset_of_y;
+        }
+        weighting.backward(layers, dweights, dlayers, dpooled);
+        for (Int j = 0; j < c; ++j) {
+            double dgain = 0, doffset = 0;
+            for (Int i = j; i < images * c; i += c) {
+                dgain += dgains[i] * weighting.weights[i] + dpooled[i] * sums[i] / static_cast<double>(places);
+                doffset += doffsets[i] * weighting.weights[i] + dpooled[i];
+            }
+            const auto through = through_statistics(norm, statistics, j, dgain, doffset, count, dnorm);
+            times[j] = static_cast<float>(through.times);
+            for (Int i = j; i < images * c; i += c) {
+                const double of_mean = dpooled[i] * gain_of(norm, statistics, j) / static_cast<double>(places);
+                gain[i] = static_cast<float>(gain_of(norm, statistics, j) * weighting.weights[i]);
+                plus[i] = static_cast<float>(of_mean + through.plus);
+            }
+        }
+    }
+};
+
 void unit_backward(const Shape& shape, const float* x, const Cells& cells, const float* kernel_values, const Norm& norm,
                    const SpatialWeighting& layers, const float* y, const double* moments, const float* dout, float* dx,
                    float* dcells, float* dkernel, const NormGradient& dnorm, const SpatialWeightingGradient& dlayers,
                    Int threads) {
-    const Int c = shape.channels, images = shape.images, places = shape.places(), width = shape.width;
-    const Int count = images * places, across = width / cells.factor, down = shape.height / cells.factor;
-    const double* sums = moments;
+    const Int c = shape.channels, images = shape.images, width = shape.width;
+    const Int across = width / cells.factor, down = shape.height / cells.factor;
 
     const Doubles dgains(images * c), doffsets(images * c);
     for_images(images, threads, [&](Int begin, Int end) {
@@ -199,33 +239,8 @@ void unit_backward(const Shape& shape, const float* x, const Cells& cells, const
             with_constant(c, [&](auto channels) { reduce_image(shape, dout, y, n, channels, +doffsets, +dgains); });
     });
 
-    // Through the weights of every image and the statistics of all: dy = gain * g + plus + times * y.
-    const Doubles mean(c), inverse_std(c);
-    const Statistics statistics{mean, inverse_std};
-    const Floats unmoved(2 * c);
-    Norm again = norm;
-    again.running_mean = unmoved, again.running_variance = unmoved + c;
-    statistics_from(sums, moments + images * c, images, c, count, again, statistics);
-    const Weighting weighting(images, c, layers, norm, statistics, sums, places);
-    const Doubles dweights(images * c), dpooled(images * c);
-    for (Int i = 0; i < images * c; ++i)
-        dweights[i] = dgains[i] * gain_of(norm, statistics, i % c) + doffsets[i] * offset_of(norm, statistics, i % c);
-    weighting.backward(layers, dweights, dlayers, dpooled);
-    const Floats gain(images * c), plus(images * c), times(c);
-    for (Int j = 0; j < c; ++j) {
-        double dgain = 0, doffset = 0;
-        for (Int i = j; i < images * c; i += c) {
-            dgain += dgains[i] * weighting.weights[i] + dpooled[i] * sums[i] / static_cast<double>(places);
-            doffset += doffsets[i] * weighting.weights[i] + dpooled[i];
-        }
-        const auto through = through_statistics(norm, statistics, j, dgain, doffset, count, dnorm);
-        times[j] = static_cast<float>(through.times);
-        for (Int i = j; i < images * c; i += c) {
-            const double of_mean = dpooled[i] * gain_of(norm, statistics, j) / static_cast<double>(places);
-            gain[i] = static_cast<float>(gain_of(norm, statistics, j) * weighting.weights[i]);
-            plus[i] = static_cast<float>(of_mean + through.plus);
-        }
-    }
+    const UnitGradient through(shape, norm, layers, moments, dgains, doffsets, dnorm, dlayers);
+    const float *gain = through.gain, *plus = through.plus, *times = through.times;
 
     const Depthwise depthwise{kernel_values, 1};
     const HeldRows layout(shape, depthwise);
