@@ -64,7 +64,7 @@ def test_program_gives_the_networks_heatmaps_at_published_sizes(
     _check(settled(variant, 17), size_wh)
 
 
-@pytest.mark.parametrize("num_keypoints", [1, 16])
+@pytest.mark.parametrize("num_keypoints", [1, pytest.param(16, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("variant", ["lite_hrnet_18", pytest.param("naive_lite_hrnet_18", marks=pytest.mark.slow)])
 def test_any_number_of_keypoints(settled: MakeNetwork, variant: str, num_keypoints: int) -> None:
     _check(settled(variant, num_keypoints), (64, 96))
