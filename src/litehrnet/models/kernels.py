@@ -11,7 +11,25 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from litehrnet.models.blocks import ConditionalChannelWeighting, SpatialWeighting, TwiceTrackedBatchNorm
+from litehrnet.models.blocks import ConditionalChannelWeighting, SpatialWeighting
+from litehrnet.models.kernel_arguments import (
+    NormValues,
+    Shape,
+    channel_address,
+    count_batch,
+    dense,
+    empty_images,
+    firsts,
+    four,
+    half_shape,
+    is_half,
+    like,
+    norm_values,
+    pair,
+    pixel_stride,
+    shape_of,
+    threads_for,
+)
 
 try:
     from litehrnet.models import _kernels
@@ -26,9 +44,7 @@ def instruction_set() -> str:
     return _kernels.name()
 
 
-_Shape = tuple[int, int, int, int]
-_NormValues = tuple[int, int, int, int, float, float]
-_Branch = tuple[_Shape, int, tuple[int, int, int], int, _NormValues, tuple[int, int, int, int], int]
+_Branch = tuple[Shape, int, tuple[int, int, int], int, NormValues, tuple[int, int, int, int], int]
 
 
 def norm(x: Tensor, layer: nn.BatchNorm2d, *, relu: bool) -> Tensor:
@@ -105,11 +121,11 @@ def fused_sum(x: Tensor, scale: float, terms: Sequence[FuseTerm]) -> tuple[Tenso
 class _Norm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: nn.BatchNorm2d, relu: bool) -> Tensor:
-        x = _dense(x)
+        x = dense(x)
         out, statistics = torch.empty_like(x), torch.empty(2, x.shape[1], dtype=torch.float64)
-        _begin(layer, x)
+        count_batch(layer, x)
         _kernels.norm_forward(
-            _shape(x), x.data_ptr(), _norm(layer), statistics.data_ptr(), relu, out.data_ptr(), _threads(x)
+            shape_of(x), x.data_ptr(), norm_values(layer), statistics.data_ptr(), relu, out.data_ptr(), threads_for(x)
         )
         ctx.save_for_backward(x, weight, bias, statistics)
         ctx.layer, ctx.relu = layer, relu
@@ -118,17 +134,17 @@ class _Norm(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, statistics = ctx.saved_tensors
-        dout, dx, dnorm = _dense(gradients[0]), torch.empty_like(x), _like(weight, bias)
+        dout, dx, dnorm = dense(gradients[0]), torch.empty_like(x), like(weight, bias)
         _kernels.norm_backward(
-            _shape(x),
+            shape_of(x),
             x.data_ptr(),
-            _norm(ctx.layer),
+            norm_values(ctx.layer),
             statistics.data_ptr(),
             ctx.relu,
             dout.data_ptr(),
             dx.data_ptr(),
-            _pair(*dnorm),
-            _threads(x),
+            pair(*dnorm),
+            threads_for(x),
         )
         return dx, *dnorm, None, None
 
@@ -138,22 +154,22 @@ class _DepthwiseNorm(Function):
     def forward(
         ctx: Any, x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, layer: nn.BatchNorm2d, stride: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        x = x if _is_half(x) else _dense(x)
+        x = x if is_half(x) else dense(x)
         n, c, h, w = x.shape
-        y = _images(n, c, -(-h // stride), -(-w // stride))
+        y = empty_images(n, c, -(-h // stride), -(-w // stride))
         statistics, affine = torch.empty(2, c, dtype=torch.float64), (torch.empty(c), torch.empty(c))
-        _begin(layer, y)
+        count_batch(layer, y)
         _kernels.depthwise_forward(
-            _shape(x),
+            shape_of(x),
             x.data_ptr(),
-            _pixel_stride(x),
+            pixel_stride(x),
             kernel.data_ptr(),
             stride,
-            _norm(layer),
+            norm_values(layer),
             statistics.data_ptr(),
             y.data_ptr(),
-            _pair(*affine),
-            _threads(x),
+            pair(*affine),
+            threads_for(x),
         )
         ctx.save_for_backward(x, kernel, weight, bias, y, statistics)
         ctx.layer, ctx.stride = layer, stride
@@ -162,23 +178,23 @@ class _DepthwiseNorm(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, kernel, weight, bias, y, statistics = ctx.saved_tensors
-        dy, dgain, doffset = _dense(gradients[0]), gradients[1].contiguous(), gradients[2].contiguous()
-        dx, dkernel, dnorm = _images(*x.shape), torch.empty_like(kernel), _like(weight, bias)
+        dy, dgain, doffset = dense(gradients[0]), gradients[1].contiguous(), gradients[2].contiguous()
+        dx, dkernel, dnorm = empty_images(*x.shape), torch.empty_like(kernel), like(weight, bias)
         _kernels.depthwise_backward(
-            _shape(x),
+            shape_of(x),
             x.data_ptr(),
-            _pixel_stride(x),
+            pixel_stride(x),
             kernel.data_ptr(),
             ctx.stride,
             y.data_ptr(),
-            _norm(ctx.layer),
+            norm_values(ctx.layer),
             statistics.data_ptr(),
             dy.data_ptr(),
-            _pair(dgain, doffset),
+            pair(dgain, doffset),
             dx.data_ptr(),
             dkernel.data_ptr(),
-            _pair(*dnorm),
-            _threads(x),
+            pair(*dnorm),
+            threads_for(x),
         )
         return dx, dkernel, *dnorm, None, None
 
@@ -186,18 +202,18 @@ class _DepthwiseNorm(Function):
 class _Product(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
-        x, matrix = x if _is_half(x) else _dense(x), matrix.contiguous()
+        x, matrix = x if is_half(x) else dense(x), matrix.contiguous()
         n, _, h, w = x.shape
-        y = _images(n, len(matrix), h, w)
+        y = empty_images(n, len(matrix), h, w)
         _kernels.product_forward(
-            _shape(x),
+            shape_of(x),
             x.data_ptr(),
-            _pixel_stride(x),
+            pixel_stride(x),
             matrix.data_ptr(),
             0 if bias is None else bias.data_ptr(),
             len(matrix),
             y.data_ptr(),
-            _threads(x),
+            threads_for(x),
         )
         ctx.save_for_backward(x, matrix)
         ctx.has_bias = bias is not None
@@ -206,19 +222,19 @@ class _Product(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, matrix = ctx.saved_tensors
-        dy, dx, dmatrix = _dense(gradients[0]), _images(*x.shape), torch.empty_like(matrix)
+        dy, dx, dmatrix = dense(gradients[0]), empty_images(*x.shape), torch.empty_like(matrix)
         dbias = torch.empty(len(matrix)) if ctx.has_bias else None
         _kernels.product_backward(
-            _shape(x),
+            shape_of(x),
             x.data_ptr(),
-            _pixel_stride(x),
+            pixel_stride(x),
             matrix.data_ptr(),
             len(matrix),
             dy.data_ptr(),
             dx.data_ptr(),
             dmatrix.data_ptr(),
             0 if dbias is None else dbias.data_ptr(),
-            _threads(x),
+            threads_for(x),
         )
         return dx, dmatrix, dbias
 
@@ -226,22 +242,24 @@ class _Product(Function):
 class _PooledHalves(Function):
     @staticmethod
     def forward(ctx: Any, *branches: Tensor) -> tuple[Tensor, ...]:
-        branches = tuple(map(_dense, branches))
+        branches = tuple(map(dense, branches))
         n, _, h, w = branches[-1].shape
-        pooled = _images(n, sum(x.shape[1] // 2 for x in branches), h, w)
-        for x, first in zip(branches, _firsts(branches), strict=True):
-            shape, factor = _half_shape(x), x.shape[2] // h
-            _kernels.pool_forward(shape, x.data_ptr(), _channel(pooled, first), pooled.shape[1], factor, _threads(x))
+        pooled = empty_images(n, sum(x.shape[1] // 2 for x in branches), h, w)
+        for x, first in zip(branches, firsts(branches), strict=True):
+            shape, factor = half_shape(x), x.shape[2] // h
+            _kernels.pool_forward(
+                shape, x.data_ptr(), channel_address(pooled, first), pooled.shape[1], factor, threads_for(x)
+            )
         return pooled, *branches
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         # Nobody else holds the branches' gradients: they are new from _WeightedHalves, and are added to.
-        dpooled, dbranches = _dense(gradients[0]), gradients[1:]
-        for dx, first in zip(dbranches, _firsts(dbranches), strict=True):
-            shape, factor = _half_shape(dx), dx.shape[2] // dpooled.shape[2]
+        dpooled, dbranches = dense(gradients[0]), gradients[1:]
+        for dx, first in zip(dbranches, firsts(dbranches), strict=True):
+            shape, factor = half_shape(dx), dx.shape[2] // dpooled.shape[2]
             _kernels.pool_backward(
-                shape, dx.data_ptr(), _channel(dpooled, first), dpooled.shape[1], factor, _threads(dx)
+                shape, dx.data_ptr(), channel_address(dpooled, first), dpooled.shape[1], factor, threads_for(dx)
             )
         return dbranches
 
@@ -273,14 +291,14 @@ class _WeightedHalves(Function):
     def forward(
         ctx: Any, unit: ConditionalChannelWeighting, cells: Tensor, count: int, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        branches, cells = tensors[:count], _dense(cells)
+        branches, cells = tensors[:count], dense(cells)
         kept, outputs = [], []
-        for x, first, part in zip(branches, _firsts(branches), _parts(unit), strict=True):
-            n, c, h, w = _half_shape(x)[0], x.shape[1] // 2, *x.shape[2:]
-            y, moments, out = _images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
-            _begin(part.norm, y)
+        for x, first, part in zip(branches, firsts(branches), _parts(unit), strict=True):
+            n, c, h, w = half_shape(x)[0], x.shape[1] // 2, *x.shape[2:]
+            y, moments, out = empty_images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
+            count_batch(part.norm, y)
             _kernels.unit_forward(
-                *_branch(x, cells, first, part), y.data_ptr(), moments.data_ptr(), out.data_ptr(), _threads(x)
+                *_branch(x, cells, first, part), y.data_ptr(), moments.data_ptr(), out.data_ptr(), threads_for(x)
             )
             kept += [y, moments]
             outputs.append(out)
@@ -295,20 +313,20 @@ class _WeightedHalves(Function):
         dcells = torch.empty_like(cells)
         dbranches, dparameters = [], []
         for b, part in enumerate(_parts(ctx.unit)):
-            x, y, moments, dout = branches[b], kept[2 * b], kept[2 * b + 1], _dense(gradients[b])
-            first = _firsts(branches)[b]
-            dx, (dkernel, *dnorm_and_layers) = torch.empty_like(x), _like(*part.parameters)
+            x, y, moments, dout = branches[b], kept[2 * b], kept[2 * b + 1], dense(gradients[b])
+            first = firsts(branches)[b]
+            dx, (dkernel, *dnorm_and_layers) = torch.empty_like(x), like(*part.parameters)
             _kernels.unit_backward(
                 *_branch(x, cells, first, part),
                 y.data_ptr(),
                 moments.data_ptr(),
                 dout.data_ptr(),
                 dx.data_ptr(),
-                _channel(dcells, first),
+                channel_address(dcells, first),
                 dkernel.data_ptr(),
-                _pair(*dnorm_and_layers[:2]),
-                _four(*dnorm_and_layers[2:]),
-                _threads(x),
+                pair(*dnorm_and_layers[:2]),
+                four(*dnorm_and_layers[2:]),
+                threads_for(x),
             )
             dbranches.append(dx)
             dparameters += [dkernel, *dnorm_and_layers]
@@ -317,10 +335,10 @@ class _WeightedHalves(Function):
 
 def _branch(x: Tensor, cells: Tensor, first: int, part: _Part) -> _Branch:
     """What the kernels forward and backward begin with."""
-    shape, layers = _half_shape(x), part.parameters[3:]
-    weights = (_channel(cells, first), cells.shape[1], x.shape[2] // cells.shape[2])
+    shape, layers = half_shape(x), part.parameters[3:]
+    weights = (channel_address(cells, first), cells.shape[1], x.shape[2] // cells.shape[2])
     reduced = part.layers[0].out_channels
-    return shape, x.data_ptr(), weights, part.conv.weight.data_ptr(), _norm(part.norm), _four(*layers), reduced
+    return shape, x.data_ptr(), weights, part.conv.weight.data_ptr(), norm_values(part.norm), four(*layers), reduced
 
 
 class _FusedSum(Function):
@@ -329,11 +347,11 @@ class _FusedSum(Function):
         ctx: Any, x: Tensor, scale: float, how: list[tuple[int, float]], *terms: Tensor
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        x, terms = _dense(x), tuple(map(_dense, terms))
+        x, terms = dense(x), tuple(map(dense, terms))
         total, rectified = torch.empty_like(x), torch.empty_like(x)
         added = [(term.data_ptr(), factor, weight) for term, (factor, weight) in zip(terms, how, strict=True)]
         _kernels.fuse_forward(
-            _shape(x), x.data_ptr(), scale, added, total.data_ptr(), rectified.data_ptr(), _threads(x)
+            shape_of(x), x.data_ptr(), scale, added, total.data_ptr(), rectified.data_ptr(), threads_for(x)
         )
         ctx.save_for_backward(total)
         ctx.scale, ctx.how, ctx.shapes = scale, how, [term.shape for term in terms]
@@ -342,93 +360,17 @@ class _FusedSum(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (total,) = ctx.saved_tensors
-        dsum, drectified = (None if gradient is None else _dense(gradient) for gradient in gradients)
+        dsum, drectified = (None if gradient is None else dense(gradient) for gradient in gradients)
         dx = torch.empty_like(total)
-        enlarged = {k: _images(*ctx.shapes[k]) for k, (factor, _) in enumerate(ctx.how) if factor > 1}
+        enlarged = {k: empty_images(*ctx.shapes[k]) for k, (factor, _) in enumerate(ctx.how) if factor > 1}
         _kernels.fuse_backward(
-            _shape(total),
+            shape_of(total),
             total.data_ptr(),
             0 if dsum is None else dsum.data_ptr(),
             0 if drectified is None else drectified.data_ptr(),
             dx.data_ptr(),
             [(enlarged[k].data_ptr(), ctx.how[k][0], 1.0) for k in enlarged],
-            _threads(total),
+            threads_for(total),
         )
         scaled = {weight: dx if weight == 1 else weight * dx for weight in {ctx.scale, *(w for _, w in ctx.how)}}
         return scaled[ctx.scale], None, None, *(enlarged.get(k, scaled[w]) for k, (_, w) in enumerate(ctx.how))
-
-
-def _dense(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _is_half(x: Tensor) -> bool:
-    """Whether these are some of the channels of a dense tensor, larger than one pixel either way."""
-    _, _, h, w = x.shape
-    pixel = x.stride(3)
-    return min(h, w) > 1 and x.stride() == (h * w * pixel, 1, w * pixel, pixel)
-
-
-def _pixel_stride(x: Tensor) -> int:
-    return x.stride(3) if _is_half(x) else x.shape[1]
-
-
-def _images(n: int, c: int, h: int, w: int) -> Tensor:
-    return torch.empty((n, c, h, w), memory_format=torch.channels_last)
-
-
-def _like(*tensors: Tensor) -> list[Tensor]:
-    return [torch.empty_like(t) for t in tensors]
-
-
-def _shape(x: Tensor) -> _Shape:
-    n, c, h, w = x.shape
-    return n, h, w, c
-
-
-def _half_shape(x: Tensor) -> _Shape:
-    n, c, h, w = x.shape
-    return n, h, w, c // 2
-
-
-def _firsts(branches: Sequence[Tensor]) -> list[int]:
-    """Where each branch's half begins among those of all branches."""
-    halves = [x.shape[1] // 2 for x in branches]
-    return [sum(halves[:b]) for b in range(len(halves))]
-
-
-def _channel(x: Tensor, channel: int) -> int:
-    return x.data_ptr() + channel * x.element_size()
-
-
-def _pair(first: Tensor, second: Tensor) -> tuple[int, int]:
-    return first.data_ptr(), second.data_ptr()
-
-
-def _four(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[int, int, int, int]:
-    return a.data_ptr(), b.data_ptr(), c.data_ptr(), d.data_ptr()
-
-
-def _norm(layer: nn.BatchNorm2d) -> _NormValues:
-    assert layer.running_mean is not None
-    assert layer.running_var is not None
-    assert layer.momentum is not None
-    values = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
-    return *_four(*values), layer.momentum, layer.eps
-
-
-def _begin(layer: nn.BatchNorm2d, y: Tensor) -> None:
-    """Count a batch, of whose (n, c, h, w) the statistics are taken.
-
-    Raises:
-        ValueError: There is one value per channel, as in PyTorch's.
-    """
-    if y.numel() <= y.shape[1]:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(y.shape)}")
-    assert layer.num_batches_tracked is not None
-    layer.num_batches_tracked.add_(2 if isinstance(layer, TwiceTrackedBatchNorm) else 1)
-
-
-def _threads(x: Tensor) -> int:
-    """How many share the images of x: a thread costs as much as some 100,000 numbers take."""
-    return min(torch.get_num_threads(), 1 + x.numel() // 2**17)
