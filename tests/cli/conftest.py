@@ -1,6 +1,5 @@
 """What several commands are tested on."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
+from tests.drawn_persons import write_drawn_persons
 
-from litehrnet import write_image
 from litehrnet.inference.figure import draw_figure
-from litehrnet.keypoints.skeletons import COCO
 
 MPII_JOINTS = "rank rkne rhip lhip lkne lank pelv thor neck head rwri relb rsho lsho lelb lwri"
 WriteTruth = Callable[[Path, NDArray[np.float64], tuple[float, float]], list[str]]
@@ -40,28 +38,8 @@ def write_mpii_truth() -> WriteTruth:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """Three drawn figures with their true joints in COCO's form."""
-    (tmp_path / "images").mkdir()
-    images, annotations = [], []
-    for number in (1, 2, 3):
-        picture, joints, box = draw_figure((240, 320), seed=number)
-        name = f"{number:012}.png"
-        write_image(tmp_path / "images" / name, picture)
-        images.append({"id": number, "file_name": name, "width": 240, "height": 320})
-        annotations.append(
-            {
-                "id": number,
-                "image_id": number,
-                "category_id": 1,
-                "iscrowd": 0,
-                "bbox": box.tolist(),
-                "area": float(box[2] * box[3] / 2),
-                "keypoints": np.column_stack([joints, np.full(17, 2)]).ravel().tolist(),
-                "num_keypoints": 17,
-            }
-        )
-    category = {"id": 1, "name": "person", "keypoints": COCO.keypoint_names, "skeleton": []}
-    content = {"images": images, "annotations": annotations, "categories": [category]}
-    (tmp_path / "annotations.json").write_text(json.dumps(content))
+    persons = [draw_figure((240, 320), seed=number) for number in (1, 2, 3)]
+    write_drawn_persons(persons, tmp_path / "annotations.json", tmp_path / "images", ".png")
     return tmp_path
 
 

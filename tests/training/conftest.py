@@ -1,7 +1,6 @@
 """Small runs on drawn persons: each takes a second or two."""
 
 import hashlib
-import json
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tests.drawn_persons import DrawnPerson, write_drawn_persons
 
-from litehrnet import write_image
 from litehrnet.config.run_config import OptimizerConfig, RunConfig, ScheduleConfig, TestConfig, TrainingConfig
 from litehrnet.data.settings import DataConfig
 from litehrnet.errors import UserError
@@ -40,34 +39,13 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn figures, tilted and mirrored, with their joints in COCO's form: ``photos`` and ``persons.json``."""
     folder = tmp_path_factory.mktemp("drawn")
-    (folder / "photos").mkdir()
-    images, annotations = [], []
-    for number in range(1, PERSONS + 1):
-        picture, joints, box = _person(number)
-        height, width = picture.shape[:2]
-        name = f"{number:012}.jpg"
-        write_image(folder / "photos" / name, picture)
-        images.append({"id": number, "file_name": name, "width": width, "height": height})
-        annotations.append(
-            {
-                "id": number,
-                "image_id": number,
-                "category_id": 1,
-                "iscrowd": 0,
-                "bbox": box.tolist(),
-                "area": float(box[2] * box[3] / 2),
-                "keypoints": np.column_stack([joints, np.full(17, 2)]).ravel().tolist(),
-                "num_keypoints": 17,
-            }
-        )
-    category = {"id": 1, "name": "person", "keypoints": COCO.keypoint_names, "skeleton": []}
-    content = {"images": images, "annotations": annotations, "categories": [category]}
-    (folder / "persons.json").write_text(json.dumps(content))
+    persons = [_person(number) for number in range(1, PERSONS + 1)]
+    write_drawn_persons(persons, folder / "persons.json", folder / "photos", ".jpg")
     return folder
 
 
-def _person(number: int) -> tuple[Any, Any, Any]:
-    """Picture, joints (17, 2) and box of a figure whose tilt and side depend on its number."""
+def _person(number: int) -> DrawnPerson:
+    """A figure whose tilt and side depend on its number."""
     width, height = 120 + 4 * number, 160
     picture, joints, box = draw_figure((width, height), seed=number)
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 12 * (number % 5 - 2), 0.8)
