@@ -79,8 +79,9 @@ benchmark: install
 # All stages of the weights in the box, from the folders data and reference beside this file. Stopped, it goes on where it
 # was when it is called again.
 STAGE2 := litehrnet_18_256x192
-VARIED := $(addprefix augmentation.,brightness=0.2 contrast=0.4 saturation=0.5 blur_probability=0.3 \
-	cutout_probability=0.3 anywhere_probability=0.1)
+BACKGROUNDS := augmentation.background_probability=0.7
+VARIED := $(addprefix augmentation.,brightness=0.2 contrast=0.4 saturation=0.5 blur_probability=0.3 cutout_probability=0.3)
+TURNED := $(addprefix augmentation.,rotation_deg=30 half_body_probability=0.3)
 weights: install
 	$(BIN)/litehrnet train litehrnet_18_128x96 --resume-from latest
 	$(BIN)/litehrnet train $(STAGE2) --resume-from latest
@@ -88,14 +89,15 @@ weights: install
 		$(BIN)/litehrnet train $(STAGE2) --resume-from latest --work-dir work_dirs/$(STAGE2)_$$seed load_from=$$last/last.safetensors \
 			training.seed=$$seed training.epochs=2 training.optimizer.learning_rate=6e-4 || exit; \
 		last=work_dirs/$(STAGE2)_$$seed; done
-	last=work_dirs/$(STAGE2)_4; for stage in "5 11 0" "6 8 0.7" "7 12 0.7" "8 12 0.7 $(VARIED)"; do \
-		set -- $$stage; seed=$$1 epochs=$$2 background=$$3; shift 3; \
+	last=work_dirs/$(STAGE2)_4; for stage in "5 11 1.4e-3" "6 8 1.4e-3 $(BACKGROUNDS)" "7 12 1.4e-3 $(BACKGROUNDS)" \
+		"8 12 1.4e-3 $(BACKGROUNDS) $(VARIED) augmentation.anywhere_probability=0.1" \
+		"9 27 3e-3 $(BACKGROUNDS) $(VARIED) $(TURNED) augmentation.anywhere_probability=0.25"; do \
+		set -- $$stage; seed=$$1 epochs=$$2 rate=$$3; shift 3; \
 		$(BIN)/torchrun --standalone --nproc-per-node 2 -m litehrnet train $(STAGE2) --launcher pytorch --resume-from latest \
 			--work-dir work_dirs/$(STAGE2)_$$seed load_from=$$last/last.safetensors training.seed=$$seed training.epochs=$$epochs \
-			augmentation.background_probability=$$background training.optimizer.learning_rate=1.4e-3 \
-			training.evaluate_every=2 "$$@" || exit; \
+			training.optimizer.learning_rate=$$rate training.evaluate_every=3 "$$@" || exit; \
 		last=work_dirs/$(STAGE2)_$$seed; done
-	$(BIN)/litehrnet convert work_dirs/$(STAGE2)_8/last.safetensors work_dirs/lite_hrnet_18.safetensors --codec dark --half
+	$(BIN)/litehrnet convert work_dirs/$(STAGE2)_9/last.safetensors work_dirs/lite_hrnet_18.safetensors --codec dark --half
 
 # A C++ compiler and CMake, for torch.compile and the engine; a compiler for ARM and an emulator, for the engine's NEON
 # kernels; Open MPI, for a run under mpirun; npm, for make web (Debian's only where there is none: it excludes others); a
