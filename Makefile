@@ -91,7 +91,7 @@ weights: install
 		last=work_dirs/$(STAGE2)_$$seed; done
 	last=work_dirs/$(STAGE2)_4; for stage in "5 11 1.4e-3" "6 8 1.4e-3 $(BACKGROUNDS)" "7 12 1.4e-3 $(BACKGROUNDS)" \
 		"8 12 1.4e-3 $(BACKGROUNDS) $(VARIED) augmentation.anywhere_probability=0.1" \
-		"9 27 3e-3 $(BACKGROUNDS) $(VARIED) $(TURNED) augmentation.anywhere_probability=0.25"; do \
+		"9 26 3e-3 $(BACKGROUNDS) $(VARIED) $(TURNED) augmentation.anywhere_probability=0.25"; do \
 		set -- $$stage; seed=$$1 epochs=$$2 rate=$$3; shift 3; \
 		$(BIN)/torchrun --standalone --nproc-per-node 2 -m litehrnet train $(STAGE2) --launcher pytorch --resume-from latest \
 			--work-dir work_dirs/$(STAGE2)_$$seed load_from=$$last/last.safetensors training.seed=$$seed training.epochs=$$epochs \
