@@ -13,6 +13,9 @@ BOX = Path(__file__).parent / "weights"
 DEFAULT_WEIGHTS = "lite_hrnet_18"
 """What is used where no weights are named."""
 
+DEFAULT_DETECTOR = "person"
+"""Name of the bundled person detector, used where no detector is named."""
+
 _MMPOSE = "https://download.openmmlab.com/mmpose/top_down/litehrnet/"
 
 
@@ -136,6 +139,11 @@ def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeight
     if download in DETECTORS:
         raise UserError(f"{name}: finds persons (expected weights that find keypoints; --detector takes this)")
     return FoundWeights(_fetched(download), download.input_size_wh)
+
+
+def default_detector() -> str:
+    """Name of the person detector that is used where none is named: the only place that decides it."""
+    return DEFAULT_DETECTOR
 
 
 def find_detector(detector: str | Path) -> Path:
