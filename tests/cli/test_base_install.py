@@ -50,7 +50,10 @@ def test_demo_needs_no_extra(tmp_path: Path) -> None:
             ["predict", "PHOTO", "--whole-image", "--weights", "WEIGHTS", "--runtime", "torch", "--out-dir", "out"],
             "needs torch, which is",
         ),
-        (["predict", "PHOTO", "--whole-image", "--weights", "ONNX", "--runtime", "openvino", "--out-dir", "out"], "openvino"),
+        (
+            ["predict", "PHOTO", "--whole-image", "--weights", "ONNX", "--runtime", "openvino", "--out-dir", "out"],
+            "openvino",
+        ),
         (["convert", "WEIGHTS", "out.safetensors"], "litehrnet[train]"),
         (["export", "WEIGHTS"], "litehrnet[export]"),
         (["summary", "lite_hrnet_18"], "litehrnet[train]"),

@@ -126,7 +126,6 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         (["99"], "/dev/video99: no such file or camera"),
         ([path, path], "a video among several inputs"),
         ([path, photo], "a video among several inputs"),
-        
         ([path, "--start", "2", "--end", "1"], "--end 1: is not after --start 2"),
         ([path, "--start", "9"], "film.mp4: no frame could be read from 9 s on"),
         ([photo, "--track"], "--track: is for keypoints in videos and cameras"),

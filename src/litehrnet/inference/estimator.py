@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from litehrnet import library
 from litehrnet.errors import UserError
 from litehrnet.inference.batching import CropJob, Keypoints, find_keypoints
-from litehrnet.inference.detector import Detector, open_detector
+from litehrnet.inference.detections import Detector
+from litehrnet.inference.detector import open_detector
 from litehrnet.inference.photo import ImageLike, Photo, make_photo
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
 from litehrnet.keypoints.oks import oks_nms, rescore
@@ -87,7 +88,7 @@ class PoseEstimator:
         if min_box_score is not None and (own or whole_image):
             raise UserError("min_box_score: only works with a detector that is opened here (expected a name or file)")
         if not whole_image and detector is None and is_of_people(self._keypoint_set):
-            detector = library.default_detector()
+            detector = library.DEFAULT_DETECTOR
         elif detector is not None:
             self.detector = _opened(detector, min_box_score, threads)  # a wrong file is refused now
         self._detector, self._min_box_score, self._threads = detector, min_box_score, threads

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.images import decode_image, read_image
-from litehrnet.inference.detector import Detector
+from litehrnet.inference.detections import Detector
 from litehrnet.keypoints.boxes import check_boxes
 
 EXPECTED = "expected a file's name or content, a PIL image, or a uint8 array (H, W, 3) in RGB"

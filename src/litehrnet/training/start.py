@@ -27,6 +27,7 @@ from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
 from litehrnet.training.task import task_of
+from litehrnet.weightsfile import outputs_text
 
 PUBLISHED_PROCESSES = 8
 """What the published learning rate is for."""
@@ -216,12 +217,11 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
     steps = f"kernels for {instruction_set()}" if uses_kernels(settings, run.device) else "PyTorch"
     validation = f"every {settings.evaluate_every} epochs, {run.task.how(run.test_set)}" if run.test_set else "none"
     width, height = config.input_size_wh
-    what = "keypoints" if config.segmentation is None else "classes"
     data = f"{len(run.training_set)} {run.task.samples}"
     batch = f"{settings.batch_size} x {settings.accumulate} accumulated x {run.processes.world_size} processes"
     return {
         "run": f"{config.name} in {run.folder}",
-        "network": f"{config.variant}, {len(config.outputs)} {what}, input {width}x{height} (width x height)",
+        "network": f"{config.variant}, {outputs_text(config.outputs)}, input {width}x{height} (width x height)",
         "device": f"{where}, PyTorch {torch.__version__}",
         "steps by": steps,
         "precision": settings.precision,
