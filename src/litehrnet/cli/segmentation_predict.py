@@ -75,4 +75,6 @@ def refuse_keypoint_options(options: argparse.Namespace, *names: str) -> None:
     """
     for name in names:
         if getattr(options, name):
-            raise UserError(f"--{name.replace('_', '-')}: is for networks that find keypoints, and this one segments")
+            raise UserError(
+                f"--{name.replace('_', '-')}: is for networks that find keypoints (expected weights of one)"
+            )
