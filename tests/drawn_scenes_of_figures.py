@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ SIZE_WH = (192, 160)
 def write_figure_scenes(folder: Path, scenes: int, seed: int = 0) -> None:
     """Write ``images`` and ``annotations.json``: every scene shows up to three figures of different sizes."""
     (folder / "images").mkdir(parents=True)
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number in range(1, scenes + 1):
         rng = np.random.default_rng([seed, number])
         scene, boxes = draw_scene(rng)

@@ -114,7 +114,7 @@ def test_a_detector_fills_in_what_it_is_sure_of_and_ignores_the_rest(write: Writ
 
 def test_overlaps_are_intersections_over_unions() -> None:
     first, second = as_corners([[0, 0, 10, 10], [0, 0, 2, 2]]), as_corners([[5, 0, 15, 10]])
-    np.testing.assert_allclose(overlaps(first, second), [[1 / 3], [0]])
+    np.testing.assert_allclose(overlaps(first, second), np.array([[1 / 3], [0]]), rtol=1e-6)
     assert overlaps(first, as_corners([])).shape == (2, 0)
 
 
@@ -128,7 +128,7 @@ def test_boxes_move_with_the_pixels_of_their_photo(seed: int, width: int, height
     # Centers of the box's corner pixels, which the matrix moves; the box's edges are half a moved pixel further out.
     pixels = np.array([[3, 5, 1], [12, 16, 1]]) @ matrix.T
     half = np.abs(matrix[[0, 1], [0, 1]]) / 2
-    expected = np.concatenate([pixels.min(axis=0) - half + 0.5, pixels.max(axis=0) + half + 0.5])
+    expected: np.ndarray = np.concatenate([pixels.min(axis=0) - half + 0.5, pixels.max(axis=0) + half + 0.5])
     expected = expected.clip([8, 0, 8, 0], [64, 64, 64, 64])
     found = np.concatenate([learned, ignored])
     if len(found):

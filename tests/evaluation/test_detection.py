@@ -13,7 +13,7 @@ from litehrnet.evaluation.detection import FIGURES, DetectionTest, box_figures, 
 from litehrnet.images import write_image
 from litehrnet.inference.detections import DetectedBoxes
 
-BOXES = [[10, 10, 60, 60], [100, 20, 20, 90], [150, 60, 120, 110]]
+BOXES = [[10.0, 10.0, 60.0, 60.0], [100.0, 20.0, 20.0, 90.0], [150.0, 60.0, 120.0, 110.0]]
 """Two medium ones and a large one."""
 
 
@@ -44,14 +44,14 @@ def test_perfect_boxes_score_one_though_ids_count_from_0_and_the_category_is_3(t
 def test_a_missed_box_and_a_false_one_cost_precision(tmp_path: Path) -> None:
     test = _test(tmp_path)
     two_of_three = box_figures(test, _found((0, BOXES[0], 0.9), (0, BOXES[1], 0.8)))
-    np.testing.assert_allclose(two_of_three["AP"], 67 / 101, atol=1e-6)  # recall reaches 2/3 of 101 points
+    assert two_of_three["AP"] == pytest.approx(67 / 101)  # recall reaches 2/3 of 101 points
     false_first = box_figures(test, _found((1, BOXES[0], 1.0), *((0, box, 0.9) for box in BOXES)))
-    np.testing.assert_allclose(false_first["AP"], 0.75, atol=1e-6)
+    assert false_first["AP"] == pytest.approx(0.75)
 
 
 def test_boxes_in_a_crowd_are_not_false(tmp_path: Path) -> None:
     test = _test(tmp_path, iscrowd=1)
-    inside = _found((0, [20, 20, 20, 20], 1.0), (0, BOXES[1], 0.9), (0, BOXES[2], 0.9))
+    inside = _found((0, [20.0, 20.0, 20.0, 20.0], 1.0), (0, BOXES[1], 0.9), (0, BOXES[2], 0.9))
     assert box_figures(test, inside)["AP"] == pytest.approx(1)
 
 
