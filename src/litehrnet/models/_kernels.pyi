@@ -13,6 +13,16 @@ _Term = tuple[int, int, float]  # values, factor, weight
 def name() -> str:
     """The instruction set that they run on."""
 
+def instruction_sets() -> list[str]:
+    """Instruction sets that the kernels have on this machine, the best first."""
+
+def use(name: str, /) -> None:
+    """Run on another instruction set from now on, in this process.
+
+    Raises:
+        ValueError: This machine has no such instruction set.
+    """
+
 def norm_forward(
     shape: _Shape, x: int, norm: _Norm, statistics: int, relu: bool, out: int, threads: int, /
 ) -> None: ...

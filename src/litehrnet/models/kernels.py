@@ -44,6 +44,20 @@ def instruction_set() -> str:
     return _kernels.name()
 
 
+def instruction_sets() -> list[str]:
+    """Instruction sets that the kernels have on this machine, the best first."""
+    return _kernels.instruction_sets()
+
+
+def use(instruction_set: str) -> None:
+    """Compute all further operations of this process on another instruction set, to compare or to measure.
+
+    Raises:
+        ValueError: This machine has no such instruction set.
+    """
+    _kernels.use(instruction_set)
+
+
 _Branch = tuple[Shape, int, tuple[int, int, int], int, NormValues, tuple[int, int, int, int], int]
 
 

@@ -6,6 +6,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <array>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -51,9 +52,20 @@ std::vector<Term> terms_of(const std::vector<TermNumbers>& numbers) {
     return terms;
 }
 
-const Kernels& kernels() {
-    static const Kernels& chosen = choose_kernels();
-    return chosen;
+const Kernels* chosen = &choose_kernels();
+
+const Kernels& kernels() { return *chosen; }
+
+std::vector<std::string> instruction_sets() {
+    std::vector<std::string> names;
+    for (const Kernels* present : present_kernels()) names.push_back(present->name);
+    return names;
+}
+
+void use(const std::string& name) {
+    for (const Kernels* present : present_kernels())
+        if (present->name == name) return void(chosen = present);
+    throw nb::value_error((name + ": no instruction set of this machine").c_str());
 }
 
 void norm_forward(const ShapeNumbers& shape, Address x, const NormValues& norm, Address statistics, bool relu,
@@ -139,6 +151,8 @@ void fuse_backward(const ShapeNumbers& shape, Address sum, Address dsum, Address
 
 NB_MODULE(_kernels, module) {
     module.def("name", [] { return std::string(kernels().name); });
+    module.def("instruction_sets", &instruction_sets);
+    module.def("use", &use);
     module.def("norm_forward", &norm_forward, Release());
     module.def("norm_backward", &norm_backward, Release());
     module.def("depthwise_forward", &depthwise_forward, Release());

@@ -8,17 +8,19 @@
 namespace litehrnet::training {
 namespace {
 
+// Sums that the registers hold beside the vectors of one row and what a machine needs for a step: AVX-512 and NEON have
+// 32 registers, the others 16, of which the baseline needs some for products that it cannot add in one operation.
 #if defined(__AVX512F__)
-constexpr Int registers_per_vector = 1, registers_for_tiles = 26, most_wide = 5;
+constexpr Int most_sums = 26, most_wide = 5;
 #elif defined(__AVX2__)
-constexpr Int registers_per_vector = 2, registers_for_tiles = 12, most_wide = 2;
+constexpr Int most_sums = 12, most_wide = 3;
 #elif defined(__aarch64__)
-constexpr Int registers_per_vector = 4, registers_for_tiles = 24, most_wide = 2;
+constexpr Int most_sums = 24, most_wide = 5;
 #else
-constexpr Int registers_per_vector = 4, registers_for_tiles = 12, most_wide = 1;
+constexpr Int most_sums = 10, most_wide = 3;
 #endif
 
-constexpr Int half = lanes / 2;
+constexpr Int half = std::max<Int>(4, lanes / 2);
 
 // One factor of a product: element (row, k) lies at values[row * row_step + k * depth_step].
 struct Left {
@@ -85,10 +87,11 @@ inline void multiply(const Left& left, const Right& right, float* out, Int out_s
     const bool narrow = columns > wide * lanes;
     const auto go = [&](auto w) {
         constexpr auto rows_for = [](Int vectors) {
-            return std::max<Int>(1, std::min<Int>(12, registers_for_tiles / registers_per_vector / vectors));
+            return std::max<Int>(1, std::min<Int>(12, most_sums / vectors));
         };
-        if (narrow) tiles_of<rows_for(w + 1), w, true>(left, right, out, out_step, columns, count, add);
-        else if constexpr (w > 0) tiles_of<rows_for(w), w, false>(left, right, out, out_step, columns, count, add);
+        if constexpr (half < lanes)
+            if (narrow) return tiles_of<rows_for(w + 1), w, true>(left, right, out, out_step, columns, count, add);
+        if constexpr (w > 0) tiles_of<rows_for(w), w, false>(left, right, out, out_step, columns, count, add);
     };
     const auto choose = [&]<Int... w>(std::integer_sequence<Int, w...>) {
         (void)((wide == w && (go(std::integral_constant<Int, w>()), true)) || ...);
