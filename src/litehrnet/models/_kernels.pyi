@@ -84,6 +84,38 @@ def product_backward(
     threads: int,
     /,
 ) -> None: ...
+def product_norm_forward(
+    shape: _Shape,
+    x: int,
+    x_stride: int,
+    matrix: int,
+    bias: int,
+    columns: int,
+    y: int,
+    norm: _Norm,
+    statistics: int,
+    relu: bool,
+    out: int,
+    threads: int,
+    /,
+) -> None: ...
+def product_norm_backward(
+    shape: _Shape,
+    x: int,
+    x_stride: int,
+    matrix: int,
+    columns: int,
+    y: int,
+    norm: _Norm,
+    statistics: int,
+    relu: bool,
+    dout: int,
+    dx: int,
+    dmatrix: int,
+    dnorm: tuple[int, int],
+    threads: int,
+    /,
+) -> None: ...
 def unit_forward(
     shape: _Shape,
     x: int,

@@ -85,6 +85,23 @@ def product(x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     return y
 
 
+def product_norm(
+    x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d, *, relu: bool, affine: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """A 1x1 convolution without bias of (n, c, h, w), then batch normalization, and ReLU where asked for.
+
+    Args:
+        x: What is convolved.
+        conv: The convolution.
+        layer: The batch normalization.
+        relu: Whether ReLU follows.
+        affine: A factor and an offset (c,) for x before the convolution, see ``depthwise_norm``.
+    """
+    gain, offset = affine or (None, None)
+    out: Tensor = _ProductNorm.apply(x, conv.weight, gain, offset, layer.weight, layer.bias, layer, relu)  # type: ignore[no-untyped-call]
+    return out
+
+
 def pooled_halves(branches: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """The second halves of all branches' channels, pooled to the size of the last branch.
 
@@ -251,6 +268,80 @@ class _Product(Function):
             threads_for(x),
         )
         return dx, dmatrix, dbias
+
+
+class _ProductNorm(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        gain: Tensor | None,
+        offset: Tensor | None,
+        norm_weight: Tensor,
+        norm_bias: Tensor,
+        layer: nn.BatchNorm2d,
+        relu: bool,
+    ) -> Tensor:
+        x = x if is_half(x) else dense(x)
+        # A 1x1 convolution of what is multiplied and shifted is another one of what is not.
+        plain = weight.flatten(1)
+        matrix = plain if gain is None else plain * gain
+        bias = None if offset is None else plain @ offset
+        n, _, h, w = x.shape
+        y, out = empty_images(n, len(matrix), h, w), empty_images(n, len(matrix), h, w)
+        statistics = torch.empty(2, len(matrix), dtype=torch.float64)
+        count_batch(layer, y)
+        _kernels.product_norm_forward(
+            shape_of(x),
+            x.data_ptr(),
+            pixel_stride(x),
+            matrix.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
+            len(matrix),
+            y.data_ptr(),
+            norm_values(layer),
+            statistics.data_ptr(),
+            relu,
+            out.data_ptr(),
+            threads_for(x),
+        )
+        ctx.save_for_backward(x, weight, matrix, gain, norm_weight, norm_bias, y, statistics)
+        ctx.layer, ctx.relu = layer, relu
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, matrix, gain, norm_weight, norm_bias, y, statistics = ctx.saved_tensors
+        dout, dx, dweight, dnorm = (
+            dense(gradients[0]),
+            empty_images(*x.shape),
+            *like(weight),
+            like(norm_weight, norm_bias),
+        )
+        _kernels.product_norm_backward(
+            shape_of(x),
+            x.data_ptr(),
+            pixel_stride(x),
+            matrix.data_ptr(),
+            len(matrix),
+            y.data_ptr(),
+            norm_values(ctx.layer),
+            statistics.data_ptr(),
+            ctx.relu,
+            dout.data_ptr(),
+            dx.data_ptr(),
+            dweight.data_ptr(),
+            pair(*dnorm),
+            threads_for(x),
+        )
+        if gain is None:
+            return dx, dweight, None, None, *dnorm, None, None
+        dmatrix = dweight.flatten(1)
+        dgain = (dmatrix * weight.flatten(1)).sum(0)
+        dmatrix *= gain
+        # Normalization takes away what the offset adds: its gradient is 0.
+        return dx, dweight, dgain, torch.zeros_like(gain), *dnorm, None, None
 
 
 class _PooledHalves(Function):

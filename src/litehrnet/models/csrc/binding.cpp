@@ -107,6 +107,21 @@ void product_backward(const ShapeNumbers& shape, Address x, Int x_stride, Addres
                                floats(dmatrix), floats(dbias), threads);
 }
 
+void product_norm_forward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Address bias, Int columns,
+                          Address y, const NormValues& norm, Address statistics, bool relu, Address out, Int threads) {
+    kernels().product_norm_forward(shape_of(shape), floats(x), x_stride, floats(matrix), floats(bias), columns,
+                                   floats(y), norm_of(norm), statistics_of(statistics, columns), relu, floats(out),
+                                   threads);
+}
+
+void product_norm_backward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Int columns, Address y,
+                           const NormValues& norm, Address statistics, bool relu, Address dout, Address dx,
+                           Address dmatrix, const Pair& dnorm, Int threads) {
+    kernels().product_norm_backward(shape_of(shape), floats(x), x_stride, floats(matrix), columns, floats(y),
+                                    norm_of(norm), statistics_of(statistics, columns), relu, floats(dout), floats(dx),
+                                    floats(dmatrix), gradient_of(dnorm), threads);
+}
+
 void unit_forward(const ShapeNumbers& shape, Address x, const CellNumbers& cells, Address kernel,
                   const NormValues& norm, const Layers& layers, Int reduced, Address y, Address moments, Address out,
                   Int threads) {
@@ -159,6 +174,8 @@ NB_MODULE(_kernels, module) {
     module.def("depthwise_backward", &depthwise_backward, Release());
     module.def("product_forward", &product_forward, Release());
     module.def("product_backward", &product_backward, Release());
+    module.def("product_norm_forward", &product_norm_forward, Release());
+    module.def("product_norm_backward", &product_norm_backward, Release());
     module.def("unit_forward", &unit_forward, Release());
     module.def("unit_backward", &unit_backward, Release());
     module.def("pool_forward", &pool_forward, Release());

@@ -21,6 +21,8 @@ const Kernels LITEHRNET_TABLE(LITEHRNET_SET) = {
     depthwise_backward,
     product_forward,
     product_backward,
+    product_norm_forward,
+    product_norm_backward,
     unit_forward,
     unit_backward,
     pool_forward,

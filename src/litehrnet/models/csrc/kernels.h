@@ -92,6 +92,15 @@ struct Kernels {
     void (*product_backward)(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
                              const float* dy, float* dx, float* dmatrix, float* dbias, Int threads);
 
+    // y = product(x); out = norm(y), or ReLU of it. The gradient of a bias is 0: normalization takes it away again.
+    void (*product_norm_forward)(const Shape& shape, const float* x, Int x_stride, const float* matrix,
+                                 const float* bias, Int columns, float* y, const Norm& norm,
+                                 const Statistics& statistics, bool relu, float* out, Int threads);
+    void (*product_norm_backward)(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
+                                  const float* y, const Norm& norm, const Statistics& statistics, bool relu,
+                                  const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm,
+                                  Int threads);
+
     // One branch of conditional channel weighting. x has twice the channels: its second half is weighted by cells,
     // convolved, normalised, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
     // channels), are sums and sums of squares of the convolution y.

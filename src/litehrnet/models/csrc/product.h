@@ -1,9 +1,9 @@
-// Products of matrices with few columns: 1x1 convolutions, forward and backward.
+// Products of matrices with few columns: 1x1 convolutions, forward and backward, and batch normalization after them.
 //
 // A tile of the result is held in registers: `rows` rows of `wide` whole vectors, and half a one where `narrow`.
 #pragma once
 
-#include "rows.h"
+#include "norm.h"
 
 namespace litehrnet::training {
 namespace {
@@ -35,43 +35,55 @@ struct Right {
     const float* start = nullptr;
 };
 
+// One row of a tile.
+template <Int wide, bool narrow>
+struct TileRow {
+    static constexpr Int floats = wide * lanes + (narrow ? half : 0);
+    using Half = Channels<half>;
+
+    Vector whole[wide + 1];
+    Half::Type end;
+
+    LITEHRNET_ALWAYS void read(const float* p) {
+        unrolled<wide>([&](auto w) { whole[w] = load(p + w * lanes); });
+        if constexpr (narrow) end = Half::load(p + wide * lanes);
+    }
+    LITEHRNET_ALWAYS void write(float* p) const {
+        unrolled<wide>([&](auto w) { store(p + w * lanes, whole[w]); });
+        if constexpr (narrow) Half::store(p + wide * lanes, end);
+    }
+    LITEHRNET_ALWAYS void add(float factor, const TileRow& row) {
+        unrolled<wide>([&](auto w) { whole[w] += factor * row.whole[w]; });
+        if constexpr (narrow) end += factor * row.end;
+    }
+};
+
+// Apart from the tiles, of which there are many.
+[[gnu::noinline]] void write_part(const float* values, Int columns, bool add, float* out) {
+    for (Int j = 0; j < columns; ++j) out[j] = add ? out[j] + values[j] : values[j];
+}
+
 template <Int rows, Int wide, bool narrow>
 void tile(const Left& left, const Right& right, float* out, Int out_step, Int columns, bool add) {
-    using Half = Channels<half>;
-    Vector sums[rows][wide + 1] = {};
-    Half::Type ends[rows] = {};
-    if (right.start)
-        for (Int r = 0; r < rows; ++r) {
-            for (Int w = 0; w < wide; ++w) sums[r][w] = load(right.start + w * lanes);
-            if constexpr (narrow) ends[r] = Half::load(right.start + wide * lanes);
-        }
+    using Row = TileRow<wide, narrow>;
+    Row sums[rows] = {}, row;
+    if (right.start) unrolled<rows>([&](auto r) { sums[r].read(right.start); });
     const float *a = left.values, *b = right.values;
     const Int row_step = left.row_step;
     for (Int k = 0; k < right.depth; ++k, a += left.depth_step, b += right.step) {
-        Vector of_k[wide + 1];
-        Half::Type end{};
-        for (Int w = 0; w < wide; ++w) of_k[w] = load(b + w * lanes);
-        if constexpr (narrow) end = Half::load(b + wide * lanes);
-        for (Int r = 0; r < rows; ++r) {
-            const float value = a[r * row_step];
-            for (Int w = 0; w < wide; ++w) sums[r][w] += value * of_k[w];
-            if constexpr (narrow) ends[r] += value * end;
-        }
+        row.read(b);
+        unrolled<rows>([&](auto r) { sums[r].add(a[r * row_step], row); });
     }
-    for (Int r = 0; r < rows; ++r, out += out_step) {
-        const auto write = [&](Int j, auto some, auto sum) {
-            some.store(out + j, add ? some.load(out + j) + sum : sum);
-        };
-        if (columns == wide * lanes + (narrow ? half : 0)) {
-            for (Int w = 0; w < wide; ++w) write(w * lanes, Channels<lanes>(), sums[r][w]);
-            if constexpr (narrow) write(wide * lanes, Half(), ends[r]);
-            continue;
+    unrolled<rows>([&](auto r) {
+        float* to = out + r * out_step;
+        if (columns == Row::floats) {
+            if (add) row.read(to), sums[r].add(1, row);
+            return sums[r].write(to);
         }
-        float values[(wide + 1) * lanes] = {};
-        for (Int w = 0; w < wide; ++w) store(values + w * lanes, sums[r][w]);
-        if constexpr (narrow) Half::store(values + wide * lanes, ends[r]);
-        for (Int j = 0; j < columns; ++j) write(j, Channels<1>(), values[j]);
-    }
+        float values[Row::floats];
+        sums[r].write(values);
+        write_part(values, columns, add, to);
+    });
 }
 
 template <Int rows, Int wide, bool narrow>
@@ -113,64 +125,129 @@ inline void pack(const float* values, Int depth_step, Int column_step, Int depth
 // Rows of x that a thread works on at once: all blocks of columns while they are in the cache.
 constexpr Int rows_at_once = 240;
 
-// out (rows, columns) = x (rows, depth) times a matrix whose element (k, j) is at matrix[k * depth_step + j * step],
-// plus bias, if it is not null.
-inline void rows_times(const float* x, Int x_stride, Int rows, Int depth, const float* matrix, Int depth_step, Int step,
-                       const float* bias, Int columns, float* out, Int threads) {
-    const Int blocks = (columns + most_columns - 1) / most_columns, floats = (depth + 1) * most_columns;
-    const Floats all(blocks * floats);
-    for (Int b = 0; b < blocks; ++b) {
-        const Int first = b * most_columns, width = std::min(most_columns, columns - first);
-        pack(matrix + first * step, depth_step, step, depth, width, all + b * floats);
-        if (bias) pack(bias + first, 0, 1, 1, width, all + b * floats + depth * packed(width));
+// A matrix whose element (k, j) is at matrix[k * depth_step + j * step], and a bias that may be null.
+class PackedMatrix {
+public:
+    PackedMatrix(const float* matrix, Int depth, Int depth_step, Int columns, Int step, const float* bias)
+        : depth_(depth), columns_(columns), has_bias_(bias != nullptr),
+          values_((columns + most_columns - 1) / most_columns * block_floats()) {
+        for (Int first = 0; first < columns; first += most_columns) {
+            const Int width = std::min(most_columns, columns - first);
+            float* block = values_ + first / most_columns * block_floats();
+            pack(matrix + first * step, depth_step, step, depth, width, block);
+            if (bias) pack(bias + first, 0, 1, 1, width, block + depth * packed(width));
+        }
     }
+
+    // out (count, columns) = x (count, depth) times the matrix, plus the bias.
+    void multiply_rows(const float* x, Int x_stride, Int count, float* out) const {
+        for (Int first = 0; first < columns_; first += most_columns) {
+            const Int width = std::min(most_columns, columns_ - first);
+            const float* block = values_ + first / most_columns * block_floats();
+            const Right right{block, depth_, packed(width), has_bias_ ? block + depth_ * packed(width) : nullptr};
+            multiply({x, x_stride, 1}, right, out + first, columns_, width, count, false);
+        }
+    }
+
+private:
+    Int block_floats() const { return (depth_ + 1) * most_columns; }
+
+    Int depth_, columns_;
+    bool has_bias_;
+    Floats values_;
+};
+
+// Calls work(first, count) for blocks of rows.
+template <typename Work>
+void for_blocks(Int begin, Int end, const Work& work) {
+    for (; begin < end; begin += rows_at_once) work(begin, std::min(rows_at_once, end - begin));
+}
+
+// y = x times the matrix, plus bias; calls finish(first row, count) for blocks of rows that are in the cache.
+template <typename Finish>
+void multiply_image(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
+                    Int columns, float* y, Int threads, const Finish& finish) {
+    const Int rows = shape.images * shape.places(), depth = shape.channels;
+    const PackedMatrix packed_matrix(matrix, depth, 1, columns, depth, bias);
     for_images((rows + rows_at_once - 1) / rows_at_once, threads, [&](Int begin, Int end) {
-        for (Int from = begin * rows_at_once; from < std::min(rows, end * rows_at_once); from += rows_at_once)
-            for (Int b = 0; b < blocks; ++b) {
-                const Int width = std::min(most_columns, columns - b * most_columns);
-                const float* values = all + b * floats;
-                const Right right{values, depth, packed(width), bias ? values + depth * packed(width) : nullptr};
-                multiply({x + from * x_stride, x_stride, 1}, right, out + from * columns + b * most_columns, columns,
-                         width, std::min(rows_at_once, rows - from), false);
-            }
+        for_blocks(begin * rows_at_once, std::min(rows, end * rows_at_once), [&](Int first, Int count) {
+            packed_matrix.multiply_rows(x + first * x_stride, x_stride, count, y + first * columns);
+            finish(first, count);
+        });
     });
 }
 
 void product_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
                      Int columns, float* y, Int threads) {
-    const Int depth = shape.channels;
-    rows_times(x, x_stride, shape.images * shape.places(), depth, matrix, 1, depth, bias, columns, y, threads);
+    multiply_image(shape, x, x_stride, matrix, bias, columns, y, threads, [](Int, Int) {});
+}
+
+void product_norm_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
+                          Int columns, float* y, const Norm& norm, const Statistics& statistics, bool relu, float* out,
+                          Int threads) {
+    const Int rows = shape.images * shape.places(), blocks = (rows + rows_at_once - 1) / rows_at_once;
+    const Doubles sums(blocks * columns), squares(blocks * columns);
+    multiply_image(shape, x, x_stride, matrix, bias, columns, y, threads, [&](Int first, Int count) {
+        const Int at = first / rows_at_once * columns;
+        add_all_moments(y + first * columns, count * columns, columns, sums + at, squares + at);
+    });
+    statistics_from(sums, squares, blocks, columns, rows, norm, statistics);
+    normalize({shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, out, threads);
+}
+
+// Rows whose part of a matrix's gradient is summed by itself, so that it does not depend on the number of threads.
+constexpr Int rows_per_part = 8 * rows_at_once;
+
+// dx, and the gradient of the matrix. gradient(first row, count, buffer) is where that of rows of y lies: in the
+// buffer if it writes it there.
+template <typename Gradient>
+void multiply_image_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
+                             const Gradient& gradient, float* dx, float* dmatrix, Int threads) {
+    const Int rows = shape.images * shape.places(), depth = shape.channels;
+    const Int parts = (rows + rows_per_part - 1) / rows_per_part, size = columns * depth;
+    const PackedMatrix packed_matrix(matrix, columns, depth, depth, 1, nullptr);
+    const Floats sums(parts * size);
+    for_images(parts, threads, [&](Int begin, Int end) {
+        const Floats buffer(rows_at_once * columns), some(rows_at_once * most_columns);
+        for_blocks(begin * rows_per_part, std::min(rows, end * rows_per_part), [&](Int first, Int count) {
+            const float* dy = gradient(first, count, buffer);
+            packed_matrix.multiply_rows(dy, columns, count, dx + first * depth);
+            float* sum = sums + first / rows_per_part * size;
+            for (Int k = 0; k < depth; k += most_columns) {
+                const Int width = std::min(most_columns, depth - k);
+                Right right{x + first * x_stride + k, count, x_stride};
+                if (packed(width) != width) {
+                    pack(right.values, x_stride, 1, count, width, some);
+                    right = {some, count, packed(width)};
+                }
+                multiply({dy, 1, columns}, right, sum + k, depth, width, columns, true);
+            }
+        });
+    });
+    for (Int i = 0; i < size; ++i) dmatrix[i] = static_cast<float>(total(+sums, parts, size, i));
 }
 
 void product_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
                       const float* dy, float* dx, float* dmatrix, float* dbias, Int threads) {
-    const Int rows = shape.images * shape.places(), depth = shape.channels;
-    rows_times(dy, columns, rows, columns, matrix, depth, 1, nullptr, depth, dx, threads);
-    // The matrix's rows are shared out: every one of them is summed over all rows of x by one thread.
-    constexpr Int share = 20;
-    for_images((columns + share - 1) / share, threads, [&](Int begin, Int end) {
-        const Int first = begin * share, count = std::min(columns, end * share) - first;
-        const Floats some(rows_at_once * most_columns), sums(share * (end - begin) + slack);
-        for (Int from = 0; from < rows; from += rows_at_once) {
-            const Int block = std::min(rows_at_once, rows - from);
-            const float* g = dy + from * columns + first;
-            for (Int k = 0; k < depth; k += most_columns) {
-                const Int width = std::min(most_columns, depth - k);
-                Right right{x + from * x_stride + k, block, x_stride};
-                if (packed(width) != width) {
-                    pack(right.values, x_stride, 1, block, width, some);
-                    right = {some, block, packed(width)};
-                }
-                multiply({g, 1, columns}, right, dmatrix + first * depth + k, depth, width, count, from > 0);
-            }
-            if (!dbias) continue;
-            for (Int row = 0; row < block; ++row)
-                for_channels(count, [&](Int j, auto some_of) {
-                    some_of.store(sums + j, some_of.load(sums + j) + some_of.load(g + row * columns + j));
-                });
-        }
-        if (dbias) std::copy(+sums, sums + count, dbias + first);
-    });
+    const auto gradient = [&](Int first, Int, float*) { return dy + first * columns; };
+    multiply_image_backward(shape, x, x_stride, matrix, columns, gradient, dx, dmatrix, threads);
+    if (!dbias) return;
+    const Int size = shape.places() * columns;
+    const Doubles sums(columns), squares(columns);
+    for (Int n = 0; n < shape.images; ++n) add_all_moments(dy + n * size, size, columns, sums, squares);
+    for (Int j = 0; j < columns; ++j) dbias[j] = static_cast<float>(sums[j]);
+}
+
+void product_norm_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
+                           const float* y, const Norm& norm, const Statistics& statistics, bool relu,
+                           const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm, Int threads) {
+    const Shape result{shape.images, shape.height, shape.width, columns};
+    const NormBackward through(result, y, norm, statistics, relu, dout, dnorm, threads);
+    const auto gradient = [&](Int first, Int count, float* buffer) {
+        through.write(y + first * columns, dout + first * columns, count * columns, buffer);
+        return buffer;
+    };
+    multiply_image_backward(shape, x, x_stride, matrix, columns, gradient, dx, dmatrix, threads);
 }
 
 }  // namespace

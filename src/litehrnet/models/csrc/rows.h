@@ -87,6 +87,14 @@ private:
 LITEHRNET_ALWAYS Vector load(const float* p) { return Channels<lanes>::load(p); }
 LITEHRNET_ALWAYS void store(float* p, Vector v) { Channels<lanes>::store(p, v); }
 
+// Calls work(0), work(1) and so on, with constants of the compiler: what they index can stay in registers.
+template <Int count, typename Work>
+LITEHRNET_ALWAYS void unrolled(const Work& work) {
+    [&]<Int... i>(std::integer_sequence<Int, i...>) {
+        (work(std::integral_constant<Int, i>()), ...);
+    }(std::make_integer_sequence<Int, count>());
+}
+
 // Calls work(j, Channels<...>()) for channels 0 to c - 1, as many at once as there are.
 template <typename C, typename Work>
 LITEHRNET_ALWAYS void for_channels(C c, const Work& work) {
