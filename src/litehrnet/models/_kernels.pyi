@@ -68,22 +68,6 @@ def depthwise_backward(
     threads: int,
     /,
 ) -> None: ...
-def product_forward(
-    shape: _Shape, x: int, x_stride: int, matrix: int, bias: int, columns: int, y: int, threads: int, /
-) -> None: ...
-def product_backward(
-    shape: _Shape,
-    x: int,
-    x_stride: int,
-    matrix: int,
-    columns: int,
-    dy: int,
-    dx: int,
-    dmatrix: int,
-    dbias: int,
-    threads: int,
-    /,
-) -> None: ...
 def product_norm_forward(
     shape: _Shape,
     x: int,

@@ -93,15 +93,11 @@ def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
 def _pointwise(
     x: Tensor, layer: nn.Conv2d, following: list[nn.Module], affine: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """A 1x1 convolution of x, or of x times a factor plus an offset, and what of the ``following`` goes with it."""
-    norm = following[0] if following else None
-    if isinstance(norm, nn.BatchNorm2d) and layer.bias is None:
-        del following[0]
-        return kernels.product_norm(x, layer, norm, relu=_take_relu(following), affine=affine)
-    matrix = _matrix(layer)
-    if affine is None:
-        return kernels.product(x, matrix, layer.bias)
-    return kernels.product(x, matrix * affine[0], matrix @ affine[1])
+    """A 1x1 convolution of x, or of x times a factor plus an offset; batch normalization, which follows it; ReLU."""
+    norm = following.pop(0)
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert layer.bias is None
+    return kernels.product_norm(x, layer, norm, relu=_take_relu(following), affine=affine)
 
 
 def _take_relu(following: list[nn.Module]) -> bool:
@@ -109,11 +105,6 @@ def _take_relu(following: list[nn.Module]) -> bool:
     is_next = bool(following) and isinstance(following[0], nn.ReLU)
     del following[: int(is_next)]
     return is_next
-
-
-def _matrix(pointwise: nn.Conv2d) -> Tensor:
-    # Permuted, not squeezed: the gradient gets the strides of the weight, which several processes rely on.
-    return pointwise.weight.permute(0, 2, 3, 1).flatten(1)
 
 
 def _sequential(self: nn.Sequential, x: Tensor) -> Tensor:

@@ -79,12 +79,6 @@ def depthwise_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d) -> tuple[T
     return parts
 
 
-def product(x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
-    """A 1x1 convolution of (n, c, h, w) by a matrix (c', c) and an offset (c',): (n, c', h, w)."""
-    y: Tensor = _Product.apply(x, matrix, bias)  # type: ignore[no-untyped-call]
-    return y
-
-
 def product_norm(
     x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d, *, relu: bool, affine: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
@@ -228,46 +222,6 @@ class _DepthwiseNorm(Function):
             threads_for(x),
         )
         return dx, dkernel, *dnorm, None, None
-
-
-class _Product(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
-        x, matrix = x if is_half(x) else dense(x), matrix.contiguous()
-        n, _, h, w = x.shape
-        y = empty_images(n, len(matrix), h, w)
-        _kernels.product_forward(
-            shape_of(x),
-            x.data_ptr(),
-            pixel_stride(x),
-            matrix.data_ptr(),
-            0 if bias is None else bias.data_ptr(),
-            len(matrix),
-            y.data_ptr(),
-            threads_for(x),
-        )
-        ctx.save_for_backward(x, matrix)
-        ctx.has_bias = bias is not None
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, matrix = ctx.saved_tensors
-        dy, dx, dmatrix = dense(gradients[0]), empty_images(*x.shape), torch.empty_like(matrix)
-        dbias = torch.empty(len(matrix)) if ctx.has_bias else None
-        _kernels.product_backward(
-            shape_of(x),
-            x.data_ptr(),
-            pixel_stride(x),
-            matrix.data_ptr(),
-            len(matrix),
-            dy.data_ptr(),
-            dx.data_ptr(),
-            dmatrix.data_ptr(),
-            0 if dbias is None else dbias.data_ptr(),
-            threads_for(x),
-        )
-        return dx, dmatrix, dbias
 
 
 class _ProductNorm(Function):

@@ -95,18 +95,6 @@ void depthwise_backward(const ShapeNumbers& shape, Address x, Int x_stride, Addr
                                  floats(daffine[1]), floats(dx), floats(dkernel), gradient_of(dnorm), threads);
 }
 
-void product_forward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Address bias, Int columns,
-                     Address y, Int threads) {
-    kernels().product_forward(shape_of(shape), floats(x), x_stride, floats(matrix), floats(bias), columns, floats(y),
-                              threads);
-}
-
-void product_backward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Int columns, Address dy,
-                      Address dx, Address dmatrix, Address dbias, Int threads) {
-    kernels().product_backward(shape_of(shape), floats(x), x_stride, floats(matrix), columns, floats(dy), floats(dx),
-                               floats(dmatrix), floats(dbias), threads);
-}
-
 void product_norm_forward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Address bias, Int columns,
                           Address y, const NormValues& norm, Address statistics, bool relu, Address out, Int threads) {
     kernels().product_norm_forward(shape_of(shape), floats(x), x_stride, floats(matrix), floats(bias), columns,
@@ -172,8 +160,6 @@ NB_MODULE(_kernels, module) {
     module.def("norm_backward", &norm_backward, Release());
     module.def("depthwise_forward", &depthwise_forward, Release());
     module.def("depthwise_backward", &depthwise_backward, Release());
-    module.def("product_forward", &product_forward, Release());
-    module.def("product_backward", &product_backward, Release());
     module.def("product_norm_forward", &product_norm_forward, Release());
     module.def("product_norm_backward", &product_norm_backward, Release());
     module.def("unit_forward", &unit_forward, Release());

@@ -19,8 +19,6 @@ const Kernels LITEHRNET_TABLE(LITEHRNET_SET) = {
     norm_backward,
     depthwise_forward,
     depthwise_backward,
-    product_forward,
-    product_backward,
     product_norm_forward,
     product_norm_backward,
     unit_forward,

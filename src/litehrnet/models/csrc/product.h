@@ -163,33 +163,20 @@ void for_blocks(Int begin, Int end, const Work& work) {
     for (; begin < end; begin += rows_at_once) work(begin, std::min(rows_at_once, end - begin));
 }
 
-// y = x times the matrix, plus bias; calls finish(first row, count) for blocks of rows that are in the cache.
-template <typename Finish>
-void multiply_image(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
-                    Int columns, float* y, Int threads, const Finish& finish) {
-    const Int rows = shape.images * shape.places(), depth = shape.channels;
-    const PackedMatrix packed_matrix(matrix, depth, 1, columns, depth, bias);
-    for_images((rows + rows_at_once - 1) / rows_at_once, threads, [&](Int begin, Int end) {
-        for_blocks(begin * rows_at_once, std::min(rows, end * rows_at_once), [&](Int first, Int count) {
-            packed_matrix.multiply_rows(x + first * x_stride, x_stride, count, y + first * columns);
-            finish(first, count);
-        });
-    });
-}
-
-void product_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
-                     Int columns, float* y, Int threads) {
-    multiply_image(shape, x, x_stride, matrix, bias, columns, y, threads, [](Int, Int) {});
-}
-
 void product_norm_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
                           Int columns, float* y, const Norm& norm, const Statistics& statistics, bool relu, float* out,
                           Int threads) {
-    const Int rows = shape.images * shape.places(), blocks = (rows + rows_at_once - 1) / rows_at_once;
+    const Int rows = shape.images * shape.places(), depth = shape.channels;
+    const Int blocks = (rows + rows_at_once - 1) / rows_at_once;
+    const PackedMatrix packed_matrix(matrix, depth, 1, columns, depth, bias);
     const Doubles sums(blocks * columns), squares(blocks * columns);
-    multiply_image(shape, x, x_stride, matrix, bias, columns, y, threads, [&](Int first, Int count) {
-        const Int at = first / rows_at_once * columns;
-        add_all_moments(y + first * columns, count * columns, columns, sums + at, squares + at);
+    for_images(blocks, threads, [&](Int begin, Int end) {
+        for_blocks(begin * rows_at_once, std::min(rows, end * rows_at_once), [&](Int first, Int count) {
+            const Int at = first / rows_at_once * columns;
+            float* block = y + first * columns;
+            packed_matrix.multiply_rows(x + first * x_stride, x_stride, count, block);
+            add_all_moments(block, count * columns, columns, sums + at, squares + at);
+        });
     });
     statistics_from(sums, squares, blocks, columns, rows, norm, statistics);
     normalize({shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, out, threads);
@@ -198,19 +185,19 @@ void product_norm_forward(const Shape& shape, const float* x, Int x_stride, cons
 // Rows whose part of a matrix's gradient is summed by itself, so that it does not depend on the number of threads.
 constexpr Int rows_per_part = 8 * rows_at_once;
 
-// dx, and the gradient of the matrix. gradient(first row, count, buffer) is where that of rows of y lies: in the
-// buffer if it writes it there.
-template <typename Gradient>
-void multiply_image_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
-                             const Gradient& gradient, float* dx, float* dmatrix, Int threads) {
+void product_norm_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
+                           const float* y, const Norm& norm, const Statistics& statistics, bool relu,
+                           const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm, Int threads) {
     const Int rows = shape.images * shape.places(), depth = shape.channels;
     const Int parts = (rows + rows_per_part - 1) / rows_per_part, size = columns * depth;
+    const NormBackward through({shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, dout,
+                               dnorm, threads);
     const PackedMatrix packed_matrix(matrix, columns, depth, depth, 1, nullptr);
     const Floats sums(parts * size);
     for_images(parts, threads, [&](Int begin, Int end) {
-        const Floats buffer(rows_at_once * columns), some(rows_at_once * most_columns);
+        const Floats dy(rows_at_once * columns), some(rows_at_once * most_columns);
         for_blocks(begin * rows_per_part, std::min(rows, end * rows_per_part), [&](Int first, Int count) {
-            const float* dy = gradient(first, count, buffer);
+            through.write(y + first * columns, dout + first * columns, count * columns, dy);
             packed_matrix.multiply_rows(dy, columns, count, dx + first * depth);
             float* sum = sums + first / rows_per_part * size;
             for (Int k = 0; k < depth; k += most_columns) {
@@ -225,29 +212,6 @@ void multiply_image_backward(const Shape& shape, const float* x, Int x_stride, c
         });
     });
     for (Int i = 0; i < size; ++i) dmatrix[i] = static_cast<float>(total(+sums, parts, size, i));
-}
-
-void product_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
-                      const float* dy, float* dx, float* dmatrix, float* dbias, Int threads) {
-    const auto gradient = [&](Int first, Int, float*) { return dy + first * columns; };
-    multiply_image_backward(shape, x, x_stride, matrix, columns, gradient, dx, dmatrix, threads);
-    if (!dbias) return;
-    const Int size = shape.places() * columns;
-    const Doubles sums(columns), squares(columns);
-    for (Int n = 0; n < shape.images; ++n) add_all_moments(dy + n * size, size, columns, sums, squares);
-    for (Int j = 0; j < columns; ++j) dbias[j] = static_cast<float>(sums[j]);
-}
-
-void product_norm_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
-                           const float* y, const Norm& norm, const Statistics& statistics, bool relu,
-                           const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm, Int threads) {
-    const Shape result{shape.images, shape.height, shape.width, columns};
-    const NormBackward through(result, y, norm, statistics, relu, dout, dnorm, threads);
-    const auto gradient = [&](Int first, Int count, float* buffer) {
-        through.write(y + first * columns, dout + first * columns, count * columns, buffer);
-        return buffer;
-    };
-    multiply_image_backward(shape, x, x_stride, matrix, columns, gradient, dx, dmatrix, threads);
 }
 
 }  // namespace
