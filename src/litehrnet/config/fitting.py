@@ -81,13 +81,13 @@ def fitted_schedule(
 def left_out(training: Mapping[str, Any]) -> tuple[str, ...]:
     """Which of ``FITTED`` a recipe's ``training`` leaves out.
 
-    A learning rate belongs to its kind of optimizer: who names that names both. Steps belong to the kind of schedule ``step``.
+    The chosen learning rate is for Adam: who names another optimizer names both. Steps belong to the kind of schedule ``step``.
 
     Args:
         training: Nested field values as the recipe and the command line give them.
     """
     named = {f"{part}.{name}" for part in ("optimizer", "schedule") for name in training.get(part, {})} | set(training)
-    if "optimizer.kind" in named:
+    if training.get("optimizer", {}).get("kind", "adam") != "adam":
         named.add("optimizer.learning_rate")
     if "schedule.steps" in named:
         named.add("schedule.kind")  # which is then step, the default
