@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from litehrnet import PoseEstimator, open_detector, read_image
 from litehrnet.inference import estimator as estimating
-from litehrnet.inference.detector import DetectedBoxes
+from litehrnet.inference.detections import DetectedBoxes
 from litehrnet.inference.tracking import Tracker
 from litehrnet.video import output as outputs
 from litehrnet.video.output import Output

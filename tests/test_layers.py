@@ -16,6 +16,7 @@ ROWS = [
     {"runtimes", "data"},
     {"models", "engine"},
     {
+        "detection",
         "keypoints",
         "segmentation",
         "poses",

@@ -13,6 +13,9 @@ BOX = Path(__file__).parent / "weights"
 DEFAULT_WEIGHTS = "lite_hrnet_18"
 """What is used where no weights are named."""
 
+DEFAULT_DETECTOR = "person"
+"""The bundled person detector: it finds the people where no boxes and no other detector are named."""
+
 _MMPOSE = "https://download.openmmlab.com/mmpose/top_down/litehrnet/"
 
 
@@ -138,20 +141,28 @@ def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeight
     return FoundWeights(_fetched(download), download.input_size_wh)
 
 
-def find_detector(detector: str | Path) -> Path:
-    """The file that ``detector`` names: itself, or that of the name of a person detector fetched before.
+def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
+    """Resolve a path, or the name of a bundled or downloaded detector, to a file.
 
     Args:
         detector: A path, or a name that ``litehrnet models`` lists.
+        onnx: Whether of a bundled detector the ONNX model is wanted, for installs without the native engine.
 
     Raises:
         UserError: A name that there is not, or a detector that was not fetched yet or is damaged.
     """
     if not _is_name(detector):
         return Path(detector)
+    if str(detector) == DEFAULT_DETECTOR:
+        file = BOX / f"{detector}{'.onnx' if onnx else '.safetensors'}"
+        if not file.is_file():
+            raise UserError(f"{detector}: this install has no bundled detector (expected a file of a detector)")
+        return file
+    if any(path.stem == str(detector) for path in box_files()):
+        raise UserError(f"{detector}: finds keypoints (expected a detector; --weights takes this)")
     download = find_download(str(detector))
     if download not in DETECTORS:
-        raise UserError(f"{detector}: finds keypoints (expected a person detector; --weights takes this)")
+        raise UserError(f"{detector}: finds keypoints (expected a detector; --weights takes this)")
     return _fetched(download)
 
 

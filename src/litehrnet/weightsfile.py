@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes, replacing
 from litehrnet.keypoints.codec import HeatmapCodec
@@ -27,6 +28,9 @@ from litehrnet.segmentation.classes import ClassSet, class_set_from_dict, class_
 METADATA_KEY = "litehrnet"
 """Where the description stands in the metadata of safetensors and ONNX files, as one JSON object."""
 
+Outputs: TypeAlias = KeypointSet | ClassSet | ObjectClass
+"""What the maps of a network are of."""
+
 _DIGEST_KEY = "sha256"
 
 
@@ -36,7 +40,8 @@ class WeightsInfo:
 
     Attributes:
         variant: Name in ``litehrnet.variants``; None for a foreign ONNX model.
-        outputs: What its maps are of, in their order: keypoints, or the classes of a network that segments.
+        outputs: What its maps are of, in their order: keypoints, the classes of a network that segments, or the object
+            class of a detector.
         input_size_wh: (width, height) of the crop in pixels; None where it is not known, as in published checkpoints.
         codec: How heatmaps become positions.
         mean: Of RGB, 0..1, subtracted from the image.
@@ -45,7 +50,7 @@ class WeightsInfo:
     """
 
     variant: str | None
-    outputs: KeypointSet | ClassSet
+    outputs: Outputs
     input_size_wh: tuple[int, int] | None = None
     codec: HeatmapCodec = field(default_factory=HeatmapCodec)
     mean: tuple[float, float, float] = IMAGENET_MEAN
@@ -64,6 +69,11 @@ class WeightsInfo:
         Raises:
             UserError: It segments.
         """
+        if isinstance(self.outputs, ObjectClass):
+            raise UserError(
+                f"these weights find boxes ({self.outputs.name}) and no keypoints (expected weights of a pose network; "
+                "--detector takes these)"
+            )
         if isinstance(self.outputs, ClassSet):
             raise UserError(
                 f"these weights segment images into {len(self.outputs)} classes ({self.outputs.name}) and find no "
@@ -78,27 +88,60 @@ class WeightsInfo:
         Raises:
             UserError: It finds keypoints.
         """
-        if isinstance(self.outputs, KeypointSet):
+        if not isinstance(self.outputs, ClassSet):
             raise UserError(
-                f"these weights find {len(self.outputs)} keypoints ({self.outputs.name}) and segment nothing "
-                "(expected weights of a segmentation network)"
+                f"these weights find {self.outputs_text} and segment nothing (expected weights of a segmentation "
+                "network)"
             )
         return self.outputs
+
+    @property
+    def detects(self) -> bool:
+        """Whether these are weights of a detector."""
+        return isinstance(self.outputs, ObjectClass)
+
+    @property
+    def outputs_text(self) -> str:
+        """What the network finds, in a few words."""
+        return outputs_text(self.outputs)
 
     def size_for(self, wanted_wh: tuple[int, int] | None) -> tuple[int, int] | None:
         """(width, height) to run the network at: a pose network's own where it is known, else what is wanted.
 
-        One that segments takes images of any size: what is wanted comes first.
+        One that segments or detects takes images of any size: what is wanted comes first.
         """
-        return (wanted_wh or self.input_size_wh) if self.segments else (self.input_size_wh or wanted_wh)
+        any_size = self.segments or self.detects
+        return (wanted_wh or self.input_size_wh) if any_size else (self.input_size_wh or wanted_wh)
+
+
+def outputs_text(outputs: Outputs) -> str:
+    """What a network finds, in a few words."""
+    if isinstance(outputs, ObjectClass):
+        return f"boxes ({outputs.name})"
+    return f"{len(outputs)} {'classes' if isinstance(outputs, ClassSet) else 'keypoints'} ({outputs.name})"
 
 
 def info_to_json(info: WeightsInfo) -> str:
     """The description as one JSON object."""
     fields = asdict(info)
     del fields["outputs"]
-    outputs = {"class_set": class_set_to_dict(info.class_set)} if info.segments else {}
-    return json.dumps(fields | (outputs or {"keypoint_set": to_dict(info.keypoint_set)}))
+    return json.dumps(fields | _outputs_to_dict(info.outputs))
+
+
+def _outputs_to_dict(outputs: Outputs) -> dict[str, Any]:
+    if isinstance(outputs, ObjectClass):
+        return {"object_class": outputs.name}
+    if isinstance(outputs, ClassSet):
+        return {"class_set": class_set_to_dict(outputs)}
+    return {"keypoint_set": to_dict(outputs)}
+
+
+def _outputs_from_dict(fields: Mapping[str, Any], source: str) -> Outputs:
+    if "object_class" in fields:
+        return ObjectClass(str(fields["object_class"]))
+    if "class_set" in fields:
+        return class_set_from_dict(fields["class_set"], source)
+    return from_dict(fields["keypoint_set"], source)
 
 
 def info_from_json(text: str, source: str) -> WeightsInfo:
@@ -116,11 +159,7 @@ def info_from_json(text: str, source: str) -> WeightsInfo:
         size = fields["input_size_wh"]
         return WeightsInfo(
             variant=None if fields["variant"] is None else str(fields["variant"]),
-            outputs=(
-                class_set_from_dict(fields["class_set"], source)
-                if "class_set" in fields
-                else from_dict(fields["keypoint_set"], source)
-            ),
+            outputs=_outputs_from_dict(fields, source),
             input_size_wh=None if size is None else (index(size[0]), index(size[1])),
             codec=HeatmapCodec(**fields["codec"]),
             mean=_three_numbers(fields["mean"]),

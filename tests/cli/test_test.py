@@ -9,7 +9,7 @@ from scipy.io import loadmat, savemat
 
 from litehrnet import read_image
 from litehrnet.cli.main import main
-from litehrnet.inference.detector import DetectedBoxes
+from litehrnet.inference.detections import DetectedBoxes
 
 
 def _test(weights: Path, dataset: Path, *more: str) -> int:

@@ -18,12 +18,13 @@ PUBLISHED = [
     "wider_naive_litehrnet_18_coco_256x192",
     "wider_naive_litehrnet_18_mpii_256x256",
 ]
+DETECTION = ["litehrnet_18_person_320x320"]
 SEGMENTATION = ["litehrnet_18_cityscapes_512x1024", "litehrnet_30_cityscapes_512x1024"]
 OWN = ["litehrnet_18_128x96", "litehrnet_18_256x192", "litehrnet_18_crops_128x96", "lspet_256x192"]
 
 
 def test_the_ten_published_recipes_are_there_and_ours() -> None:
-    assert recipe_names() == sorted(PUBLISHED + SEGMENTATION + OWN)
+    assert recipe_names() == sorted(PUBLISHED + SEGMENTATION + DETECTION + OWN)
 
 
 @pytest.mark.parametrize("name", SEGMENTATION)

@@ -140,6 +140,12 @@ class _Recording:
         return self.network.operators_on(name)
 
 
+def _open(path: Path) -> NetworkDetector:
+    detector = open_detector(path, threads=1)
+    assert isinstance(detector, NetworkDetector)
+    return detector
+
+
 def _assert_found(detector: NetworkDetector, case: Case) -> None:
     assert detector.description.startswith(f"{case.name}, 64x64")
     found = detector.detect(PHOTO)
@@ -150,7 +156,7 @@ def _assert_found(detector: NetworkDetector, case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_outputs_mean_the_boxes_that_are_written_out_here(case: Case, write_network: WriteNetwork) -> None:
-    _assert_found(open_detector(write_network(case.outputs, **case.built), threads=1), case)
+    _assert_found(_open(write_network(case.outputs, **case.built)), case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
@@ -158,12 +164,12 @@ def test_openvino_files_mean_the_same(case: Case, write_network: WriteNetwork, t
     openvino = pytest.importorskip("openvino")
     model = openvino_core().read_model(write_network(case.outputs, **case.built))
     openvino.save_model(model, tmp_path / "detector.xml", compress_to_fp16=False)
-    _assert_found(open_detector(tmp_path / "detector.xml", threads=1), case)
+    _assert_found(_open(tmp_path / "detector.xml"), case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 def test_networks_are_fed_as_they_were_trained(case: Case, write_network: WriteNetwork) -> None:
-    detector = open_detector(write_network(case.outputs, **case.built), threads=1)
+    detector = _open(write_network(case.outputs, **case.built))
     recording = _Recording(detector.network, detector.network.inputs)
     replace(detector, network=recording).detect(PHOTO)
     picture = recording.fed["image"]

@@ -1,6 +1,6 @@
 """A run whose evaluations get no better ends before its last epoch, and does so again after an interruption."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def score(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], list[str]]:
     return lambda: capsys.readouterr().out.splitlines()
 
 

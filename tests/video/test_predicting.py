@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from litehrnet import PoseEstimator, UserError, predict_frames
-from litehrnet.inference.detector import DetectedBoxes
+from litehrnet.inference.detections import DetectedBoxes
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.poses import Poses
 from litehrnet.video.predicting import FramePoses

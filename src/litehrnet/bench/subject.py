@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from litehrnet.config.load import load_config
 from litehrnet.config.recipes import recipe_names
+from litehrnet.detection.objects import ObjectClass
 from litehrnet.engine.compiler import compile_parameters
 from litehrnet.engine.parameters import LAST_LAYERS, Floats, Parameters
 from litehrnet.engine.program import Program
@@ -25,7 +26,7 @@ from litehrnet.runtimes.native import compile_weights
 from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.scores import enlarged
 from litehrnet.variants import VARIANTS, Variant, check_input_size, find_variant
-from litehrnet.weightsfile import WeightsInfo, write_weights
+from litehrnet.weightsfile import Outputs, WeightsInfo, write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,9 +124,7 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
     return Subject(name, info, weights, program, program_file, graphs, no_graphs, crops, expected, judge)
 
 
-def write_random_weights(
-    path: Path, variant: Variant, input_size_wh: tuple[int, int], outputs: KeypointSet | ClassSet = COCO
-) -> None:
+def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int, int], outputs: Outputs = COCO) -> None:
     """Write weights of no use with random normalisation statistics; without torch.
 
     Raises:
@@ -150,7 +149,7 @@ class RandomParameters(Parameters):
         arrays: float32, what was drawn so far, by name.
     """
 
-    def __init__(self, variant: Variant, outputs: KeypointSet | ClassSet, seed: int) -> None:
+    def __init__(self, variant: Variant, outputs: Outputs, seed: int) -> None:
         super().__init__({}, "random weights")
         self._modules = variant.modules
         self.arrays: dict[str, NDArray[np.float32]] = {}
@@ -170,8 +169,9 @@ class RandomParameters(Parameters):
         return self.arrays[name].astype(np.float64)
 
     def last_layer(self) -> str:
-        """By what the maps are of."""
-        return LAST_LAYERS["segmentation" if isinstance(self._outputs, ClassSet) else "pose"]
+        """Name of the layer, by what the maps are of."""
+        tasks = {KeypointSet: "pose", ClassSet: "segmentation", ObjectClass: "detection"}
+        return LAST_LAYERS[tasks[type(self._outputs)]]
 
     def rows(self, name: str) -> int:
         """Of the last layer: the keypoints, or the classes."""

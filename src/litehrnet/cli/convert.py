@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_input_size(parser)
     parser.add_argument("--keypoints", metavar="SET", help="coco, mpii, lsp, or a .toml or .json file")
     parser.add_argument("--classes", metavar="SET", help="of a network that segments: cityscapes, or such a file")
+    parser.add_argument("--objects", metavar="NAME", help="what a detector finds, such as person")
     parser.add_argument("--codec", choices=("default", "dark", "udp"), help="how heatmaps become positions")
     parser.add_argument("--sigma", type=float, help="spread of the training targets in heatmap cells (default: 2)")
     parser.add_argument("--no-flip-shift", action="store_true", help="do not shift the mirrored heatmap in flip tests")
@@ -46,11 +47,10 @@ def run(options: argparse.Namespace) -> int:
     info = _with_options(info, options)
     info = replace(info, provenance=options.provenance or info.provenance)
     network = network_from_weights(weights, info, str(options.checkpoint))
-    save_network(options.out, network.half() if options.half else network, info)
-    what = "classes" if info.segments else "keypoints"
-    say(f"{options.out}: {info.variant}, {len(info.outputs)} {what} ({info.outputs.name})")
+    save_network(options.out, network, info, half=options.half)
+    say(f"{options.out}: {info.variant}, {info.outputs_text}")
     say(f"  input size: {size_text(info.input_size_wh) if info.input_size_wh else 'any'}")
-    if not info.segments:
+    if not info.segments and not info.detects:
         say(f"  decoding:   {info.codec}")
     say(f"  provenance: {info.provenance}")
     return 0
@@ -59,6 +59,10 @@ def run(options: argparse.Namespace) -> int:
 def _with_options(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
     if info.segments:
         return _with_classes(info, options)
+    if info.detects:
+        return _with_objects(info, options)
+    if options.objects:
+        raise UserError(f"--objects: is for detectors, and {options.checkpoint} finds keypoints")
     if options.classes:
         raise UserError(f"--classes: is for networks that segment, and {options.checkpoint} finds keypoints")
     codec = info.codec
@@ -92,11 +96,20 @@ def _keypoint_set(info: "WeightsInfo", options: argparse.Namespace) -> "Keypoint
     return keypoint_set
 
 
+def _with_objects(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
+    """Describe a detector: the name of its objects, and its input size."""
+    from litehrnet.detection.objects import ObjectClass
+
+    refuse_keypoint_options(options, "keypoints", "classes", "codec", "sigma", "no_flip_shift")
+    outputs = ObjectClass(options.objects) if options.objects else info.outputs
+    return replace(info, outputs=outputs, input_size_wh=input_size(options) or info.input_size_wh)
+
+
 def _with_classes(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
     """What a network that segments says of itself: its windows may be of any size, so none is made up."""
     from litehrnet.segmentation.classes import find_class_set
 
-    refuse_keypoint_options(options, "keypoints", "codec", "sigma", "no_flip_shift")
+    refuse_keypoint_options(options, "keypoints", "objects", "codec", "sigma", "no_flip_shift")
     class_set = find_class_set(options.classes) if options.classes else info.class_set
     if len(class_set) != len(info.class_set):
         raise UserError(

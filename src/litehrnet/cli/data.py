@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli import segmentation_check
+from litehrnet.cli import detection_test, segmentation_check
 from litehrnet.cli.options import positive_int, progress_bar, say
 from litehrnet.cli.published_options import note
 from litehrnet.errors import UserError
@@ -110,6 +110,8 @@ def _check_all(options: argparse.Namespace) -> int:
     config = loaded.config
     if config.segmentation is not None:
         return segmentation_check.run(config, options.sheet)
+    if config.detection is not None:
+        return detection_test.check(config, options.sheet)
     say(f"mirroring: {mirroring_text(config.keypoint_set)}")
     problems = _check_names(config)
     for source in _sources(config):

@@ -37,8 +37,9 @@ def run(options: argparse.Namespace) -> int:
     segmented = written.info.segments
     say(f"{out}: written, input {size_text(written.input_size_wh)}; on ONNX Runtime against PyTorch:")
     for c in comparisons:
-        what = "scores" if segmented else "heatmaps"
-        places = "every pixel of the same class" if segmented else f"keypoints within {c.keypoint_shift:.3f} px"
+        what = "scores" if segmented else "maps" if written.info.detects else "heatmaps"
+        finds = "sides of boxes" if written.info.detects else "keypoints"
+        places = "every pixel of the same class" if segmented else f"{finds} within {c.keypoint_shift:.3f} px"
         error = f"{what} within {c.relative_error:.1e} of the largest value"
         say(f"  {c.images:10} images, batch {c.batch}: {error}, {places}")
     return 0

@@ -24,7 +24,7 @@ from litehrnet.library import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from litehrnet.inference.boxes import BoxFile
-    from litehrnet.inference.detector import Detector
+    from litehrnet.inference.detections import Detector
     from litehrnet.inference.estimator import Photo
 
 RESULTS = "keypoints.json"

@@ -38,9 +38,11 @@ class _Subject:
 
     @property
     def outputs(self) -> dict[str, int]:
-        """``num_keypoints``, or ``num_classes``, of the network."""
-        from litehrnet.models import SegmentationNet
+        """``num_keypoints``, ``num_classes`` or ``boxes`` of the network."""
+        from litehrnet.models import DetectionNet, SegmentationNet
 
+        if isinstance(self.network, DetectionNet):
+            return {"boxes": 1}
         if isinstance(self.network, SegmentationNet):
             return {"num_classes": self.network.num_classes}
         return {"num_keypoints": self.network.num_keypoints}

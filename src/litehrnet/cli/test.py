@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli import segmentation_test
+from litehrnet.cli import detection_test, segmentation_test
 from litehrnet.cli.options import (
     add_runtime_options,
     positive_int,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from litehrnet.config.run_config import RunConfig, TestConfig
     from litehrnet.evaluation.pck import KeypointScore
     from litehrnet.evaluation.protocol import TestReport
-    from litehrnet.inference.detector import Detector
+    from litehrnet.inference.detections import Detector
     from litehrnet.poses import KeypointSet
 
 DETECTOR_MIN_SCORE = 0.15
@@ -86,6 +86,8 @@ def run(options: argparse.Namespace) -> int:
     config = loaded.config if loaded else None
     if segmentation_test.is_segmentation(options, config):
         return segmentation_test.run(options, config)
+    if detection_test.is_detection(options, config):
+        return detection_test.run(options, config)
     test = _what_to_test(options, config)
     _check_out(options.out, test)
     gallery_out = _gallery_out(options)

@@ -24,7 +24,7 @@ def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]
         UserError: The recipe segments, there is nothing to train on, a set is not in COCO's format, or validation takes
             a detector's boxes.
     """
-    if config.segmentation is not None:
+    if config.keypoints is None:
         raise UserError(
             f"{config.name}: segments images, and label images are not packed (expected a recipe of keypoints; copy "
             "the folders of its photos and label images instead)"

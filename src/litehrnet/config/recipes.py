@@ -27,6 +27,15 @@ _Dataclass = TypeVar("_Dataclass")
 
 _LONGEST_FILE = 200_000
 
+_TASKS = {
+    "keypoints": (("coco", "mpii"), ("mse", "ohkm")),
+    "segmentation": (("cityscapes", "folder"), ("cross_entropy", "ohem")),
+    "detection": (("coco",), ("boxes",)),
+}
+"""By the field of ``RunConfig`` that names a task: the formats of its data, and its losses."""
+
+_BLANK = RunConfig("", "", (0, 0))
+
 
 def read_recipe(target: str | Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a recipe from a file, or by the name of one that comes with the package.
@@ -58,23 +67,23 @@ def _for_own_keypoints(config: RunConfig, values: Mapping[str, Any]) -> RunConfi
 
 def _check_task(config: RunConfig, path: Path) -> None:
     """Refuse a recipe that is of poses in one place and of segmentation in another."""
-    segments = config.segmentation is not None
-    if segments == (config.keypoints is not None):
-        raise UserError(f"{path}: names {'both' if segments else 'neither'} (expected keypoints or segmentation)")
-    formats = [(f"train.{i}.format", data.format) for i, data in enumerate(config.train)]
+    named = [name for name in _TASKS if getattr(config, name) is not None]
+    if len(named) != 1:
+        raise UserError(f"{path}: names {' and '.join(named) or 'no task'} (expected one of {', '.join(_TASKS)})")
+    task = named[0]
+    formats, losses = _TASKS[task]
+    given = [(f"train.{i}.format", data.format) for i, data in enumerate(config.train)]
     tests = {"validation": config.validation, "test": config.test}
-    formats += [(f"{name}.dataset", test.dataset) for name, test in tests.items() if test is not None]
-    wanted = ("cityscapes", "folder") if segments else ("coco", "mpii")
-    task = "segmentation" if segments else "keypoints"
-    for name, value in formats:
-        if value not in wanted:
-            raise UserError(f"{path}: {name} is {value}, not for {task} (expected {' or '.join(wanted)})")
-    if config.train and config.training.loss.of_pixels != segments:
-        losses = "cross_entropy or ohem" if segments else "mse or ohkm"
+    given += [(f"{name}.dataset", test.dataset) for name, test in tests.items() if test is not None]
+    for name, value in given:
+        if value not in formats:
+            raise UserError(f"{path}: {name} is {value}, not for {task} (expected {' or '.join(formats)})")
+    if config.train and config.training.loss.kind not in losses:
         raise UserError(
-            f"{path}: training.loss.kind is {config.training.loss.kind}, not for {task} (expected {losses})"
+            f"{path}: training.loss.kind is {config.training.loss.kind}, not for {task} "
+            f"(expected {' or '.join(losses)})"
         )
-    if foreign := _settings_of_poses(config) if segments else _settings_of_segmentation(config):
+    if foreign := _foreign_settings(config, task):
         raise UserError(f"{path}: {', '.join(foreign)}: not for {task} (expected to be left out)")
 
 
@@ -93,10 +102,26 @@ def _check_augmentation(config: RunConfig, path: Path) -> None:
         )
 
 
+def _foreign_settings(config: RunConfig, task: str) -> list[str]:
+    """Names of the settings that are set though the task does not look at them."""
+    match task:
+        case "segmentation":
+            return _settings_of_poses(config) + _settings_of_detection(config)
+        case "detection":
+            augmented = [name for name in ("augmentation", "codec") if getattr(config, name) != getattr(_BLANK, name)]
+            return augmented + _settings_of_segmentation(config)
+        case _:
+            return _settings_of_segmentation(config) + _settings_of_detection(config)
+
+
+def _settings_of_detection(config: RunConfig) -> list[str]:
+    """Those that are set though only detectors look at them."""
+    return [f"train.{i}.boxes_complete" for i, data in enumerate(config.train) if data.boxes_complete is not None]
+
+
 def _settings_of_poses(config: RunConfig) -> list[str]:
     """Those that are set though only networks that find keypoints look at them."""
-    blank = RunConfig("", "", (0, 0))
-    found = [name for name in ("augmentation", "codec", "distill") if getattr(config, name) != getattr(blank, name)]
+    found = [name for name in ("augmentation", "codec", "distill") if getattr(config, name) != getattr(_BLANK, name)]
     for i, data in enumerate(config.train):
         found += [f"train.{i}.{name}" for name in ("keypoints", "only", "without") if getattr(data, name) is not None]
     for role, test in (("validation", config.validation), ("test", config.test)):

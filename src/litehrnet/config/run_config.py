@@ -6,12 +6,14 @@ Defaults are the published recipe (protocol specification, sections 2 and 3.1).
 from dataclasses import dataclass, field
 from typing import Literal
 
-from litehrnet.data.settings import AugmentationConfig, DataConfig, SegmentationConfig
+from litehrnet.data.settings import AugmentationConfig, DataConfig, DetectionConfig, SegmentationConfig
+from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import find_keypoint_set
 from litehrnet.poses import KeypointSet
-from litehrnet.segmentation.classes import ClassSet, find_class_set
+from litehrnet.segmentation.classes import find_class_set
+from litehrnet.weightsfile import Outputs
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,15 @@ class LossConfig:
 
     Attributes:
         kind: ``mse``: weighted mean squared error of the heatmaps; ``ohkm``: of each sample's hardest keypoints only.
-            For segmentation ``cross_entropy`` of the pixels; ``ohem``: of the hardest pixels only.
+            For segmentation ``cross_entropy`` of the pixels; ``ohem``: of the hardest pixels only. For detection
+            ``boxes``: focal loss of the centers and GIoU of the boxes.
         hard_keypoints: Their number.
         hard_pixels: Of ``ohem``: the part of a batch's labelled pixels that counts at least, 0..1.
         hard_below: Of ``ohem``: every pixel whose own class has a lower probability counts.
         class_weights: What a pixel of each class counts, for segmentation; none for 1.
     """
 
-    kind: Literal["mse", "ohkm", "cross_entropy", "ohem"] = "mse"
+    kind: Literal["mse", "ohkm", "cross_entropy", "ohem", "boxes"] = "mse"
     hard_keypoints: int = 8
     hard_pixels: float = 0.1
     hard_below: float = 0.7
@@ -200,8 +203,9 @@ class RunConfig:
         variant: Name in ``litehrnet.variants``.
         input_size_wh: (width, height) of the crop in pixels.
         keypoints: ``coco``, ``mpii``, ``lsp`` or a file that describes a keypoint set (small TOML or JSON, COCO
-            annotations); None where the network segments.
-        segmentation: What the network segments; None where it finds keypoints.
+            annotations); None where the network segments or detects.
+        segmentation: What the network segments; None where it does not segment.
+        detection: What the network detects; None where it does not detect.
         codec: How positions become heatmaps and back.
         train: Annotated persons, or labelled images; several sets are trained on together.
         augmentation: How samples vary.
@@ -221,6 +225,7 @@ class RunConfig:
     input_size_wh: tuple[int, int]
     keypoints: str | None = None
     segmentation: SegmentationConfig | None = None
+    detection: DetectionConfig | None = None
     codec: HeatmapCodec = field(default_factory=HeatmapCodec)
     train: tuple[DataConfig, ...] = ()
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -246,12 +251,14 @@ class RunConfig:
             UserError: There is no such one, or the network finds no keypoints.
         """
         if self.keypoints is None:
-            raise UserError(f"{self.name}: its network segments (expected one that finds keypoints)")
+            raise UserError(f"{self.name}: its network finds no keypoints (expected a recipe with keypoints)")
         return find_keypoint_set(self.keypoints)
 
     @property
-    def outputs(self) -> KeypointSet | ClassSet:
-        """What the network's maps are of: keypoints, or classes."""
+    def outputs(self) -> Outputs:
+        """What the network's maps are of: keypoints, classes, or the boxes of an object class."""
+        if self.detection is not None:
+            return ObjectClass(self.detection.objects)
         return self.keypoint_set if self.segmentation is None else find_class_set(self.segmentation.classes)
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from litehrnet.data.coco import detection_records, read_annotations
+from litehrnet.data.detection import category_of
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
@@ -105,6 +106,38 @@ def check_coco(path: Path, images: Path, keypoint_count: int | None) -> FileRepo
             report.persons += _has_keypoints(annotation)
     report.problems += _duplicates(content["annotations"], "annotation", file)
     report.photos = [PhotoUse(images / names[i], sizes[i], file, place) for i, place in used.items() if i in names]
+    return report
+
+
+def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
+    """Check the boxes of one category of an annotation file in COCO's format, without its photos.
+
+    Args:
+        path: The file.
+        images: Folder of its photos.
+        objects: Name of the category.
+
+    Returns:
+        A report whose ``persons`` are the boxes that are not crowds.
+    """
+    report, file = FileReport(), str(path)
+    try:
+        annotations = read_annotations(path)
+        category = category_of(annotations, objects)
+    except UserError as error:
+        report.problems.append(Problem("", "", str(error)))
+        return report
+    sizes, names = _coco_images(list(annotations.images.values()), file, report)
+    entries = [entry for own in annotations.by_image.values() for entry in own]
+    for index, entry in enumerate(entries):
+        if category is None or entry.get("category_id") == category:
+            faults = _box(entry.get("bbox"), sizes.get(_key(entry.get("image_id"))))
+            report.problems += [Problem(file, _place("annotation", index, entry), fault) for fault in faults]
+            report.persons += not entry.get("iscrowd")
+    report.problems += _duplicates(entries, "annotation", file) if entries else []
+    report.photos = [
+        PhotoUse(images / name, sizes[i], file, _place("image", 0, {"id": i})) for i, name in names.items()
+    ]
     return report
 
 

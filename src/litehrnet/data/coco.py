@@ -26,12 +26,14 @@ class CocoAnnotations:
         images: Entries of ``images`` by id, in file order.
         by_image: Entries of ``annotations`` by image id, in file order.
         keypoint_names: Of the first category that has keypoints; None where none has.
+        categories: Names of the categories by id, in file order.
     """
 
     path: Path
     images: dict[int, dict[str, Any]]
     by_image: dict[int, list[dict[str, Any]]]
     keypoint_names: tuple[str, ...] | None
+    categories: dict[int, str]
 
 
 def read_annotations(path: Path, only: str | None = None, without: str | None = None) -> CocoAnnotations:
@@ -107,7 +109,15 @@ def _read_all(path: Path) -> CocoAnnotations:
         if not isinstance(annotation, dict) or annotation.get("image_id") not in by_image:
             raise UserError(f"{path}: annotation {index} belongs to no image of the file")
         by_image[annotation["image_id"]].append(annotation)
-    return CocoAnnotations(path, images, by_image, _keypoint_names(content.get("categories")))
+    categories = content.get("categories")
+    return CocoAnnotations(path, images, by_image, _keypoint_names(categories), _category_names(categories))
+
+
+def _category_names(categories: Any) -> dict[int, str]:
+    entries = categories if isinstance(categories, list) else []
+    return {
+        each["id"]: str(each["name"]) for each in entries if isinstance(each, dict) and {"id", "name"} <= each.keys()
+    }
 
 
 def _keypoint_names(categories: Any) -> tuple[str, ...] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.settings import AugmentationConfig, SegmentationConfig
+from litehrnet.data.settings import AugmentationConfig, DetectionConfig, SegmentationConfig
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class Colours:
     saturation: float
 
 
-def draw_colours(rng: np.random.Generator, settings: AugmentationConfig | SegmentationConfig) -> Colours:
+def draw_colours(
+    rng: np.random.Generator, settings: AugmentationConfig | SegmentationConfig | DetectionConfig
+) -> Colours:
     """Draw each uniformly in the range that the settings give; three draws."""
     return Colours(
         brightness=rng.uniform(-settings.brightness, settings.brightness),

@@ -17,6 +17,7 @@ class DataConfig:
             itself. They are matched with the run's by name; those that it lacks are masked.
         only: File of numbers of photos: persons in others are left out (COCO format only; see ``read_photo_list``).
         without: File of numbers of photos: persons in these are left out.
+        boxes_complete: Whether every object of every photo has a box, for detection; None for what each photo says.
     """
 
     format: Literal["coco", "mpii", "cityscapes", "folder"]
@@ -25,6 +26,7 @@ class DataConfig:
     keypoints: str | None = None
     only: str | None = None
     without: str | None = None
+    boxes_complete: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -92,3 +94,37 @@ class SegmentationConfig:
     brightness: float = 0.125
     contrast: float = 0.5
     saturation: float = 0.5
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """What is detected, and how its training samples vary.
+
+    Attributes:
+        objects: Name of the object class: the category of the annotation files.
+        scale: Smallest and largest factor of the size that a photo has when it just fits into the input.
+        aspect: Largest change of the ratio of width to height, as a part of it.
+        flip_probability: Probability of mirroring.
+        mosaic_probability: Probability that a sample shows four photos side by side.
+        brightness: Most that is added to or taken from the gray levels, as a part of their range.
+        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
+        saturation: Most by which the distance of colors from gray grows or shrinks, as a part of it.
+        smallest_side: Boxes with a shorter side in pixels of the input are ignored instead of learned.
+        fill_from: A detector (file or name) that completes photos with missing boxes; None to learn only from what is
+            labeled there.
+        fill_above: Its boxes with this score and more become objects.
+        ignore_above: Its boxes with this score and more, up to ``fill_above``, become ignored regions.
+    """
+
+    objects: str = "person"
+    scale: tuple[float, float] = (0.7, 1.7)
+    aspect: float = 0.12
+    flip_probability: float = 0.5
+    mosaic_probability: float = 0.0
+    brightness: float = 0.2
+    contrast: float = 0.4
+    saturation: float = 0.5
+    smallest_side: float = 4.0
+    fill_from: str | None = None
+    fill_above: float = 0.45
+    ignore_above: float = 0.25

@@ -11,7 +11,11 @@ from litehrnet.errors import UserError
 NORM_EPSILON = 1e-5
 """Of every batch normalisation (architecture specification, section 1)."""
 
-LAST_LAYERS = {"pose": "keypoint_head.final_layer", "segmentation": "segmentation_head.classifier"}
+LAST_LAYERS = {
+    "pose": "keypoint_head.final_layer",
+    "segmentation": "segmentation_head.classifier",
+    "detection": "detection_head.box_layer",
+}
 """The 1x1 convolution with bias that gives the maps, by what a network is for."""
 
 Floats = NDArray[np.float64]
@@ -79,8 +83,8 @@ class Parameters:
 
     def last_layer(self) -> str:
         """Name of the layer that gives the maps."""
-        segmentation = LAST_LAYERS["segmentation"]
-        return segmentation if f"{segmentation}.weight" in self._arrays else LAST_LAYERS["pose"]
+        present = [layer for layer in LAST_LAYERS.values() if f"{layer}.weight" in self._arrays]
+        return present[0] if present else LAST_LAYERS["pose"]
 
     def rows(self, name: str) -> int:
         """First dimension of an array, where the network leaves it open.

@@ -71,8 +71,8 @@ def check_outputs(maps: int, info: WeightsInfo) -> None:
         ProgramError: It does.
     """
     if len(info.outputs) != maps:
-        given, named = ("maps", "classes") if info.segments else ("heatmaps", "keypoints")
-        raise ProgramError(f"it gives {maps} {given}, but its description names {len(info.outputs)} {named}")
+        given = "maps" if info.segments or info.detects else "heatmaps"
+        raise ProgramError(f"it gives {maps} {given}, but its description names {info.outputs_text}")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from litehrnet.data.coco import PERSON_CATEGORY, CocoAnnotations
 from litehrnet.images import read_image
-from litehrnet.inference.detector import Detector
+from litehrnet.inference.detections import Detector
 from litehrnet.keypoints.boxes import clean_box
 
 

@@ -22,7 +22,7 @@ from litehrnet.evaluation.detected import cleaned, detected_persons
 from litehrnet.evaluation.mpii_submission import MPII_RELEASE, TestPhoto, read_test_photos
 from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth, reported_figures
 from litehrnet.evaluation.predictions import Predictions, predict_records
-from litehrnet.inference.detector import Detector
+from litehrnet.inference.detections import Detector
 from litehrnet.keypoints.skeletons import MPII
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet

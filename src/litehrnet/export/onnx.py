@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import litehrnet
+from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
 from litehrnet.files import replacing
 from litehrnet.keypoints.codec import decode
@@ -36,6 +37,9 @@ MAX_ROUNDINGS = 4.0
 MAX_SHIFT = 0.5
 """In pixels of the crop."""
 
+LIKELY_CENTER = -3.0
+"""Logit of the center scores, 0.05, from which on the sides of boxes are compared."""
+
 _CAST_BYTES = 60  # what a node takes in the file
 
 
@@ -47,7 +51,8 @@ class Comparison:
         images: What was put in.
         batch: How many.
         relative_error: Largest difference of two heatmap values, or scores of classes, over the largest value.
-        keypoint_shift: Largest distance of two keypoints, in pixels of the crop; 0 of a network that segments.
+        keypoint_shift: Largest distance of two keypoints, or of two sides of a likely box, in pixels of the input; 0 of
+            a network that segments.
         other_classes: Share of the pixels whose class is another; 0 of a network that finds keypoints.
         rounding: As ``relative_error``, of PyTorch in float32. Some weights (normalisations of channels that hardly
             vary) raise rounding errors to more than ``MAX_RELATIVE_ERROR`` in any runtime, on noise above all.
@@ -135,7 +140,7 @@ def serialize(network: "nn.Module", info: WeightsInfo, half: bool = False) -> by
             dynamo=True,
             optimize=not half,
             input_names=["images"],
-            output_names=["scores" if info.segments else "heatmaps"],
+            output_names=["scores" if info.segments else "boxes" if info.detects else "heatmaps"],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
             verbose=False,
         )
@@ -151,9 +156,10 @@ def serialize(network: "nn.Module", info: WeightsInfo, half: bool = False) -> by
 
 
 def _round_to_half(network: "nn.Module") -> None:
+    from litehrnet.models.weights import rounded_to_half
+
     for values in (*network.parameters(), *network.buffers()):
-        if values.is_floating_point():
-            values.data = values.data.half().to(values.dtype)
+        values.data = rounded_to_half(values.data).to(values.dtype)
 
 
 def _store_half(model: Any) -> None:
@@ -187,12 +193,14 @@ def _compare(network: TorchRuntime, exported: OnnxRuntime) -> list[Comparison]:
     exact = copy.deepcopy(network.network).double().eval()
     comparisons = []
     for name, make in (("random", _random_crops), ("photo-like", _photo_like_crops)):
-        for batch in LARGE_BATCHES if network.info.segments else BATCHES:
+        for batch in LARGE_BATCHES if network.info.segments or network.info.detects else BATCHES:
             crops = make(np.random.default_rng(batch), batch, network.input_size_wh)
             expected, found = _maps_in_float64(exact, crops, network.info), exported.heatmaps(crops)
             error, rounding = (_relative_error(maps, expected) for maps in (found, network.heatmaps(crops)))
             if network.info.segments:
                 shift, other_classes = 0.0, _other_classes(expected, found)
+            elif network.info.detects:
+                shift, other_classes = _side_shift(expected, found), 0.0
             else:
                 shift, other_classes = _shift(expected, found, network), 0.0
             comparisons.append(Comparison(name, batch, error, shift, other_classes, rounding))
@@ -222,6 +230,13 @@ def _shift(expected: NDArray[np.float32], found: NDArray[np.float32], network: T
     # Two peaks of equal height: which of them is the higher one is a matter of rounding, not of the export.
     largest: float = distances[~_ambiguous(expected)].max(initial=0)
     return float(largest * pixels_per_cell)
+
+
+def _side_shift(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """Largest distance of two sides of a box, in pixels of the input, where the centers are likely."""
+    likely = expected[:, 0] >= LIKELY_CENTER
+    first, second = (DISTANCE_UNIT * np.exp(maps[:, 1:].clip(max=MAX_LOG_DISTANCE)) for maps in (expected, found))
+    return float(np.abs(first - second).max(axis=1)[likely].max(initial=0))
 
 
 def _other_classes(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:

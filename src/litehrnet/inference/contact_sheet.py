@@ -3,8 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.detection import DetectionSet
+from litehrnet.data.detection_samples import make_detection_batch
+from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch
 from litehrnet.data.trainingset import TrainingSet
+from litehrnet.detection.maps import STRIDE
 from litehrnet.inference.draw import draw_poses
 from litehrnet.keypoints.codec import decode
 from litehrnet.poses import Poses
@@ -31,6 +35,33 @@ def contact_sheet(batch: Batch, training_set: TrainingSet) -> NDArray[np.uint8]:
     for image, targets, pose, index in zip(batch.images, batch.targets, poses, batch.indices, strict=True):
         drawn = draw_poses(_glowing(image, targets, magnified), _times(pose, magnified))
         tiles.append(labelled(drawn, f"{index} {training_set.records[index].image_file.stem}"))
+    return in_rows(tiles, COLUMNS)
+
+
+def detection_sheet(detection_set: DetectionSet, samples: int = 24) -> NDArray[np.uint8]:
+    """Draw training samples of a detector in rows: boxes in green, centers as a glow, dark where nothing is known.
+
+    Args:
+        detection_set: Photos and boxes.
+        samples: Number of samples, spread over the set.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+    """
+    import cv2
+
+    indices = np.unique(np.linspace(0, len(detection_set) - 1, samples).astype(int)).tolist()
+    batch = make_detection_batch(detection_set, 0, indices, PhotoCache())
+    tiles = []
+    for image, targets, index in zip(batch.images, batch.targets, indices, strict=True):
+        known = cv2.resize(targets[6], image.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]
+        drawn = _glowing((image * (0.4 + 0.6 * known)).astype(np.uint8), targets[:1], 1)
+        for row, column in zip(*np.nonzero(targets[0] == 1), strict=True):
+            left, top, right, bottom = targets[1:5, row, column].tolist()
+            x, y = STRIDE * (column + 0.5), STRIDE * (row + 0.5)
+            first, last = (round(x - left), round(y - top)), (round(x + right) - 1, round(y + bottom) - 1)
+            cv2.rectangle(drawn, first, last, (80, 255, 80), 1)
+        tiles.append(labelled(drawn, f"{index} {detection_set.records[index].image_file.stem}"))
     return in_rows(tiles, COLUMNS)
 
 

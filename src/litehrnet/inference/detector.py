@@ -2,15 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
+from litehrnet.files import read_bytes
+from litehrnet.inference.box_detector import BoxDetector
+from litehrnet.inference.detections import DetectedBoxes
 from litehrnet.inference.detector_layouts import Layout, recognise
 from litehrnet.library import find_detector
+from litehrnet.runtimes import open_runtime
+from litehrnet.runtimes.native import native_module
 from litehrnet.runtimes.network import Network, NetworkInput, open_network
+from litehrnet.runtimes.onnxfile import read_info
 
 MIN_SCORE = 0.3
 """Boxes with a lower score are left out, unless another limit is asked for."""
@@ -21,44 +27,36 @@ _OPEN_SIDE = 640  # pixels, where the network takes any size
 _SIZE_INPUTS = {"scale_factor", "im_shape"}  # Paddle's
 
 
-@dataclass(frozen=True)
-class DetectedBoxes:
-    """Persons found in a photo, the surest first.
-
-    Attributes:
-        boxes: float32 (persons, 4): (x, y, width, height) in image pixels, within the photo.
-        scores: float32 (persons,), 0..1.
-    """
-
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-
-
-class Detector(Protocol):
-    """Finds the persons in a photo."""
-
-    def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
-        """Boxes of the persons in a photo, which may be none.
-
-        Args:
-            image: uint8 (H, W, 3), RGB, of any size.
-        """
-        ...
-
-
-def open_detector(path: str | Path, *, min_score: float = MIN_SCORE, threads: int | None = None) -> "NetworkDetector":
-    """Load an exported detector; what kind it is shows in its inputs and outputs.
+def open_detector(
+    path: str | Path, *, min_score: float = MIN_SCORE, threads: int | None = None
+) -> "BoxDetector | NetworkDetector":
+    """Load a detector: one of ours, or an exported one of others, recognized by its inputs and outputs.
 
     Args:
-        path: ``.onnx``, or OpenVINO's ``.xml`` (extra ``openvino``), of a YOLOX, RTMDet, YOLOv8 (and later) or PicoDet;
-            or the name of one that ``litehrnet models`` lists and has fetched.
+        path: Weights of a detector of ours (``.safetensors``, ``.pth``, ``.onnx``, ``.native``); ``.onnx``, or
+            OpenVINO's ``.xml`` (extra ``openvino``), of a YOLOX, RTMDet, YOLOv8 (and later) or PicoDet; or a name that
+            ``litehrnet models`` lists.
         min_score: Boxes with a lower score are left out.
         threads: CPU threads; None for all.
 
     Raises:
-        UserError: The file is missing, cannot be loaded or run, or is none of these detectors.
+        UserError: The file is missing, cannot be loaded or run, or is not a detector that is known here.
     """
-    path = find_detector(path)
+    path = find_detector(path, onnx=native_module() is None)
+    if _is_ours(path):
+        return BoxDetector(open_runtime(path, threads=threads), min_score, str(path))
+    return _open_exported(path, min_score, threads)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file holds weights of this project: by its suffix, and an ONNX model by its description."""
+    if path.suffix.lower() != ".onnx":
+        return path.suffix.lower() != ".xml"
+    return path.is_file() and read_info(read_bytes(path), path) is not None
+
+
+def _open_exported(path: Path, min_score: float, threads: int | None) -> "NetworkDetector":
+    """Load a detector of others; see ``open_detector``."""
     network = open_network(path, threads)
     image, size = _image_input(network, path)
     others = {port.name for port in network.inputs} - {image.name}

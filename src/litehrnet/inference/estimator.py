@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from litehrnet.errors import UserError
 from litehrnet.images import read_image
 from litehrnet.inference.batching import CropJob, Keypoints, find_keypoints
-from litehrnet.inference.detector import Detector, open_detector
+from litehrnet.inference.detections import Detector
+from litehrnet.inference.detector import open_detector
 from litehrnet.keypoints.boxes import centers_and_scales, check_boxes
 from litehrnet.library import DEFAULT_WEIGHTS
 from litehrnet.poses import Poses

@@ -1,10 +1,11 @@
-"""What turns branches into maps: iterative head, heatmap head (architecture specification, section 8), classifier."""
+"""Heads: iterative head, heatmap head (architecture specification, section 8), classifier of pixels, boxes."""
 
 from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from litehrnet.detection.objects import MAPS
 from litehrnet.models.blocks import ConvBlock, depthwise, pointwise
 
 
@@ -60,3 +61,15 @@ class SegmentationHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         scores: Tensor = self.classifier(x)
         return scores
+
+
+class DetectionHead(nn.Module):
+    """One 1x1 convolution with bias: the five maps of ``litehrnet.detection``, no activation."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.box_layer = pointwise(in_channels, MAPS, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps: Tensor = self.box_layer(x)
+        return maps

@@ -20,7 +20,7 @@ from litehrnet.models.blocks import (
     depthwise,
     pointwise,
 )
-from litehrnet.models.heads import HeatmapHead, IterativeHead, SegmentationHead
+from litehrnet.models.heads import DetectionHead, HeatmapHead, IterativeHead, SegmentationHead
 from litehrnet.variants import STEM_CHANNELS, Variant, check_input_size, find_variant
 
 UNITS_PER_MODULE = 2
@@ -155,8 +155,36 @@ class SegmentationNet(nn.Module):
         return F.interpolate(scores, size=images.shape[2:], mode="bilinear", align_corners=False)
 
 
-Network: TypeAlias = PoseNetwork | SegmentationNet
-"""What is trained, kept and run: the same backbone in both."""
+class DetectionNet(nn.Module):
+    """Backbone and one 1x1 layer of five maps: a detector of one class of objects.
+
+    Shapes:
+        images float (n, 3, H, W), RGB, normalized by mean and standard deviation
+        -> maps float (n, 5, ceil(H/4), ceil(W/4)): logit of an object's center, then the logarithms of the distances to
+        the left, top, right and bottom of its box (see ``litehrnet.detection.maps``).
+
+    Raises:
+        UserError: In ``forward``, when a fusion could not take H or W (see ``variants.check_input_size``).
+    """
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        self.variant = variant
+        self.backbone = LiteHRNet(variant)
+        self.detection_head = DetectionHead(variant.channels[0])
+
+    def forward(self, images: Tensor) -> Tensor:
+        check_input_size(width=images.shape[3], height=images.shape[2])
+        maps: Tensor = self.detection_head(self.backbone(images))
+        return maps
+
+
+Network: TypeAlias = PoseNetwork | SegmentationNet | DetectionNet
+"""What is trained, kept and run: the same backbone in all three."""
+
+RARE_CENTER = -4.6
+"""Bias of the center scores at the start: a score of 0.01, so that the many empty cells do not drown the few objects
+(Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1)."""
 
 
 @overload
@@ -167,8 +195,14 @@ def create_network(variant: str, num_keypoints: int = 17) -> PoseNetwork: ...
 def create_network(variant: str, *, num_classes: int) -> SegmentationNet: ...
 
 
-def create_network(variant: str, num_keypoints: int = 17, *, num_classes: int | None = None) -> Network:
-    """A pose network, or with ``num_classes`` one that segments, with the published initialisation, in training mode.
+@overload
+def create_network(variant: str, *, boxes: Literal[True]) -> DetectionNet: ...
+
+
+def create_network(
+    variant: str, num_keypoints: int = 17, *, num_classes: int | None = None, boxes: bool = False
+) -> Network:
+    """Create a pose network, a segmentation network (``num_classes``) or a detector (``boxes``), in training mode.
 
     Every convolution weight is drawn from a normal distribution of standard deviation 0.001, every convolution bias
     is 0, every batch normalisation starts as the identity (architecture specification, section 9). Until training has
@@ -178,6 +212,7 @@ def create_network(variant: str, num_keypoints: int = 17, *, num_classes: int | 
         variant: ``lite_hrnet_18``, ``lite_hrnet_30``, ``naive_lite_hrnet_18`` or ``wider_naive_lite_hrnet_18``.
         num_keypoints: Heatmaps to give, 1 or more.
         num_classes: What a pixel may be, 2 to 255.
+        boxes: Whether it finds the boxes of one class of objects.
 
     Raises:
         UserError: There is no such variant, no keypoint, or no such number of classes.
@@ -185,7 +220,9 @@ def create_network(variant: str, num_keypoints: int = 17, *, num_classes: int | 
     network: Network
     if num_keypoints < 1:
         raise UserError(f"{num_keypoints} keypoints: a pose network needs at least one")
-    if num_classes is None:
+    if boxes:
+        network = DetectionNet(find_variant(variant))
+    elif num_classes is None:
         network = PoseNetwork(find_variant(variant), num_keypoints)
     elif 2 <= num_classes <= 255:
         network = SegmentationNet(find_variant(variant), num_classes)
@@ -196,4 +233,8 @@ def create_network(variant: str, num_keypoints: int = 17, *, num_classes: int | 
             nn.init.normal_(module.weight, std=0.001)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    if isinstance(network, DetectionNet):
+        bias = network.detection_head.box_layer.bias
+        assert bias is not None
+        nn.init.constant_(bias[:1], RARE_CENTER)
     return network

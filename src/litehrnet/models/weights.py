@@ -6,18 +6,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import usual_keypoint_set
 from litehrnet.library import find_weights
 from litehrnet.models.checkpoint import read_checkpoint
 from litehrnet.models.lite_hrnet import Network, create_network
-from litehrnet.poses import KeypointSet
 from litehrnet.segmentation.classes import ClassSet, unnamed_classes
 from litehrnet.variants import describe_weights, identify_variant
-from litehrnet.weightsfile import WeightsInfo, read_weights, write_weights
+from litehrnet.weightsfile import Outputs, WeightsInfo, read_weights, write_weights
 
 _FINAL_LAYER = "keypoint_head.final_layer.weight"
 _CLASSIFIER = "segmentation_head.classifier.weight"
+_BOX_LAYER = "detection_head.box_layer.weight"
 
 
 def load_network(path: Path) -> tuple[Network, WeightsInfo]:
@@ -46,8 +47,10 @@ def read_any_weights(path: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
     return weights, _describe_checkpoint(weights, path)
 
 
-def new_network(variant: str, outputs: KeypointSet | ClassSet) -> Network:
-    """``create_network`` for these keypoints, or these classes."""
+def new_network(variant: str, outputs: Outputs) -> Network:
+    """``create_network`` for these keypoints, these classes, or the boxes of this object class."""
+    if isinstance(outputs, ObjectClass):
+        return create_network(variant, boxes=True)
     if isinstance(outputs, ClassSet):
         return create_network(variant, num_classes=len(outputs))
     return create_network(variant, len(outputs))
@@ -64,9 +67,8 @@ def network_from_weights(weights: Mapping[str, Tensor], info: WeightsInfo, sourc
     assert info.variant is not None
     network = new_network(info.variant, info.outputs)
     expected = network.state_dict()
-    what = "classes" if info.segments else "keypoints"
     complete = {n: v for n, v in expected.items() if n.endswith("num_batches_tracked")} | dict(weights)
-    _check_names_and_shapes(complete, expected, f"{info.variant} with {len(info.outputs)} {what}", source)
+    _check_names_and_shapes(complete, expected, f"{info.variant} with {info.outputs_text}", source)
     for name, value in complete.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise UserError(f"{source}: {name} holds values that are not finite (expected trained weights)")
@@ -74,14 +76,30 @@ def network_from_weights(weights: Mapping[str, Tensor], info: WeightsInfo, sourc
     return network.eval()
 
 
-def save_network(path: Path, network: Network, info: WeightsInfo) -> None:
+def save_network(path: Path, network: Network, info: WeightsInfo, *, half: bool = False) -> None:
     """Write a network's weights and their description to a safetensors file of ours.
+
+    Args:
+        path: The file.
+        network: On any device.
+        info: What it is.
+        half: Store float16 (see ``rounded_to_half``).
 
     Raises:
         UserError: ``path`` cannot be written.
     """
-    arrays = {name: value.detach().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
-    write_weights(path, arrays, info)
+    tensors = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+    if half:
+        tensors = {name: rounded_to_half(value) for name, value in tensors.items()}
+    write_weights(path, {name: value.contiguous().numpy() for name, value in tensors.items()}, info)
+
+
+def rounded_to_half(value: Tensor) -> Tensor:
+    """Return an array in float16, but unchanged where a value exceeds its range, as some running variances do."""
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    return half if bool(torch.isfinite(half).all()) else value
 
 
 def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsInfo:
@@ -89,6 +107,8 @@ def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsIn
     variant = identify_variant(shapes)
     if variant is None:
         raise UserError(f"{path}: not weights of a Lite-HRNet pose network ({describe_weights(shapes)})")
+    if _BOX_LAYER in shapes:
+        return WeightsInfo(variant.name, ObjectClass("object"), provenance=f"PyTorch checkpoint {path.name}")
     segments = _CLASSIFIER in shapes
     final_layer = shapes.get(_CLASSIFIER if segments else _FINAL_LAYER, ())
     if len(final_layer) != 4 or final_layer[0] < 1:

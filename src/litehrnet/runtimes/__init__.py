@@ -12,12 +12,12 @@ from litehrnet.optional import is_installed
 from litehrnet.runtimes.native import ABSENT, native_module, open_native
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime
-from litehrnet.weightsfile import read_weights
+from litehrnet.weightsfile import WeightsInfo, read_weights
 
 RUNTIMES = ("native", "onnxruntime", "openvino", "torch")
 PRECISIONS = ("float32", "bf16", "fp16")
 
-__all__ = ["PRECISIONS", "RUNTIMES", "Runtime", "open_runtime", "segments"]
+__all__ = ["PRECISIONS", "RUNTIMES", "Runtime", "described_weights", "open_runtime", "segments"]
 
 
 def open_runtime(
@@ -72,24 +72,29 @@ def open_runtime(
 
 def segments(weights: str | Path) -> bool:
     """Whether a file is of a network that segments; errors are left to ``open_runtime``."""
+    info = described_weights(weights)
+    return info is not None and info.segments
+
+
+def described_weights(weights: str | Path) -> WeightsInfo | None:
+    """The description of a file of weights; None where it has none, or cannot be read: ``open_runtime`` says why."""
     try:
         path = find_weights(weights).path
         match path.suffix.lower():
             case ".safetensors":
-                return read_weights(path)[1].segments
+                return read_weights(path)[1]
             case ".onnx":
-                info = read_info(read_bytes(path), path)
-                return info is not None and info.segments
+                return read_info(read_bytes(path), path)
             case ".native":
-                return read_flat(path)[1].segments
+                return read_flat(path)[1]
             case _:
                 if not is_installed("torch"):
-                    return False
+                    return None
                 from litehrnet.models.weights import read_any_weights
 
-                return read_any_weights(path)[1].segments
+                return read_any_weights(path)[1]
     except UserError:
-        return False
+        return None
 
 
 def _default_runtime(weights: Path) -> str:

@@ -50,8 +50,6 @@ def graph_info(described: WeightsInfo | None, shapes: GraphShapes, path: Path) -
     if described is None:
         return WeightsInfo(None, usual_keypoint_set(shapes.maps), provenance=f"ONNX model {path.name}")
     if len(described.outputs) != shapes.maps:
-        given, named = ("maps", "classes") if described.segments else ("heatmaps", "keypoints")
-        raise UserError(
-            f"{path}: gives {shapes.maps} {given}, but its description names {len(described.outputs)} {named}"
-        )
+        given = "maps" if described.segments or described.detects else "heatmaps"
+        raise UserError(f"{path}: gives {shapes.maps} {given}, but its description names {described.outputs_text}")
     return described

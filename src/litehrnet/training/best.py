@@ -12,6 +12,7 @@ from litehrnet.config.run_config import RunConfig, TestConfig
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import PUBLISHED_NAMES, published_json
+from litehrnet.evaluation.detection import FIGURES
 from litehrnet.evaluation.pckh import prediction_mat
 from litehrnet.evaluation.protocol import TestReport
 from litehrnet.files import write_bytes
@@ -39,10 +40,9 @@ def best_by(config: RunConfig, test: TestConfig) -> str:
         UserError: The configuration names one that this evaluation does not give.
     """
     name = config.training.best_by or BEST_BY[test.dataset]
-    if test.dataset == "coco" and name not in PUBLISHED_NAMES:
-        raise UserError(
-            f"{config.name}: training.best_by is {name}, no figure of COCO's (expected {', '.join(PUBLISHED_NAMES)})"
-        )
+    known = PUBLISHED_NAMES if config.detection is None else FIGURES
+    if test.dataset == "coco" and name not in known:
+        raise UserError(f"{config.name}: training.best_by is {name}, no figure of COCO's (expected {', '.join(known)})")
     return name
 
 

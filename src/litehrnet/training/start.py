@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from litehrnet.models.kernels import instruction_set
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.poses import KeypointSet
-from litehrnet.segmentation.classes import ClassSet
 from litehrnet.training.best import best_by, best_epoch, best_score
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
@@ -33,6 +32,8 @@ from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
 from litehrnet.training.task import task_of
+from litehrnet.weightsfile import Outputs
+from litehrnet.weightsfile import outputs_text
 
 PUBLISHED_PROCESSES = 8
 """What the published learning rate is for."""
@@ -49,6 +50,38 @@ def run_training(
     device: str | None = None,
     max_minutes: float | None = None,
 ) -> int:
+    """Train by a configuration; see ``train_run``.
+
+    Returns:
+        Exit code: 0 for a run that is finished, also if it was asked to stop meanwhile, or whose time was up; otherwise
+            128 plus the number of the signal that stopped it, the same in all processes.
+    """
+    return train_run(config, recipe, launcher, notes, device, max_minutes).exit_code
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        is_finished: Whether all of it is done; otherwise it can be resumed.
+        exit_code: See ``run_training``.
+        folder: Folder of the run's files.
+    """
+
+    is_finished: bool
+    exit_code: int
+    folder: Path
+
+
+def train_run(
+    config: RunConfig,
+    recipe: RunConfig,
+    launcher: Launcher = "none",
+    notes: tuple[str, ...] = (),
+    device: str | None = None,
+    max_minutes: float | None = None,
+) -> RunEnd:
     """Train by a configuration.
 
     Args:
@@ -58,10 +91,6 @@ def run_training(
         notes: To be printed first.
         device: Such as ``cpu`` or ``cuda:1``; None for this process's GPU, or the CPU where there is none.
         max_minutes: After which to stop as a signal would; None for never.
-
-    Returns:
-        Exit code: 0 for a run that is finished, also if it was asked to stop meanwhile, or whose time was up; otherwise
-            128 plus the number of the signal that stopped it, the same in all processes.
 
     Raises:
         UserError: Anything in the configuration or the data that cannot be.
@@ -82,7 +111,8 @@ def run_training(
             log.end(outcome(run, state))
         finally:
             log.close()
-        return 0 if is_finished(run, state.progress) else stop.exit_code
+        finished = is_finished(run, state.progress)
+        return RunEnd(finished, 0 if finished else stop.exit_code, run.folder)
 
 
 def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: torch.device) -> Run:
@@ -196,7 +226,7 @@ def resume_path(run: Run) -> Path | None:
     return Path(wanted)
 
 
-def load_weights(network: Network, path: Path, outputs: KeypointSet | ClassSet | None = None) -> str:
+def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -> str:
     """Copy the weights of ``path`` that fit into ``network``; says which do not and keep their random start.
 
     Args:
@@ -265,12 +295,11 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
     steps = f"kernels for {instruction_set()}" if uses_kernels(settings, run.device) else "PyTorch"
     validation = f"every {settings.evaluate_every} epochs, {run.task.how(run.test_set)}" if run.test_set else "none"
     width, height = config.input_size_wh
-    what = "keypoints" if config.segmentation is None else "classes"
     data = f"{len(run.training_set)} {run.task.samples}"
     batch = f"{settings.batch_size} x {settings.accumulate} accumulated x {run.processes.world_size} processes"
     return {
         "run": f"{config.name} in {run.folder}",
-        "network": f"{config.variant}, {len(config.outputs)} {what}, input {width}x{height} (width x height)",
+        "network": f"{config.variant}, {outputs_text(config.outputs)}, input {width}x{height} (width x height)",
         "device": f"{where}, PyTorch {torch.__version__}",
         "steps by": steps,
         "precision": settings.precision,

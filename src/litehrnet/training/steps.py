@@ -11,6 +11,7 @@ from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.models import kernels
 from litehrnet.models.fused import fuse
 from litehrnet.models.lite_hrnet import PoseNetwork
+from litehrnet.training.box_loss import box_accuracy, detection_loss
 from litehrnet.training.distill_modules import module_loss
 from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
 from litehrnet.training.loader import TensorBatch
@@ -23,6 +24,15 @@ from litehrnet.training.losses import (
     pixel_ohem,
 )
 from litehrnet.training.state import TrainingState, update_average
+
+ACCURACY_NAMES = {
+    "mse": "acc_pose",
+    "ohkm": "acc_pose",
+    "cross_entropy": "acc_seg",
+    "ohem": "acc_seg",
+    "boxes": "acc_box",
+}
+"""Name of the training accuracy in the log, by kind of loss."""
 
 
 class NonFiniteLossError(Exception):
@@ -81,7 +91,7 @@ def optimizer_step(
     """
     state.optimizer.param_groups[0]["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)
-    accuracy_name = "acc_seg" if settings.loss.of_pixels else "acc_pose"
+    accuracy_name = ACCURACY_NAMES[settings.loss.kind]
     total = {f"{settings.loss.kind}_loss": 0.0, accuracy_name: 0.0}
     for batch in batches:
         if module_teacher is None:
@@ -111,7 +121,9 @@ def optimizer_step(
 def loss_and_accuracy(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, float]:
     """The loss against the targets, a scalar, and the training accuracy."""
     output, target, weight = forward(network, batch, settings)
-    if settings.loss.of_pixels:
+    if settings.loss.kind == "boxes":
+        accuracy = box_accuracy(output.detach(), target)
+    elif settings.loss.of_pixels:
         accuracy = pixel_accuracy(output.detach(), target)
     else:
         accuracy = keypoint_accuracy(output.detach(), target, weight).average
@@ -121,7 +133,8 @@ def loss_and_accuracy(network: nn.Module, batch: TensorBatch, settings: Training
 def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
     """Heatmaps and targets (n, keypoints, h, w) and weights (n, keypoints, 1), float32, on the network's device.
 
-    For segmentation scores (n, classes, H, W), classes uint8 (n, H, W) and no weights.
+    For segmentation scores (n, classes, H, W), classes uint8 (n, H, W) and no weights; for detection maps (n, 5, h, w),
+    targets (n, 7, h, w) and no weights.
     """
     device = next(network.parameters()).device
     images, target, weight = (
@@ -158,6 +171,8 @@ def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingCo
         case "ohem":
             hard = {"hard_pixels": loss.hard_pixels, "hard_below": loss.hard_below}
             return pixel_ohem(output, target, loss.class_weights, **hard)
+        case "boxes":
+            return detection_loss(output, target)
 
 
 def normalized(images: Tensor, channels_last: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""What training does differently for poses and for segmentation. All else is written once and knows of neither."""
+"""What training does differently for poses, segmentation and detection. Everything else is written once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from litehrnet.config.run_config import RunConfig
+from litehrnet.data.detection_samples import make_detection_batch
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch, make_batch
 from litehrnet.data.segmentation_samples import make_segmentation_batch
@@ -13,6 +14,7 @@ from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.evaluation.protocol import TestSet, read_test_set
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.training.best import predictions_file, published_figures
+from litehrnet.training.detection import evaluate_detection, read_test_photos, read_training_photos
 from litehrnet.training.distributed import Processes
 from litehrnet.training.evaluate import evaluate
 from litehrnet.training.segmentation import evaluate_segmentation, read_test_images, read_training_images
@@ -33,7 +35,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is trained for: ``POSES`` or ``SEGMENTATION``.
+    """What a network is trained for: ``POSES``, ``SEGMENTATION`` or ``DETECTION``.
 
     The sets that one function gives and another one takes are this task's own; the loop looks at no more of them than
     ``len``, ``records`` and each record's ``image_file``.
@@ -57,6 +59,8 @@ class Task:
 
 def task_of(config: RunConfig) -> Task:
     """What a configuration trains for."""
+    if config.detection is not None:
+        return DETECTION
     return POSES if config.segmentation is None else SEGMENTATION
 
 
@@ -83,6 +87,11 @@ def _evaluate_images(network: Network, config: RunConfig, test: Any, processes: 
     return None if found is None else Evaluation(found)
 
 
+def _evaluate_photos(network: Network, config: RunConfig, test: Any, processes: Processes) -> Evaluation | None:
+    found = evaluate_detection(network, config, test, processes)
+    return None if found is None else Evaluation(found)
+
+
 POSES = Task(
     samples="persons",
     read_training_set=_training_persons,
@@ -98,4 +107,12 @@ SEGMENTATION = Task(
     read_test_set=read_test_images,
     how=lambda test: test.how,
     evaluate=_evaluate_images,
+)
+DETECTION = Task(
+    samples="photos",
+    read_training_set=read_training_photos,
+    make_batch=make_detection_batch,
+    read_test_set=read_test_photos,
+    how=lambda test: f"{len(test.records)} photos",
+    evaluate=_evaluate_photos,
 )

@@ -1,0 +1,239 @@
+"""Photos with the boxes of their objects: what a detection network is trained on and tested with."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.data.coco import CocoAnnotations, read_annotations
+from litehrnet.data.photos import check_photos
+from litehrnet.data.records import read_json
+from litehrnet.data.settings import DataConfig, DetectionConfig
+from litehrnet.errors import UserError
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DetectionRecord:
+    """One photo with its objects.
+
+    Attributes:
+        image_file: Path of the photo.
+        image_id: Id of the photo in its annotation file.
+        corners: float32 (objects, 4): (x1, y1, x2, y2) in pixels of the photo, inside it.
+        ignored: float32 (regions, 4): corners of crowds and unsure boxes, where nothing is learned.
+        complete: Whether every object of the photo has a box. Otherwise an empty place may hold an unmarked object.
+    """
+
+    image_file: Path
+    image_id: int
+    corners: Floats
+    ignored: Floats
+    complete: bool
+
+
+@dataclass(frozen=True)
+class DetectionSet:
+    """Everything that detection samples are made from.
+
+    Attributes:
+        records: Photos.
+        input_size_wh: Width and height of the network's input.
+        settings: How samples vary.
+        seed: Of all that is drawn.
+    """
+
+    records: tuple[DetectionRecord, ...]
+    input_size_wh: tuple[int, int]
+    settings: DetectionConfig
+    seed: int
+
+    def __len__(self) -> int:
+        """Number of photos."""
+        return len(self.records)
+
+
+class FindsBoxes(Protocol):
+    """A detector that completes photos with missing boxes."""
+
+    def __call__(self, image_file: Path) -> tuple[Floats, Floats]:
+        """Corners (objects, 4) in pixels of the photo, and scores (objects,)."""
+        ...
+
+
+def read_detection_set(
+    data: Sequence[DataConfig],
+    settings: DetectionConfig,
+    input_size_wh: tuple[int, int],
+    seed: int,
+) -> DetectionSet:
+    """Read the photos of all annotation files, one file after another.
+
+    Args:
+        data: Annotation files in COCO's form and folders of photos.
+        settings: The object class, and how samples vary.
+        input_size_wh: Width and height of the network's input.
+        seed: Of all that is drawn.
+
+    Raises:
+        UserError: A file is missing or broken, has no box of the object class, or photos are missing or broken.
+    """
+    records: list[DetectionRecord] = []
+    for config in data:
+        annotations = read_annotations(Path(config.annotations), config.only, config.without)
+        own = detection_records(annotations, Path(config.images), settings.objects)
+        if config.boxes_complete is not None:
+            own = [replace(record, complete=config.boxes_complete) for record in own]
+        records += own
+    files = ", ".join(config.annotations for config in data)
+    # A photo whose boxes are incomplete teaches nothing where it has no box.
+    kept = tuple(record for record in records if record.complete or len(record.corners))
+    if not any(len(record.corners) for record in kept):
+        raise UserError(f"{files}: no box of a {settings.objects} to train on (expected annotations with bbox)")
+    check_photos((record.image_file for record in kept), files)
+    return DetectionSet(kept, input_size_wh, settings, seed)
+
+
+def detection_records(annotations: CocoAnnotations, images: Path, objects: str) -> list[DetectionRecord]:
+    """Photos of an annotation file with the boxes of one category.
+
+    Crowds (``iscrowd``) become ignored regions. A photo says by ``boxes_complete`` whether every object has a box; a
+    photo that says nothing counts as complete.
+
+    Args:
+        annotations: From ``read_annotations``.
+        images: Folder of the photos.
+        objects: Name of the category; a file's only category is taken whatever its name.
+
+    Raises:
+        UserError: The file has no such category, or a box is not four finite numbers.
+    """
+    category = category_of(annotations, objects)
+    records = []
+    for image_id, image in annotations.images.items():
+        corners: list[list[float]] = []
+        ignored: list[list[float]] = []
+        for annotation in annotations.by_image[image_id]:
+            if category is not None and annotation.get("category_id") != category:
+                continue
+            box = _corners(annotation, image, annotations.path)
+            if box is not None:
+                (ignored if annotation.get("iscrowd", 0) else corners).append(box)
+        file, complete = images / image["file_name"], bool(image.get("boxes_complete", True))
+        records.append(DetectionRecord(file, image_id, as_corners(corners), as_corners(ignored), complete))
+    return records
+
+
+def category_of(annotations: CocoAnnotations, objects: str) -> int | None:
+    """Id of the category that ``objects`` names; of a file's only category; None where the file has no categories.
+
+    Raises:
+        UserError: The file has several categories, and none of this name.
+    """
+    names = annotations.categories
+    matching = [number for number, name in names.items() if name == objects]
+    if matching:
+        return matching[0]
+    if len(names) > 1:
+        raise UserError(f"{annotations.path}: has no category {objects} (expected one of {', '.join(names.values())})")
+    return next(iter(names), None)
+
+
+def as_corners(boxes: Sequence[Sequence[float]]) -> Floats:
+    """Corners as float32 (boxes, 4), also of no box."""
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def _corners(annotation: dict[str, Any], image: dict[str, Any], path: Path) -> list[float] | None:
+    """Corners of an annotation's box, cut to the photo; None where nothing of it is left."""
+    box = annotation.get("bbox")
+    if box is None:
+        return None
+    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(each, int | float) for each in box)
+    if not numbers or not np.isfinite(box).all():
+        raise UserError(
+            f"{path}: annotation {annotation.get('id')} has the box {box} (expected x, y, width and height in pixels)"
+        )
+    x, y, width, height = box
+    x1, x2 = max(0.0, x), min(float(image["width"]), x + width)
+    y1, y2 = max(0.0, y), min(float(image["height"]), y + height)
+    return [x1, y1, x2, y2] if x2 - x1 >= 1 and y2 - y1 >= 1 else None
+
+
+def completed(
+    detection_set: DetectionSet, finds_boxes: FindsBoxes, detector_name: str, cache: Path | None
+) -> DetectionSet:
+    """The set with a detector's boxes in the photos whose boxes are incomplete.
+
+    A box that overlaps a labeled one is that object. Of the others, those with a score of ``fill_above`` and more
+    become objects, those with ``ignore_above`` and more ignored regions. The photos then count as complete.
+
+    Args:
+        detection_set: From ``read_detection_set``.
+        finds_boxes: A trained detector.
+        detector_name: Identifies the detector and its version in the cache.
+        cache: Folder where the detector's boxes are kept for the next run; None for nowhere.
+
+    Raises:
+        UserError: A photo is broken.
+    """
+    incomplete = [record for record in detection_set.records if not record.complete]
+    if not incomplete:
+        return detection_set
+    found = _found_boxes(incomplete, finds_boxes, detector_name, cache)
+    settings = detection_set.settings
+    filled = {
+        id(record): _filled(record, boxes, settings.fill_above, settings.ignore_above)
+        for record, boxes in zip(incomplete, found, strict=True)
+    }
+    return replace(detection_set, records=tuple(filled.get(id(r), r) for r in detection_set.records))
+
+
+def _found_boxes(
+    records: Sequence[DetectionRecord], finds_boxes: FindsBoxes, detector_name: str, cache: Path | None
+) -> list[Floats]:
+    """Corners and scores float32 (boxes, 5) of each photo, from the cache where it has them."""
+    from litehrnet.files import make_folder, write_bytes
+
+    key = hashlib.sha256(detector_name.encode())
+    for record in records:
+        key.update(f"{record.image_file.resolve()} {record.image_file.stat().st_size}".encode())
+    file = None if cache is None else cache / f"boxes-{key.hexdigest()[:16]}.json"
+    if file is not None and file.is_file():
+        return [np.array(boxes, np.float32).reshape(-1, 5) for boxes in read_json(file)]
+    found = []
+    for record in records:
+        corners, scores = finds_boxes(record.image_file)
+        found.append(np.concatenate([corners, scores[:, None]], axis=1).astype(np.float32))
+    if file is not None:
+        make_folder(file.parent)
+        write_bytes(file, json.dumps([boxes.round(3).tolist() for boxes in found]).encode())
+    return found
+
+
+def _filled(record: DetectionRecord, found: Floats, fill_above: float, ignore_above: float) -> DetectionRecord:
+    corners, scores = found[:, :4], found[:, 4]
+    unlabeled = overlaps(corners, record.corners).max(axis=1, initial=0) < 0.5
+    sure, unsure = unlabeled & (scores >= fill_above), unlabeled & (scores < fill_above) & (scores >= ignore_above)
+    return replace(
+        record,
+        corners=np.concatenate([record.corners, corners[sure]]),
+        ignored=np.concatenate([record.ignored, corners[unsure]]),
+        complete=True,
+    )
+
+
+def overlaps(first: Floats, second: Floats) -> Floats:
+    """Intersection over union of every box of one list with every box of another, float32 (n, m)."""
+    corner = np.maximum(first[:, None, :2], second[None, :, :2])
+    opposite = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = (opposite - corner).clip(min=0).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
+    union = areas[0][:, None] + areas[1][None] - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)

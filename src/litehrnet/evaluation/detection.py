@@ -1,0 +1,149 @@
+"""Testing a detector: its boxes against annotated boxes, with pycocotools as the reference."""
+
+import contextlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.config.run_config import TestConfig
+from litehrnet.data.coco import CocoAnnotations, read_annotations
+from litehrnet.data.detection import DetectionRecord, category_of, detection_records
+from litehrnet.data.photos import check_photos
+from litehrnet.images import read_image
+from litehrnet.inference.detections import Detector
+
+if TYPE_CHECKING:
+    from pycocotools.coco import COCO
+
+FIGURES = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL")
+"""Names of pycocotools' figures for boxes, in its order: average precision over IoU 0.50 to 0.95, at 0.50, at 0.75, of
+small, medium and large objects; average recall of 1, 10 and 100 boxes per photo, of small, medium and large objects."""
+
+MIN_SCORE = 0.01
+"""Boxes with a lower score are not counted: average precision gains little from the unsure ones."""
+
+Found = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DetectionTest:
+    """Photos with annotated boxes to test a detector on.
+
+    Attributes:
+        test: Its configuration.
+        annotations: The parsed annotation file.
+        records: The photos, in file order.
+        objects: Name of the object class.
+    """
+
+    test: TestConfig
+    annotations: CocoAnnotations
+    records: tuple[DetectionRecord, ...]
+    objects: str
+
+
+def read_detection_test(test: TestConfig, objects: str) -> DetectionTest:
+    """Read the annotations of a test, and check that the photos are there.
+
+    Raises:
+        UserError: A file is missing or broken, or has no such category.
+    """
+    path = Path(test.annotations)
+    annotations = read_annotations(path, test.only, test.without)
+    records = tuple(detection_records(annotations, Path(test.images), objects))
+    check_photos((record.image_file for record in records), str(path))
+    return DetectionTest(test, annotations, records, objects)
+
+
+def found_boxes(
+    detector: Detector, records: Sequence[DetectionRecord], done: Callable[[int], None] = lambda _: None
+) -> Found:
+    """Run a detector on photos.
+
+    Args:
+        detector: With a low lowest score, such as ``MIN_SCORE``.
+        records: Each photo is looked at once.
+        done: Called with 1 after every photo.
+
+    Returns:
+        float64 (boxes, 6): image id, x, y, width, height, score.
+
+    Raises:
+        UserError: A photo is broken.
+    """
+    rows = [np.empty((0, 6))]
+    for record in records:
+        found = detector.detect(read_image(record.image_file))
+        ids = np.full((len(found.scores), 1), record.image_id, np.float64)
+        rows.append(np.concatenate([ids, found.boxes, found.scores[:, None]], axis=1))
+        done(1)
+    return np.concatenate(rows)
+
+
+def box_figures(test: DetectionTest, found: Found) -> dict[str, float | None]:
+    """Average precision and recall of boxes, judged by pycocotools.
+
+    Args:
+        test: The annotated boxes of its object class; crowds count as COCO counts them.
+        found: From ``found_boxes``.
+
+    Returns:
+        ``FIGURES``, 0..1; None where there is no object to find, such as no small one.
+    """
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = _indexed(test, _annotated(test))
+        results = _indexed(test, [_detected(place, row) for place, row in enumerate(found.tolist(), 1)])
+        evaluation = COCOeval(truth, results, "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: None if v < 0 else float(v) for name, v in zip(FIGURES, evaluation.stats, strict=True)}
+
+
+def _indexed(test: DetectionTest, annotations: list[dict[str, Any]]) -> "COCO":
+    from pycocotools.coco import COCO
+
+    coco, images = COCO(), [{"id": number} for number in test.annotations.images]
+    dataset: Any = {
+        "images": images,
+        "categories": [{"id": 1, "name": test.objects}],
+        "annotations": annotations,
+    }
+    coco.dataset = dataset
+    coco.createIndex()
+    return coco
+
+
+def _annotated(test: DetectionTest) -> list[dict[str, Any]]:
+    """The annotated boxes as pycocotools takes them: one category, and ids from 1, as it takes id 0 for no match."""
+    category = category_of(test.annotations, test.objects)
+    entries = [
+        (number, annotation)
+        for number, own in test.annotations.by_image.items()
+        for annotation in own
+        if annotation.get("bbox") and category in (None, annotation.get("category_id"))
+    ]
+    return [
+        {
+            "id": place,
+            "image_id": number,
+            "category_id": 1,
+            "bbox": annotation["bbox"],
+            "area": annotation.get("area") or annotation["bbox"][2] * annotation["bbox"][3],
+            "iscrowd": int(annotation.get("iscrowd") or 0),
+        }
+        for place, (number, annotation) in enumerate(entries, 1)
+    ]
+
+
+def _detected(place: int, row: list[float]) -> dict[str, Any]:
+    image_id, x, y, width, height, score = row
+    box = {"bbox": [x, y, width, height], "area": width * height, "score": score}
+    return {"id": place, "image_id": int(image_id), "category_id": 1, "iscrowd": 0, **box}

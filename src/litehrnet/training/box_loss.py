@@ -1,0 +1,71 @@
+"""The loss of a detector, on the targets of ``litehrnet.detection.maps``.
+
+Shapes throughout: ``output`` float (images, 5, height, width), the network's maps; ``target`` float (images, 7, height,
+width), ``BoxTargets.stacked``.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
+
+BOX_WEIGHT = 3.0
+"""Weight of the boxes against the center scores."""
+
+
+def detection_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Loss of center scores and boxes, per object.
+
+    Returns:
+        A scalar tensor: ``center_loss`` plus ``BOX_WEIGHT`` times the mean of 1 - GIoU.
+    """
+    objects = (target[:, 0] == 1).sum().clamp(min=1)
+    giou, _ = box_overlaps(output, target)
+    boxes = (target[:, 5] * (1 - giou)).sum() / target[:, 5].sum().clamp(min=1)
+    return center_loss(output[:, 0], target[:, 0], target[:, 6]) / objects + BOX_WEIGHT * boxes
+
+
+def center_loss(logits: Tensor, scores: Tensor, known: Tensor) -> Tensor:
+    """Focal loss of the center scores, summed (Zhou et al., "Objects as Points", 2019, equation 1).
+
+    Args:
+        logits: (images, height, width), of the network.
+        scores: (images, height, width), 0..1: 1 at centers.
+        known: (images, height, width), 0 or 1: empty cells count where it is 1.
+    """
+    probability = logits.sigmoid()
+    centers = scores == 1
+    found = (1 - probability).square() * F.logsigmoid(logits)
+    empty = (1 - scores).pow(4) * known * probability.square() * F.logsigmoid(-logits)
+    return -torch.where(centers, found, empty).sum()
+
+
+def box_overlaps(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Overlap of predicted and target boxes in every cell.
+
+    Both boxes contain the cell's center, so they overlap along both axes.
+
+    Returns:
+        Generalized intersection over union (Rezatofighi et al., CVPR 2019) and intersection over union, both
+        (images, height, width).
+    """
+    own, labels = DISTANCE_UNIT * output[:, 1:5].clamp(max=MAX_LOG_DISTANCE).exp(), target[:, 1:5]
+    smaller, larger = torch.minimum(own, labels), torch.maximum(own, labels)
+    shared, hull = _areas(smaller), _areas(larger)
+    union = _areas(own) + _areas(labels) - shared
+    overlap = shared / union
+    return overlap - (hull - union) / hull, overlap
+
+
+def _areas(distances: Tensor) -> Tensor:
+    left, top, right, bottom = distances.unbind(dim=1)
+    return (left + right) * (top + bottom)
+
+
+@torch.no_grad()
+def box_accuracy(output: Tensor, target: Tensor) -> float:
+    """Mean intersection over union of the boxes predicted in the cells of objects, 0..1; 0 where there is no object."""
+    _, overlap = box_overlaps(output, target)
+    weights = target[:, 5]
+    return float((weights * overlap).sum() / weights.sum().clamp(min=1e-6))

@@ -1,0 +1,82 @@
+"""Training a detector: its data and its evaluation; everything else is the loop's (see ``training.task``)."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from litehrnet.config.run_config import RunConfig
+from litehrnet.data.detection import DetectionSet, completed, read_detection_set
+from litehrnet.evaluation.detection import (
+    MIN_SCORE,
+    DetectionTest,
+    box_figures,
+    found_boxes,
+    read_detection_test,
+)
+from litehrnet.files import read_bytes
+from litehrnet.images import read_image
+from litehrnet.inference.box_detector import BoxDetector
+from litehrnet.inference.detections import Detector
+from litehrnet.inference.detector import open_detector
+from litehrnet.library import cache_folder, find_detector
+from litehrnet.models.lite_hrnet import Network
+from litehrnet.runtimes.torch import TorchRuntime
+from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
+from litehrnet.training.evaluate import weights_info
+
+
+def read_training_photos(config: RunConfig) -> DetectionSet:
+    """Read what a configuration trains on; ``detection.fill_from`` completes photos with missing boxes.
+
+    Raises:
+        UserError: A file is missing or broken, or has no box of the object class.
+    """
+    assert config.detection is not None
+    settings, seed = config.detection, config.training.seed
+    detection_set = read_detection_set(config.train, settings, config.input_size_wh, seed)
+    if settings.fill_from is None:
+        return detection_set
+    path = find_detector(settings.fill_from)
+    detector = open_detector(path, min_score=settings.ignore_above, threads=torch.get_num_threads())
+    name = hashlib.sha256(read_bytes(path)).hexdigest() + f" {settings.ignore_above}"
+    return completed(detection_set, _Finder(detector), name, cache_folder())
+
+
+class _Finder:
+    """Boxes of the objects in a photo file."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    def __call__(self, image_file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        found = self.detector.detect(read_image(image_file))
+        first, size = found.boxes[:, :2], found.boxes[:, 2:]
+        return np.concatenate([first, first + size], axis=1), found.scores
+
+
+def read_test_photos(config: RunConfig) -> DetectionTest:
+    """Read what a configuration evaluates on while training."""
+    assert config.validation is not None
+    assert config.detection is not None
+    return read_detection_test(config.validation, config.detection.objects)
+
+
+def evaluate_detection(
+    network: Network, config: RunConfig, test: DetectionTest, processes: Processes
+) -> dict[str, float] | None:
+    """Figures of ``network``; each photo is looked at by exactly one process, and only the first gets the figures.
+
+    Raises:
+        UserError: A photo is broken.
+    """
+    copy_from_first(network.buffers(), processes)
+    runtime = TorchRuntime(network, weights_info(config), config.input_size_wh)
+    own = found_boxes(BoxDetector(runtime, MIN_SCORE), own_share(test.records, processes))
+    parts = gather(torch.from_numpy(own), processes)
+    if parts is None:
+        return None
+    figures = box_figures(test, np.concatenate([part.numpy() for part in parts]))
+    return {name: value for name, value in figures.items() if value is not None}
