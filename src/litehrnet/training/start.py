@@ -32,8 +32,7 @@ from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
 from litehrnet.training.task import task_of
-from litehrnet.weightsfile import Outputs
-from litehrnet.weightsfile import outputs_text
+from litehrnet.weightsfile import Outputs, outputs_text
 
 PUBLISHED_PROCESSES = 8
 """What the published learning rate is for."""
