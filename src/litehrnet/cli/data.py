@@ -100,6 +100,7 @@ def _pack(options: argparse.Namespace) -> int:
 def _check_all(options: argparse.Namespace) -> int:
     from litehrnet.config.load import load_config
     from litehrnet.images import WRITTEN_SUFFIXES
+    from litehrnet.keypoints.sides import mirroring_text
 
     if options.sheet.suffix.lower() not in WRITTEN_SUFFIXES:
         raise UserError(f"{options.sheet}: no name for a picture (expected {', '.join(WRITTEN_SUFFIXES)})")
@@ -111,6 +112,7 @@ def _check_all(options: argparse.Namespace) -> int:
         return segmentation_check.run(config, options.sheet)
     if config.detection is not None:
         return detection_test.check(config, options.sheet)
+    say(f"mirroring: {mirroring_text(config.keypoint_set)}")
     problems = _check_names(config)
     for source in _sources(config):
         report = _check(source)

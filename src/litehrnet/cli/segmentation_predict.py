@@ -78,4 +78,5 @@ def refuse_keypoint_options(options: argparse.Namespace, *names: str) -> None:
     """
     for name in names:
         if getattr(options, name) not in (None, False):
-            raise UserError(f"--{name.replace('_', '-')}: is for networks that find keypoints, and this one segments")
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option}: is for networks that find keypoints (expected weights of one)")

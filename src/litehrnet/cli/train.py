@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import positive_float, positive_int
+from litehrnet.cli.options import positive_float, positive_int, say
 from litehrnet.cli.published_options import add_shared_arguments, pass_on_local_rank
 from litehrnet.errors import UserError
 from litehrnet.optional import require
@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="multiply the learning rate by the number of devices over the eight it is published for",
     )
+    parser.add_argument(
+        "--with-detector",
+        action="store_true",
+        help="then train a detector of the same objects from the same annotations, in WORK_DIR/detector",
+    )
     add_shared_arguments(parser)
 
 
@@ -55,6 +60,17 @@ def run(options: argparse.Namespace) -> int:
     require("torch", "train", "training")
     from litehrnet.training.start import run_training
 
+    if options.with_detector:
+        if options.launcher != "none":
+            raise UserError(f"--launcher {options.launcher}: not with --with-detector (expected one process)")
+        from litehrnet.training.with_detector import train_with_detector
+
+        code, command = train_with_detector(
+            loaded.config, loaded.recipe, loaded.notes, _device(options), options.max_minutes
+        )
+        if command is not None:
+            say(f"with both: {command}")
+        return code
     pass_on_local_rank(options)
     return run_training(
         loaded.config, loaded.recipe, options.launcher, loaded.notes, _device(options), options.max_minutes
@@ -71,6 +87,7 @@ def run_config(options: argparse.Namespace) -> "LoadedConfig":
         UserError: The configuration or an override cannot be used, or the launcher's variables are missing.
     """
     from litehrnet.config.load import load_config
+    from litehrnet.config.ranges import check_numbers
 
     loaded = load_config(options.config, [*options.overrides, *options.cfg_options])
     config, notes = loaded.config, list(loaded.notes)
@@ -97,6 +114,7 @@ def run_config(options: argparse.Namespace) -> "LoadedConfig":
     )
     if options.autoscale_lr:
         config = _with_scaled_rate(config, options, notes)
+    check_numbers(config, options.config)
     return replace(loaded, config=config, notes=tuple(notes))
 
 

@@ -10,14 +10,17 @@ import types
 import typing
 import warnings
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from litehrnet.config.fitting import left_out
 from litehrnet.config.overrides import apply_overrides
+from litehrnet.config.ranges import check_numbers
 from litehrnet.config.run_config import RunConfig
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
+from litehrnet.library import box_files
 from litehrnet.variants import check_input_size, find_variant
 
 _Dataclass = TypeVar("_Dataclass")
@@ -47,11 +50,19 @@ def read_recipe(target: str | Path, overrides: Mapping[str, Any] | None = None) 
     path = recipe_path(target)
     values = apply_overrides({"name": path.stem, **_read_assignments(path)}, overrides or {})
     config = build(RunConfig, values, str(path))
+    check_numbers(config, str(path))
     find_variant(config.variant)
     check_input_size(*config.input_size_wh)
     _check_task(config, path)
     _check_augmentation(config, path)
-    return config
+    return _for_own_keypoints(config, values) if config.has_own_keypoints else config
+
+
+def _for_own_keypoints(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """A recipe of the user's own keypoints: bundled weights to start from, and what it leaves out fitted to the set."""
+    has_weights = config.variant in {path.stem for path in box_files()}
+    start = config.variant if has_weights and "load_from" not in values else config.load_from
+    return replace(config, load_from=start, fitted=left_out(values.get("training", {})))
 
 
 def _check_task(config: RunConfig, path: Path) -> None:

@@ -104,6 +104,7 @@ class TrainingConfig:
             (1 + n) / (10 + n) after n steps. None for none.
         sync_batch_norm: Batch statistics over all processes.
         evaluate_every: Epochs between evaluations on ``RunConfig.validation``.
+        stop_after: Evaluations without a better result after which training stops; None to train all epochs.
         save_every: Epochs between the checkpoints that are kept; the last epoch always is.
         snapshot_minutes: Minutes between checkpoints within an epoch, of which the newest is kept.
         log_every: Iterations between lines of the log.
@@ -125,6 +126,7 @@ class TrainingConfig:
     ema: float | None = None
     sync_batch_norm: bool = False
     evaluate_every: int = 10
+    stop_after: int | None = None
     save_every: int = 10
     snapshot_minutes: float = 10.0
     log_every: int = 50
@@ -214,6 +216,8 @@ class RunConfig:
         work_dir: Folder for what training writes; None for ``work_dirs/NAME``.
         load_from: Weights to start from; None for a random start.
         resume_from: Checkpoint of an unfinished run to go on with; it wins over ``load_from``.
+        fitted: Names of settings below ``training`` that the recipe leaves out and the number of samples decides: only
+            for your own keypoints, see ``config.fitting``. Set by the reader of recipes.
     """
 
     name: str
@@ -232,6 +236,12 @@ class RunConfig:
     work_dir: str | None = None
     load_from: str | None = None
     resume_from: str | None = None
+    fitted: tuple[str, ...] = ()
+
+    @property
+    def has_own_keypoints(self) -> bool:
+        """Whether the keypoints are not COCO's or MPII's, for which there are published schedules."""
+        return self.keypoints is not None and self.keypoints not in ("coco", "mpii")
 
     @property
     def keypoint_set(self) -> KeypointSet:

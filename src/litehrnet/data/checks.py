@@ -18,6 +18,7 @@ from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
 from litehrnet.imageformats import read_header
 from litehrnet.images import decode_image
+from litehrnet.keypoints.sides import mirrored_name, mirrored_pairs, sides_without_partner
 from litehrnet.keypoints.skeletons import keypoint_set_from_coco_category
 from litehrnet.poses import KeypointSet
 
@@ -189,25 +190,24 @@ def check_mpii(path: Path, images: Path, keypoint_count: int, *, with_joints: bo
 
 
 def check_keypoint_set(keypoint_set: KeypointSet, file: str) -> list[Problem]:
-    """Whether left and right change places: each sided name has its partner, and they are a flip pair."""
-    names = keypoint_set.keypoint_names
-    pairs = {frozenset((names[a], names[b])) for a, b in keypoint_set.flip_pairs}
-    problems = []
-    for name in names:
-        side, _, part = name.partition("_")
-        if side not in ("left", "right"):
-            continue
-        partner = f"{'right' if side == 'left' else 'left'}_{part}"
-        if partner not in names:
-            problems.append(Problem(file, "", f"keypoint {name} has no {partner} to change places with"))
-        elif frozenset((name, partner)) not in pairs and side == "left":
-            problems.append(Problem(file, "", f"{name} and {partner} are no flip pair (expected them to be one)"))
-    for a, b in keypoint_set.flip_pairs:
-        parts = [names[i].partition("_") for i in (a, b)]
-        sides = {side for side, _, _ in parts}
-        if sides & {"left", "right"} and (sides != {"left", "right"} or parts[0][2] != parts[1][2]):
-            problems.append(Problem(file, "", f"{names[a]} and {names[b]} are a flip pair (expected left and right)"))
-    return problems
+    """Whether left and right change places: each name with a side has its partner, and they are a flip pair."""
+    names, flip_pairs = keypoint_set.keypoint_names, keypoint_set.flip_pairs
+    expected = mirrored_pairs(names)
+    unpaired = sides_without_partner(names, (*expected, *flip_pairs))
+    wrong = [f"keypoint {name} has no {mirrored_name(name)} to change places with" for name in unpaired]
+    given = {frozenset(pair) for pair in flip_pairs}
+    wrong += [
+        f"{names[a]} and {names[b]} are no flip pair (expected them to be one)"
+        for a, b in expected
+        if frozenset((a, b)) not in given
+    ]
+    paired = {index for pair in expected for index in pair}
+    wrong += [
+        f"{names[a]} and {names[b]} are a flip pair (expected left and right)"
+        for a, b in flip_pairs
+        if {a, b} & paired and not {(a, b), (b, a)} & set(expected)
+    ]
+    return [Problem(file, "", each) for each in wrong]
 
 
 def check_photo(use: PhotoUse) -> list[Problem]:

@@ -4,7 +4,6 @@ Source: protocol specification, sections 1.1 and 1.2; the limbs of MPII and LSP 
 """
 
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
+from litehrnet.keypoints.sides import mirrored_pairs, plain_name, words
 from litehrnet.poses import KeypointSet
 
 DEFAULT_SIGMA = 0.05
@@ -43,15 +43,9 @@ SIGMAS = {
 } | {f"{side}_{part}": sigma for part, sigma in _SIDES_SIGMAS.items() for side in ("left", "right")}
 
 
-def _mirrored_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    index = {name: i for i, name in enumerate(names)}
-    sides = ((i, "right_" + name.removeprefix("left_")) for name, i in index.items() if name.startswith("left_"))
-    return tuple((left, index[right]) for left, right in sides if right in index)
-
-
 def _built_in(name: str, keypoint_names: str, limbs: tuple[tuple[int, int], ...]) -> KeypointSet:
     names = tuple(keypoint_names.split())
-    return KeypointSet(name, names, _mirrored_pairs(names), limbs, tuple(SIGMAS[each] for each in names))
+    return KeypointSet(name, names, mirrored_pairs(names), limbs, tuple(SIGMAS[each] for each in names))
 
 
 # fmt: off
@@ -114,8 +108,8 @@ def read_keypoint_set(path: Path) -> KeypointSet:
 
     The file holds ``name`` and ``keypoints`` (their names in order) and, all by name and optional,
     ``flip_pairs`` such as ``[["left_eye", "right_eye"]]``, ``limbs`` (pairs that a drawing joins) and
-    ``sigmas`` (one per keypoint). Without ``flip_pairs``, names that differ only in the prefixes
-    ``left_`` and ``right_`` are pairs. Without ``sigmas``, a keypoint named like one of COCO, MPII or LSP has
+    ``sigmas`` (one per keypoint). Without ``flip_pairs``, names that differ only in their side are pairs: left and
+    right, or l and r (see ``sides``). Without ``sigmas``, a keypoint named like one of COCO, MPII or LSP has
     that one's and any other 0.05. Of a COCO annotation file, the first category with keypoints counts.
 
     Raises:
@@ -179,7 +173,7 @@ def from_dict(mapping: object, source: str) -> KeypointSet:
     names = _names(mapping.get("keypoints"), source)
     limbs = _pairs(mapping.get("limbs", []), "limbs", names, source)
     if "flip_pairs" not in mapping:
-        return KeypointSet(name, names, _mirrored_pairs(names), limbs, _sigmas(mapping, names, source))
+        return KeypointSet(name, names, mirrored_pairs(names), limbs, _sigmas(mapping, names, source))
     flip_pairs = _pairs(mapping["flip_pairs"], "flip_pairs", names, source)
     paired = [index for pair in flip_pairs for index in pair]
     for index in paired:
@@ -245,7 +239,7 @@ def _pairs(value: object, field: str, names: tuple[str, ...], source: str) -> tu
 
 def _sigmas(mapping: Mapping[str, Any], names: tuple[str, ...], source: str) -> tuple[float, ...]:
     if "sigmas" not in mapping:
-        return tuple(SIGMAS.get(name, DEFAULT_SIGMA) for name in names)
+        return tuple(SIGMAS.get(plain_name(name), DEFAULT_SIGMA) for name in names)
     sigmas = mapping["sigmas"]
     if not isinstance(sigmas, list) or len(sigmas) != len(names):
         given = f"has {len(sigmas)} numbers" if isinstance(sigmas, list) else f"is {sigmas!r}"
@@ -265,8 +259,8 @@ def lower_body(keypoint_set: KeypointSet) -> NDArray[np.bool_]:
 
     The rest is the upper body (protocol specification, sections 1.1 and 1.2).
     """
-    words = (re.findall("[a-z]+", name.lower()) for name in keypoint_set.keypoint_names)
-    return np.array([any(word in _LOWER_BODY or word[:-1] in _LOWER_BODY for word in each) for each in words])
+    named = (words(name) for name in keypoint_set.keypoint_names)
+    return np.array([any(word in _LOWER_BODY or word[:-1] in _LOWER_BODY for word in each) for each in named])
 
 
 def usual_keypoint_set(count: int) -> KeypointSet:

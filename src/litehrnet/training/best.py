@@ -103,6 +103,37 @@ def best_score(folder: Path) -> float | None:
         raise UserError(f"{path}: has no best_score (expected what this program wrote there)") from error
 
 
+def has_stalled(folder: Path, epochs_done: int, evaluate_every: int, stop_after: int) -> bool:
+    """Whether the last ``stop_after`` evaluations were no better than the best one, which found something at all.
+
+    Args:
+        folder: Of the run; its ``best.json`` names the epoch of the best.
+        epochs_done: Completed and evaluated epochs.
+        evaluate_every: Epochs between evaluations.
+        stop_after: Number of evaluations.
+
+    Raises:
+        UserError: ``best.json`` is broken.
+    """
+    best = best_score(folder)
+    if best is None or best <= 0:
+        return False
+    return epochs_done - best_epoch(folder) >= evaluate_every * stop_after
+
+
+def best_epoch(folder: Path) -> int:
+    """Epoch, counted from 1, that ``best.json`` of a run's folder names.
+
+    Raises:
+        UserError: It is missing or broken.
+    """
+    path = folder / BEST_SCORE
+    try:
+        return int(Path(read_json(path)["best_ckpt"]).stem.removeprefix("epoch_"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: has no best_ckpt (expected what this program wrote there)") from error
+
+
 def write_weights_file(path: Path, network: Network, config: RunConfig, progress: Progress) -> None:
     """Write weights as a safetensors file that says what they are.
 

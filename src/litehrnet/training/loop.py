@@ -9,7 +9,7 @@ from itertools import islice
 
 from litehrnet.errors import UserError
 from litehrnet.files import write_bytes
-from litehrnet.training.best import keep_if_best, write_weights_file
+from litehrnet.training.best import has_stalled, keep_if_best, write_weights_file
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
 from litehrnet.training.distill import distilled, module_teacher
 from litehrnet.training.distributed import highest_of, mean_of
@@ -18,12 +18,14 @@ from litehrnet.training.log import RunLog
 from litehrnet.training.run import Run
 from litehrnet.training.schedule import learning_rate
 from litehrnet.training.signals import StopRequest
-from litehrnet.training.state import TrainingState, checkpoint_of
+from litehrnet.training.state import Progress, TrainingState, checkpoint_of
 from litehrnet.training.steps import NonFiniteLossError, optimizer_step, prepared
 
 
 def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> None:
-    """Train from where ``state`` is to the last epoch, or until a stop is requested; both end with a checkpoint.
+    """Train from where ``state`` is to the last epoch, or until nothing gets better, or a stop is requested.
+
+    All three end with a checkpoint.
 
     A run that was stopped and resumed gives the same weights, bit for bit on a CPU, as one that was not.
 
@@ -33,7 +35,7 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
     settings, progress = run.config.training, state.progress
     network = prepared(state.network, settings, run.processes)
     saved_at = time.monotonic()
-    while progress.epoch < settings.epochs and not is_stopping(run, stop):
+    while not is_finished(run, progress) and not is_stopping(run, stop):
         for batches, waited in remaining_steps(run, state):
             started = time.monotonic()
             try:
@@ -52,13 +54,27 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
             evaluate_and_keep(run, state, log)
             progress.epoch, progress.samples_in_epoch = progress.epoch + 1, 0
             progress.sums.clear()
-            if progress.epoch % settings.save_every == 0 or progress.epoch == settings.epochs:
+            if is_finished(run, progress) or progress.epoch % settings.save_every == 0:
                 save(run, state, f"epoch_{progress.epoch}.pth")
                 saved_at = time.monotonic()
-    if progress.epoch < settings.epochs:
+    if not is_finished(run, progress):
         save(run, state, SNAPSHOT)
     elif run.processes.is_first:
         write_weights_file(run.folder / "last.safetensors", state.evaluated, run.config, progress)
+
+
+def is_finished(run: Run, progress: Progress) -> bool:
+    """Whether all epochs are done, or the last ``stop_after`` evaluations gave nothing better; all processes agree."""
+    settings = run.config.training
+    if progress.epoch >= settings.epochs:
+        return True
+    if settings.stop_after is None or run.test_set is None:
+        return False
+    # Only the first process has best.json.
+    stalled = run.processes.is_first and has_stalled(
+        run.folder, progress.epoch, settings.evaluate_every, settings.stop_after
+    )
+    return highest_of(int(stalled), run.processes, run.device) > 0
 
 
 def is_stopping(run: Run, stop: StopRequest) -> bool:

@@ -26,6 +26,7 @@ class Run:
         teacher: What is learned from besides the labels, or None.
         processes: This process among those of the run.
         device: Where the network is.
+        fitted: The settings that the number of samples decided, in words; None where there are none.
     """
 
     task: Task
@@ -37,6 +38,7 @@ class Run:
     teacher: Teacher | None
     processes: Processes
     device: torch.device
+    fitted: str | None = None
 
     @property
     def samples_per_step(self) -> int:

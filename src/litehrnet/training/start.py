@@ -1,36 +1,44 @@
 """From a configuration to a run: data, network, where it starts from, and what it says of itself."""
 
 import os
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from litehrnet.config.fitting import fit
 from litehrnet.config.run_config import RunConfig
 from litehrnet.config.written import differences, recipe_text
 from litehrnet.errors import UserError
 from litehrnet.files import make_folder, remove_leftovers, write_bytes
+from litehrnet.keypoints.sides import mirroring_text, plain_name
 from litehrnet.models.checkpoint import read_contents
 from litehrnet.models.kernels import instruction_set
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import new_network, read_any_weights
-from litehrnet.training.best import best_by, best_score
+from litehrnet.poses import KeypointSet
+from litehrnet.training.best import best_by, best_epoch, best_score
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, highest_of, joined, own_device
 from litehrnet.training.log import RunLog, clock
-from litehrnet.training.loop import train
+from litehrnet.training.loop import is_finished, train
 from litehrnet.training.memory import keep_freed_memory
 from litehrnet.training.run import Run
 from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
 from litehrnet.training.task import task_of
-from litehrnet.weightsfile import outputs_text
+from litehrnet.weightsfile import Outputs, outputs_text
 
 PUBLISHED_PROCESSES = 8
 """What the published learning rate is for."""
+
+HEAD = ("keypoint_head.final_layer.weight", "keypoint_head.final_layer.bias")
+"""Arrays with one row per keypoint."""
 
 
 def run_training(
@@ -41,6 +49,38 @@ def run_training(
     device: str | None = None,
     max_minutes: float | None = None,
 ) -> int:
+    """Train by a configuration; see ``train_run``.
+
+    Returns:
+        Exit code: 0 for a run that is finished, also if it was asked to stop meanwhile, or whose time was up; otherwise
+            128 plus the number of the signal that stopped it, the same in all processes.
+    """
+    return train_run(config, recipe, launcher, notes, device, max_minutes).exit_code
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        is_finished: Whether all of it is done; otherwise it can be resumed.
+        exit_code: See ``run_training``.
+        folder: Folder of the run's files.
+    """
+
+    is_finished: bool
+    exit_code: int
+    folder: Path
+
+
+def train_run(
+    config: RunConfig,
+    recipe: RunConfig,
+    launcher: Launcher = "none",
+    notes: tuple[str, ...] = (),
+    device: str | None = None,
+    max_minutes: float | None = None,
+) -> RunEnd:
     """Train by a configuration.
 
     Args:
@@ -50,10 +90,6 @@ def run_training(
         notes: To be printed first.
         device: Such as ``cpu`` or ``cuda:1``; None for this process's GPU, or the CPU where there is none.
         max_minutes: After which to stop as a signal would; None for never.
-
-    Returns:
-        Exit code: 0 for a run that is finished, also if it was asked to stop meanwhile, or whose time was up; otherwise
-            128 plus the number of the signal that stopped it, the same in all processes.
 
     Raises:
         UserError: Anything in the configuration or the data that cannot be.
@@ -68,12 +104,14 @@ def run_training(
         try:
             for note in notes:
                 log.say(note)
-            log.start(header(run, recipe, started_from), state.progress)
+            fitted_recipe, _ = fit(recipe, len(run.training_set), processes.world_size)
+            log.start(header(run, fitted_recipe, started_from), state.progress)
             train(run, state, log, stop)
             log.end(outcome(run, state))
         finally:
             log.close()
-        return 0 if state.progress.epoch >= config.training.epochs else stop.exit_code
+        finished = is_finished(run, state.progress)
+        return RunEnd(finished, 0 if finished else stop.exit_code, run.folder)
 
 
 def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: torch.device) -> Run:
@@ -97,8 +135,10 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
         test_set = task.read_test_set(config)
     teacher = None if config.distill is None else open_teacher(config, config.distill, device)
     folder = Path(config.work_dir or f"work_dirs/{config.name}")
+    config, fitted = fit(config, len(training_set), processes.world_size)
+    recipe, _ = fit(recipe, len(training_set), processes.world_size)
     text = recipe_text(config, differences(config, recipe))
-    run = Run(task, config, text, folder, training_set, test_set, teacher, processes, device)
+    run = Run(task, config, text, folder, training_set, test_set, teacher, processes, device, fitted)
     if run.steps_per_epoch == 0:
         raise UserError(
             f"{config.name}: {len(training_set)} {task.samples} do not fill a step of {run.samples_per_step} samples "
@@ -136,7 +176,7 @@ def starting_state(run: Run) -> tuple[TrainingState, str, bool]:
     source = resume_path(run)
     started_from = f"random weights, seed {config.training.seed}"
     if source is None and config.load_from is not None:
-        started_from = load_weights(network, Path(config.load_from))
+        started_from = load_weights(network, Path(config.load_from), config.outputs)
     if config.training.sync_batch_norm:
         from litehrnet.models import sync_batch_norm
 
@@ -185,22 +225,59 @@ def resume_path(run: Run) -> Path | None:
     return Path(wanted)
 
 
-def load_weights(network: Network, path: Path) -> str:
+def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -> str:
     """Copy the weights of ``path`` that fit into ``network``; says which do not and keep their random start.
+
+    Args:
+        network: Is changed.
+        path: Weights of the same kind of network, or the name of bundled or downloaded ones.
+        outputs: What the network finds: heatmaps of keypoints that ``path`` has under the same names start from its.
 
     Raises:
         UserError: The file cannot be read, or nothing in it fits.
     """
-    weights, _ = read_any_weights(path)
+    weights, info = read_any_weights(path)
     own = network.state_dict()
     fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
     if not any(name.startswith("backbone.") for name in fitting):
         raise UserError(f"{path}: none of its weights fit {network.variant.name} (expected the same kind of network)")
+    new_keypoints = None
+    if isinstance(outputs, KeypointSet) and isinstance(info.outputs, KeypointSet):
+        head, new_keypoints = head_by_name(own, weights, outputs.keypoint_names, info.outputs.keypoint_names)
+        fitting |= head
     network.load_state_dict(fitting, strict=False)
     left = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
-    if not left:
-        return f"weights of {path}"
-    return f"weights of {path}, but for {len(left)} arrays that it lacks or has in another size: {', '.join(left[:4])}"
+    if left:
+        return (
+            f"weights of {path}, but for {len(left)} arrays that it lacks or has in another size: {', '.join(left[:4])}"
+        )
+    if new_keypoints:
+        return f"weights of {path}, but for its keypoints: {', '.join(new_keypoints)} start at random"
+    return f"weights of {path}"
+
+
+def head_by_name(
+    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: Sequence[str], source_names: Sequence[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The last layer with the rows of keypoints that another network has under the same names, however spelt.
+
+    Args:
+        own: Arrays of the network, by name.
+        weights: Arrays of the other network.
+        names: Keypoints of the network.
+        source_names: Keypoints of the other network.
+
+    Returns:
+        Its arrays, and the keypoints whose rows stay as they are; nothing of both where no name is shared.
+    """
+    rows = {plain_name(name): row for row, name in enumerate(source_names)}
+    shared = {index: rows[plain_name(name)] for index, name in enumerate(names) if plain_name(name) in rows}
+    if not shared or HEAD[0] not in weights or HEAD[0] not in own:
+        return {}, []
+    arrays = {name: own[name].clone() for name in HEAD}
+    for name, array in arrays.items():
+        array[list(shared)] = weights[name][list(shared.values())].to(array)
+    return arrays, [name for index, name in enumerate(names) if index not in shared]
 
 
 def scaled_learning_rate(config: RunConfig, processes: Processes) -> RunConfig:
@@ -228,12 +305,27 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
         "processes": str(run.processes.world_size),
         "data": f"{data}, {run.steps_per_epoch} steps per epoch, {settings.epochs} epochs",
         "batch": f"{run.samples_per_step} samples per step ({batch})",
+        "schedule": schedule_text(run),
+        **({"chosen": f"{run.fitted} (the recipe leaves these to the number of samples)"} if run.fitted else {}),
         "learning rate": f"{_rate_text(config, recipe)}, {settings.schedule.kind} schedule",
+        **({"mirroring": mirroring_text(config.outputs)} if isinstance(config.outputs, KeypointSet) else {}),
         **({"teacher": run.teacher.description} if run.teacher else {}),
         "evaluation": validation,
         "start": started_from,
         "changes": "; ".join(differences(config, recipe)) or "none against the recipe",
     }
+
+
+def schedule_text(run: Run) -> str:
+    """Length of a run in steps, its warm-up, and when it stops early; says so where the warm-up is too long for it."""
+    settings = run.config.training
+    warmup, steps = settings.schedule.warmup_iterations, settings.epochs * run.steps_per_epoch
+    text = f"{steps} steps in {settings.epochs} epochs, warm-up of {warmup} steps"
+    if warmup * 10 > steps:
+        text += f" (more than a tenth: try training.schedule.warmup_iterations={steps // 10})"
+    if settings.stop_after is not None and run.test_set is not None:
+        text += f", stops after {settings.stop_after} evaluations without a better one"
+    return text
 
 
 def _rate_text(config: RunConfig, recipe: RunConfig) -> str:
@@ -248,11 +340,14 @@ def outcome(run: Run, state: TrainingState) -> str:
     """What a run says at its end."""
     progress, epochs = state.progress, run.config.training.epochs
     trained = f"{progress.iteration} iterations, {clock(progress.seconds)} of training"
-    if progress.epoch < epochs:
+    if not is_finished(run, progress):
         go_on = f"go on with --resume-from {run.folder / LATEST}"
         return f"stopped in epoch {progress.epoch + 1} of {epochs} after {trained}; {go_on}"
     files = [path for path in (run.folder / "last.safetensors", run.folder / "best.safetensors") if path.exists()]
-    return f"done: {epochs} epochs, {trained}; weights: {', '.join(map(str, files))}"
+    length = f"{epochs} epochs"
+    if progress.epoch < epochs and run.processes.is_first:
+        length = f"{progress.epoch} of {epochs} epochs, as nothing got better after epoch {best_epoch(run.folder)}"
+    return f"done: {length}, {trained}; weights: {', '.join(map(str, files))}"
 
 
 def _gpu(device: torch.device) -> str:

@@ -1,0 +1,117 @@
+"""A keypoint network and the detector of its objects, trained one after the other from the same annotations."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from litehrnet.config.run_config import LossConfig, RunConfig, TestConfig
+from litehrnet.data.coco import read_annotations
+from litehrnet.data.settings import AugmentationConfig, DetectionConfig
+from litehrnet.errors import UserError
+from litehrnet.keypoints.codec import HeatmapCodec
+from litehrnet.training.start import train_run
+
+DETECTOR_INPUT_WH = (320, 320)
+"""Input size of the detector in pixels, as that of the bundled one."""
+
+
+def train_with_detector(
+    config: RunConfig,
+    recipe: RunConfig,
+    notes: tuple[str, ...] = (),
+    device: str | None = None,
+    max_minutes: float | None = None,
+) -> tuple[int, str | None]:
+    """Train the keypoint network, then a detector of the same objects in the folder ``detector`` of the run.
+
+    Args:
+        config: All settings of the keypoint network.
+        recipe: The same before anything was overridden.
+        notes: To be printed first.
+        device: See ``train_run``.
+        max_minutes: Time for both.
+
+    Returns:
+        Exit code, see ``run_training``, and the command that predicts with both; None where the detector is not done.
+
+    Raises:
+        UserError: Anything in the configuration or the data that cannot be; what concerns the detector as well is found
+            before the first step.
+    """
+    started = time.monotonic()
+    objects = object_name(config)
+    folder = Path(config.work_dir or f"work_dirs/{config.name}")
+    end = train_run(config, recipe, "none", notes, device, max_minutes)
+    left = None if max_minutes is None else max_minutes - (time.monotonic() - started) / 60
+    if not end.is_finished or (left is not None and left <= 0):
+        return end.exit_code, None
+    weights = best_weights(folder)
+    detector = detector_config(config, objects, folder / "detector", weights)
+    end = train_run(detector, detector, "none", (f"now the detector of {objects}:",), device, left)
+    if not end.is_finished:
+        return end.exit_code, None
+    return 0, f"litehrnet predict PHOTOS --weights {weights} --detector {best_weights(end.folder)} --out-dir OUT"
+
+
+def object_name(config: RunConfig) -> str:
+    """Name of the category whose boxes the detector learns: that of the keypoints in the first annotation file.
+
+    Raises:
+        UserError: The recipe does not find keypoints in annotations of COCO's form, or several categories are there and
+            none is named like the keypoint set.
+    """
+    sets = [data.format for data in config.train] + ([config.validation.dataset] if config.validation else [])
+    if config.keypoints is None or not sets or set(sets) != {"coco"}:
+        raise UserError(f"{config.name}: --with-detector needs keypoints in annotations of COCO's form")
+    first = config.train[0]
+    annotations = read_annotations(Path(first.annotations), first.only, first.without)
+    names = annotations.categories
+    with_keypoints = {
+        entry.get("category_id") for own in annotations.by_image.values() for entry in own if entry.get("keypoints")
+    }
+    found = [name for number, name in names.items() if number in with_keypoints] or list(names.values())
+    if len(found) > 1:
+        raise UserError(
+            f"{first.annotations}: keypoints of {', '.join(found)} (expected one category with --with-detector)"
+        )
+    return found[0] if found else "object"
+
+
+def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) -> RunConfig:
+    """The run that trains the detector: data and schedule of the keypoint network's recipe, and its backbone.
+
+    Args:
+        config: The keypoint network's, with what it leaves to the number of samples still open.
+        objects: Name of the category.
+        folder: Folder for the run's files.
+        start: Weights to start from.
+    """
+    validation = config.validation
+    if validation is not None:
+        validation = TestConfig(
+            "coco", validation.annotations, validation.images, only=validation.only, without=validation.without
+        )
+    return replace(
+        config,
+        name=f"{config.name}_detector",
+        input_size_wh=DETECTOR_INPUT_WH,
+        keypoints=None,
+        detection=DetectionConfig(objects=objects),
+        codec=HeatmapCodec(),
+        augmentation=AugmentationConfig(),
+        train=tuple(replace(data, keypoints=None) for data in config.train),
+        training=replace(config.training, loss=LossConfig("boxes"), best_by=None),
+        distill=None,
+        validation=validation,
+        test=None,
+        work_dir=str(folder),
+        load_from=str(start),
+        # With another checkpoint named, only the keypoint network goes on from it.
+        resume_from=None if config.resume_from is None else "latest",
+    )
+
+
+def best_weights(folder: Path) -> Path:
+    """The weights that a finished run is used with: the best by evaluation, or the last where there was none."""
+    best = folder / "best.safetensors"
+    return best if best.exists() else folder / "last.safetensors"
