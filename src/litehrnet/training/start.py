@@ -231,8 +231,8 @@ def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -
     Args:
         network: Is changed.
         path: Weights of the same kind of network, or the name of bundled or downloaded ones.
-        outputs: What the network finds. Heatmaps of keypoints that ``path`` has under the same names start from its, the
-            others at random, also where there happen to be as many of them.
+        outputs: What the network finds. Heatmaps of keypoints that ``path`` has under the same names start from its
+            last layer, the others at random, even if there are as many of them.
 
     Raises:
         UserError: The file cannot be read, or nothing in it fits.
