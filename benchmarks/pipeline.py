@@ -114,15 +114,17 @@ def running(runtime: Runtime, crops: np.ndarray) -> Callable[[], object]:
     return lambda: runtime.heatmaps(crops)
 
 
-def in_turn(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def in_turn(
+    steps: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds of each step in each round, the steps one after another in every round; one round goes uncounted."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for counted in [False] + [True] * rounds:
         for name, step in steps.items():
-            start = time.perf_counter()
+            start = clock()
             step()
             if counted:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return times
 
 

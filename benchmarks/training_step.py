@@ -1,13 +1,17 @@
-"""Training steps a second: our network, loss and optimizer against the published way of running them.
+"""Training steps a second: our kernels on every instruction set, PyTorch's operators, and the published way.
 
-Run: ``python -m benchmarks.training_step [--threads 2] [--rounds 10] [--full]``, from the checkout. Both take the same
-steps in one process, in turn, from the same weights on the same batch, and must first agree on loss and gradients.
-Ours is the setting that training uses on a CPU: channels last, fused kernels where they were built, fused Adam.
+Run: ``python -m benchmarks.training_step --threads 1 [--variants lite_hrnet_18] [--batches 1 32] [--sizes 96x128]``,
+from the checkout. All take the same steps in one process, in turn, from the same weights on the same batch, and must
+first agree on loss and gradients. The published way is a literal transcription of the published code; PyTorch's operators
+are our network without the kernels. Both run on the best instruction set that PyTorch finds. Ours is the setting that
+training uses on a CPU: channels last, fused Adam. One thread is measured in processor time, several in wall time.
 """
 
 import argparse
+import copy
 import datetime
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,7 +22,7 @@ from benchmarks.published_transcription import PublishedNetwork, published_loss,
 from torch import Tensor, nn
 
 from litehrnet.cli.version import cpu_features
-from litehrnet.models import create_network
+from litehrnet.models import create_network, kernels
 from litehrnet.models.fused import fuse
 from litehrnet.training.losses import keypoint_mse
 from litehrnet.training.memory import keep_freed_memory
@@ -44,22 +48,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--full", action="store_true", help="all sizes and batches, not the smallest of each network")
+    parser.add_argument("--variants", nargs="+", default=["lite_hrnet_18", "wider_naive_lite_hrnet_18"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[32])
+    parser.add_argument("--sizes", nargs="+", default=["96x128"], help="width x height of the images")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    keep_freed_memory()  # both of them gain
+    keep_freed_memory()  # all of them gain
     print(
         f"{datetime.date.today()}, {cpu_name()} ({' '.join(cpu_features())}), Python {platform.python_version()}, "
-        f"PyTorch {torch.__version__}, {options.threads} threads, {options.rounds} rounds\n"
+        f"PyTorch {torch.__version__}, {options.threads} threads, {options.rounds} rounds"
     )
-    print(f"{'steps/s: median / best':48} {'published':>15} {'ours':>15}   ratio of pairs: median (least)")
-    cases = (
-        [(batch, size) for batch in (16, 32) for size in ((96, 128), (192, 256))] if options.full else [(32, (96, 128))]
-    )
-    for variant in ("lite_hrnet_18", "wider_naive_lite_hrnet_18"):
+    for variant in options.variants:
         check_equal(variant)
-        for batch, size_wh in cases:
-            measure(variant, batch, size_wh, options.rounds)
+        for batch in options.batches:
+            for size in options.sizes:
+                width, height = map(int, size.split("x"))
+                measure(variant, batch, (width, height), options.rounds)
 
 
 def check_equal(variant: str) -> None:
@@ -85,23 +89,47 @@ def check_equal(variant: str) -> None:
 
 
 def measure(variant: str, batch_size: int, size_wh: tuple[int, int], rounds: int) -> None:
-    """Time both on the same batch and print a line."""
-    batch = make_batch(batch_size, size_wh)
+    """Time all ways on the same batch and print a line for each."""
+    steps = ways(variant, make_batch(batch_size, size_wh))
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    seconds = {name: np.array(times) for name, times in in_turn(steps, rounds, clock).items()}
+    print(
+        f"\n{variant}, batch {batch_size} at {size_wh[0]}x{size_wh[1]}\n{'':20} {'ms: median':>11} {'least':>8}"
+        f" {'speed, of published: median':>29} {'least':>6} {'of PyTorch: median':>20} {'least':>6}"
+    )
+    for name, times in seconds.items():
+        published, pytorch = seconds["published"] / times, seconds["PyTorch"] / times
+        print(
+            f"{name:20} {1000 * np.median(times):11.1f} {1000 * times.min():8.1f}"
+            f" {np.median(published):29.2f} {published.min():6.2f} {np.median(pytorch):20.2f} {pytorch.min():6.2f}",
+            flush=True,
+        )
+
+
+def ways(variant: str, batch: Batch) -> dict[str, Callable[[], object]]:
+    """A training step as published, with PyTorch's operators, and with the kernels of every instruction set."""
     published, ours = make_networks(variant)
-    fuse(ours)
     last = replace(batch, images=batch.images.contiguous(memory_format=torch.channels_last))
     steps = {
         "published": step(published, published_loss, published_optimizer(published.parameters()), batch),
-        "ours": step(ours, keypoint_mse, our_optimizer(ours), last),
+        "PyTorch": step(ours, keypoint_mse, our_optimizer(ours), last),
     }
-    seconds = {name: np.array(times) for name, times in in_turn(steps, rounds).items()}
-    ratios = seconds["published"] / seconds["ours"]
-    rates = [f"{1 / np.median(s):6.2f} / {1 / s.min():6.2f}" for s in seconds.values()]
-    print(
-        f"{variant:26} batch {batch_size} at {size_wh[0]}x{size_wh[1]:<9} {rates[0]:>15} {rates[1]:>15}"
-        f"   {np.median(ratios):.2f} ({ratios.min():.2f})",
-        flush=True,
-    )
+    for instruction_set in kernels.instruction_sets() if kernels.available else []:
+        network = copy.deepcopy(ours)
+        fuse(network)
+        run = step(network, keypoint_mse, our_optimizer(network), last)
+        steps[f"kernels, {instruction_set}"] = on_instruction_set(instruction_set, run)
+    return steps
+
+
+def on_instruction_set(name: str, run: Callable[[], object]) -> Callable[[], object]:
+    """A call of the kernels on this instruction set."""
+
+    def use_and_run() -> None:
+        kernels.use(name)
+        run()
+
+    return use_and_run
 
 
 def make_batch(batch_size: int, size_wh: tuple[int, int]) -> Batch:

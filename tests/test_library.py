@@ -90,8 +90,10 @@ def test_the_estimator_takes_what_is_in_the_box(folders: Path, small_weights: Pa
         PoseEstimator()
     (folders / "box" / "lite_hrnet_18.safetensors").write_bytes(small_weights.read_bytes())
     image = np.zeros((64, 64, 3), np.uint8)
-    by_default = PoseEstimator().predict(image)
-    np.testing.assert_array_equal(by_default.keypoints, PoseEstimator(small_weights).predict(image).keypoints)
+    by_default = PoseEstimator(whole_image=True).predict(image)
+    np.testing.assert_array_equal(
+        by_default.keypoints, PoseEstimator(small_weights, whole_image=True).predict(image).keypoints
+    )
 
 
 def test_the_input_size_of_a_name_is_used(

@@ -94,7 +94,7 @@ def test_without_a_compiler_the_package_is_installed_and_runs_on_onnx_runtime(
     assert "native absent" in run("-m", "litehrnet", "--version").stdout
     photo = tmp_path / "figure.png"
     write_image(photo, draw_figure((120, 160))[0])
-    predict = ("-m", "litehrnet", "predict", photo, "--out-dir", tmp_path / "out", "--weights")
+    predict = ("-m", "litehrnet", "predict", photo, "--whole-image", "--out-dir", tmp_path / "out", "--weights")
     done = run(*predict, small_onnx)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("runtime: onnxruntime ")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from litehrnet.inference.draw import draw_poses as draw_poses
     from litehrnet.inference.estimator import PoseEstimator as PoseEstimator
     from litehrnet.inference.overlay import draw_segmentation as draw_segmentation
+    from litehrnet.inference.photo import Photo as Photo
+    from litehrnet.inference.photo import make_photo as make_photo
     from litehrnet.inference.segmenter import Segmenter as Segmenter
     from litehrnet.inference.segmenter import open_segmenter as open_segmenter
     from litehrnet.models import create_network as create_network
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "KeypointSet": "litehrnet.poses",
+    "Photo": "litehrnet.inference.photo",
     "PoseEstimator": "litehrnet.inference.estimator",
     "Poses": "litehrnet.poses",
     "Segmenter": "litehrnet.inference.segmenter",
@@ -37,6 +40,7 @@ _PUBLIC = {
     "create_network": "litehrnet.models",
     "draw_poses": "litehrnet.inference.draw",
     "draw_segmentation": "litehrnet.inference.overlay",
+    "make_photo": "litehrnet.inference.photo",
     "open_detector": "litehrnet.inference.detector",
     "open_segmenter": "litehrnet.inference.segmenter",
     "predict_frames": "litehrnet.video.predicting",

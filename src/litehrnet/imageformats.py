@@ -55,7 +55,14 @@ def read_header(content: bytes, name: str) -> ImageHeader:
                 return walk(content)
             except (EOFError, ValueError, struct.error) as error:
                 raise UserError(f"{name}: is cut short or damaged (expected a whole {image_format} file)") from error
+    if content[4:8] == b"ftyp" and content[8:12] in _PHONE_FORMATS:
+        # Named, as phones write it and a user who reads "not an image" looks for the fault in the file.
+        raise UserError(f"{name}: is {_PHONE_FORMATS[content[8:12]]}, which is not read here ({EXPECTED})")
     raise UserError(f"{name}: not an image ({EXPECTED})")
+
+
+_PHONE_FORMATS = dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC")
+_PHONE_FORMATS |= {b"avif": "AVIF", b"avis": "AVIF"}
 
 
 def critical_png_chunks(content: bytes) -> bytes:

@@ -169,7 +169,7 @@ def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
 def _is_name(given: str | Path) -> bool:
     """Whether it is looked up as a name: it has no folder and no ending, and there is no such file."""
     path = Path(given)
-    return not path.suffix and path.name == str(given) and not path.exists()
+    return not path.suffix and path.name == str(given) and not path.is_file()
 
 
 def _fetched(download: Download) -> Path:

@@ -107,7 +107,7 @@ class Poses:
             ],
         }
 
-    def to_coco(self, image_id: int) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
         """COCO keypoint results: one entry per person, ``keypoints`` as x, y, score triples."""
         triples = np.concatenate([self.keypoints, self.scores[..., None]], axis=2)
         return [

@@ -30,7 +30,7 @@ def test_weights_and_onnx_models_predict_without_any_extra(
     small_weights: Path, small_onnx: Path, photo: Path, tmp_path: Path, runtime: str
 ) -> None:
     weights = small_weights if runtime == "native" else small_onnx
-    done = _base_install("predict", photo, "--weights", weights, "--out-dir", tmp_path / "out")
+    done = _base_install("predict", photo, "--whole-image", "--weights", weights, "--out-dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "figure.png").is_file()
     assert done.stdout.startswith(f"runtime: {runtime} ")
@@ -47,10 +47,13 @@ def test_demo_needs_no_extra(tmp_path: Path) -> None:
     ("arguments", "needs"),
     [
         (
-            ["predict", "PHOTO", "--weights", "WEIGHTS", "--runtime", "torch", "--out-dir", "out"],
+            ["predict", "PHOTO", "--whole-image", "--weights", "WEIGHTS", "--runtime", "torch", "--out-dir", "out"],
             "needs torch, which is",
         ),
-        (["predict", "PHOTO", "--weights", "ONNX", "--runtime", "openvino", "--out-dir", "out"], "openvino"),
+        (
+            ["predict", "PHOTO", "--whole-image", "--weights", "ONNX", "--runtime", "openvino", "--out-dir", "out"],
+            "openvino",
+        ),
         (["convert", "WEIGHTS", "out.safetensors"], "litehrnet[train]"),
         (["export", "WEIGHTS"], "litehrnet[export]"),
         (["summary", "lite_hrnet_18"], "litehrnet[train]"),

@@ -54,7 +54,7 @@ def film(tmp_path: Path) -> Film:
 
 
 def _predict(out: Path, *arguments: str | Path) -> int:
-    return main(["predict", *map(str, arguments), "--out-dir", str(out), "--threads", "1"])
+    return main(["predict", *map(str, arguments), "--whole-image", "--out-dir", str(out), "--threads", "1"])
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
@@ -80,8 +80,8 @@ def test_a_video_gives_a_drawn_one_and_a_line_per_frame(
     assert min(changed[:12]) > 100  # a skeleton
     assert max(changed[12:]) == 0
     text = capsys.readouterr().out
-    assert "no detector given: one person is followed" in text
-    assert re.search(r"film\.mp4, .*film\.jsonl: 15 frames, 12 persons, [\d.]+ frames per second", text)
+    assert "no detector: one person is followed" in text
+    assert re.search(r"film\.mp4, .*film\.jsonl: 15 frames, 12 people in all of them, [\d.]+ frames per second", text)
 
 
 def test_a_part_of_the_frames(film: Film, tmp_path: Path) -> None:
@@ -126,7 +126,6 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         (["99"], "/dev/video99: no such file or camera"),
         ([path, path], "a video among several inputs"),
         ([path, photo], "a video among several inputs"),
-        ([path, "--boxes", tmp_path / "boxes.json"], "--boxes: names the persons in photos"),
         ([path, "--start", "2", "--end", "1"], "--end 1: is not after --start 2"),
         ([path, "--start", "9"], "film.mp4: no frame could be read from 9 s on"),
         ([photo, "--track"], "--track: is for keypoints in videos and cameras"),
@@ -172,6 +171,7 @@ def _start(out: Path, *arguments: str | Path) -> "subprocess.Popen[str]":
         "litehrnet",
         "predict",
         *map(str, arguments),
+        "--whole-image",
         "--out-dir",
         str(out),
         "--threads",

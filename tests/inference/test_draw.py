@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from litehrnet.inference.draw import FAINTEST, SIDE_COLOURS, draw_poses
+from litehrnet.inference.draw import FAINTEST, SIDE_COLOURS, DrawStyle, draw_poses
 from litehrnet.poses import KeypointSet, Poses
 
 ARM = KeypointSet(
@@ -73,8 +73,10 @@ def test_a_weak_joint_and_its_limbs_are_fainter_but_not_gone() -> None:
 def test_min_score_moves_where_fading_begins() -> None:
     weak = poses(scores=0.3)
     np.testing.assert_array_equal(draw_poses(grey(), weak), draw_poses(grey(), poses()))
-    assert (draw_poses(grey(), weak, min_score=0.5) != draw_poses(grey(), poses())).any()
-    np.testing.assert_array_equal(draw_poses(grey(), poses(scores=0.0), min_score=0.0), draw_poses(grey(), poses()))
+    assert (draw_poses(grey(), weak, style=DrawStyle(full_score=0.5)) != draw_poses(grey(), poses())).any()
+    np.testing.assert_array_equal(
+        draw_poses(grey(), poses(scores=0.0), style=DrawStyle(full_score=0.0)), draw_poses(grey(), poses())
+    )
 
 
 def test_the_photo_is_not_changed() -> None:

@@ -1,8 +1,8 @@
-"""Each operation of the kernels of training against PyTorch's in float64, forward and backward."""
+"""Each operation of the kernels of training against PyTorch's in float64, on every instruction set of the machine."""
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -10,12 +10,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litehrnet.models import kernels
-from litehrnet.models.blocks import ConditionalChannelWeighting, TwiceTrackedBatchNorm, depthwise
+from litehrnet.models.blocks import ConditionalChannelWeighting, TwiceTrackedBatchNorm, depthwise, pointwise
 
 pytestmark = pytest.mark.skipif(
     not kernels.available and os.environ.get("LITEHRNET_REQUIRE_SHARED") != "1", reason="the kernels were not built"
 )
 SHAPES = [(3, 20, 8, 6), (2, 37, 5, 7), (4, 160, 1, 1), (1, 3, 2, 9)]
+
+
+@pytest.fixture(autouse=True, params=kernels.instruction_sets() if kernels.available else ["not built"])
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[None]:
+    best = kernels.instruction_set()
+    kernels.use(request.param)
+    yield
+    kernels.use(best)
+
+
+def test_instruction_set_that_the_machine_has_not_is_an_error() -> None:
+    with pytest.raises(ValueError, match="abacus: no instruction set of this machine"):
+        kernels.use("abacus")
 
 
 def _tensor(*shape: int, seed: int = 0) -> Tensor:
@@ -97,32 +110,43 @@ def test_depthwise_norm(shape: tuple[int, int, int, int], stride: int, half: boo
     _assert_close(list(norm.buffers()), list(exact[1].buffers()), 1e-6)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 20, 50, 60)])
 @pytest.mark.parametrize("columns", [1, 8, 17, 40, 130])
-@pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize("has_bias", [False, True])
-def test_product(shape: tuple[int, int, int, int], columns: int, half: bool, has_bias: bool) -> None:
+@pytest.mark.parametrize(
+    ("half", "has_affine", "relu"), [(False, False, True), (True, False, False), (False, True, True)]
+)
+def test_product_norm(shape: tuple[int, int, int, int], columns: int, half: bool, has_affine: bool, relu: bool) -> None:
     n, c, h, w = shape
-    values = [_tensor(n, 2 * c if half else c, h, w), _tensor(columns, c, seed=1), _tensor(columns, seed=2)]
-    ours, exact = _leaves(*values[: 2 + has_bias])
+    conv, norm = pointwise(c, columns), _norm(columns)
+    exact = copy.deepcopy(nn.Sequential(conv, norm)).double()
+    values = [_tensor(n, 2 * c if half else c, h, w), _tensor(c, seed=1), _tensor(c, seed=2)]
+    ours, wanted = _leaves(*(values if has_affine else values[:1]))
+    wanted_x = wanted[0][:, -c:]
+    if has_affine:
+        wanted_x = wanted_x * wanted[1][:, None, None] + wanted[2][:, None, None]
+    found = kernels.product_norm(
+        ours[0][:, -c:], conv, norm, relu=relu, affine=(ours[1], ours[2]) if has_affine else None
+    )
+    expected = F.relu(exact(wanted_x)) if relu else exact(wanted_x)
+    _assert_close([found], [expected], 1e-4)
+    _assert_close(
+        _gradients(found, [*ours, *conv.parameters(), *norm.parameters()]),
+        _gradients(expected, [*wanted, *exact.parameters()]),
+        1e-3,
+    )
+    _assert_close(list(norm.buffers()), list(exact[1].buffers()), 1e-5)
 
-    def expected(whole: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
-        return F.conv2d(whole[:, -c:], matrix[:, :, None, None], bias)
 
-    def found(whole: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
-        return kernels.product(whole[:, -c:], matrix, bias)
-
-    _assert_close([found(*ours)], [expected(*exact)])
-    _assert_close(_gradients(found(*ours), ours), _gradients(expected(*exact), exact))
-
-
-@pytest.mark.parametrize("channels", [[40, 80], [40, 80, 160, 320], [12, 28, 36]])
-def test_conditional_channel_weighting(channels: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("channels", "images", "lowest"),
+    [([40, 80], 3, 2), ([40, 80, 160, 320], 3, 2), ([12, 28, 36], 3, 2), ([10, 14], 1, 2), ([10, 14], 3, 1)],
+)
+def test_conditional_channel_weighting(channels: list[int], images: int, lowest: int) -> None:
     torch.manual_seed(0)
     unit = ConditionalChannelWeighting(channels)
     exact = copy.deepcopy(unit).double()
-    sizes = [2 ** (len(channels) - b) for b in range(len(channels))]
-    ours, wanted = _leaves(*(_tensor(3, c, 2 * s, s, seed=s) for c, s in zip(channels, sizes, strict=True)))
+    sizes = [lowest * 2 ** (len(channels) - 1 - b) for b in range(len(channels))]
+    ours, wanted = _leaves(*(_tensor(images, c, lowest * s, s, seed=s) for c, s in zip(channels, sizes, strict=True)))
 
     def found() -> list[Tensor]:
         weighting = unit.cross_resolution_weighting
@@ -151,7 +175,7 @@ def _rectified_alone(_: Tensor, rectified: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("used", [_both, _sum_alone, _rectified_alone])
-@pytest.mark.parametrize("channels", [20, 37])
+@pytest.mark.parametrize("channels", [1, 20, 37])
 def test_fused_sum(used: Callable[[Tensor, Tensor], list[Tensor]], channels: int) -> None:
     ours, exact = _leaves(*(_tensor(2, channels, 8 // f, 16 // f, seed=s) for s, f in enumerate((1, 1, 2, 8))))
     terms = [kernels.FuseTerm(x, f, v) for x, f, v in zip(ours[1:], (1, 2, 8), (2.0, 1.0, 1.0), strict=True)]

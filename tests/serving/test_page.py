@@ -138,7 +138,7 @@ def _load(browser: Browser, path: Path) -> NDArray[np.float64]:
 
 
 def _expected(small_onnx: Path, path: Path) -> NDArray[np.float64]:
-    poses = PoseEstimator(small_onnx, threads=1).predict(path)
+    poses = PoseEstimator(small_onnx, threads=1, whole_image=True).predict(path)
     return np.concatenate([poses.scores[0][:, None], poses.keypoints[0]], axis=1).astype(float)
 
 

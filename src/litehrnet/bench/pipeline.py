@@ -13,8 +13,9 @@ from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
 from litehrnet.images import decode_image
 from litehrnet.inference.batching import BATCH_SIZE, CropJob, cut_crops
-from litehrnet.inference.estimator import Photo, PoseEstimator, make_photo
+from litehrnet.inference.estimator import PoseEstimator
 from litehrnet.inference.figure import draw_figure
+from litehrnet.inference.photo import Photo, make_photo
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.codec import decode, heatmap_to_image
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from litehrnet.cli.options import add_runtime_options, runtime_arguments, say, size_text
+from litehrnet.cli.outputs import output_folder
 from litehrnet.library import DEFAULT_WEIGHTS
 
 PHOTO = Path(__file__).parents[1] / "photos" / "astronaut.jpg"
@@ -26,16 +27,18 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Something that was named cannot be used.
     """
-    from litehrnet.files import make_folder
     from litehrnet.images import write_image
     from litehrnet.inference.draw import draw_poses
-    from litehrnet.inference.estimator import PoseEstimator, make_photo
+    from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.inference.photo import make_photo
 
-    estimator = PoseEstimator(options.weights, flip_test=True, **runtime_arguments(options))
+    estimator = PoseEstimator(options.weights, flip_test=True, whole_image=True, **runtime_arguments(options))
     photo = make_photo(options.photo)
     ((_, poses),) = estimator.predict_many([photo])
-    picture = make_folder(options.out_dir) / "demo.png"
-    write_image(picture, draw_poses(photo.image, poses))
+    with output_folder(options.out_dir, [options.photo]) as out:
+        (picture,) = out.choose("demo", "{}.png")
+        write_image(picture, draw_poses(photo.image, poses))
+        out.record(picture)
     say(f"runtime: {estimator.runtime.description}, input {size_text(estimator.runtime.input_size_wh)}")
     say(f"weights: {options.weights} ({estimator.runtime.info.provenance})")
     say(f"{picture}: the person in {options.photo}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import progress_bar, require_pair, runtime_arguments, say
 from litehrnet.cli.segmentation_predict import refuse_keypoint_options
+from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
     from litehrnet.config.run_config import RunConfig, TestConfig
@@ -32,9 +33,12 @@ def run(options: argparse.Namespace, config: "RunConfig | None") -> int:
     """
     from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_test
     from litehrnet.inference.box_detector import BoxDetector
-    from litehrnet.runtimes import open_runtime
+    from litehrnet.runtimes import described_weights, open_runtime
 
     refuse_keypoint_options(options, "boxes", "detector", "per_keypoint", "gallery", "worst", "gallery_out", "out")
+    info = described_weights(options.weights)
+    if info is not None and not info.detects:
+        raise UserError(f"{options.weights}: finds {info.outputs_text} (expected a detector's weights)")
     arguments = runtime_arguments(options)
     if config is not None:
         arguments["input_size_wh"] = arguments["input_size_wh"] or config.input_size_wh

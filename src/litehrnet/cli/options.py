@@ -3,10 +3,17 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from litehrnet.errors import UserError
+
+if TYPE_CHECKING:
+    from litehrnet.inference.draw import DrawStyle
+    from litehrnet.inference.estimator import PoseEstimator
+
+
+WHOLE_PICTURE = "no detector: each picture is taken as one person"
 
 
 def add_runtime_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +46,64 @@ def runtime_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "device": options.device,
         "compiled": options.compile,
     }
+
+
+def pose_estimator(options: argparse.Namespace, *, with_detector: bool) -> "PoseEstimator":
+    """Open weights and detector as the options of ``litehrnet predict`` say, and print which runtime it is.
+
+    Args:
+        options: See ``litehrnet.cli.predict``.
+        with_detector: Open the detector now, so that a wrong one is refused before anything is written.
+
+    Raises:
+        UserError: See ``PoseEstimator``.
+    """
+    from litehrnet.inference.estimator import PoseEstimator
+
+    estimator = PoseEstimator(
+        options.weights,
+        flip_test=options.flip,
+        detector=options.detector,
+        whole_image=options.whole_image,
+        min_box_score=options.min_box_score if with_detector else None,
+        max_persons=options.max_persons,
+        **runtime_arguments(options),
+    )
+    if with_detector:
+        _ = estimator.detector
+    say(f"runtime: {estimator.runtime.description}, input {size_text(estimator.runtime.input_size_wh)}")
+    return estimator
+
+
+def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without: str = WHOLE_PICTURE) -> None:
+    """Print how people are found.
+
+    Args:
+        options: See ``litehrnet.cli.predict``.
+        estimator: Made by ``pose_estimator``.
+        without: What happens without a detector.
+    """
+    if estimator.detector is not None:
+        say(f"detector: {getattr(estimator.detector, 'description', 'your own')}")
+    elif options.whole_image:
+        say(without)
+    else:
+        keypoints = estimator.runtime.info.keypoint_set.name
+        say(
+            f"{without} (the bundled detector finds people, and these weights find other keypoints: {keypoints}; "
+            "--detector takes one that you trained, --boxes its boxes)"
+        )
+
+
+def drawing_style(options: argparse.Namespace) -> "DrawStyle":
+    """How people are drawn, by the options of ``litehrnet predict``."""
+    from litehrnet.inference.draw import HIDDEN_SCORE, DrawStyle
+
+    hidden = HIDDEN_SCORE if options.min_keypoint_score is None else options.min_keypoint_score
+    if options.colors is None:
+        return DrawStyle(hidden_score=hidden, line_width=options.line_width)
+    left, right, center = options.colors
+    return DrawStyle(hidden_score=hidden, line_width=options.line_width, left=left, right=right, center=center)
 
 
 def add_input_size(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +146,23 @@ def positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is no number above 0")
     return value
+
+
+def score(text: str) -> float:
+    """An argparse type: a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a score from 0 to 1")
+    return value
+
+
+def rgb_color(text: str) -> tuple[int, int, int]:
+    """An argparse type: a color such as ff8c00, with or without #."""
+    digits = text.removeprefix("#")
+    if len(digits) != 6 or set(digits.lower()) - set("0123456789abcdef"):
+        raise argparse.ArgumentTypeError(f"{text} is not a color (expected six hexadecimal digits, such as ff8c00)")
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
 
 
 def seconds(text: str) -> float:
@@ -129,6 +211,12 @@ def progress_bar(label: str) -> Iterator[Callable[[int | None], Callable[[int], 
 def say(text: str) -> None:
     """One line on the output stream."""
     sys.stdout.write(text + "\n")
+
+
+def few(names: Sequence[str], most: int = 10) -> str:
+    """The first names, and how many more there are."""
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def size_text(size_wh: tuple[int, int]) -> str:

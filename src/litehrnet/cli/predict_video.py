@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import progress_bar, runtime_arguments, say, size_text
+from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_people
+from litehrnet.cli.outputs import OutputFolder, output_folder
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ def run(options: argparse.Namespace, source: "Source") -> int:
         UserError: Something that was named cannot be used. Or the video is cut short or damaged, or the camera went
             away: then all that could be read has been written.
     """
-    from litehrnet.inference.detector import open_detector
-    from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.video.overlap import Background, read_ahead
     from litehrnet.video.predicting import predict_frames
     from litehrnet.video.reading import VideoReader
@@ -38,14 +37,13 @@ def run(options: argparse.Namespace, source: "Source") -> int:
     _check(options)
     threads = options.threads
     reader = VideoReader(source, start=options.start, end=options.end, every=options.every, threads=threads)
-    detector = open_detector(options.detector, threads=threads) if options.detector else None
-    estimator = PoseEstimator(options.weights, flip_test=options.flip, detector=detector, **runtime_arguments(options))
-    say(f"runtime: {estimator.runtime.description}, input {size_text(estimator.runtime.input_size_wh)}")
-    say("no detector given: one person is followed" if detector is None else f"detector: {detector.description}")
-    output = _output(options, reader)
+    estimator = pose_estimator(options, with_detector=True)
+    say_people(options, estimator, "no detector: one person is followed")
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        stack.callback(lambda: _report(output, time.monotonic() - began))
+        out = stack.enter_context(output_folder(options.out_dir, [] if source.path is None else [source.path]))
+        output = _output(options, reader, out)
+        stack.callback(lambda: _report(output, out, time.monotonic() - began))
         stack.enter_context(output)
         if options.show:
             output.show = stack.enter_context(_page())
@@ -84,16 +82,16 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f"--end {options.end:g}: is not after --start {options.start:g}")
 
 
-def _output(options: argparse.Namespace, reader: "VideoReader") -> "Output":
-    from litehrnet.files import make_folder
+def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolder) -> "Output":
     from litehrnet.video.output import Output
     from litehrnet.video.records import RecordFile
     from litehrnet.video.writing import VideoWriter
 
-    folder, source = make_folder(options.out_dir), reader.source
+    source = reader.source
+    records, *_ = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv")  # the sound decides which of the latter
     video = VideoWriter(
-        folder,
-        source.stem,
+        out.path,
+        records.stem,
         reader.rate,
         sound_of=None if reader.endless else source,
         start=options.start,
@@ -102,12 +100,17 @@ def _output(options: argparse.Namespace, reader: "VideoReader") -> "Output":
         endless=reader.endless,
         threads=options.threads,
     )
-    return Output(RecordFile(folder / f"{source.stem}.jsonl"), video)
+    return Output(RecordFile(records), video, drawing_style(options))
 
 
-def _report(output: "Output", seconds: float) -> None:
-    if output.frames:
-        say(
-            f"{output.video.path}, {output.records.path}: {output.frames} frames, {output.persons} persons, "
-            f"{output.frames / seconds:.1f} frames per second"
-        )
+def _report(output: "Output", out: OutputFolder, seconds: float) -> None:
+    """Record and print what was written, also of a run that broke off."""
+    if not output.frames:
+        return
+    out.record(*(path for path in (output.records.path, output.video.path) if path.exists()))
+    say(
+        f"{output.video.path}, {output.records.path}: {output.frames} frames, {output.persons} people in all of them, "
+        f"{output.frames / seconds:.1f} frames per second"
+    )
+    if not output.persons:
+        say("nobody found")

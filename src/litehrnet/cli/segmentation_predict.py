@@ -1,10 +1,11 @@
 """``litehrnet predict`` with weights that segment: tinted pictures and label images out."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import progress_bar, runtime_arguments, say
+from litehrnet.cli.outputs import output_folder
+from litehrnet.cli.predict_photos import picture_suffix, say_moved, say_passed_over
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,12 +15,11 @@ LABELS = "labels"
 """Folder inside the output folder."""
 
 
-def run(options: argparse.Namespace, drawn: dict[Path, Path]) -> int:
+def run(options: argparse.Namespace) -> int:
     """Segment, draw and write; a bad photo among several does not stop the others.
 
     Args:
-        options: Of ``litehrnet predict``.
-        drawn: The photos, and the picture to write for each.
+        options: See ``litehrnet.cli.predict``.
 
     Returns:
         0, or 1 if photos were left out.
@@ -28,33 +28,36 @@ def run(options: argparse.Namespace, drawn: dict[Path, Path]) -> int:
         UserError: Weights or output folder cannot be used, an option is for keypoints only, or no photo can be read.
     """
     from litehrnet.evaluation.segmentation import write_prediction
-    from litehrnet.files import make_folder
     from litehrnet.images import read_image, write_image
+    from litehrnet.inference.inputs import find_images
     from litehrnet.inference.overlay import draw_segmentation
 
-    refuse_keypoint_options(options, "boxes", "detector")
+    files = find_images(options.photos)
     segmenter = open_for_photos(options)
-    make_folder(options.out_dir)
     say(f"runtime: {segmenter.runtime.description}, {len(segmenter.class_set)} classes ({segmenter.class_set.name})")
     problems: list[str] = []
-    with progress_bar("photos") as started:
-        advance = started(len(drawn))
-        for file, picture in drawn.items():
+    with output_folder(options.out_dir, files) as out, progress_bar("photos") as started:
+        advance = started(len(files))
+        for file in files:
             try:
                 image = read_image(file)
             except UserError as error:
                 problems.append(str(error))
                 continue
+            picture, labels = out.choose(file.stem, "{}" + picture_suffix(file), LABELS + "/{}.png")
             classes = segmenter.segment(image)
             write_image(picture, draw_segmentation(image, classes, segmenter.class_set))
-            write_prediction(options.out_dir / LABELS, picture, classes, segmenter.class_set)
+            write_prediction(labels.parent, labels, classes, segmenter.class_set)
+            out.record(picture, labels)
             advance(1)
-    if len(problems) == len(drawn):
-        raise UserError("; ".join(problems))
-    done = len(drawn) - len(problems)
-    say(f"{options.out_dir}: tinted pictures, and label ids in {LABELS} (photos: {done})")
+        if len(problems) == len(files):
+            raise UserError("; ".join(problems))
+    done = len(files) - len(problems)
+    say(f"{out.path}: tinted pictures, and label ids in {LABELS} (photos: {done})")
+    say_moved(out)
     for problem in problems:
         say(f"left out: {problem}")
+    say_passed_over(options.photos)
     return 1 if problems else 0
 
 
@@ -74,5 +77,6 @@ def refuse_keypoint_options(options: argparse.Namespace, *names: str) -> None:
         UserError: One is given.
     """
     for name in names:
-        if getattr(options, name):
-            raise UserError(f"--{name.replace('_', '-')}: is for networks that find keypoints, and this one segments")
+        if getattr(options, name) not in (None, False):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option}: is for networks that find keypoints (expected weights of one)")

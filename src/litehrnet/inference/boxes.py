@@ -1,41 +1,38 @@
 """Boxes for ``litehrnet predict`` from COCO files."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
+from litehrnet.keypoints.boxes import check_boxes
+
+LOW_SCORE = 0.3
+"""Boxes with a lower score are usually not of people; the user is told how many there are."""
+
+_LARGEST_NUMBER = 2**53  # beyond, readers of JSON round whole numbers
+Key = int | str
 
 
 @dataclass(frozen=True)
 class PhotoBoxes:
-    """The boxes of one photo: COCO's number of the photo, boxes (x, y, width, height) in pixels, scores 0..1."""
+    """The boxes of one photo, as the file has them: ``usable_boxes`` checks them.
 
-    image_id: int
-    boxes: list[list[float]]
-    scores: list[float]
-
-
-def read_boxes(path: Path) -> "BoxFile":
-    """Boxes from COCO annotations (an object with images and annotations) or results (a list with image_id).
-
-    Raises:
-        UserError: The file is missing or neither.
+    Attributes:
+        image_id: The photo's id in the file.
+        boxes: Each (x, y, width, height) in pixels.
+        scores: 0..1; 1 if the file has none.
     """
-    content = read_json(path)
-    try:
-        if isinstance(content, dict):
-            names = {image["id"]: image["file_name"] for image in content["images"]}
-            entries = [a for a in content["annotations"] if not a.get("iscrowd") and a.get("bbox")]
-            return BoxFile(path, _group(entries), {Path(name).name: number for number, name in names.items()})
-        entries = [entry for entry in content if entry.get("category_id", 1) == 1]
-        return BoxFile(path, _group(entries), None)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not boxes in COCO's form (expected annotations, or a list of image_id, bbox and score)"
-        ) from error
+
+    image_id: Key
+    boxes: list[Any] = field(default_factory=list)
+    scores: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -44,37 +41,230 @@ class BoxFile:
 
     Attributes:
         path: The file they are from.
-        photos: By COCO's number of the photo.
-        numbers: The number by file name; None where the file names no photos, so that the number is read from the
-            photo's name, as in 000000000785.jpg.
+        photos: The boxes, by a key for each photo.
+        names: The file's name for each photo, by the same key; None if it names no photos, so that the keys are the
+            numbers in the photos' names, as in 000000000785.jpg.
+        lists_all: Whether the file also names photos without people, as annotations do.
+        notes: Sentences about the file that the user should read.
     """
 
     path: Path
-    photos: Mapping[int, PhotoBoxes]
-    numbers: Mapping[str, int] | None
+    photos: Mapping[Key, PhotoBoxes]
+    names: Mapping[Key, str] | None
+    lists_all: bool = True
+    notes: tuple[str, ...] = ()
 
-    def of(self, photo: Path) -> PhotoBoxes:
-        """The boxes of a photo; a photo that the file knows without boxes has none.
+    def match(self, photos: Sequence[Path]) -> dict[Path, PhotoBoxes | UserError]:
+        """Find the boxes of each photo.
 
-        Raises:
-            UserError: The photo cannot be found in the file.
+        With names, the entry that shares most of its path with the photo's, counted from the end, is the photo's, so
+        that cam1/0001.jpg and cam2/0001.jpg keep apart. An entry belongs to one photo only.
+
+        Returns:
+            For each photo its boxes, or the error that says why they cannot be told.
         """
-        number = self.numbers.get(photo.name) if self.numbers is not None else number_of(photo)
-        if number is None:
-            wanted = "a photo that it lists" if self.numbers is not None else "a name like 000000000785.jpg"
-            raise UserError(f"{photo}: its boxes cannot be found in {self.path} (expected {wanted})")
-        return self.photos.get(number, PhotoBoxes(number, [], []))
+        by_name = None if self.names is None else _by_file_name(self.names)
+        found = {photo: _candidates(photo, by_name) for photo in photos}
+        takers: dict[Key, tuple[int, list[Path]]] = {}  # by entry: the photos that share most of its path
+        for photo, (shared, keys) in found.items():
+            for key in keys:
+                most, others = takers.get(key, (0, []))
+                if shared >= most:
+                    takers[key] = (shared, [photo] if shared > most else [*others, photo])
+        return {photo: self._of(photo, keys, takers) for photo, (_, keys) in found.items()}
+
+    def _of(self, photo: Path, keys: list[Key], takers: Mapping[Key, tuple[int, list[Path]]]) -> PhotoBoxes | UserError:
+        if not keys and (self.lists_all or self.names is None):
+            wanted = "a name like 000000000785.jpg" if self.names is None else "a photo that it lists"
+            return UserError(f"{photo}: its boxes cannot be found in {self.path} (expected {wanted})")
+        if not keys:
+            return PhotoBoxes(photo.name)
+        if len(keys) > 1:
+            names = ", ".join((self.names or {})[key] for key in keys[:3])
+            return UserError(
+                f"{photo}: {self.path} has several photos of this name ({names}), so its boxes are unclear"
+            )
+        _, photos = takers[keys[0]]
+        if photos != [photo]:
+            other = next(each for each in photos if each != photo)
+            return UserError(
+                f"{photo}: {self.path} has one entry for this photo and {other} (expected file names with folders)"
+            )
+        return self.photos.get(keys[0], PhotoBoxes(keys[0]))
+
+
+def read_boxes(path: Path, min_score: float | None = None) -> BoxFile:
+    """Read boxes from COCO annotations (an object with images and annotations) or results (a list with image_id).
+
+    Args:
+        path: The file.
+        min_score: Boxes with a lower score are left out; None for all.
+
+    Raises:
+        UserError: The file is missing, neither of both, or has boxes, but none of people.
+    """
+    content = read_json(path)
+    try:
+        found = _annotations(path, content) if isinstance(content, dict) else _results(path, content)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{path}: not boxes in COCO's form (expected annotations, or a list of image_id, bbox and score)"
+        ) from error
+    if min_score is None:
+        return replace(found, notes=(*found.notes, *_low_scores(found)))
+    kept = {key: _with_scores(each, min_score) for key, each in found.photos.items()}
+    return replace(found, photos=kept)
+
+
+def usable_boxes(
+    found: PhotoBoxes, image_size_wh: tuple[int, int], name: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32], list[str]]:
+    """Check the boxes of a photo one by one.
+
+    Args:
+        found: The boxes.
+        image_size_wh: Width and height of the photo.
+        name: Name of the photo in the sentences.
+
+    Returns:
+        Boxes (persons, 4) and scores (persons,) that can be used, and a sentence about each that cannot: not four
+        finite numbers, without area, or outside the photo.
+    """
+    boxes: list[NDArray[np.float32]] = []
+    scores: list[float] = []
+    problems: list[str] = []
+    for index, (box, score) in enumerate(zip(found.boxes, found.scores, strict=True)):
+        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+            problems.append(f"{name}: box {index} (counted from 0) is {box!r} (expected x, y, width, height in pixels)")
+        elif not _is_number(score) or not np.isfinite(score):
+            problems.append(f"{name}: box {index} (counted from 0) has the score {score!r} (expected 0 to 1)")
+        else:
+            try:
+                boxes += [*check_boxes([box], image_size_wh, name, first=index)]
+                scores.append(float(score))
+            except UserError as error:
+                problems.append(str(error))
+    return np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), problems
 
 
 def number_of(photo: Path) -> int | None:
     """COCO's number of a photo, if its name is one."""
-    return int(photo.stem) if photo.stem.isascii() and photo.stem.isdigit() else None
+    if not (photo.stem.isascii() and photo.stem.isdigit() and len(photo.stem) <= 16):
+        return None
+    number = int(photo.stem)
+    return number if number <= _LARGEST_NUMBER else None
 
 
-def _group(entries: list[dict[str, Any]]) -> dict[int, PhotoBoxes]:
-    photos: dict[int, PhotoBoxes] = {}
+def _annotations(path: Path, content: dict[str, Any]) -> BoxFile:
+    names: dict[Key, str] = {}
+    for image in content["images"]:
+        key = _key(image["id"])
+        if key in names:
+            raise UserError(f"{path}: two images have the id {key} (expected an id of its own for each)")
+        names[key] = str(image["file_name"])
+    people, which = _people(content.get("categories") or [])
+    entries = [entry for entry in content["annotations"] if not entry.get("iscrowd") and entry.get("bbox")]
+    of_people = [entry for entry in entries if people is None or _key(entry["category_id"]) in people]
+    return BoxFile(path, _group(of_people, "image_id"), names, notes=_passed_over(path, entries, of_people, which))
+
+
+def _results(path: Path, content: list[dict[str, Any]]) -> BoxFile:
+    of_people = [entry for entry in content if _key(entry.get("category_id", 1)) == 1]
+    notes = _passed_over(path, content, of_people, "category 1")
+    # litehrnet predict writes the photos' names, which tell more than their numbers.
+    if of_people and all(isinstance(entry.get("file_name"), str) for entry in of_people):
+        photos = _group(of_people, "file_name")
+        return BoxFile(path, photos, {key: str(key) for key in photos}, lists_all=False, notes=notes)
+    return BoxFile(path, _group(of_people, "image_id"), None, lists_all=False, notes=notes)
+
+
+def _people(categories: list[dict[str, Any]]) -> tuple[set[Key] | None, str]:
+    """Ids of the categories that boxes are taken of, None for all, and what to call them."""
+    if len(categories) < 2:
+        return None, ""
+    persons = {_key(each["id"]) for each in categories if str(each.get("name")).lower() in ("person", "people")}
+    with_keypoints = {_key(each["id"]) for each in categories if each.get("keypoints")}
+    if persons:
+        return persons, "category person"
+    return (with_keypoints, "a category with keypoints") if with_keypoints else (None, "")
+
+
+def _passed_over(path: Path, entries: Sequence[Any], taken: Sequence[Any], which: str) -> tuple[str, ...]:
+    if len(taken) == len(entries):
+        return ()
+    if not taken:
+        others = sorted({str(entry.get("category_id")) for entry in entries})
+        few = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        raise UserError(f"{path}: has {len(entries)} boxes, none of {which} (expected people; it has category {few})")
+    return (f"{path}: {len(entries) - len(taken)} of {len(entries)} boxes are not of {which} and are left out",)
+
+
+def _group(entries: Sequence[dict[str, Any]], by: str) -> dict[Key, PhotoBoxes]:
+    photos: dict[Key, PhotoBoxes] = {}
     for entry in entries:
-        photo = photos.setdefault(int(entry["image_id"]), PhotoBoxes(int(entry["image_id"]), [], []))
-        photo.boxes.append([float(value) for value in entry["bbox"]])
-        photo.scores.append(float(entry.get("score", 1)))
+        key = entry[by] if by == "file_name" else _key(entry[by])
+        photo = photos.setdefault(key, PhotoBoxes(_key(entry["image_id"])))
+        photo.boxes.append(entry["bbox"])
+        photo.scores.append(entry.get("score", 1))
     return photos
+
+
+def _with_scores(photo: PhotoBoxes, min_score: float) -> PhotoBoxes:
+    pairs = zip(photo.boxes, photo.scores, strict=True)
+    kept = [(box, score) for box, score in pairs if not _is_number(score) or not score < min_score]
+    return PhotoBoxes(photo.image_id, [box for box, _ in kept], [score for _, score in kept])
+
+
+def _low_scores(found: BoxFile) -> list[str]:
+    scores = [score for photo in found.photos.values() for score in photo.scores if _is_number(score)]
+    low = sum(score < LOW_SCORE for score in scores)
+    if not low:
+        return []
+    some = f"{found.path}: {low} of {len(scores)} boxes have a score under {LOW_SCORE}"
+    return [f"{some} (--min-box-score {LOW_SCORE} leaves them out)"]
+
+
+def _key(value: Any) -> Key:
+    """An id as a number where it is one, also as a text."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() else value
+    if isinstance(value, bool) or int(value) != value:
+        raise TypeError(value)
+    return int(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_ByFileName = Mapping[str, list[tuple[Key, tuple[str, ...]]]]
+
+
+def _by_file_name(names: Mapping[Key, str]) -> _ByFileName:
+    """Keys and paths, in parts, of the photos of each file name."""
+    by_name: defaultdict[str, list[tuple[Key, tuple[str, ...]]]] = defaultdict(list)
+    for key, name in names.items():
+        parts = tuple(name.replace("\\", "/").split("/"))
+        by_name[parts[-1]].append((key, parts))
+    return by_name
+
+
+def _candidates(photo: Path, by_name: _ByFileName | None) -> tuple[int, list[Key]]:
+    """How many parts of the path the best entries share with a photo's, and the keys of these entries."""
+    if by_name is None:
+        number = number_of(photo)
+        return 1, [] if number is None else [number]
+    path = photo.absolute().parts
+    shared = [(_shared_parts(path, parts), key) for key, parts in by_name.get(photo.name, ())]
+    most = max((count for count, _ in shared), default=0)
+    return most, [key for count, key in shared if count == most]
+
+
+def _shared_parts(path: Sequence[str], named: Sequence[str]) -> int:
+    """How many parts of two paths are equal, counted from the end."""
+    count = 0
+    for one, other in zip(reversed(path), reversed(named), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count

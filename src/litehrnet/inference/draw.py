@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,45 +17,78 @@ Colour = tuple[int, int, int]
 SIDE_COLOURS: dict[str, Colour] = {"left": (255, 140, 0), "right": (30, 160, 255), "centre": (240, 240, 225)}
 OUTLINE: Colour = (25, 25, 25)
 FAINTEST = 0.15
+HIDDEN_SCORE = 0.1
+"""Keypoints with a lower score are not drawn by the commands: over background, most have less."""
 _FRACTION_BITS = 4  # of OpenCV's fixed point: joints are placed to a sixteenth of a pixel
 
 
-def draw_poses(image_rgb: Image, poses: Poses, *, min_score: float = 0.2, labels: Sequence[str] | None = None) -> Image:
+@dataclass(frozen=True)
+class DrawStyle:
+    """How poses are drawn.
+
+    Attributes:
+        full_score: Keypoints with this score or more, 0..1, are drawn in full, weaker ones fainter.
+        hidden_score: Keypoints with a lower score are not drawn, nor are their limbs.
+        line_width: Width of limbs in pixels; None for one that fits the person's box and the picture.
+        left: RGB color, 0..255, of the person's left side.
+        right: RGB color of the person's right side.
+        center: RGB color of everything else.
+    """
+
+    full_score: float = 0.2
+    hidden_score: float = 0.0
+    line_width: int | None = None
+    left: Colour = SIDE_COLOURS["left"]
+    right: Colour = SIDE_COLOURS["right"]
+    center: Colour = SIDE_COLOURS["centre"]
+
+
+DEFAULT_STYLE = DrawStyle()
+
+
+def draw_poses(
+    image_rgb: Image, poses: Poses, *, style: DrawStyle = DEFAULT_STYLE, labels: Sequence[str] | None = None
+) -> Image:
     """Draw skeletons: limbs and joints of the person's left in orange, right in blue, the others white.
 
-    A joint scored ``min_score`` or more is drawn in full. A weaker one fades in proportion to its score,
-    to an opacity of ``FAINTEST`` at 0: weak joints look weak but do not vanish. A limb is as faint as the
-    weaker of its ends. Joints that are not finite are left out, and so are their limbs. Lines widen with
-    the person's box, from a lower limit that widens with the picture.
+    A joint scored ``style.full_score`` or more is drawn in full. A weaker one fades in proportion to its score,
+    to an opacity of ``FAINTEST`` at 0: weak joints look weak but do not vanish, unless ``style.hidden_score`` is
+    set. A limb is as faint as the weaker of its ends. Joints that are not finite are left out, and so are their
+    limbs. Lines widen with the person's box, from a lower limit that widens with the picture.
 
     Args:
         image_rgb: uint8 (height, width, 3); it is not changed.
         poses: Persons in pixels of this image; joints may lie outside it.
-        min_score: Score, 0..1, from which a joint is drawn in full.
+        style: Scores, line width and colors.
         labels: A short text per person, in ASCII, to be written above it.
 
     Returns:
         uint8 (height, width, 3), a copy with the poses drawn in.
     """
     image = image_rgb.copy()
-    draw_onto(image, poses, min_score=min_score, labels=labels)
+    draw_onto(image, poses, style=style, labels=labels)
     return image
 
 
-def draw_onto(image: Image, poses: Poses, *, min_score: float = 0.2, labels: Sequence[str] | None = None) -> None:
-    """What ``draw_poses`` draws, into the picture itself."""
+def draw_onto(
+    image: Image, poses: Poses, *, style: DrawStyle = DEFAULT_STYLE, labels: Sequence[str] | None = None
+) -> None:
+    """Draw as ``draw_poses`` does, into the picture itself."""
     for points, scores, box in zip(poses.keypoints, poses.scores, poses.boxes, strict=True):
-        opacity = _opacity(scores, min_score)
-        _draw_person(image, points, opacity, _line_width(box, image.shape), poses.keypoint_set)
+        drawn = np.isfinite(points).all(axis=1) & ~(scores < style.hidden_score)
+        opacity = np.where(drawn, _opacity(scores, style.full_score), 0)
+        width = style.line_width or _line_width(box, image.shape)
+        colours = _colours(poses.keypoint_set, style)
+        _draw_person(image, points, opacity, width, poses.keypoint_set.limbs, colours)
     for box, label in zip(poses.boxes, labels, strict=True) if labels is not None else ():
         if label:
             _write_label(image, label, box)
 
 
-def _opacity(scores: NDArray[np.float32], min_score: float) -> NDArray[np.float64]:
-    if min_score <= 0:
+def _opacity(scores: NDArray[np.float32], full_score: float) -> NDArray[np.float64]:
+    if full_score <= 0:
         return np.ones(scores.shape)
-    share = np.nan_to_num(scores).clip(0, min_score) / np.float64(min_score)
+    share = np.nan_to_num(scores).clip(0, full_score) / np.float64(full_score)
     return FAINTEST + (1 - FAINTEST) * share
 
 
@@ -69,29 +103,31 @@ def _draw_person(
     points: NDArray[np.float32],
     opacity: NDArray[np.float64],
     width: int,
-    keypoint_set: KeypointSet,
+    limbs: Sequence[tuple[int, int]],
+    colours: tuple[list[Colour], list[Colour]],
 ) -> None:
-    limb_colours, joint_colours = _colours(keypoint_set)
-    finite = np.asarray(np.isfinite(points).all(axis=1))
+    """Draw one person; joints of opacity 0 and their limbs are left out."""
+    limb_colours, joint_colours = colours
     # OpenCV counts in 32 bits; so far outside, the direction of a limb no longer matters.
     reach = 4 * max(image.shape[:2]) + 100
-    placed = np.where(finite[:, None], points, 0).clip(-reach, reach) * (1 << _FRACTION_BITS)
+    placed = np.where(opacity[:, None] > 0, points, 0).clip(-reach, reach) * (1 << _FRACTION_BITS)
     places, border = np.rint(placed).astype(int).tolist(), max(1, round(width / 4))
-    seen, opacities = finite.tolist(), opacity.tolist()
-    for (a, b), colour in zip(keypoint_set.limbs, limb_colours, strict=True):
-        if seen[a] and seen[b]:
+    opacities = opacity.tolist()
+    for (a, b), colour in zip(limbs, limb_colours, strict=True):
+        if opacities[a] and opacities[b]:
             _draw_line(image, places[a], places[b], width, border, colour, min(opacities[a], opacities[b]))
     for joint, colour in enumerate(joint_colours):
-        if seen[joint]:
+        if opacities[joint]:
             _draw_line(image, places[joint], places[joint], 2 * width + 1, border, colour, opacities[joint])
 
 
 @functools.cache
-def _colours(keypoint_set: KeypointSet) -> tuple[list[Colour], list[Colour]]:
-    """Of the limbs and of the joints."""
+def _colours(keypoint_set: KeypointSet, style: DrawStyle) -> tuple[list[Colour], list[Colour]]:
+    """Colors of the limbs and of the joints."""
+    of_side = {"left": style.left, "right": style.right, "centre": style.center}
     sides = [_side(name) for name in keypoint_set.keypoint_names]
-    limbs = [SIDE_COLOURS[_limb_side(sides[a], sides[b])] for a, b in keypoint_set.limbs]
-    return limbs, [SIDE_COLOURS[side] for side in sides]
+    limbs = [of_side[_limb_side(sides[a], sides[b])] for a, b in keypoint_set.limbs]
+    return limbs, [of_side[side] for side in sides]
 
 
 def _write_label(image: Image, label: str, box: NDArray[np.float32]) -> None:

@@ -1,12 +1,14 @@
 """Which photos a command line means: files, folders and patterns."""
 
 import glob
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from litehrnet.errors import UserError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"})
+IMAGE_SUFFIXES = JPEG_SUFFIXES | {".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
@@ -36,6 +38,18 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
         for path in paths:
             found.setdefault(path.absolute(), path)
     return list(found.values())
+
+
+def passed_over(arguments: Sequence[str]) -> dict[str, int]:
+    """Count the files of other kinds, by suffix, in the folders that a command line names; not the hidden ones.
+
+    Args:
+        arguments: As ``find_images`` takes them, without errors in them.
+    """
+    folders = [Path(argument) for argument in arguments if Path(argument).is_dir()]
+    files = {each.absolute() for folder in folders for each in folder.iterdir() if each.is_file()}
+    others = (file for file in files if not _is_image(file) and not file.name.startswith("."))
+    return dict(sorted(Counter(file.suffix.lower() or "without suffix" for file in others).items()))
 
 
 def _expand(argument: str) -> list[Path]:

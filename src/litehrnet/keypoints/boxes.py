@@ -73,13 +73,14 @@ def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> N
     return np.asarray(shared / (areas - shared))
 
 
-def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str) -> NDArray[np.float32]:
+def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, first: int = 0) -> NDArray[np.float32]:
     """The boxes a user gives for one photo, as an array; an empty list is a photo without persons.
 
     Args:
         boxes: (persons, 4): (x, y, width, height) in image pixels.
         image_size_wh: Width and height of the photo.
         name: What an error is to name, such as the photo's file.
+        first: What an error calls the first box; the others are counted on from it.
 
     Returns:
         float32 (persons, 4).
@@ -103,14 +104,14 @@ def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str) -> 
     # Sides below the smallest normal number vanish when they are divided by 200.
     least = np.finfo(np.float32).tiny
     overlaps = (x < image_width) & (y < image_height) & (x + width > 0) & (y + height > 0)
-    _refuse(~np.all(np.isfinite(checked), axis=1), given, name, "expected finite numbers")
-    _refuse((width < least) | (height < least), given, name, "expected a width and height above 0")
-    _refuse(~overlaps, given, name, f"expected to overlap the image of {image_width}x{image_height} pixels")
+    _refuse(~np.all(np.isfinite(checked), axis=1), given, name, first, "expected finite numbers")
+    _refuse((width < least) | (height < least), given, name, first, "expected a width and height above 0")
+    _refuse(~overlaps, given, name, first, f"expected to overlap the image of {image_width}x{image_height} pixels")
     return checked
 
 
-def _refuse(wrong: NDArray[np.bool_], boxes: NDArray[np.float64], name: str, wanted: str) -> None:
+def _refuse(wrong: NDArray[np.bool_], boxes: NDArray[np.float64], name: str, first: int, wanted: str) -> None:
     if wrong.any():
         index = int(wrong.argmax())
         values = ", ".join(f"{value:g}" for value in boxes[index])
-        raise UserError(f"{name}: box {index} (counted from 0) is x, y, width, height = {values} ({wanted})")
+        raise UserError(f"{name}: box {first + index} (counted from 0) is x, y, width, height = {values} ({wanted})")

@@ -74,6 +74,15 @@ LSP = _built_in(
 KEYPOINT_SETS: dict[str, KeypointSet] = {each.name: each for each in (COCO, MPII, LSP)}
 
 
+def is_of_people(keypoint_set: KeypointSet) -> bool:
+    """Whether these are the keypoints of COCO, MPII or LSP, in any order and under any name.
+
+    Sets that share only some of their names may be of animals, which have noses and shoulders too.
+    """
+    names = sorted(keypoint_set.keypoint_names)
+    return any(names == sorted(each.keypoint_names) for each in KEYPOINT_SETS.values())
+
+
 def unnamed(count: int) -> KeypointSet:
     """``count`` keypoints of which nothing is known: named "0", "1", ..., without pairs or limbs."""
     names = tuple(str(index) for index in range(count))

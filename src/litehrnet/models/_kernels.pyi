@@ -13,6 +13,16 @@ _Term = tuple[int, int, float]  # values, factor, weight
 def name() -> str:
     """The instruction set that they run on."""
 
+def instruction_sets() -> list[str]:
+    """Instruction sets that the kernels have on this machine, the best first."""
+
+def use(name: str, /) -> None:
+    """Run on another instruction set from now on, in this process.
+
+    Raises:
+        ValueError: This machine has no such instruction set.
+    """
+
 def norm_forward(
     shape: _Shape, x: int, norm: _Norm, statistics: int, relu: bool, out: int, threads: int, /
 ) -> None: ...
@@ -58,19 +68,35 @@ def depthwise_backward(
     threads: int,
     /,
 ) -> None: ...
-def product_forward(
-    shape: _Shape, x: int, x_stride: int, matrix: int, bias: int, columns: int, y: int, threads: int, /
+def product_norm_forward(
+    shape: _Shape,
+    x: int,
+    x_stride: int,
+    matrix: int,
+    bias: int,
+    columns: int,
+    y: int,
+    norm: _Norm,
+    statistics: int,
+    relu: bool,
+    out: int,
+    threads: int,
+    /,
 ) -> None: ...
-def product_backward(
+def product_norm_backward(
     shape: _Shape,
     x: int,
     x_stride: int,
     matrix: int,
     columns: int,
-    dy: int,
+    y: int,
+    norm: _Norm,
+    statistics: int,
+    relu: bool,
+    dout: int,
     dx: int,
     dmatrix: int,
-    dbias: int,
+    dnorm: tuple[int, int],
     threads: int,
     /,
 ) -> None: ...

@@ -76,27 +76,35 @@ def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
     while layers:
         layer = layers.pop(0)
         if isinstance(layer, nn.BatchNorm2d):
-            relu = bool(layers) and isinstance(layers[0], nn.ReLU)
-            x = kernels.norm(x, layer, relu=relu)
-            del layers[: int(relu)]
+            x = kernels.norm(x, layer, relu=_take_relu(layers))
         elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
-            x = kernels.product(x, _matrix(layer), layer.bias)
+            x = _pointwise(x, layer, layers)
         elif isinstance(layer, nn.Conv2d) and layer.groups > 1:
-            # A 1x1 convolution of what is normalised is another one of what is not.
             norm, pointwise = layers.pop(0), layers.pop(0)
             assert isinstance(norm, nn.BatchNorm2d)
             assert isinstance(pointwise, nn.Conv2d)
-            x, gain, offset = kernels.depthwise_norm(x, layer, norm)
-            matrix = _matrix(pointwise)
-            x = kernels.product(x, matrix * gain, matrix @ offset)
+            x, *affine = kernels.depthwise_norm(x, layer, norm)
+            x = _pointwise(x, pointwise, layers, (affine[0], affine[1]))
         else:
             x = layer(x)
     return x
 
 
-def _matrix(pointwise: nn.Conv2d) -> Tensor:
-    # Permuted, not squeezed: the gradient gets the strides of the weight, which several processes rely on.
-    return pointwise.weight.permute(0, 2, 3, 1).flatten(1)
+def _pointwise(
+    x: Tensor, layer: nn.Conv2d, following: list[nn.Module], affine: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """A 1x1 convolution of x, or of x times a factor plus an offset; batch normalization, which follows it; ReLU."""
+    norm = following.pop(0)
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert layer.bias is None
+    return kernels.product_norm(x, layer, norm, relu=_take_relu(following), affine=affine)
+
+
+def _take_relu(following: list[nn.Module]) -> bool:
+    """Whether ReLU comes next; it is then taken away."""
+    is_next = bool(following) and isinstance(following[0], nn.ReLU)
+    del following[: int(is_next)]
+    return is_next
 
 
 def _sequential(self: nn.Sequential, x: Tensor) -> Tensor:

@@ -44,6 +44,20 @@ def instruction_set() -> str:
     return _kernels.name()
 
 
+def instruction_sets() -> list[str]:
+    """Instruction sets that the kernels have on this machine, the best first."""
+    return _kernels.instruction_sets()
+
+
+def use(instruction_set: str) -> None:
+    """Compute all further operations of this process on another instruction set, to compare or to measure.
+
+    Raises:
+        ValueError: This machine has no such instruction set.
+    """
+    _kernels.use(instruction_set)
+
+
 _Branch = tuple[Shape, int, tuple[int, int, int], int, NormValues, tuple[int, int, int, int], int]
 
 
@@ -65,10 +79,21 @@ def depthwise_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d) -> tuple[T
     return parts
 
 
-def product(x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
-    """A 1x1 convolution of (n, c, h, w) by a matrix (c', c) and an offset (c',): (n, c', h, w)."""
-    y: Tensor = _Product.apply(x, matrix, bias)  # type: ignore[no-untyped-call]
-    return y
+def product_norm(
+    x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d, *, relu: bool, affine: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """A 1x1 convolution without bias of (n, c, h, w), then batch normalization, and ReLU where asked for.
+
+    Args:
+        x: What is convolved.
+        conv: The convolution.
+        layer: The batch normalization.
+        relu: Whether ReLU follows.
+        affine: A factor and an offset (c,) for x before the convolution, see ``depthwise_norm``.
+    """
+    gain, offset = affine or (None, None)
+    out: Tensor = _ProductNorm.apply(x, conv.weight, gain, offset, layer.weight, layer.bias, layer, relu)  # type: ignore[no-untyped-call]
+    return out
 
 
 def pooled_halves(branches: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -199,13 +224,29 @@ class _DepthwiseNorm(Function):
         return dx, dkernel, *dnorm, None, None
 
 
-class _Product(Function):
+class _ProductNorm(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
-        x, matrix = x if is_half(x) else dense(x), matrix.contiguous()
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        gain: Tensor | None,
+        offset: Tensor | None,
+        norm_weight: Tensor,
+        norm_bias: Tensor,
+        layer: nn.BatchNorm2d,
+        relu: bool,
+    ) -> Tensor:
+        x = x if is_half(x) else dense(x)
+        # A 1x1 convolution of what is multiplied and shifted is another one of what is not.
+        plain = weight.flatten(1)
+        matrix = plain if gain is None else plain * gain
+        bias = None if offset is None else plain @ offset
         n, _, h, w = x.shape
-        y = empty_images(n, len(matrix), h, w)
-        _kernels.product_forward(
+        y, out = empty_images(n, len(matrix), h, w), empty_images(n, len(matrix), h, w)
+        statistics = torch.empty(2, len(matrix), dtype=torch.float64)
+        count_batch(layer, y)
+        _kernels.product_norm_forward(
             shape_of(x),
             x.data_ptr(),
             pixel_stride(x),
@@ -213,30 +254,48 @@ class _Product(Function):
             0 if bias is None else bias.data_ptr(),
             len(matrix),
             y.data_ptr(),
+            norm_values(layer),
+            statistics.data_ptr(),
+            relu,
+            out.data_ptr(),
             threads_for(x),
         )
-        ctx.save_for_backward(x, matrix)
-        ctx.has_bias = bias is not None
-        return y
+        ctx.save_for_backward(x, weight, matrix, gain, norm_weight, norm_bias, y, statistics)
+        ctx.layer, ctx.relu = layer, relu
+        return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, matrix = ctx.saved_tensors
-        dy, dx, dmatrix = dense(gradients[0]), empty_images(*x.shape), torch.empty_like(matrix)
-        dbias = torch.empty(len(matrix)) if ctx.has_bias else None
-        _kernels.product_backward(
+        x, weight, matrix, gain, norm_weight, norm_bias, y, statistics = ctx.saved_tensors
+        dout, dx, dweight, dnorm = (
+            dense(gradients[0]),
+            empty_images(*x.shape),
+            *like(weight),
+            like(norm_weight, norm_bias),
+        )
+        _kernels.product_norm_backward(
             shape_of(x),
             x.data_ptr(),
             pixel_stride(x),
             matrix.data_ptr(),
             len(matrix),
-            dy.data_ptr(),
+            y.data_ptr(),
+            norm_values(ctx.layer),
+            statistics.data_ptr(),
+            ctx.relu,
+            dout.data_ptr(),
             dx.data_ptr(),
-            dmatrix.data_ptr(),
-            0 if dbias is None else dbias.data_ptr(),
+            dweight.data_ptr(),
+            pair(*dnorm),
             threads_for(x),
         )
-        return dx, dmatrix, dbias
+        if gain is None:
+            return dx, dweight, None, None, *dnorm, None, None
+        dmatrix = dweight.flatten(1)
+        dgain = (dmatrix * weight.flatten(1)).sum(0)
+        dmatrix *= gain
+        # Normalization takes away what the offset adds: its gradient is 0.
+        return dx, dweight, dgain, torch.zeros_like(gain), *dnorm, None, None
 
 
 class _PooledHalves(Function):

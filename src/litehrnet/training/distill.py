@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from litehrnet.config.run_config import DistillConfig, RunConfig
+from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
 from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.runtimes import Runtime, open_runtime
@@ -32,7 +33,8 @@ class Teacher:
         description: What it is, what runs it, and how much it counts.
         network: The same in PyTorch, for the epochs in which modules learn from its modules; None where there are none.
         module_epochs: Their number, at the beginning.
-        widening: (along y, along x) float32 square matrices: peaks of its heatmaps to those of the run's spread.
+        widening: (along y, along x) float32 square matrices: peaks of its heatmaps to those of the run's spread; None
+            for a detector.
     """
 
     runtime: Runtime
@@ -40,7 +42,7 @@ class Teacher:
     description: str
     network: PoseNetwork | None
     module_epochs: int
-    widening: tuple[Tensor, Tensor]
+    widening: tuple[Tensor, Tensor] | None
 
 
 def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device) -> Teacher:
@@ -62,6 +64,8 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
         runtime = open_runtime(path, input_size_wh=size, threads=torch.get_num_threads())
     else:
         runtime = open_runtime(path, "torch", input_size_wh=size, device=str(device))
+    if config.detection is not None:
+        return _box_teacher(config, distill, runtime)
     names, own = runtime.info.keypoint_set.keypoint_names, config.keypoint_set.keypoint_names
     if names != own:
         raise UserError(
@@ -80,6 +84,19 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
         network = open_teacher_network(Path(distill.teacher), find_variant(config.variant), device)
         description += f"; module by module for {distill.module_epochs} epochs"
     return Teacher(runtime, distill.share, description, network, distill.module_epochs, (along_y, along_x))
+
+
+def _box_teacher(config: RunConfig, distill: DistillConfig, runtime: Runtime) -> Teacher:
+    """The teacher of a detector: another detector of ours."""
+    if not runtime.info.detects:
+        raise UserError(f"{distill.teacher}: finds {runtime.info.outputs_text} (expected a detector of ours)")
+    if distill.module_epochs > 0 or distill.teacher_sigma is not None:
+        raise UserError(
+            f"{config.name}: distill.module_epochs and distill.teacher_sigma are for keypoints (expected to be left "
+            "out)"
+        )
+    description = f"{distill.teacher} on {runtime.description}, {distill.share:g} of the targets of boxes"
+    return Teacher(runtime, distill.share, description, None, 0, None)
 
 
 def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np.float32]:
@@ -102,8 +119,31 @@ def module_teacher(teacher: Teacher | None, epoch: int) -> PoseNetwork | None:
 def distilled(batch: TensorBatch, teacher: Teacher) -> TensorBatch:
     """The batch with targets that are the teacher's in part, and wholly where a keypoint has no label."""
     heatmaps = torch.from_numpy(teacher.runtime.heatmaps(batch.images.numpy()))
+    if teacher.widening is None:
+        return replace(batch, targets=distilled_boxes(batch.targets, heatmaps, teacher.share))
     along_y, along_x = teacher.widening
     heatmaps = along_y @ heatmaps @ along_x.T
     labels = (1 - teacher.share) * batch.weights[..., None, None]
     targets = labels * batch.targets + (1 - labels) * heatmaps
     return replace(batch, targets=targets, weights=torch.ones_like(batch.weights))
+
+
+def distilled_boxes(targets: Tensor, maps: Tensor, share: float) -> Tensor:
+    """Mix a teacher's boxes into the targets of a detector.
+
+    In the cells of an object, the sides of the box are ``share`` parts the teacher's. Elsewhere, a cell where the
+    teacher sees a center costs less, as a cell near a labeled center does.
+
+    Args:
+        targets: (n, 7, h, w), ``BoxTargets.stacked``.
+        maps: (n, 5, h, w), of the teacher.
+        share: 0..1.
+
+    Returns:
+        Like ``targets``.
+    """
+    scores, distances = targets[:, :1], targets[:, 1:5]
+    seen = torch.maximum(scores, share * maps[:, :1].sigmoid())
+    own = DISTANCE_UNIT * maps[:, 1:].clamp(max=MAX_LOG_DISTANCE).exp()
+    mixed = torch.where(targets[:, 5:6] > 0, (1 - share) * distances + share * own, distances)
+    return torch.cat([torch.where(scores == 1, scores, seen.clamp(max=1 - 1e-3)), mixed, targets[:, 5:]], dim=1)

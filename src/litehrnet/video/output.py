@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.inference.draw import draw_onto
+from litehrnet.inference.draw import DEFAULT_STYLE, DrawStyle, draw_onto
 from litehrnet.video.predicting import FramePoses
 from litehrnet.video.records import RecordFile
 from litehrnet.video.writing import VideoWriter
@@ -19,6 +19,7 @@ class Output:
     Args:
         records: Where the records go.
         video: Where the drawn frames go.
+        style: How people are drawn.
 
     Attributes:
         show: Also called with each drawn frame, uint8 (H, W, 3), RGB; None for nothing.
@@ -26,8 +27,8 @@ class Output:
         persons: How many were in them.
     """
 
-    def __init__(self, records: RecordFile, video: VideoWriter) -> None:
-        self.records, self.video = records, video
+    def __init__(self, records: RecordFile, video: VideoWriter, style: DrawStyle = DEFAULT_STYLE) -> None:
+        self.records, self.video, self.style = records, video, style
         self.show: Callable[[NDArray[np.uint8]], object] | None = None
         self.frames = self.persons = 0
 
@@ -35,7 +36,7 @@ class Output:
         """Write a frame, and draw into its picture; see ``RecordFile.write`` and ``VideoWriter.write`` for errors."""
         self.records.write(found)
         labels = None if found.identities is None else [str(i) if i else "" for i in found.identities]
-        draw_onto(found.frame.image, found.smoothed or found.poses, labels=labels)
+        draw_onto(found.frame.image, found.smoothed or found.poses, style=self.style, labels=labels)
         self.video.write(found.frame.image, found.frame.time)
         if self.show is not None:
             self.show(found.frame.image)

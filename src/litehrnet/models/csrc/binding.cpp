@@ -6,6 +6,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <array>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -51,9 +52,20 @@ std::vector<Term> terms_of(const std::vector<TermNumbers>& numbers) {
     return terms;
 }
 
-const Kernels& kernels() {
-    static const Kernels& chosen = choose_kernels();
-    return chosen;
+const Kernels* chosen = &choose_kernels();
+
+const Kernels& kernels() { return *chosen; }
+
+std::vector<std::string> instruction_sets() {
+    std::vector<std::string> names;
+    for (const Kernels* present : present_kernels()) names.push_back(present->name);
+    return names;
+}
+
+void use(const std::string& name) {
+    for (const Kernels* present : present_kernels())
+        if (present->name == name) return void(chosen = present);
+    throw nb::value_error((name + ": no instruction set of this machine").c_str());
 }
 
 void norm_forward(const ShapeNumbers& shape, Address x, const NormValues& norm, Address statistics, bool relu,
@@ -83,16 +95,19 @@ void depthwise_backward(const ShapeNumbers& shape, Address x, Int x_stride, Addr
                                  floats(daffine[1]), floats(dx), floats(dkernel), gradient_of(dnorm), threads);
 }
 
-void product_forward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Address bias, Int columns,
-                     Address y, Int threads) {
-    kernels().product_forward(shape_of(shape), floats(x), x_stride, floats(matrix), floats(bias), columns, floats(y),
-                              threads);
+void product_norm_forward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Address bias, Int columns,
+                          Address y, const NormValues& norm, Address statistics, bool relu, Address out, Int threads) {
+    kernels().product_norm_forward(shape_of(shape), floats(x), x_stride, floats(matrix), floats(bias), columns,
+                                   floats(y), norm_of(norm), statistics_of(statistics, columns), relu, floats(out),
+                                   threads);
 }
 
-void product_backward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Int columns, Address dy,
-                      Address dx, Address dmatrix, Address dbias, Int threads) {
-    kernels().product_backward(shape_of(shape), floats(x), x_stride, floats(matrix), columns, floats(dy), floats(dx),
-                               floats(dmatrix), floats(dbias), threads);
+void product_norm_backward(const ShapeNumbers& shape, Address x, Int x_stride, Address matrix, Int columns, Address y,
+                           const NormValues& norm, Address statistics, bool relu, Address dout, Address dx,
+                           Address dmatrix, const Pair& dnorm, Int threads) {
+    kernels().product_norm_backward(shape_of(shape), floats(x), x_stride, floats(matrix), columns, floats(y),
+                                    norm_of(norm), statistics_of(statistics, columns), relu, floats(dout), floats(dx),
+                                    floats(dmatrix), gradient_of(dnorm), threads);
 }
 
 void unit_forward(const ShapeNumbers& shape, Address x, const CellNumbers& cells, Address kernel,
@@ -139,12 +154,14 @@ void fuse_backward(const ShapeNumbers& shape, Address sum, Address dsum, Address
 
 NB_MODULE(_kernels, module) {
     module.def("name", [] { return std::string(kernels().name); });
+    module.def("instruction_sets", &instruction_sets);
+    module.def("use", &use);
     module.def("norm_forward", &norm_forward, Release());
     module.def("norm_backward", &norm_backward, Release());
     module.def("depthwise_forward", &depthwise_forward, Release());
     module.def("depthwise_backward", &depthwise_backward, Release());
-    module.def("product_forward", &product_forward, Release());
-    module.def("product_backward", &product_backward, Release());
+    module.def("product_norm_forward", &product_norm_forward, Release());
+    module.def("product_norm_backward", &product_norm_backward, Release());
     module.def("unit_forward", &unit_forward, Release());
     module.def("unit_backward", &unit_backward, Release());
     module.def("pool_forward", &pool_forward, Release());

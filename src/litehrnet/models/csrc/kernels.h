@@ -86,11 +86,16 @@ struct Kernels {
                                const float* dgain, const float* doffset, float* dx, float* dkernel,
                                const NormGradient& dnorm, Int threads);
 
-    // A 1x1 convolution by a matrix (columns, channels): y (images, height, width, columns); bias may be null.
-    void (*product_forward)(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
-                            Int columns, float* y, Int threads);
-    void (*product_backward)(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
-                             const float* dy, float* dx, float* dmatrix, float* dbias, Int threads);
+    // A 1x1 convolution by a matrix (columns, channels) and a bias that may be null, and normalization after it:
+    // y = product(x), (images, height, width, columns); out = norm(y), or ReLU of it. The gradient of the bias is 0:
+    // normalization takes away what it adds.
+    void (*product_norm_forward)(const Shape& shape, const float* x, Int x_stride, const float* matrix,
+                                 const float* bias, Int columns, float* y, const Norm& norm,
+                                 const Statistics& statistics, bool relu, float* out, Int threads);
+    void (*product_norm_backward)(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
+                                  const float* y, const Norm& norm, const Statistics& statistics, bool relu,
+                                  const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm,
+                                  Int threads);
 
     // One branch of conditional channel weighting. x has twice the channels: its second half is weighted by cells,
     // convolved, normalised, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,

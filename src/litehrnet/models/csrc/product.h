@@ -1,24 +1,26 @@
-// Products of matrices with few columns: 1x1 convolutions, forward and backward.
+// Products of matrices with few columns: 1x1 convolutions, forward and backward, and batch normalization after them.
 //
 // A tile of the result is held in registers: `rows` rows of `wide` whole vectors, and half a one where `narrow`.
 #pragma once
 
-#include "rows.h"
+#include "norm.h"
 
 namespace litehrnet::training {
 namespace {
 
+// Sums that the registers hold beside the vectors of one row and what a machine needs for a step: AVX-512 and NEON have
+// 32 registers, the others 16, of which the baseline needs some for products that it cannot add in one operation.
 #if defined(__AVX512F__)
-constexpr Int registers_per_vector = 1, registers_for_tiles = 26, most_wide = 5;
+constexpr Int most_sums = 26, most_wide = 5;
 #elif defined(__AVX2__)
-constexpr Int registers_per_vector = 2, registers_for_tiles = 12, most_wide = 2;
+constexpr Int most_sums = 12, most_wide = 3;
 #elif defined(__aarch64__)
-constexpr Int registers_per_vector = 4, registers_for_tiles = 24, most_wide = 2;
+constexpr Int most_sums = 24, most_wide = 5;
 #else
-constexpr Int registers_per_vector = 4, registers_for_tiles = 12, most_wide = 1;
+constexpr Int most_sums = 10, most_wide = 3;
 #endif
 
-constexpr Int half = lanes / 2;
+constexpr Int half = std::max<Int>(4, lanes / 2);
 
 // One factor of a product: element (row, k) lies at values[row * row_step + k * depth_step].
 struct Left {
@@ -33,43 +35,55 @@ struct Right {
     const float* start = nullptr;
 };
 
+// One row of a tile.
+template <Int wide, bool narrow>
+struct TileRow {
+    static constexpr Int floats = wide * lanes + (narrow ? half : 0);
+    using Half = Channels<half>;
+
+    Vector whole[wide + 1];
+    Half::Type end;
+
+    LITEHRNET_ALWAYS void read(const float* p) {
+        unrolled<wide>([&](auto w) { whole[w] = load(p + w * lanes); });
+        if constexpr (narrow) end = Half::load(p + wide * lanes);
+    }
+    LITEHRNET_ALWAYS void write(float* p) const {
+        unrolled<wide>([&](auto w) { store(p + w * lanes, whole[w]); });
+        if constexpr (narrow) Half::store(p + wide * lanes, end);
+    }
+    LITEHRNET_ALWAYS void add(float factor, const TileRow& row) {
+        unrolled<wide>([&](auto w) { whole[w] += factor * row.whole[w]; });
+        if constexpr (narrow) end += factor * row.end;
+    }
+};
+
+// Apart from the tiles, of which there are many.
+[[gnu::noinline]] void write_part(const float* values, Int columns, bool add, float* out) {
+    for (Int j = 0; j < columns; ++j) out[j] = add ? out[j] + values[j] : values[j];
+}
+
 template <Int rows, Int wide, bool narrow>
 void tile(const Left& left, const Right& right, float* out, Int out_step, Int columns, bool add) {
-    using Half = Channels<half>;
-    Vector sums[rows][wide + 1] = {};
-    Half::Type ends[rows] = {};
-    if (right.start)
-        for (Int r = 0; r < rows; ++r) {
-            for (Int w = 0; w < wide; ++w) sums[r][w] = load(right.start + w * lanes);
-            if constexpr (narrow) ends[r] = Half::load(right.start + wide * lanes);
-        }
+    using Row = TileRow<wide, narrow>;
+    Row sums[rows] = {}, row;
+    if (right.start) unrolled<rows>([&](auto r) { sums[r].read(right.start); });
     const float *a = left.values, *b = right.values;
     const Int row_step = left.row_step;
     for (Int k = 0; k < right.depth; ++k, a += left.depth_step, b += right.step) {
-        Vector of_k[wide + 1];
-        Half::Type end{};
-        for (Int w = 0; w < wide; ++w) of_k[w] = load(b + w * lanes);
-        if constexpr (narrow) end = Half::load(b + wide * lanes);
-        for (Int r = 0; r < rows; ++r) {
-            const float value = a[r * row_step];
-            for (Int w = 0; w < wide; ++w) sums[r][w] += value * of_k[w];
-            if constexpr (narrow) ends[r] += value * end;
-        }
+        row.read(b);
+        unrolled<rows>([&](auto r) { sums[r].add(a[r * row_step], row); });
     }
-    for (Int r = 0; r < rows; ++r, out += out_step) {
-        const auto write = [&](Int j, auto some, auto sum) {
-            some.store(out + j, add ? some.load(out + j) + sum : sum);
-        };
-        if (columns == wide * lanes + (narrow ? half : 0)) {
-            for (Int w = 0; w < wide; ++w) write(w * lanes, Channels<lanes>(), sums[r][w]);
-            if constexpr (narrow) write(wide * lanes, Half(), ends[r]);
-            continue;
+    unrolled<rows>([&](auto r) {
+        float* to = out + r * out_step;
+        if (columns == Row::floats) {
+            if (add) row.read(to), sums[r].add(1, row);
+            return sums[r].write(to);
         }
-        float values[(wide + 1) * lanes] = {};
-        for (Int w = 0; w < wide; ++w) store(values + w * lanes, sums[r][w]);
-        if constexpr (narrow) Half::store(values + wide * lanes, ends[r]);
-        for (Int j = 0; j < columns; ++j) write(j, Channels<1>(), values[j]);
-    }
+        float values[Row::floats];
+        sums[r].write(values);
+        write_part(values, columns, add, to);
+    });
 }
 
 template <Int rows, Int wide, bool narrow>
@@ -85,10 +99,11 @@ inline void multiply(const Left& left, const Right& right, float* out, Int out_s
     const bool narrow = columns > wide * lanes;
     const auto go = [&](auto w) {
         constexpr auto rows_for = [](Int vectors) {
-            return std::max<Int>(1, std::min<Int>(12, registers_for_tiles / registers_per_vector / vectors));
+            return std::max<Int>(1, std::min<Int>(12, most_sums / vectors));
         };
-        if (narrow) tiles_of<rows_for(w + 1), w, true>(left, right, out, out_step, columns, count, add);
-        else if constexpr (w > 0) tiles_of<rows_for(w), w, false>(left, right, out, out_step, columns, count, add);
+        if constexpr (half < lanes)
+            if (narrow) return tiles_of<rows_for(w + 1), w, true>(left, right, out, out_step, columns, count, add);
+        if constexpr (w > 0) tiles_of<rows_for(w), w, false>(left, right, out, out_step, columns, count, add);
     };
     const auto choose = [&]<Int... w>(std::integer_sequence<Int, w...>) {
         (void)((wide == w && (go(std::integral_constant<Int, w>()), true)) || ...);
@@ -110,64 +125,93 @@ inline void pack(const float* values, Int depth_step, Int column_step, Int depth
 // Rows of x that a thread works on at once: all blocks of columns while they are in the cache.
 constexpr Int rows_at_once = 240;
 
-// out (rows, columns) = x (rows, depth) times a matrix whose element (k, j) is at matrix[k * depth_step + j * step],
-// plus bias, if it is not null.
-inline void rows_times(const float* x, Int x_stride, Int rows, Int depth, const float* matrix, Int depth_step, Int step,
-                       const float* bias, Int columns, float* out, Int threads) {
-    const Int blocks = (columns + most_columns - 1) / most_columns, floats = (depth + 1) * most_columns;
-    const Floats all(blocks * floats);
-    for (Int b = 0; b < blocks; ++b) {
-        const Int first = b * most_columns, width = std::min(most_columns, columns - first);
-        pack(matrix + first * step, depth_step, step, depth, width, all + b * floats);
-        if (bias) pack(bias + first, 0, 1, 1, width, all + b * floats + depth * packed(width));
+// A matrix whose element (k, j) is at matrix[k * depth_step + j * step], and a bias that may be null.
+class PackedMatrix {
+public:
+    PackedMatrix(const float* matrix, Int depth, Int depth_step, Int columns, Int step, const float* bias)
+        : depth_(depth), columns_(columns), has_bias_(bias != nullptr),
+          values_((columns + most_columns - 1) / most_columns * block_floats()) {
+        for (Int first = 0; first < columns; first += most_columns) {
+            const Int width = std::min(most_columns, columns - first);
+            float* block = values_ + first / most_columns * block_floats();
+            pack(matrix + first * step, depth_step, step, depth, width, block);
+            if (bias) pack(bias + first, 0, 1, 1, width, block + depth * packed(width));
+        }
     }
-    for_images((rows + rows_at_once - 1) / rows_at_once, threads, [&](Int begin, Int end) {
-        for (Int from = begin * rows_at_once; from < std::min(rows, end * rows_at_once); from += rows_at_once)
-            for (Int b = 0; b < blocks; ++b) {
-                const Int width = std::min(most_columns, columns - b * most_columns);
-                const float* values = all + b * floats;
-                const Right right{values, depth, packed(width), bias ? values + depth * packed(width) : nullptr};
-                multiply({x + from * x_stride, x_stride, 1}, right, out + from * columns + b * most_columns, columns,
-                         width, std::min(rows_at_once, rows - from), false);
-            }
-    });
+
+    // out (count, columns) = x (count, depth) times the matrix, plus the bias.
+    void multiply_rows(const float* x, Int x_stride, Int count, float* out) const {
+        for (Int first = 0; first < columns_; first += most_columns) {
+            const Int width = std::min(most_columns, columns_ - first);
+            const float* block = values_ + first / most_columns * block_floats();
+            const Right right{block, depth_, packed(width), has_bias_ ? block + depth_ * packed(width) : nullptr};
+            multiply({x, x_stride, 1}, right, out + first, columns_, width, count, false);
+        }
+    }
+
+private:
+    Int block_floats() const { return (depth_ + 1) * most_columns; }
+
+    Int depth_, columns_;
+    bool has_bias_;
+    Floats values_;
+};
+
+// Calls work(first, count) for blocks of rows.
+template <typename Work>
+void for_blocks(Int begin, Int end, const Work& work) {
+    for (; begin < end; begin += rows_at_once) work(begin, std::min(rows_at_once, end - begin));
 }
 
-void product_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
-                     Int columns, float* y, Int threads) {
-    const Int depth = shape.channels;
-    rows_times(x, x_stride, shape.images * shape.places(), depth, matrix, 1, depth, bias, columns, y, threads);
-}
-
-void product_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
-                      const float* dy, float* dx, float* dmatrix, float* dbias, Int threads) {
+void product_norm_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
+                          Int columns, float* y, const Norm& norm, const Statistics& statistics, bool relu, float* out,
+                          Int threads) {
     const Int rows = shape.images * shape.places(), depth = shape.channels;
-    rows_times(dy, columns, rows, columns, matrix, depth, 1, nullptr, depth, dx, threads);
-    // The matrix's rows are shared out: every one of them is summed over all rows of x by one thread.
-    constexpr Int share = 20;
-    for_images((columns + share - 1) / share, threads, [&](Int begin, Int end) {
-        const Int first = begin * share, count = std::min(columns, end * share) - first;
-        const Floats some(rows_at_once * most_columns), sums(share * (end - begin) + slack);
-        for (Int from = 0; from < rows; from += rows_at_once) {
-            const Int block = std::min(rows_at_once, rows - from);
-            const float* g = dy + from * columns + first;
+    const Int blocks = (rows + rows_at_once - 1) / rows_at_once;
+    const PackedMatrix packed_matrix(matrix, depth, 1, columns, depth, bias);
+    const Doubles sums(blocks * columns), squares(blocks * columns);
+    for_images(blocks, threads, [&](Int begin, Int end) {
+        for_blocks(begin * rows_at_once, std::min(rows, end * rows_at_once), [&](Int first, Int count) {
+            const Int at = first / rows_at_once * columns;
+            float* block = y + first * columns;
+            packed_matrix.multiply_rows(x + first * x_stride, x_stride, count, block);
+            add_all_moments(block, count * columns, columns, sums + at, squares + at);
+        });
+    });
+    statistics_from(sums, squares, blocks, columns, rows, norm, statistics);
+    normalize({shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, out, threads);
+}
+
+// Rows whose part of a matrix's gradient is summed by itself, so that it does not depend on the number of threads.
+constexpr Int rows_per_part = 8 * rows_at_once;
+
+void product_norm_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
+                           const float* y, const Norm& norm, const Statistics& statistics, bool relu,
+                           const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm, Int threads) {
+    const Int rows = shape.images * shape.places(), depth = shape.channels;
+    const Int parts = (rows + rows_per_part - 1) / rows_per_part, size = columns * depth;
+    const NormBackward through({shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, dout,
+                               dnorm, threads);
+    const PackedMatrix packed_matrix(matrix, columns, depth, depth, 1, nullptr);
+    const Floats sums(parts * size);
+    for_images(parts, threads, [&](Int begin, Int end) {
+        const Floats dy(rows_at_once * columns), some(rows_at_once * most_columns);
+        for_blocks(begin * rows_per_part, std::min(rows, end * rows_per_part), [&](Int first, Int count) {
+            through.write(y + first * columns, dout + first * columns, count * columns, dy);
+            packed_matrix.multiply_rows(dy, columns, count, dx + first * depth);
+            float* sum = sums + first / rows_per_part * size;
             for (Int k = 0; k < depth; k += most_columns) {
                 const Int width = std::min(most_columns, depth - k);
-                Right right{x + from * x_stride + k, block, x_stride};
+                Right right{x + first * x_stride + k, count, x_stride};
                 if (packed(width) != width) {
-                    pack(right.values, x_stride, 1, block, width, some);
-                    right = {some, block, packed(width)};
+                    pack(right.values, x_stride, 1, count, width, some);
+                    right = {some, count, packed(width)};
                 }
-                multiply({g, 1, columns}, right, dmatrix + first * depth + k, depth, width, count, from > 0);
+                multiply({dy, 1, columns}, right, sum + k, depth, width, columns, true);
             }
-            if (!dbias) continue;
-            for (Int row = 0; row < block; ++row)
-                for_channels(count, [&](Int j, auto some_of) {
-                    some_of.store(sums + j, some_of.load(sums + j) + some_of.load(g + row * columns + j));
-                });
-        }
-        if (dbias) std::copy(+sums, sums + count, dbias + first);
+        });
     });
+    for (Int i = 0; i < size; ++i) dmatrix[i] = static_cast<float>(total(+sums, parts, size, i));
 }
 
 }  // namespace

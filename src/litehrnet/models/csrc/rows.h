@@ -28,8 +28,15 @@
 namespace litehrnet::training {
 namespace {
 
-// Of any instruction set: compilers divide it into vectors that the machine has.
-constexpr Int lanes = 16, slack = lanes;
+// Floats in a register of the instruction set. Longer vectors would compile too, but compilers keep them in memory.
+#if defined(__AVX512F__)
+constexpr Int lanes = 16;
+#elif defined(__AVX2__)
+constexpr Int lanes = 8;
+#else
+constexpr Int lanes = 4;
+#endif
+constexpr Int slack = lanes;
 
 template <Int count>
 struct Of {
@@ -80,13 +87,23 @@ private:
 LITEHRNET_ALWAYS Vector load(const float* p) { return Channels<lanes>::load(p); }
 LITEHRNET_ALWAYS void store(float* p, Vector v) { Channels<lanes>::store(p, v); }
 
+// Calls work(0), work(1) and so on, with constants of the compiler: what they index can stay in registers.
+template <Int count, typename Work>
+LITEHRNET_ALWAYS void unrolled(const Work& work) {
+    [&]<Int... i>(std::integer_sequence<Int, i...>) {
+        (work(std::integral_constant<Int, i>()), ...);
+    }(std::make_integer_sequence<Int, count>());
+}
+
 // Calls work(j, Channels<...>()) for channels 0 to c - 1, as many at once as there are.
 template <typename C, typename Work>
 LITEHRNET_ALWAYS void for_channels(C c, const Work& work) {
     Int j = 0;
     for (; j + lanes <= c; j += lanes) work(j, Channels<lanes>());
-    if (j + 8 <= c) work(j, Channels<8>()), j += 8;
-    if (j + 4 <= c) work(j, Channels<4>()), j += 4;
+    if constexpr (lanes > 8)
+        if (j + 8 <= c) work(j, Channels<8>()), j += 8;
+    if constexpr (lanes > 4)
+        if (j + 4 <= c) work(j, Channels<4>()), j += 4;
     for (; j < c; ++j) work(j, Channels<1>());
 }
 

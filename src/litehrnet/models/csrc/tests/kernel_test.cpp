@@ -71,15 +71,17 @@ Values depthwise(const Kernels& kernels, Int threads, const Shape& shape, Int st
     return y;
 }
 
-Values products(const Kernels& kernels, Int threads, const Shape& shape, Int columns, Int x_stride) {
+Values products(const Kernels& kernels, Int threads, const Shape& shape, Int columns, Int x_stride, bool relu) {
     const Int c = shape.channels, pixels = shape.images * shape.places();
     const Values x = numbers((pixels - 1) * x_stride + c, 12), matrix = numbers(columns * c, 13);
-    const Values bias = numbers(columns, 14), dy = numbers(pixels * columns, 15);
-    Values y(dy.size()), dx = zeros(pixels * c), dmatrix(matrix.size()), dbias(bias.size());
-    kernels.product_forward(shape, x.data(), x_stride, matrix.data(), bias.data(), columns, y.data(), threads);
-    kernels.product_backward(shape, x.data(), x_stride, matrix.data(), columns, dy.data(), dx.data(), dmatrix.data(),
-                             dbias.data(), threads);
-    for (const Values* more : {&dx, &dmatrix, &dbias}) append(y, *more);
+    const Values bias = numbers(columns, 14), dout = numbers(pixels * columns, 15);
+    Values y(dout.size()), out(dout.size()), dx = zeros(pixels * c), dmatrix(matrix.size());
+    NormArrays a(columns);
+    kernels.product_norm_forward(shape, x.data(), x_stride, matrix.data(), relu ? nullptr : bias.data(), columns,
+                                 y.data(), a.norm(), a.saved(), relu, out.data(), threads);
+    kernels.product_norm_backward(shape, x.data(), x_stride, matrix.data(), columns, y.data(), a.norm(), a.saved(),
+                                  relu, dout.data(), dx.data(), dmatrix.data(), a.gradient(), threads);
+    for (const Values* more : {&out, &dx, &dmatrix, &a.dweight, &a.dbias, &a.mean, &a.variance}) append(y, *more);
     return y;
 }
 
@@ -159,8 +161,13 @@ int main() {
                 for (const Int step : {c, 2 * c})
                     check("depthwise", [&](const Kernels& k, Int t) { return depthwise(k, t, shape, stride, step); });
             for (const Int columns : {1, 8, 17, 40, 90})
-                check("product", [&](const Kernels& k, Int t) { return products(k, t, shape, columns, c + 1); });
+                for (const bool relu : {false, true})
+                    check("product", [&](const Kernels& k, Int t) {
+                        return products(k, t, shape, columns, c + 1, relu);
+                    });
         }
+        const Shape large{1, 50, 60, c};  // of several blocks, and of two parts
+        check("product", [&](const Kernels& k, Int t) { return products(k, t, large, 20, c, true); });
         for (const Int factor : {1, 2, 4}) {
             check("unit", [&](const Kernels& k, Int t) { return units(k, t, even, factor, c / 4 + 1); });
             check("sum", [&](const Kernels& k, Int t) { return sums(k, t, even, factor); });

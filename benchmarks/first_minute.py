@@ -1,0 +1,64 @@
+"""What finding everybody in a photo costs: the bundled detector beside another one, and the whole way to skeletons.
+
+Run: ``python -m benchmarks.first_minute PHOTOS [--peer picodet_s_320.xml] [--rounds 30]`` where PHOTOS is a folder of
+JPEG photos. Everything runs on one thread, interleaved photo by photo; processor time, as the machine may be shared.
+instruction set of the engine is the machine's best, or the one that ``LITEHRNET_KERNELS`` names.
+"""
+
+import argparse
+import datetime
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+from benchmarks.pipeline import cpu_name
+
+from litehrnet import PoseEstimator, open_detector, read_image
+from litehrnet.images import decode_image
+
+
+def main() -> None:
+    """Time and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("photos", type=Path, help="folder of JPEG photos")
+    parser.add_argument("--detector", default="person", help="a detector of ours")
+    parser.add_argument("--peer", type=Path, help="a detector of others, .onnx or .xml")
+    parser.add_argument("--rounds", type=int, default=30, help="photos to look at")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    files = sorted(options.photos.glob("*.jpg"))[: options.rounds]
+    ours = open_detector(options.detector, threads=1)
+    estimator = PoseEstimator(detector=ours, threads=1)
+    ways: dict[str, Callable[[Path], object]] = {
+        "detector": lambda file: ours.detect(read_image(file)),
+        "from JPEG bytes to skeletons": lambda file: estimator.predict(decode_image(file.read_bytes(), str(file))),
+    }
+    if options.peer:
+        peer = open_detector(options.peer, threads=1)
+        ways["peer"] = lambda file: peer.detect(read_image(file))
+        print(f"peer: {peer.description}")
+    ways["reading the photo"] = read_image
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    people = 0
+    for file in files:
+        people += len(ours.detect(read_image(file)).boxes)
+        for name, run in ways.items():
+            started = time.process_time()
+            run(file)
+            times[name].append(1000 * (time.process_time() - started))
+    print(f"{datetime.date.today()}, {cpu_name()}, {len(files)} photos, {people / len(files):.1f} people each")
+    print(f"detector: {ours.description}")
+    reading = statistics.median(times["reading the photo"])
+    for name, values in times.items():
+        without = (
+            ""
+            if name in ("reading the photo", "from JPEG bytes to skeletons")
+            else (f", without reading {statistics.median(values) - reading:.1f}")
+        )
+        print(f"{name:30} median {statistics.median(values):6.1f} ms, minimum {min(values):6.1f}{without}")
+
+
+if __name__ == "__main__":
+    main()

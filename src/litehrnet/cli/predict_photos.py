@@ -1,0 +1,206 @@
+"""``litehrnet predict`` for keypoints in photos: drawn pictures and COCO-results JSON."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from litehrnet.cli.options import drawing_style, few, pose_estimator, progress_bar, say, say_people
+from litehrnet.cli.outputs import OutputFolder, output_folder
+from litehrnet.errors import UserError
+
+if TYPE_CHECKING:
+    from litehrnet.inference.boxes import PhotoBoxes
+    from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.inference.photo import Photo
+    from litehrnet.poses import Poses
+
+RESULTS = "keypoints"
+"""Name of the results file, without ``.json``."""
+
+
+@dataclass
+class _Report:
+    """What happened to the photos.
+
+    Attributes:
+        photos: How many were done.
+        results: Entries of people in COCO's form.
+        nobody: Photos in which nobody was found.
+        left_out: A sentence about each photo or box that could not be used.
+        unusable: How many photos could not be used.
+    """
+
+    photos: int = 0
+    results: list[dict[str, Any]] = field(default_factory=list)
+    nobody: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    unusable: int = 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Find keypoints in photos; a bad photo among several does not stop the others.
+
+    Returns:
+        0, or 1 if photos or boxes were left out.
+
+    Raises:
+        UserError: Weights, detector, boxes or output folder cannot be used, or no photo can.
+    """
+    from litehrnet.files import write_bytes
+    from litehrnet.inference.boxes import number_of, read_boxes
+    from litehrnet.inference.inputs import find_images
+
+    files = find_images(options.photos)
+    box_file = None if options.boxes is None else read_boxes(options.boxes, options.min_box_score)
+    matched = None if box_file is None else box_file.match(files)
+    estimator = pose_estimator(options, with_detector=matched is None)
+    if box_file is None or matched is None:
+        say_people(options, estimator)
+        numbers: Mapping[Path, int | str | None] = {file: number_of(file) for file in files}
+    else:
+        _say_boxes(options.boxes, box_file.notes, matched)
+        numbers = {file: None if isinstance(own, UserError) else own.image_id for file, own in matched.items()}
+    ids, report = image_ids(numbers), _Report()
+    with output_folder(options.out_dir, files) as out:
+        photos = _read(files, options, estimator, matched, report)
+        _predict(photos, len(files), options, estimator, ids, out, report)
+        if report.unusable == len(files):
+            raise UserError("; ".join(report.left_out))
+        (path,) = out.choose(RESULTS, "{}.json")
+        write_bytes(path, (json.dumps(report.results, indent=1) + "\n").encode())
+        out.record(path)
+    _say_report(report, out, path)
+    say_passed_over(options.photos)
+    return 1 if report.left_out else 0
+
+
+def _read(
+    files: Sequence[Path],
+    options: argparse.Namespace,
+    estimator: "PoseEstimator",
+    matched: "Mapping[Path, PhotoBoxes | UserError] | None",
+    report: _Report,
+) -> Iterator["Photo"]:
+    """Read the photos one by one, with their boxes; those that cannot be used are reported."""
+    from litehrnet.images import read_image
+    from litehrnet.inference.boxes import usable_boxes
+    from litehrnet.inference.photo import make_photo
+
+    for file in files:
+        name, most = str(file), options.max_persons
+        try:
+            if matched is None:
+                yield make_photo(file, name=name, detector=estimator.detector, max_persons=most)
+                continue
+            own = matched[file]
+            if isinstance(own, UserError):
+                raise own
+            image = read_image(file)
+            boxes, scores, problems = usable_boxes(own, (image.shape[1], image.shape[0]), name)
+            if problems and not len(boxes):
+                raise UserError("; ".join(problems))
+            report.left_out += problems
+            yield make_photo(image, boxes, scores, name, max_persons=most)
+        except UserError as error:
+            report.left_out.append(str(error))
+            report.unusable += 1
+
+
+def _predict(
+    photos: Iterator["Photo"],
+    count: int,
+    options: argparse.Namespace,
+    estimator: "PoseEstimator",
+    ids: Mapping[Path, int | str],
+    out: OutputFolder,
+    report: _Report,
+) -> None:
+    """Find, draw and write photo by photo."""
+    from litehrnet.images import write_image
+    from litehrnet.inference.draw import draw_poses
+    from litehrnet.inference.estimator import is_seen
+
+    style = drawing_style(options)
+    detecting = options.boxes is not None or estimator.detector is not None
+    with progress_bar("photos") as started:
+        advance = started(count)
+        for photo, found in estimator.predict_many(photos):
+            # Boxes are somebody's, by the user's word or the detector's; a whole picture may show nobody.
+            poses: Poses = found if detecting else found[is_seen(found)]
+            file = Path(photo.name)
+            (picture,) = out.choose(file.stem, "{}" + picture_suffix(file))
+            write_image(picture, draw_poses(photo.image, poses, style=style))
+            out.record(picture)
+            report.photos += 1
+            report.results += [{**entry, "file_name": photo.name} for entry in poses.to_coco(ids[file])]
+            if not len(poses):
+                report.nobody.append(photo.name)
+            advance(1)
+
+
+def image_ids(numbers: Mapping[Path, int | str | None]) -> dict[Path, int | str]:
+    """COCO's id for each photo: its own number where no other photo has it, else the next ones above all of these.
+
+    Args:
+        numbers: The ids by the box file or the photos' names; None for photos without one.
+    """
+    counts = Counter(numbers.values())
+    kept = {file: number for file, number in numbers.items() if number is not None and counts[number] == 1}
+    following = 1 + max((number for number in kept.values() if isinstance(number, int)), default=0)
+    ids: dict[Path, int | str] = {}
+    for file in numbers:
+        if file in kept:
+            ids[file] = kept[file]
+        else:
+            ids[file], following = following, following + 1
+    return ids
+
+
+def picture_suffix(photo: Path) -> str:
+    """Suffix of the drawn picture: that of the photo where it can be written, ``.png`` for other formats."""
+    from litehrnet.images import WRITTEN_SUFFIXES
+    from litehrnet.inference.inputs import JPEG_SUFFIXES
+
+    suffix = photo.suffix.lower()
+    if suffix in WRITTEN_SUFFIXES:
+        return photo.suffix
+    return ".jpg" if suffix in JPEG_SUFFIXES else ".png"
+
+
+def say_moved(out: OutputFolder) -> None:
+    """Print which names were taken, and what is used instead."""
+    moved = [f"{chosen} ({wished.name} was taken)" for wished, chosen in out.moved.items()]
+    if moved:
+        say(f"other names: {few(moved)}")
+
+
+def say_passed_over(arguments: Sequence[str]) -> None:
+    """Print how many files of other kinds were in the folders."""
+    from litehrnet.inference.inputs import passed_over
+
+    counts = passed_over(arguments)
+    if counts:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        say(f"passed over, not photos that are read here: {kinds}")
+
+
+def _say_boxes(path: Path, notes: Sequence[str], matched: "Mapping[Path, PhotoBoxes | UserError]") -> None:
+    for note in notes:
+        say(note)
+    if not any(isinstance(own, UserError) or own.boxes for own in matched.values()):
+        say(f"{path}: has no box for any of these photos")
+
+
+def _say_report(report: _Report, out: OutputFolder, results: Path) -> None:
+    people = len(report.results)
+    say(f"{out.path}: {results.name} and drawn pictures (photos: {report.photos}, people: {people})")
+    if report.nobody:
+        some = f" in {len(report.nobody)} of {report.photos} photos" if people else ""
+        say(f"nobody found{some}: {few(report.nobody)}")
+    say_moved(out)
+    for problem in report.left_out:
+        say(f"left out: {problem}")
