@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.drawn_persons import DrawnPerson, write_drawn_persons
 
-from litehrnet.cli.main import run_command
+from litehrnet.cli.main import main
 from litehrnet.data.records import Record
 from litehrnet.errors import UserError
 from litehrnet.evaluation.score import records_pck
@@ -126,12 +126,12 @@ def test_one_command_trains_both_networks_and_names_the_command_that_uses_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = _recipe(tmp_path, 4, "training = dict(epochs=1, batch_size=2)")
-    assert run_command(["train", str(recipe), "--with-detector"]) == 0
+    assert main(["train", str(recipe), "--with-detector"]) == 0
     command = capsys.readouterr().out.splitlines()[-1].removeprefix("with both: ")
     weights, detector = f"{tmp_path}/run/best.safetensors", f"{tmp_path}/run/detector/best.safetensors"
     assert command == f"litehrnet predict PHOTOS --weights {weights} --detector {detector} --out-dir OUT"
     words = command.replace("PHOTOS", f"{tmp_path}/val").replace("OUT", f"{tmp_path}/out").split()
-    assert run_command(words[1:]) == 0
+    assert main(words[1:]) == 0
     assert "start:         weights of " in (next((tmp_path / "run" / "detector").glob("*.log")).read_text())
 
 
@@ -139,7 +139,7 @@ def test_one_command_trains_both_networks_and_names_the_command_that_uses_them(
 def test_sixty_photos_are_learned_the_first_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The schedule for COCO would end within its warm-up here, with AP 0."""
     recipe = _recipe(tmp_path, 60)
-    assert run_command(["train", str(recipe), "training.epochs=12"]) == 0
+    assert main(["train", str(recipe), "training.epochs=12"]) == 0
     best: dict[str, Any] = json.loads((tmp_path / "run" / "best.json").read_text())
     assert best["key_indicator"] == "PCK"
     assert best["best_score"] > 0.8
