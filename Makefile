@@ -23,7 +23,7 @@ WEB_FILES := $(addprefix web/node_modules/onnxruntime-web/,package.json $(addpre
 .PHONY: help install web demo test test-slow lint types doctest benchmark weights tools-system clean
 
 help:
-	@echo "make demo          install into .venv and find a person in a portrait"
+	@echo "make demo          install into .venv and find the people in a photo"
 	@echo "make web           ONNX Runtime for browsers, for litehrnet serve (needs npm)"
 	@echo "make test          the quick tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow     the slow tests"

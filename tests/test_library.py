@@ -91,9 +91,8 @@ def test_the_estimator_takes_what_is_in_the_box(folders: Path, small_weights: Pa
     (folders / "box" / "lite_hrnet_18.safetensors").write_bytes(small_weights.read_bytes())
     image = np.zeros((64, 64, 3), np.uint8)
     by_default = PoseEstimator(whole_image=True).predict(image)
-    np.testing.assert_array_equal(
-        by_default.keypoints, PoseEstimator(small_weights, whole_image=True).predict(image).keypoints
-    )
+    named = PoseEstimator(small_weights, whole_image=True).predict(image)
+    np.testing.assert_array_equal(by_default.keypoints, named.keypoints)
 
 
 def test_the_input_size_of_a_name_is_used(

@@ -6,14 +6,12 @@ from litehrnet import read_image
 from litehrnet.cli.main import main
 
 
-def test_demo_draws_the_astronaut_with_the_weights_in_the_box(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_demo_draws_the_three_people_of_the_bundled_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--out-dir", str(tmp_path / "out"), "--threads", "1"]) == 0
     said = capsys.readouterr().out
     assert "weights: lite_hrnet_18 (" in said
-    assert f"{tmp_path / 'out' / 'demo.png'}: the person in " in said
-    assert read_image(tmp_path / "out" / "demo.png").shape == (512, 512, 3)
+    assert f"{tmp_path / 'out' / 'demo.png'}: 3 people in " in said
+    assert read_image(tmp_path / "out" / "demo.png").shape == (400, 1141, 3)
 
 
 def test_demo_takes_weights_and_a_photo(

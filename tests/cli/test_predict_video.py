@@ -84,6 +84,27 @@ def test_a_video_gives_a_drawn_one_and_a_line_per_frame(
     assert re.search(r"film\.mp4, .*film\.jsonl: 15 frames, 12 people in all of them, [\d.]+ frames per second", text)
 
 
+def test_videos_of_the_users_are_kept(film: Film, tmp_path: Path) -> None:
+    path = film(frames=3, empty=0)
+    users = {name: f"the user's {name}".encode() for name in ("film-2.mp4", "film-3.jsonl")}
+    for name, content in users.items():
+        (tmp_path / name).write_bytes(content)
+    before = path.read_bytes()
+    for _ in range(2):  # the second run replaces what the first one wrote
+        assert _predict(tmp_path, path) == 0
+        names = ["film-2.mp4", "film-3.jsonl", "film-4.jsonl", "film-4.mp4", "film.mp4"]
+        assert sorted(file.name for file in tmp_path.iterdir() if not file.name.startswith(".")) == names
+    assert path.read_bytes() == before
+    assert {name: (tmp_path / name).read_bytes() for name in users} == users
+
+
+def test_nobody_in_a_video_is_said(film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _predict(tmp_path / "out", film(frames=0, empty=3)) == 0
+    said = capsys.readouterr().out
+    assert "3 frames, 0 people in all of them" in said
+    assert said.endswith("nobody found\n")
+
+
 def test_a_part_of_the_frames(film: Film, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert _predict(out, film(), "--start", "0.2", "--end", "0.5", "--every", "3") == 0

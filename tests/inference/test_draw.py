@@ -79,6 +79,22 @@ def test_min_score_moves_where_fading_begins() -> None:
     )
 
 
+def test_hidden_joints_and_their_limbs_are_not_drawn() -> None:
+    style = DrawStyle(hidden_score=0.5)
+    nothing = draw_poses(grey(), poses(scores=0.49), style=style)
+    np.testing.assert_array_equal(nothing, grey())
+    np.testing.assert_array_equal(draw_poses(grey(), poses(scores=0.5), style=style), draw_poses(grey(), poses()))
+
+
+def test_line_width_and_colors_are_those_of_the_style() -> None:
+    style = DrawStyle(left=(0, 255, 0), right=(0, 0, 255), center=(255, 0, 0))
+    drawn, usual = draw_poses(grey(), poses(), style=style), draw_poses(grey(), poses())
+    for side, color in (("left", style.left), ("right", style.right), ("centre", style.center)):
+        assert ((drawn == color).all(axis=2) == (usual == SIDE_COLOURS[side]).all(axis=2)).all()
+    widths = [(draw_poses(grey(), poses(), style=DrawStyle(line_width=w)) != grey()).sum() for w in (1, 5, 15)]
+    assert widths == sorted(set(widths))
+
+
 def test_the_photo_is_not_changed() -> None:
     image = grey()
     drawn = draw_poses(image, poses(scores=[0, 0.1, 1, 1, 1]))

@@ -5,16 +5,118 @@ import pytest
 from numpy.typing import NDArray
 
 from litehrnet import PoseEstimator, UserError, make_photo, read_image, write_image
+from litehrnet.bench.subject import write_random_weights
+from litehrnet.inference.batching import CropJob, find_keypoints
+from litehrnet.inference.detections import DetectedBoxes
+from litehrnet.inference.estimator import is_seen
+from litehrnet.keypoints.boxes import centers_and_scales
+from litehrnet.keypoints.skeletons import COCO, unnamed
+from litehrnet.library import DEFAULT_DETECTOR
+from litehrnet.poses import Poses
+from litehrnet.variants import find_variant
 
 
 @pytest.fixture(scope="module")
-def estimator(small_onnx: Path) -> PoseEstimator:
-    return PoseEstimator(small_onnx, threads=1, whole_image=True)
+def estimator(small_weights: Path) -> PoseEstimator:
+    return PoseEstimator(small_weights, threads=1, whole_image=True)
 
 
 @pytest.fixture
 def photo() -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+
+
+class Fixed:
+    """A detector that finds the same boxes (x, y, width, height, score) in every photo."""
+
+    def __init__(self, *found: tuple[float, ...]) -> None:
+        self.found = np.array(found, np.float32).reshape(-1, 5)
+
+    def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+        return DetectedBoxes(self.found[:, :4], self.found[:, 4])
+
+
+def test_the_bundled_detector_finds_the_people_where_no_other_is_named(
+    small_weights: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def opened(name: object, **settings: object) -> Fixed:
+        asked.append((name, settings))
+        return Fixed((10, 10, 40, 80, 0.5), (60, 20, 40, 80, 0.4))
+
+    monkeypatch.setattr("litehrnet.inference.estimator.open_detector", opened)
+    estimator = PoseEstimator(small_weights, threads=1, min_box_score=0.2)
+    assert len(estimator.predict(photo, [[0, 0, 9, 9]])) == 1
+    assert asked == []  # given boxes need no detector
+    assert estimator.predict(photo).boxes.tolist() == [[10, 10, 40, 80], [60, 20, 40, 80]]
+    assert [len(poses) for _, poses in estimator.predict_many([photo, photo])] == [2, 2]
+    assert asked == [(DEFAULT_DETECTOR, {"min_score": 0.2, "threads": 1})]
+
+
+def test_the_bundled_detector_is_not_used_for_other_keypoints_than_those_of_people(
+    tmp_path: Path, photo: NDArray[np.uint8]
+) -> None:
+    write_random_weights(tmp_path / "birds.safetensors", find_variant("naive_lite_hrnet_18"), (64, 64), unnamed(3))
+    estimator = PoseEstimator(tmp_path / "birds.safetensors", threads=1)
+    assert estimator.detector is None
+    assert estimator.predict(photo).boxes.tolist() == [[0, 0, 160, 120]]
+
+
+def test_settings_that_contradict_each_other_are_refused(small_weights: Path) -> None:
+    with pytest.raises(UserError, match="whole_image: uses no detector, and one is given"):
+        PoseEstimator(small_weights, whole_image=True, detector=Fixed())
+    with pytest.raises(UserError, match="min_box_score: only works with a detector that is opened here"):
+        PoseEstimator(small_weights, min_box_score=0.5, detector=Fixed())
+
+
+def test_one_person_in_two_detected_boxes_is_found_once(small_weights: Path, photo: NDArray[np.uint8]) -> None:
+    """As in the published protocol; given boxes are all kept, as they are somebody's word."""
+    boxes = [(20, 20, 60, 90, 0.5), (20, 20, 60, 90, 0.9), (90, 10, 40, 60, 0.7)]
+    poses = PoseEstimator(small_weights, threads=1, detector=Fixed(*boxes)).predict(photo)
+    assert poses.box_scores.tolist() == pytest.approx([0.9, 0.7])
+    given = PoseEstimator(small_weights, threads=1).predict(photo, [box[:4] for box in boxes])
+    assert len(given) == 3
+
+
+def test_only_so_many_people_as_asked_for(small_weights: Path, photo: NDArray[np.uint8]) -> None:
+    boxes = [(20, 20, 60, 90, 0.5), (90, 10, 40, 60, 0.7), (0, 0, 30, 50, 0.6)]
+    estimator = PoseEstimator(small_weights, threads=1, detector=Fixed(*boxes), max_persons=2)
+    assert estimator.predict(photo).box_scores.tolist() == pytest.approx([0.7, 0.6])
+    assert len(estimator.predict(photo, [[0, 0, 9, 9]] * 3)) == 3  # given boxes are all kept
+
+
+def test_many_photos_may_be_names_arrays_and_photos(
+    estimator: PoseEstimator, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    write_image(tmp_path / "photo.png", photo)
+    given = [tmp_path / "photo.png", str(tmp_path / "photo.png"), photo, make_photo(photo, [[0, 0, 9, 9]], name="own")]
+    found = list(estimator.predict_many(given))
+    assert [each.name for each, _ in found] == [str(tmp_path / "photo.png")] * 2 + ["image", "own"]
+    for _, poses in found[:3]:
+        np.testing.assert_array_equal(poses.keypoints, estimator.predict(photo).keypoints)
+    with pytest.raises(UserError, match=r"none.png: no such file"):
+        list(estimator.predict_many([tmp_path / "none.png"]))
+
+
+def test_threads_and_batches_change_nothing(small_weights: Path, photo: NDArray[np.uint8]) -> None:
+    boxes = np.array([[x, 5, 40, 90] for x in range(0, 110, 10)], np.float32)
+    one = PoseEstimator(small_weights, threads=1)
+    expected = one.predict(photo, boxes)
+    np.testing.assert_array_equal(PoseEstimator(small_weights, threads=2).predict(photo, boxes).scores, expected.scores)
+    centers, scales = centers_and_scales(boxes, one.runtime.input_size_wh)
+    for batch_size in (1, 3, 64):
+        job = CropJob(photo, centers, scales, None)
+        ((_, found),) = find_keypoints(one.runtime, [job], flip_test=False, batch_size=batch_size)
+        np.testing.assert_array_equal(found.scores, expected.scores)
+        np.testing.assert_array_equal(found.image_xy, expected.keypoints)
+
+
+@pytest.mark.parametrize(("sure", "seen"), [(0, False), (4, False), (5, True), (17, True)])
+def test_somebody_is_seen_by_a_quarter_of_the_keypoints(sure: int, seen: bool) -> None:
+    scores = np.where(np.arange(17) < sure, 0.2, 0.19).astype(np.float32)[None]
+    poses = Poses(np.zeros((1, 17, 2), np.float32), scores, np.zeros((1, 4), np.float32), np.ones(1, np.float32), COCO)
+    assert is_seen(poses).tolist() == [seen]
 
 
 def test_without_boxes_the_whole_picture_is_one_person(estimator: PoseEstimator, photo: NDArray[np.uint8]) -> None:
@@ -48,11 +150,11 @@ def test_batch_over_photos_equals_single_photos(estimator: PoseEstimator, photo:
         np.testing.assert_array_equal(poses.keypoints, estimator.predict(photo, own).keypoints)
 
 
-def test_flip_test_of_a_mirrored_photo_mirrors_the_heatmaps(small_onnx: Path, photo: NDArray[np.uint8]) -> None:
+def test_flip_test_of_a_mirrored_photo_mirrors_the_heatmaps(small_weights: Path, photo: NDArray[np.uint8]) -> None:
     """Averaged with its mirror image, a crop about the middle of the photo is the same both ways, left for right."""
-    flipping = PoseEstimator(small_onnx, flip_test=True, threads=1, whole_image=True)
+    flipping = PoseEstimator(small_weights, flip_test=True, threads=1, whole_image=True)
     poses = flipping.predict(photo)
-    single = PoseEstimator(small_onnx, threads=1, whole_image=True).predict(photo)
+    single = PoseEstimator(small_weights, threads=1, whole_image=True).predict(photo)
     assert not np.array_equal(poses.scores, single.scores)
     mirrored = flipping.predict(np.ascontiguousarray(photo[:, ::-1]))
     order = poses.keypoint_set.flip_order
@@ -75,20 +177,6 @@ def test_bad_boxes_are_refused(photo: NDArray[np.uint8], box: object, message: s
         make_photo(photo, box, name="photo")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((4, 4, 2), np.uint8),
-        np.zeros((4,), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((0, 4, 3), np.uint8),
-    ],
-)
-def test_arrays_that_are_no_rgb_image_are_refused(image: NDArray[np.uint8]) -> None:
-    with pytest.raises(UserError, match=r"expected uint8 \(H, W, 3\), RGB"):
-        make_photo(image)
-
-
 def test_box_scores_must_fit_the_boxes(photo: NDArray[np.uint8]) -> None:
     with pytest.raises(UserError, match="box scores"):
         make_photo(photo, [[0, 0, 9, 9]], box_scores=[0.5, 0.6])
@@ -96,24 +184,24 @@ def test_box_scores_must_fit_the_boxes(photo: NDArray[np.uint8]) -> None:
         make_photo(photo, [[0, 0, 9, 9]], box_scores=[float("nan")])
 
 
-def test_unknown_and_unfit_runtimes_are_errors(small_onnx: Path) -> None:
+def test_unknown_and_unfit_runtimes_are_errors(small_weights: Path) -> None:
     with pytest.raises(UserError, match="tensorrt: no such runtime"):
-        PoseEstimator(small_onnx, "tensorrt")
-    with pytest.raises(UserError, match="torch does not run ONNX models"):
-        PoseEstimator(small_onnx, "torch")
+        PoseEstimator(small_weights, "tensorrt")
+    with pytest.raises(UserError, match="onnxruntime runs ONNX models"):
+        PoseEstimator(small_weights, "onnxruntime")
 
 
-def test_input_size_that_contradicts_the_file_is_an_error(small_onnx: Path) -> None:
+def test_input_size_that_contradicts_the_file_is_an_error(small_weights: Path) -> None:
     with pytest.raises(UserError, match=r"is for 64x64 input \(width x height\), not 96x128"):
-        PoseEstimator(small_onnx, input_size_wh=(96, 128))
+        PoseEstimator(small_weights, input_size_wh=(96, 128))
 
 
-def test_keypoints_of_a_real_photo_lie_on_its_person(shared: Path, small_onnx: Path) -> None:
+def test_keypoints_of_a_real_photo_lie_on_its_person(shared: Path, small_weights: Path) -> None:
     """Not their accuracy, which needs trained weights: that crop and photo agree on where things are."""
     file = shared / "data" / "coco_dev" / "images" / "000000000785.jpg"
     height, width = read_image(file).shape[:2]
     box = [280, 44, 218, 346]
-    poses = PoseEstimator(small_onnx, threads=1).predict(file, [box])
+    poses = PoseEstimator(small_weights, threads=1).predict(file, [box])
     found = poses.scores[0] > 0  # a heatmap that is nowhere positive has its peak outside, as published
     assert found.sum() > 5
     x, y = poses.keypoints[0][found].T

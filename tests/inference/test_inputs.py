@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from litehrnet.errors import UserError
-from litehrnet.inference.inputs import find_images
+from litehrnet.inference.inputs import find_images, passed_over
 
 
 @pytest.fixture
@@ -24,10 +24,18 @@ def test_a_folder_gives_its_pictures_by_name(photos: Path) -> None:
     assert names(photos) == ["1.jpg", "[1].jpg", "a.PNG", "b.jpg", "c.tiff"]
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "png", "webp", "bmp", "tif", "TIFF"])
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "jpe", "JFIF", "mpo", "png", "webp", "bmp", "tif", "TIFF"])
 def test_every_readable_format_is_a_picture(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"photo.{suffix}").touch()
     assert names(tmp_path) == [f"photo.{suffix}"]
+
+
+def test_files_of_other_kinds_in_folders_are_counted(photos: Path) -> None:
+    for name in ("x.HEIC", "y.heic", "README"):
+        (photos / name).touch()
+    expected = {".heic": 2, ".txt": 1, "without suffix": 1}
+    assert passed_over([str(photos), f"{photos}{os.sep}", str(photos / "x.HEIC")]) == expected
+    assert passed_over([str(photos / "notes.txt"), str(photos / "*.txt")]) == {}
 
 
 def test_a_named_file_is_taken_whatever_its_suffix(photos: Path) -> None:
@@ -81,7 +89,7 @@ def test_what_names_nothing_is_refused(
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(UserError, match=r": no pictures in this folder \(expected \.bmp, \.jpeg, "):
+    with pytest.raises(UserError, match=r": no pictures in this folder \(expected \.bmp, \.jfif, "):
         find_images([str(tmp_path)])
 
 

@@ -1,6 +1,7 @@
 """The built-in keypoint sets, and a user's own from a file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from litehrnet.keypoints.skeletons import (
     MPII,
     find_keypoint_set,
     from_dict,
+    is_of_people,
     keypoint_set_from_coco_category,
     read_keypoint_set,
     to_dict,
@@ -230,3 +232,12 @@ def test_a_file_that_cannot_be_used_is_refused_by_name(tmp_path: Path, name: str
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"own\.toml: no such file$"):
         find_keypoint_set(str(tmp_path / "own.toml"))
+
+
+def test_keypoints_of_people_are_those_of_coco_mpii_and_lsp_in_any_order() -> None:
+    assert all(map(is_of_people, (COCO, MPII, LSP)))
+    turned = replace(COCO, name="mine", keypoint_names=COCO.keypoint_names[::-1])
+    assert is_of_people(turned)
+    paws = tuple(name.replace("ankle", "paw") for name in COCO.keypoint_names)
+    assert not is_of_people(replace(COCO, keypoint_names=paws))  # called coco, but of animals
+    assert not is_of_people(unnamed(17))

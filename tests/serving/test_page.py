@@ -23,9 +23,12 @@ from selenium.webdriver.common.by import By
 from litehrnet import PoseEstimator, read_image, write_image
 from litehrnet.images import encode_jpeg
 from litehrnet.inference.batching import CropJob, cut_crops
+from litehrnet.inference.estimator import is_seen
 from litehrnet.keypoints.boxes import PADDING, centers_and_scales
 from litehrnet.keypoints.codec import HeatmapCodec, blur_taps, decode, heatmap_to_image
 from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
+from litehrnet.keypoints.skeletons import unnamed
+from litehrnet.poses import Poses
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.serving.http import LatestFrame, Site
 from litehrnet.serving.liveview import EXAMPLE, ONNXRUNTIME_WEB, open_live_view, open_model
@@ -267,6 +270,20 @@ def test_a_photo_gets_the_keypoints_that_predict_finds(browser: Browser, small_o
     assert np.abs(found[:, 0] - expected[:, 0]).max() < 0.01
     assert float(_text(browser, "total")) > 0
     assert _text(browser, "fps") == NOTHING
+
+
+def test_whether_somebody_is_there_is_decided_as_in_python(browser: Browser) -> None:
+    code = """
+        const { isSeen } = await import("/pose.js");
+        return given.map((scores) => isSeen({ scores }, 0.2));
+    """
+    for count in (1, 2, 4, 17):
+        kind = unnamed(count)
+        scores = np.where(np.arange(count) < np.arange(count + 1)[:, None], 0.5, 0.1).astype(np.float32)
+        persons = len(scores)
+        boxes, sure = np.zeros((persons, 4), np.float32), np.ones(persons, np.float32)
+        poses = Poses(np.zeros((persons, count, 2), np.float32), scores, boxes, sure, kind)
+        assert _run(browser, code, scores.tolist()) == is_seen(poses).tolist()
 
 
 def test_a_turned_photo_stands_upright(browser: Browser, small_onnx: Path, tmp_path: Path) -> None:

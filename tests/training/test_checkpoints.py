@@ -222,23 +222,8 @@ def test_every_weights_file_of_a_run_predicts_tests_and_converts(
     weights = str(runs.whole(**FINISHED) / name)
     photo = str(drawn / "photos" / "000000000001.jpg")
     size = ["--input-size", "64", "64"] if name.endswith(".pth") else []
-    assert (
-        main(
-            [
-                "predict",
-                photo,
-                "--weights",
-                weights,
-                "--out-dir",
-                str(tmp_path),
-                "--whole-image",
-                *size,
-                "--threads",
-                "1",
-            ]
-        )
-        == 0
-    )
+    predict = ["predict", photo, "--whole-image", "--weights", weights, "--out-dir", str(tmp_path)]
+    assert main([*predict, *size, "--threads", "1"]) == 0
     files = ["--annotations", str(drawn / "persons.json"), "--images", str(drawn / "photos")]
     capsys.readouterr()
     assert main(["test", weights, *files, *size, "--json", "--threads", "1"]) == 0

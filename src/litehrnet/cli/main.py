@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from litehrnet.errors import UserError
 
 COMMANDS = {
-    "demo": "find a person in a photo with what comes with the package",
+    "demo": "find the people in the bundled photo with the bundled weights",
     "predict": "find keypoints in photos, videos and cameras: drawn pictures, COCO-results JSON, JSON lines",
     "serve": "find keypoints in the browser: a page for photos and the camera, on this machine",
     "test": "evaluate weights by the published protocol (COCO AP, MPII PCKh)",

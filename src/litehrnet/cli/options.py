@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from litehrnet.inference.estimator import PoseEstimator
 
 
-WHOLE_PICTURE = "no detector: each picture is taken as one person"
+WHOLE_PICTURE = "no detector: each picture is taken as a crop of one person"
 
 
 def add_runtime_options(parser: argparse.ArgumentParser) -> None:
@@ -90,8 +90,8 @@ def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without:
     else:
         keypoints = estimator.runtime.info.keypoint_set.name
         say(
-            f"{without} (the bundled detector finds people, and these weights find other keypoints: {keypoints}; "
-            "--detector takes one that you trained, --boxes its boxes)"
+            f"no detector: pictures are taken whole (the bundled detector finds people, and these weights find the "
+            f"keypoints {keypoints}; --detector takes a detector that you trained, --boxes its boxes)"
         )
 
 

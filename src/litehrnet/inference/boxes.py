@@ -18,6 +18,8 @@ LOW_SCORE = 0.3
 
 _LARGEST_NUMBER = 2**53  # beyond, readers of JSON round whole numbers
 Key = int | str
+_ByFileName = Mapping[str, list[tuple[Key, tuple[str, ...]]]]
+_Shared = tuple[int, bool]  # how many parts two paths share, from the end; whether these are all of the entry's
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,17 @@ class BoxFile:
         """
         by_name = None if self.names is None else _by_file_name(self.names)
         found = {photo: _candidates(photo, by_name) for photo in photos}
-        takers: dict[Key, tuple[int, list[Path]]] = {}  # by entry: the photos that share most of its path
+        takers: dict[Key, tuple[_Shared, list[Path]]] = {}  # by entry: the photos that share most of its path
         for photo, (shared, keys) in found.items():
             for key in keys:
-                most, others = takers.get(key, (0, []))
+                most, others = takers.get(key, ((0, False), []))
                 if shared >= most:
                     takers[key] = (shared, [photo] if shared > most else [*others, photo])
         return {photo: self._of(photo, keys, takers) for photo, (_, keys) in found.items()}
 
-    def _of(self, photo: Path, keys: list[Key], takers: Mapping[Key, tuple[int, list[Path]]]) -> PhotoBoxes | UserError:
+    def _of(
+        self, photo: Path, keys: list[Key], takers: Mapping[Key, tuple[_Shared, list[Path]]]
+    ) -> PhotoBoxes | UserError:
         if not keys and (self.lists_all or self.names is None):
             wanted = "a name like 000000000785.jpg" if self.names is None else "a photo that it lists"
             return UserError(f"{photo}: its boxes cannot be found in {self.path} (expected {wanted})")
@@ -237,9 +241,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-_ByFileName = Mapping[str, list[tuple[Key, tuple[str, ...]]]]
-
-
 def _by_file_name(names: Mapping[Key, str]) -> _ByFileName:
     """Keys and paths, in parts, of the photos of each file name."""
     by_name: defaultdict[str, list[tuple[Key, tuple[str, ...]]]] = defaultdict(list)
@@ -249,22 +250,21 @@ def _by_file_name(names: Mapping[Key, str]) -> _ByFileName:
     return by_name
 
 
-def _candidates(photo: Path, by_name: _ByFileName | None) -> tuple[int, list[Key]]:
-    """How many parts of the path the best entries share with a photo's, and the keys of these entries."""
+def _candidates(photo: Path, by_name: _ByFileName | None) -> tuple[_Shared, list[Key]]:
+    """What the best entries share of a photo's path, and the keys of these entries."""
     if by_name is None:
         number = number_of(photo)
-        return 1, [] if number is None else [number]
+        return (1, True), [] if number is None else [number]
     path = photo.absolute().parts
     shared = [(_shared_parts(path, parts), key) for key, parts in by_name.get(photo.name, ())]
-    most = max((count for count, _ in shared), default=0)
-    return most, [key for count, key in shared if count == most]
+    most = max((each for each, _ in shared), default=(0, False))
+    return most, [key for each, key in shared if each == most]
 
 
-def _shared_parts(path: Sequence[str], named: Sequence[str]) -> int:
-    """How many parts of two paths are equal, counted from the end."""
+def _shared_parts(path: Sequence[str], named: Sequence[str]) -> _Shared:
     count = 0
     for one, other in zip(reversed(path), reversed(named), strict=False):
         if one != other:
             break
         count += 1
-    return count
+    return count, count == len(named)

@@ -75,7 +75,7 @@ def draw_onto(
 ) -> None:
     """Draw as ``draw_poses`` does, into the picture itself."""
     for points, scores, box in zip(poses.keypoints, poses.scores, poses.boxes, strict=True):
-        drawn = np.isfinite(points).all(axis=1) & ~(scores < style.hidden_score)
+        drawn = np.isfinite(points).all(axis=1) & (np.nan_to_num(scores).clip(0) >= style.hidden_score)
         opacity = np.where(drawn, _opacity(scores, style.full_score), 0)
         width = style.line_width or _line_width(box, image.shape)
         colours = _colours(poses.keypoint_set, style)

@@ -9,7 +9,7 @@ from typing import Any
 import litehrnet
 from litehrnet.errors import UserError
 from litehrnet.files import make_folder, read_bytes
-from litehrnet.inference.draw import SIDE_COLOURS
+from litehrnet.inference.draw import HIDDEN_SCORE, SIDE_COLOURS
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps
 from litehrnet.library import cache_folder, find_weights
@@ -68,6 +68,7 @@ class PageModel:
             "limbs": keypoint_set.limbs,
             "colours": {side: f"rgb{colour}" for side, colour in SIDE_COLOURS.items()},
             "min_score": MIN_SCORE,
+            "hidden_score": HIDDEN_SCORE,
         }
 
 

@@ -4,7 +4,7 @@ import { drawBox, drawHeatmap, drawPose, paintCrop, sideOf } from "./draw.js";
 import { heatmapToImage } from "./geometry.js";
 import { openNetwork } from "./network.js";
 import { openCamera, openPhoto, Picture } from "./picture.js";
-import { findPose, nextBox } from "./pose.js";
+import { findPose, isSeen, nextBox } from "./pose.js";
 
 const LONGEST_SIDE = 1280; // of the canvas; photos of any size are looked at in full
 const SMALLEST_BOX = 8; // image pixels; what is smaller was a click
@@ -144,9 +144,10 @@ function show() {
   picture.paint(context);
   if (pose) {
     if (keypoint !== null) drawHeatmap(context, pose.heatmaps, keypoint, heatmapArea(scale));
-    drawPose(context, pose, model, scale, pose.box.slice(2));
+    if (isSeen(pose, model.min_score)) drawPose(context, pose, model, scale, pose.box.slice(2));
     showCrop();
   }
+  element("nobody").hidden = !pose || isSeen(pose, model.min_score);
   if (draggedBox) drawBox(context, draggedBox, scale, []);
   else if (pose && (chosenBox || camera)) drawBox(context, pose.box, scale, [6, 5]);
   element("whole").disabled = !chosenBox;

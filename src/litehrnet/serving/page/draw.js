@@ -11,7 +11,8 @@ export function sideOf(name) {
 }
 
 /**
- * Draw the skeleton of a pose: weak joints are faint, a limb is as faint as the weaker of its ends.
+ * Draw the skeleton of a pose: weak joints are faint, a limb is as faint as the weaker of its ends. Joints under
+ * model.hidden_score and their limbs are not drawn.
  *
  * @param context Of a canvas that shows the whole picture.
  * @param scale Canvas pixels per image pixel.
@@ -20,13 +21,14 @@ export function sideOf(name) {
 export function drawPose(context, { points, scores }, model, scale, boxSides) {
   const sides = model.keypoint_names.map(sideOf);
   const opacity = scores.map((s) => FAINTEST + (1 - FAINTEST) * Math.min(1, Math.max(0, s) / model.min_score));
+  const shown = scores.map((s) => s >= model.hidden_score);
   const spots = points.map((point) => point.map((value) => (value + 0.5) * scale));
   const longest = Math.max(context.canvas.width, context.canvas.height);
   const width = Math.max(longest / 500, (Math.sqrt(boxSides[0] * boxSides[1]) / 75) * scale);
-  for (const [a, b] of model.limbs) {
+  for (const [a, b] of model.limbs.filter((ends) => ends.every((end) => shown[end]))) {
     stroke(context, spots[a], spots[b], width, model.colours[limbSide(sides[a], sides[b])], Math.min(opacity[a], opacity[b]));
   }
-  spots.forEach((spot, i) => disc(context, spot, width, model.colours[sides[i]], opacity[i]));
+  spots.forEach((spot, i) => shown[i] && disc(context, spot, width, model.colours[sides[i]], opacity[i]));
 }
 
 /** Draw a box [x, y, width, height] of image pixels. */

@@ -29,6 +29,15 @@ export async function findPose(picture, box, network, model) {
 }
 
 /**
+ * Whether somebody is there, as is_seen() of litehrnet/inference/estimator.py: a quarter of the joints, and at least
+ * three, have a score of minScore or more. Pictures without people give joints too, with low scores.
+ */
+export function isSeen({ scores }, minScore) {
+  const count = scores.length;
+  return scores.filter((score) => score >= minScore).length >= Math.min(Math.max(3, count / 4), count);
+}
+
+/**
  * The box to look into next, around the joints that were found; null where too few were.
  *
  * @param pose As findPose gives it.
