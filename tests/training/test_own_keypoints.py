@@ -20,7 +20,7 @@ from litehrnet.keypoints.skeletons import COCO, LSP, from_dict
 from litehrnet.models import create_network
 from litehrnet.models.weights import read_any_weights
 from litehrnet.training.start import HEAD, load_weights
-from litehrnet.training.with_detector import detector_config, object_name
+from litehrnet.training.with_detector import bundled_start, detector_config, object_name
 
 PARTS = ("Left Eye", "Right Eye", "beak")
 """The last keypoint is not one of COCO's, and the first two are spelled differently."""
@@ -105,6 +105,16 @@ def test_detector_learns_the_same_objects_from_the_same_files(tmp_path: Path) ->
     assert (detector.detection.objects, detector.keypoints, detector.train) == ("puppet", None, config.train)
     assert detector.training.loss.kind == "boxes"
     assert detector.fitted == config.fitted
+
+
+def test_detector_of_people_starts_from_the_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("litehrnet.training.with_detector.BOX", tmp_path)
+    assert bundled_start("lite_hrnet_18", "person") is None  # there is none
+    bundled = tmp_path / "person.safetensors"
+    bundled.write_bytes(b"")
+    assert bundled_start("lite_hrnet_18", "person") == bundled
+    assert bundled_start("lite_hrnet_18", "puppet") is None
+    assert bundled_start("lite_hrnet_30", "person") is None
 
 
 def test_detector_needs_annotations_of_one_category(tmp_path: Path) -> None:
