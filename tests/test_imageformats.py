@@ -196,11 +196,18 @@ def test_the_oldest_kind_of_bmp_is_read() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"just some text", b"GIF89a" + bytes(20), b"\0\0\0\x18ftypheic" + bytes(20), b"RIFF\4\0\0\0WAVE", b"%PDF-1.7"],
+    [b"just some text", b"GIF89a" + bytes(20), b"\0\0\0\x18ftypisom" + bytes(20), b"RIFF\4\0\0\0WAVE", b"%PDF-1.7"],
 )
 def test_other_files_are_not_images(content: bytes) -> None:
     with pytest.raises(UserError, match=r"^photo\.jpg: not an image \(expected JPEG, PNG, WebP, BMP or TIFF\)$"):
         read_header(content, "photo.jpg")
+
+
+@pytest.mark.parametrize(("brand", "name"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"avif", "AVIF")])
+def test_photos_of_phones_are_named_by_their_format(brand: bytes, name: str) -> None:
+    said = rf"^photo\.jpg: is {name}, which is not read here \(expected JPEG, PNG, WebP, BMP or TIFF\)$"
+    with pytest.raises(UserError, match=said):
+        read_header(b"\0\0\0\x18ftyp" + brand + bytes(20), "photo.jpg")
 
 
 def test_an_empty_file_has_its_own_sentence() -> None:

@@ -79,7 +79,7 @@ def test_other_names_are_one_sentence() -> None:
 def test_detectors_are_no_weights_nor_the_other_way_round() -> None:
     with pytest.raises(UserError, match=r"^yolox_s: finds persons \(expected weights that find keypoints; --detector"):
         find_weights("yolox_s")
-    with pytest.raises(UserError, match=r"^mmpose_lite_hrnet_18_mpii: finds keypoints \(expected a person detector; "):
+    with pytest.raises(UserError, match=r"^mmpose_lite_hrnet_18_mpii: finds keypoints \(expected a detector; "):
         find_detector("mmpose_lite_hrnet_18_mpii")
     with pytest.raises(UserError, match=r"^yolox_x: no such file, and no name of a network \(litehrnet models lists"):
         find_detector("yolox_x")

@@ -1,5 +1,6 @@
 """The base install has neither PyTorch nor any other package of the extras: hidden here from a fresh process."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from litehrnet import write_image
+from litehrnet.cli.demo import PHOTO
 from litehrnet.inference.figure import draw_figure
 
 EXTRAS = ["torch", "pycocotools", "scipy", "tensorboard", "onnx", "onnxscript", "openvino"]
 CODE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from litehrnet.cli.main import main; sys.exit(main())"
 
 
-def _base_install(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def _base_install(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", CODE, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 @pytest.fixture
@@ -35,6 +37,15 @@ def test_weights_and_onnx_models_predict_without_any_extra(
     assert (tmp_path / "out" / "figure.png").is_file()
     assert done.stdout.startswith(f"runtime: {runtime} ")
     assert done.stderr == ""
+
+
+def test_a_photo_of_people_needs_no_option_and_no_extra(tmp_path: Path) -> None:
+    """With the bundled weights and the bundled detector."""
+    shutil.copy(PHOTO, tmp_path / "photo.jpg")
+    done = _base_install("predict", "photo.jpg", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "litehrnet-out: keypoints.json and drawn pictures (photos: 1, people: 3)" in done.stdout
+    assert (tmp_path / "litehrnet-out" / "photo.jpg").is_file()
 
 
 def test_demo_needs_no_extra(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+import litehrnet
 from litehrnet import read_image, write_image
 from litehrnet.bench.subject import write_random_weights
-from litehrnet.cli.demo import PHOTO
 from litehrnet.cli.main import main
 from litehrnet.cli.predict_photos import image_ids
 from litehrnet.inference.detections import DetectedBoxes
@@ -18,6 +18,8 @@ from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.library import DEFAULT_DETECTOR
 from litehrnet.variants import find_variant
+
+PORTRAIT = Path(litehrnet.__file__).parent / "photos" / "astronaut.jpg"
 
 
 @pytest.fixture
@@ -299,13 +301,13 @@ def test_a_whole_image_shows_somebody_only_if_keypoints_are_found(
     write_image(tmp_path / "nothing.png", nothing)
     out = tmp_path / "out"
     arguments = ["--whole-image", "--out-dir", str(out), "--threads", "1"]
-    assert main(["predict", str(PHOTO), str(tmp_path / "nothing.png"), *arguments]) == 0
+    assert main(["predict", str(PORTRAIT), str(tmp_path / "nothing.png"), *arguments]) == 0
     said = capsys.readouterr().out
     assert "(photos: 2, people: 1)" in said
     assert f"nobody found in 1 of 2 photos: {tmp_path / 'nothing.png'}\n" in said
     np.testing.assert_array_equal(read_image(out / "nothing.png"), nothing)
     (person,) = json.loads((out / "keypoints.json").read_text())
-    assert person["file_name"] == str(PHOTO)
+    assert person["file_name"] == str(PORTRAIT)
 
 
 def test_photos_of_one_name_keep_apart(
@@ -470,10 +472,16 @@ def test_photos_of_every_size_and_sort_are_taken(small_weights: Path, tmp_path: 
     cv2.imwrite(str(tmp_path / "one.png"), np.full((1, 1, 3), 200, np.uint8))
     cv2.imwrite(str(tmp_path / "wide.png"), np.full((3, 10_000, 3), 200, np.uint8))
     cv2.imwrite(str(tmp_path / "gray.png"), figure[..., 0])
+    write_image(tmp_path / "turned.jpg", figure)
+    stored = (tmp_path / "turned.jpg").read_bytes()
+    quarter = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # orientation 6
+    exif = b"\xff\xe1" + (len(quarter) + 2).to_bytes(2, "big") + quarter
+    (tmp_path / "turned.jpg").write_bytes(stored[:2] + exif + stored[2:])
     out = tmp_path / "out"
     assert _predict(small_weights, out, tmp_path) == 0
     for name, size in (("one", (1, 1)), ("wide", (3, 10_000)), ("gray", figure.shape[:2])):
         assert read_image(out / f"{name}.png").shape == (*size, 3)
+    assert read_image(out / "turned.jpg").shape == (*figure.shape[1::-1], 3)  # upright
 
 
 def test_ids_are_those_of_the_names_where_these_tell_photos_apart() -> None:

@@ -81,7 +81,7 @@ def test_a_video_gives_a_drawn_one_and_a_line_per_frame(
     assert max(changed[12:]) == 0
     text = capsys.readouterr().out
     assert "no detector: one person is followed" in text
-    assert re.search(r"film\.mp4, .*film\.jsonl: 15 frames, 12 people in all of them, [\d.]+ frames per second", text)
+    assert re.search(r"film\.mp4, .*film\.jsonl: 15 frames, 12 poses, [\d.]+ frames per second", text)
 
 
 def test_videos_of_the_users_are_kept(film: Film, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_videos_of_the_users_are_kept(film: Film, tmp_path: Path) -> None:
 def test_nobody_in_a_video_is_said(film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _predict(tmp_path / "out", film(frames=0, empty=3)) == 0
     said = capsys.readouterr().out
-    assert "3 frames, 0 people in all of them" in said
+    assert "3 frames, 0 poses" in said
     assert said.endswith("nobody found\n")
 
 

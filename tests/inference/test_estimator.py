@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from litehrnet import PoseEstimator, UserError, make_photo, read_image, write_image
+from litehrnet import Photo, PoseEstimator, UserError, make_photo, read_image, write_image
 from litehrnet.bench.subject import write_random_weights
 from litehrnet.inference.batching import CropJob, find_keypoints
 from litehrnet.inference.detections import DetectedBoxes
 from litehrnet.inference.estimator import is_seen
+from litehrnet.inference.photo import ImageLike
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.skeletons import COCO, unnamed
 from litehrnet.library import DEFAULT_DETECTOR
@@ -90,7 +91,8 @@ def test_many_photos_may_be_names_arrays_and_photos(
     estimator: PoseEstimator, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     write_image(tmp_path / "photo.png", photo)
-    given = [tmp_path / "photo.png", str(tmp_path / "photo.png"), photo, make_photo(photo, [[0, 0, 9, 9]], name="own")]
+    own = make_photo(photo, [[0, 0, 9, 9]], name="own")
+    given: list[Photo | ImageLike] = [tmp_path / "photo.png", str(tmp_path / "photo.png"), photo, own]
     found = list(estimator.predict_many(given))
     assert [each.name for each, _ in found] == [str(tmp_path / "photo.png")] * 2 + ["image", "own"]
     for _, poses in found[:3]:

@@ -209,8 +209,9 @@ def progress_bar(label: str) -> Iterator[Callable[[int | None], Callable[[int], 
 
 
 def say(text: str) -> None:
-    """One line on the output stream."""
-    sys.stdout.write(text + "\n")
+    """Write one line to the output stream; characters that it cannot show, as in some files' names, are escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def few(names: Sequence[str], most: int = 10) -> str:

@@ -109,7 +109,7 @@ def _report(output: "Output", out: OutputFolder, seconds: float) -> None:
         return
     out.record(*(path for path in (output.records.path, output.video.path) if path.exists()))
     say(
-        f"{output.video.path}, {output.records.path}: {output.frames} frames, {output.persons} people in all of them, "
+        f"{output.video.path}, {output.records.path}: {output.frames} frames, {output.persons} poses, "
         f"{output.frames / seconds:.1f} frames per second"
     )
     if not output.persons:
