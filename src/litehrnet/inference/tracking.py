@@ -29,14 +29,14 @@ _TURNING = 0.7  # how much finding somebody at the last place counts, compared w
 _GROWTH = 0.8  # of the boxes' sides, per second unseen: for what is not known of where somebody went meanwhile
 _MOST_DIFFERENT = 0.18  # difference in colors up to which someone can be a person seen earlier
 _COLOR_SCALE = 0.05  # difference in colors that lowers a similarity to 1/e
-_PATIENCE = 3  # times as many sightings for someone who is not seen alone: colors may show later who it is
+_PATIENCE = 3  # times as many sightings make someone new while others are away
 _LEAD = 0.02  # by which the colors of another identity must be nearer to cast doubt
 _LEAST_SIZE = 0.25  # of the areas of two boxes of the same person, the smaller divided by the larger
 _BLINK = 0.2  # seconds out of sight after which the colors must fit too
 _SAME = 0.14  # difference in colors up to which those of an identity are averaged with new ones
-_DOUBTS = 8  # sightings in a row with the wrong colors after which an identity is taken away
-_SHORT, _LONG = 8.0, 50.0  # sightings over which the colors of a track and of an identity are averaged, about
-_DOUBLE = 0.6  # OKS of two poses of the same person
+_DOUBTS = 5  # sightings in a row with the wrong colors after which an identity is taken away
+_SHORT, _LONG = 4.0, 50.0  # sightings over which the colors of a track and of an identity are averaged, about
+_DOUBLE = 0.4  # OKS of two poses of the same person
 _APART = 0.3  # overlap (IoU) with others up to which someone's colors are their own
 
 
@@ -109,7 +109,7 @@ class Tracker:
         named = [track for track in self._tracks if track.identity and time - track.time <= self.max_gap]
         unnamed = [track for track in self._tracks if not track.identity]
         present: dict[int, _Track] = {}  # by the person's place in the frame
-        left = np.arange(len(poses))
+        left = np.flatnonzero(_single(poses))
         unseen: list[_Track] = []
         # Whoever has an identity chooses first: a false box of the last frame takes nobody's place.
         for tracks in (named, unnamed):
@@ -119,7 +119,7 @@ class Tracker:
                 found = {i for i, _ in pairs}
                 unseen = [track for i, track in enumerate(named) if i not in found]
             left = np.array([i for i in left if i not in present and poses.pose_scores[i] >= SURE], np.intp)
-        present |= {int(i): seen[i] for i in left[_single(poses, left)]}
+        present |= {int(i): seen[i] for i in left}
         self._known = {i: known for i, known in self._known.items() if time - known.time <= self.memory}
         self._identify(present)
         taken = {track.identity for track in present.values()}
@@ -134,25 +134,46 @@ class Tracker:
         for person in present:
             track = present[person]
             differences = self._differences_to_known(track)
-            sightings = track.sightings if track.clean or track.look is None else track.sightings / _PATIENCE
-            if not track.identity and sightings >= self.min_sightings:
+            if track.identity:
+                present[person] = self._confirmed(track, differences)
+                if present[person].doubts > _DOUBTS:
+                    self._correct(present, person, differences)
+            elif track.sightings >= self.min_sightings:
                 for other in present.values():
                     differences.pop(other.identity, None)
-                self._rename(present, person, self._recognized(differences))
-                continue
-            known = self._known.get(track.identity)
-            if track.identity and track.look is not None and (known is None or track.clean > known.clean):
-                self._known[track.identity] = _Known(track.time, track.look, track.clean)
-            elif track.identity and known is not None and track.apart and track.look is not None:
-                own = differences.get(track.identity, 0.0)
-                if own <= min(_MOST_DIFFERENT, min(differences.values(), default=1.0) + _LEAD):
-                    look = add_sighting(known.look, track.look, _LONG) if own <= _SAME else known.look
-                    self._known[track.identity] = _Known(track.time, look, known.clean)
-                    present[person] = replace(track, doubts=0)
-                elif np.isfinite(own):
-                    present[person] = replace(track, doubts=track.doubts + 1)
-                    if track.doubts >= _DOUBTS:
-                        self._rename(present, person, self._recognized(differences))
+                alike = _most_alike(differences)
+                # Someone known may be coming back who is not seen well yet.
+                if alike or not differences or track.sightings >= _PATIENCE * self.min_sightings:
+                    self._last_identity += not alike
+                    present[person] = replace(track, identity=alike or self._last_identity)
+
+    def _confirmed(self, track: _Track, differences: dict[int, float]) -> _Track:
+        """The track with one more doubt, or none; colors without doubt are remembered."""
+        known = self._known.get(track.identity)
+        if track.look is None or not (known is None or track.apart):
+            return track
+        if known is None or track.clean > known.clean:
+            self._known[track.identity] = _Known(track.time, track.look, track.clean)
+            return replace(track, doubts=0)
+        own = differences[track.identity]
+        if own > min(_MOST_DIFFERENT, min(differences.values()) + _LEAD):
+            return replace(track, doubts=track.doubts + 1) if np.isfinite(own) else track
+        look = add_sighting(known.look, track.look, _LONG) if own <= _SAME else known.look
+        self._known[track.identity] = _Known(track.time, look, known.clean)
+        return replace(track, doubts=0)
+
+    def _correct(self, present: dict[int, _Track], person: int, differences: dict[int, float]) -> None:
+        """Give a track the identity that its colors are those of, in exchange with whoever has it in this frame."""
+        track = present[person]
+        alike = _most_alike(differences)
+        if alike:
+            for other in present:
+                if present[other].identity == alike:
+                    present[other] = replace(present[other], identity=track.identity, doubts=0)
+            present[person] = replace(track, identity=alike, doubts=0)
+        elif track.look is not None:  # nobody else: the colors were learned too early, or the light has changed
+            self._known[track.identity] = _Known(track.time, track.look, track.clean)
+            present[person] = replace(track, doubts=0)
 
     def _differences(self, tracks: list[_Track], seen: list[_Track]) -> NDArray[np.float64]:
         """(tracks, people): how far the colors are apart; infinite where they are not known."""
@@ -164,20 +185,11 @@ class Tracker:
         looks = [known.look for known in self._known.values()]
         return dict(zip(self._known, color_differences([track.look], looks)[0].tolist(), strict=True))
 
-    def _recognized(self, differences: dict[int, float]) -> int:
-        """The most alike identity, if it is alike enough, or a new one."""
-        alike = min(differences, key=differences.__getitem__, default=0)
-        if alike and differences[alike] <= _MOST_DIFFERENT:
-            return alike
-        self._last_identity += 1
-        return self._last_identity
 
-    def _rename(self, present: dict[int, _Track], person: int, identity: int) -> None:
-        """Give an identity to a track; whoever has it in this frame gets the track's in exchange."""
-        for other, track in present.items():
-            if track.identity == identity:
-                present[other] = replace(track, identity=present[person].identity, doubts=0)
-        present[person] = replace(present[person], identity=identity, doubts=0)
+def _most_alike(differences: dict[int, float]) -> int:
+    """The identity with the least difference in colors, if that is small enough for the same person, or 0."""
+    alike = min(differences, key=differences.__getitem__, default=0)
+    return alike if alike and differences[alike] <= _MOST_DIFFERENT else 0
 
 
 def _sightings(poses: Poses, time: float, image: NDArray[np.uint8] | None) -> list[_Track]:
@@ -219,11 +231,11 @@ def _continued(track: _Track, seen: _Track) -> _Track:
     )
 
 
-def _single(poses: Poses, persons: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which of some people are not a surer person found twice."""
+def _single(poses: Poses) -> NDArray[np.bool_]:
+    """Which people are not a surer person found twice."""
     areas = _BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
-    alike = pairwise_oks(poses.keypoints, areas, np.array(poses.keypoint_set.sigmas))[persons]
-    surer = poses.pose_scores > poses.pose_scores[persons][:, None]
+    alike = pairwise_oks(poses.keypoints, areas, np.array(poses.keypoint_set.sigmas))
+    surer = poses.pose_scores > poses.pose_scores[:, None]
     return np.asarray((alike * surer).max(axis=1, initial=0) < _DOUBLE)
 
 
