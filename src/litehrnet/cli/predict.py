@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from litehrnet.inference.estimator import Photo
 
 RESULTS = "keypoints.json"
-VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": False, "smooth": False, "show": False}
+VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": None, "smooth": False, "show": False}
 """Options that photos do not have, and their defaults."""
 
 
@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     video.add_argument("--start", type=seconds, default=0.0, metavar="S", help="seconds of the first frame")
     video.add_argument("--end", type=seconds, metavar="S", help="seconds before which the last frame is")
     video.add_argument("--every", type=positive_int, default=1, metavar="N", help="every N-th frame only")
-    video.add_argument("--track", action="store_true", help="give persons numbers that they keep")
+    video.add_argument(
+        "--track", action=argparse.BooleanOptionalAction, help="give each person an id that stays (default: on)"
+    )
     video.add_argument("--smooth", action="store_true", help="draw smoothed keypoints, written beside the raw ones")
     video.add_argument("--show", action="store_true", help="show the drawn frames on a page of this machine's browser")
     parser.add_argument("--flip", action="store_true", help="average with the mirrored crop: better, half as fast")

@@ -1,8 +1,8 @@
 """Who is who from frame to frame, and steadier keypoints.
 
 People are joined to those of earlier frames by the optimal assignment of what their keypoints (OKS), boxes and colors
-have in common, after each has been moved on as it last moved. Only sure poses start a track, and a track gets an identity
-after several of them. Someone who was gone for longer than ``Tracker.max_gap`` is recognized by colors alone.
+have in common, after each has been moved on as it last moved. Only sure poses start a track, and a track gets an
+identity after several of them. Someone who was gone for longer than ``Tracker.max_gap`` is recognized by colors alone.
 """
 
 from dataclasses import dataclass, replace
@@ -17,9 +17,7 @@ from litehrnet.keypoints.oks import oks_to_truth, pairwise_oks
 from litehrnet.optional import require
 from litehrnet.poses import Poses
 
-SURE = 0.15
-"""Box score times mean keypoint score, 0..1, from which on a pose can start a track."""
-
+_SURE = 0.15  # box score times mean keypoint score, from which on a pose can start a track
 _MIN_SIMILARITY = 0.3  # of a person to a track that it may continue, 0..1
 _MIN_KEYPOINT_SCORE = 0.2  # of keypoints that count
 _BODY_SHARE = 0.53  # of a person's box; COCO's areas are of the body alone
@@ -29,7 +27,7 @@ _TURNING = 0.7  # how much finding somebody at the last place counts, compared w
 _GROWTH = 0.8  # of the boxes' sides, per second unseen: for what is not known of where somebody went meanwhile
 _MOST_DIFFERENT = 0.18  # difference in colors up to which someone can be a person seen earlier
 _COLOR_SCALE = 0.05  # difference in colors that lowers a similarity to 1/e
-_PATIENCE = 3  # times as many sightings make someone new while others are away
+_PATIENCE = 5  # times as many sightings make someone new while others are away
 _LEAD = 0.02  # by which the colors of another identity must be nearer to cast doubt
 _LEAST_SIZE = 0.25  # of the areas of two boxes of the same person, the smaller divided by the larger
 _BLINK = 0.2  # seconds out of sight after which the colors must fit too
@@ -87,7 +85,7 @@ class Tracker:
         UserError: scipy is not installed.
     """
 
-    def __init__(self, max_gap: float = 1.0, min_sightings: int = 5, memory: float = 60.0) -> None:
+    def __init__(self, max_gap: float = 1.0, min_sightings: int = 3, memory: float = 60.0) -> None:
         require("scipy", "video", "tracking")
         self.max_gap, self.min_sightings, self.memory = max_gap, min_sightings, memory
         self._tracks: list[_Track] = []
@@ -118,7 +116,7 @@ class Tracker:
             if tracks is named:
                 found = {i for i, _ in pairs}
                 unseen = [track for i, track in enumerate(named) if i not in found]
-            left = np.array([i for i in left if i not in present and poses.pose_scores[i] >= SURE], np.intp)
+            left = np.array([i for i in left if i not in present and poses.pose_scores[i] >= _SURE], np.intp)
         present |= {int(i): seen[i] for i in left}
         self._known = {i: known for i, known in self._known.items() if time - known.time <= self.memory}
         self._identify(present)
@@ -130,7 +128,7 @@ class Tracker:
         return identities
 
     def _identify(self, present: dict[int, _Track]) -> None:
-        """Give identities to the tracks of this frame that were seen often enough, and correct those that do not fit."""
+        """Give identities to tracks of this frame that were seen often enough, and correct those that do not fit."""
         for person in present:
             track = present[person]
             differences = self._differences_to_known(track)

@@ -65,7 +65,7 @@ class Follower:
 
 
 class GroupFollower:
-    """Finds everybody frame by frame: a detector looks from time to time, in between the network looks at the last boxes.
+    """Finds everybody frame by frame, by a detector from time to time and by the last boxes in between.
 
     A box moves with its keypoints. When the scores of somebody fall, the detector looks in the same frame.
 
@@ -88,7 +88,7 @@ class GroupFollower:
             time: Time of the frame in seconds, later than that of the last one.
         """
         before = self._poses
-        # Times of frames are rounded: half a frame earlier is on time.
+        # Times are sums of rounded fractions: a millisecond early is on time.
         if before is None or time - self._detected_at >= self._interval - 1e-3 or not len(before):
             return self._detected(image, time)
         poses = self._estimator.predict(image, before.boxes, before.box_scores)
