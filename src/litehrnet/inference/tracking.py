@@ -169,7 +169,8 @@ class Tracker:
                 if present[other].identity == alike:
                     present[other] = replace(present[other], identity=track.identity, doubts=0)
             present[person] = replace(track, identity=alike, doubts=0)
-        elif track.look is not None:  # nobody else: the colors were learned too early, or the light has changed
+        elif track.look is not None and track.doubts > 3 * _DOUBTS:
+            # Nobody else looks like that: the colors were learned too early, or the light has changed.
             self._known[track.identity] = _Known(track.time, track.look, track.clean)
             present[person] = replace(track, doubts=0)
 
