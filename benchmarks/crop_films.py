@@ -1,9 +1,8 @@
 """Films of real people on known paths: cut out of photos of ``coco_dev`` along their outlines, before blurred others.
 
 A film has four people. Two stay in the picture. Two walk out of it on both sides and come back after seconds, mirrored.
-They pass each other many times, the nearer one in front. One side of the picture is darker than the other. The background
-is a blurred photo of a crowd. Each seed gives one film. Even and odd seeds use different photos: a tracker that was tuned
-with even seeds has seen nobody of odd seeds.
+They pass each other many times, the nearer one in front. One side of the picture is darker than the other. The
+background is a blurred photo of a crowd. Each seed gives one film. Even and odd seeds use different photos.
 """
 
 import json
@@ -164,7 +163,9 @@ def _person(
     opacity = cv2.resize(cv2.GaussianBlur(mask[part], (0, 0), 1), picture.shape[1::-1])
     keypoints = np.array(annotation["keypoints"], np.float64).reshape(-1, 3)
     keypoints[:, :2] = (keypoints[:, :2] - (x, y) + 0.5) * scale - 0.5
-    reach, period = (rng.uniform(0.64, 0.74), rng.uniform(12, 16)) if leaves else (rng.uniform(0.3, 0.38), rng.uniform(9, 13))
+    reach, period = (
+        (rng.uniform(0.64, 0.74), rng.uniform(12, 16)) if leaves else (rng.uniform(0.3, 0.38), rng.uniform(9, 13))
+    )
     return Person(
         picture.astype(np.float32),
         np.asarray(opacity, np.uint8),
@@ -203,7 +204,8 @@ def render(scene: Scene, seconds: float) -> tuple[NDArray[np.uint8], TrueFrame]:
         own = (owner == number).astype(np.uint8)
         visible[number] = cv2.countNonZero(own) / (person.opacity > _OPAQUE).sum()
         boxes[number] = cv2.boundingRect(own)
-        keypoints[number, :, 2] = [value > 0 and seen for value, seen in zip(keypoints[number, :, 2], _seen(own, keypoints[number]), strict=True)]
+        keypoints[number, :, 2] *= list(_seen(own, keypoints[number]))
+    keypoints[..., 2] = keypoints[..., 2] > 0
     return picture, TrueFrame(visible, boxes, keypoints)
 
 

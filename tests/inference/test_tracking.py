@@ -82,8 +82,54 @@ def test_pose_decides_where_boxes_are_alike() -> None:
 
 
 def test_keypoints_that_were_not_seen_leave_it_to_the_boxes() -> None:
-    unsure = [Poses(p.keypoints, p.scores * 0, p.boxes, p.box_scores, COCO) for p in [_at((i, 0)) for i in range(5)]]
-    assert _identities(Tracker(), unsure)[-1] == [1]
+    tracker, sure = Tracker(), [_at((i, 0)) for i in range(10)]
+    unsure = [Poses(p.keypoints, p.scores * 0, p.boxes, p.box_scores, COCO) for p in sure]
+    assert _identities(tracker, sure[:5])[-1] == [1]
+    assert _identities(tracker, unsure[5:], 5) == [[1]] * 5
+
+
+def test_unsure_poses_start_no_track() -> None:
+    unsure = [Poses(p.keypoints, p.scores * 0.1, p.boxes, p.box_scores, COCO) for p in [_at((0, 0))] * 20]
+    assert _identities(Tracker(), unsure) == [[0]] * 20
+
+
+def test_a_person_found_twice_has_one_identity() -> None:
+    twice = _at((0, 0), (5, 0))
+    twice.box_scores[1] = 0.5
+    assert _identities(Tracker(), [twice] * 20)[-1] == [1, 0]
+
+
+def _picture(*people: tuple[tuple[int, int], tuple[int, int, int]]) -> NDArray[np.uint8]:
+    """A gray picture with people of one color each, 100x200 pixels, at their places."""
+    picture = np.full((300, 800, 3), 128, np.uint8)
+    for (x, y), color in people:
+        picture[y : y + 200, x : x + 100] = color
+    return picture
+
+
+RED, BLUE = (200, 40, 40), (40, 40, 200)
+
+
+def test_who_comes_back_in_the_same_colors_is_recognized() -> None:
+    tracker = Tracker()
+    for place, color, start, expected in [
+        ((0, 0), RED, 0, 1),
+        ((600, 50), BLUE, 100, 2),
+        ((300, 0), RED, 200, 1),
+        ((0, 90), BLUE, 300, 2),
+    ]:
+        picture = _picture((place, color))
+        found = [tracker.update(_at(place), (start + i) / 25, picture).tolist() for i in range(30)]
+        assert found[-1] == [expected], (place, start)
+
+
+def test_people_who_changed_places_unseen_are_told_apart_by_colors() -> None:
+    tracker = Tracker()
+    for i in range(10):
+        tracker.update(_at((0, 0), (300, 0)), i / 25, _picture(((0, 0), RED), ((300, 0), BLUE)))
+    swapped = _picture(((0, 0), BLUE), ((300, 0), RED))
+    found = [tracker.update(_at((0, 0), (300, 0)), i / 25, swapped).tolist() for i in range(10, 40)]
+    assert found[-1] == [2, 1]
 
 
 def test_tracking_without_scipy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

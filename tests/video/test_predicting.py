@@ -35,9 +35,12 @@ def frames(count: int = 12) -> Iterator[Frame]:
         yield Frame(number, number / 25, numbered(number, (64, 48)))
 
 
-def test_detected_persons_are_tracked_and_smoothed_beside_the_raw_keypoints(small_weights: Path) -> None:
+def test_detected_persons_are_tracked_and_smoothed_beside_the_raw_keypoints(
+    small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("litehrnet.inference.tracking._SURE", 0)  # random weights are never sure
     estimator = PoseEstimator(small_weights, threads=1, detector=Bright())
-    found = list(predict_frames(estimator, frames(), smooth=True))
+    found = list(predict_frames(estimator, frames(), smooth=True, detector_interval=0))
     assert [len(each.poses) for each in found] == [0] * 5 + [1] * 7
     assert [each.identities.tolist() for each in found if each.identities is not None][5:] == [[0], [0]] + [[1]] * 5
     for each in found:
@@ -47,6 +50,26 @@ def test_detected_persons_are_tracked_and_smoothed_beside_the_raw_keypoints(smal
     last = found[-1]
     assert last.smoothed is not None
     assert np.abs(last.smoothed.keypoints - last.poses.keypoints).max() > 0
+
+
+def test_between_looks_of_the_detector_boxes_move_with_the_keypoints(small_weights: Path) -> None:
+    looked: list[int] = []
+
+    class Counted(Bright):
+        def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+            looked.append(int(image[40, 50, 0]))
+            return super().detect(image)
+
+    bright = [Frame(number, number / 25, numbered(9, (64, 48))) for number in range(11)]
+    estimator = PoseEstimator(small_weights, threads=1, detector=Counted())
+    found = list(predict_frames(estimator, bright, detector_interval=0.2))
+    assert len(looked) == 3  # in the frames 0, 5 and 10
+    for each in found:  # nothing moves, so nothing else changes
+        np.testing.assert_allclose(each.poses.boxes, [[8, 4, 32, 40]], atol=0.01)
+        np.testing.assert_allclose(each.poses.keypoints, found[0].poses.keypoints, atol=0.01)
+    looked.clear()
+    list(predict_frames(estimator, bright, detector_interval=0))
+    assert len(looked) == 11
 
 
 def test_without_tracking_there_are_no_identities(small_weights: Path) -> None:

@@ -12,7 +12,7 @@ from litehrnet.library import DEFAULT_WEIGHTS
 if TYPE_CHECKING:
     from litehrnet.video.sources import Source
 
-VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": False, "smooth": False, "show": False}
+VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": None, "smooth": False, "show": False}
 """Options that photos do not have, and their defaults."""
 
 KEYPOINT_OPTIONS = (
@@ -55,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     video.add_argument("--start", type=seconds, default=0.0, metavar="S", help="start at this time, in seconds")
     video.add_argument("--end", type=seconds, metavar="S", help="stop before this time, in seconds")
     video.add_argument("--every", type=positive_int, default=1, metavar="N", help="every N-th frame only")
-    video.add_argument("--track", action="store_true", help="give each person an id and keep it over the frames")
+    video.add_argument(
+        "--track", action=argparse.BooleanOptionalAction, help="give each person an id that stays (default: on)"
+    )
     video.add_argument(
         "--smooth", action="store_true", help="draw smoothed keypoints, and write them beside the raw ones"
     )

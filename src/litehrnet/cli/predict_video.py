@@ -50,7 +50,7 @@ def run(options: argparse.Namespace, source: "Source") -> int:
         advance = stack.enter_context(progress_bar("frames"))(reader.expected)
         written = stack.enter_context(Background(output.write))
         frames = read_ahead(reader, skip=reader.endless)
-        for found in predict_frames(estimator, frames, track=options.track, smooth=options.smooth):
+        for found in predict_frames(estimator, frames, track=options.track is not False, smooth=options.smooth):
             written.put(found)
             advance(1)
     return 0

@@ -1,4 +1,7 @@
-"""One person followed without a detector: in each frame the network looks where the last pose was."""
+"""People followed from frame to frame: in each frame the network looks where the last poses were.
+
+Without a detector one person is followed, with one everybody it finds.
+"""
 
 import math
 from dataclasses import replace
@@ -7,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.inference.estimator import PoseEstimator
+from litehrnet.keypoints.oks import oks_nms
 from litehrnet.poses import Poses
 
 LOST = 0.3
@@ -14,6 +18,9 @@ LOST = 0.3
 
 _SURE = 0.2  # the score of keypoints that the next box is made around
 _BODY_MARGIN = 0.15  # of the pose's sides, on each side: what a body has beyond its outermost keypoints
+_FALLEN = 0.6  # share of the mean score at the last look of the detector, under which it has to look again
+_DOUBLE = 0.6  # OKS of two poses from which on they are one person found twice
+_BODY_SHARE = 0.53  # of a person's box; COCO's areas are of the body alone
 _LEAST_SHARE = 0.25  # of a box's longer side for its shorter one: an arm's length for who is seen from the side
 
 
@@ -55,6 +62,67 @@ class Follower:
         for _ in range(2):
             looks.append(self._estimator.predict(image, around(looks[-1], image)[None]))
         return looks
+
+
+class GroupFollower:
+    """Finds everybody frame by frame, by a detector from time to time and by the last boxes in between.
+
+    A box moves with its keypoints. When the scores of somebody fall, the detector looks in the same frame.
+
+    Args:
+        estimator: Finds the keypoints; has a detector.
+        interval: Seconds after which the detector looks again; 0 for every frame.
+    """
+
+    def __init__(self, estimator: PoseEstimator, interval: float) -> None:
+        self._estimator, self._interval = estimator, interval
+        self._detected_at = -math.inf
+        self._certainties = np.zeros(0, np.float32)  # mean scores at that time
+        self._poses: Poses | None = None
+
+    def find(self, image: NDArray[np.uint8], time: float) -> Poses:
+        """The people of the next frame; nobody is fine.
+
+        Args:
+            image: uint8 (H, W, 3), RGB.
+            time: Time of the frame in seconds, later than that of the last one.
+        """
+        before = self._poses
+        # Times are sums of rounded fractions: a millisecond early is on time.
+        if before is None or time - self._detected_at >= self._interval - 1e-3 or not len(before):
+            return self._detected(image, time)
+        poses = self._estimator.predict(image, before.boxes, before.box_scores)
+        certainties = poses.scores.mean(axis=1)
+        if ((self._certainties >= LOST) & (certainties < _FALLEN * self._certainties)).any():
+            return self._detected(image, time)
+        poses = replace(poses, boxes=_moved(before, poses))
+        kept = np.intersect1d(_single(poses), np.flatnonzero(_inside(poses.boxes, image)))
+        self._poses, self._certainties = poses[kept], self._certainties[kept]
+        return self._poses
+
+    def _detected(self, image: NDArray[np.uint8], time: float) -> Poses:
+        self._poses, self._detected_at = self._estimator.predict(image), time
+        self._certainties = self._poses.scores.mean(axis=1)
+        return self._poses
+
+
+def _moved(before: Poses, poses: Poses) -> NDArray[np.float32]:
+    """Boxes (people, 4) of the last frame, moved as far as the keypoints moved in the mean."""
+    sure = (np.minimum(before.scores, poses.scores) >= _SURE)[..., None]
+    moves = ((poses.keypoints - before.keypoints) * sure).sum(axis=1) / np.maximum(sure.sum(axis=1), 1)
+    return np.concatenate([before.boxes[:, :2] + moves, before.boxes[:, 2:]], axis=1).astype(np.float32)
+
+
+def _single(poses: Poses) -> NDArray[np.intp]:
+    """Which poses are not those of a surer person found twice, in their order."""
+    areas = _BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
+    return np.sort(oks_nms(poses.keypoints, poses.pose_scores, areas, np.array(poses.keypoint_set.sigmas), _DOUBLE))
+
+
+def _inside(boxes: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which boxes have their centers in the picture."""
+    centers = boxes[:, :2] + boxes[:, 2:] / 2
+    return np.asarray(((centers >= 0) & (centers < image.shape[1::-1])).all(axis=1))
 
 
 def windows(image: NDArray[np.uint8]) -> NDArray[np.float32]:

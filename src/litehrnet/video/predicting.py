@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from litehrnet.inference.estimator import PoseEstimator
 from litehrnet.inference.tracking import KeypointSmoother, Tracker
 from litehrnet.poses import Poses
-from litehrnet.video.following import Follower
+from litehrnet.video.following import Follower, GroupFollower
 from litehrnet.video.reading import Frame
 
 
@@ -31,16 +31,28 @@ class FramePoses:
     smoothed: Poses | None = None
 
 
+DETECTOR_INTERVAL = 0.2
+"""Seconds between two looks of the detector, unless somebody is lost before."""
+
+
 def predict_frames(
-    estimator: PoseEstimator, frames: Iterable[Frame], *, track: bool = False, smooth: bool = False
+    estimator: PoseEstimator,
+    frames: Iterable[Frame],
+    *,
+    track: bool = False,
+    smooth: bool = False,
+    detector_interval: float = DETECTOR_INTERVAL,
 ) -> Iterator[FramePoses]:
-    """Find the persons in frame after frame.
+    """Find the people in frame after frame.
 
     Args:
-        estimator: With a detector it finds everybody; without one, one person is followed (``following.Follower``).
+        estimator: With a detector it finds everybody (``following.GroupFollower``); without one, one person is followed
+            (``following.Follower``).
         frames: Such as ``read_frames`` gives.
-        track: Give persons identities (needs scipy).
+        track: Give people identities (needs scipy).
         smooth: Smooth the keypoints over time, which needs identities, so it tracks too.
+        detector_interval: Seconds after which the detector looks again; in between, people are followed by their
+            poses. 0 for a look at every frame.
 
     Yields:
         What was found, one for each frame.
@@ -50,10 +62,11 @@ def predict_frames(
     """
     tracker = Tracker() if track or smooth else None
     smoother = KeypointSmoother() if smooth else None
-    find = Follower(estimator).find if estimator.detector is None else estimator.predict
+    group = None if estimator.detector is None else GroupFollower(estimator, detector_interval)
+    follower = Follower(estimator)
     for frame in frames:
-        poses = find(frame.image)
-        identities = None if tracker is None else tracker.update(poses, frame.time)
+        poses = follower.find(frame.image) if group is None else group.find(frame.image, frame.time)
+        identities = None if tracker is None else tracker.update(poses, frame.time, frame.image)
         smoothed = None
         if smoother is not None and identities is not None:
             smoothed = smoother.smooth(poses, identities, frame.time)

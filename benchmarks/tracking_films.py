@@ -1,0 +1,126 @@
+"""Identities in films of real cut-outs: how many, IDF1, switches, quality of keypoints, and cost.
+
+Run: ``python -m benchmarks.tracking_films DATA DETECTOR [--seeds 6 8 10] [--seconds 20] [--interval 0] [--keep DIR]``
+where DATA holds ``coco_dev``. Films of the seeds are written (``crop_films.py``) and read again; the detector and the
+bundled network find the people, the tracker gives them identities, and trackeval judges them. The tracker was tuned
+with the seeds 0, 2 and 4. Cost is processor time of the thread; that of finding includes decoding the film.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from benchmarks.crop_films import SECONDS, TrueFrame, make_film
+from benchmarks.identity_scores import IdentityScores, NamedFrame, judge
+from numpy.typing import NDArray
+
+from litehrnet import PoseEstimator, open_detector, read_frames
+from litehrnet.inference.tracking import Tracker
+from litehrnet.keypoints.oks import oks_to_truth
+from litehrnet.poses import Poses
+from litehrnet.video.predicting import DETECTOR_INTERVAL, FramePoses, predict_frames
+
+_CLEAR = 0.5  # how much of somebody must be visible to be judged
+_BODY_SHARE = 0.53  # of a box; COCO's areas are of the body alone
+
+
+@dataclass(frozen=True)
+class FilmResult:
+    """Result for a film: ``oks`` is the mean over people and frames, 0..1; costs in milliseconds a frame."""
+
+    scores: IdentityScores
+    oks: float
+    cost: float
+    tracking_cost: float
+
+
+def main() -> None:
+    """Print a row for each film."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("data", type=Path, help="folder with coco_dev")
+    parser.add_argument("detector", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[6, 8, 10])
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--interval", type=float, default=DETECTOR_INTERVAL, help="seconds between detector frames")
+    parser.add_argument("--keep", type=Path, help="folder for the films")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    print("| film | people | identities | per person | IDF1 | switches | OKS | finding, ms a frame | tracking, ms |")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        folder.mkdir(exist_ok=True)
+        for seed in options.seeds:
+            print(_row(seed, run_film(options.data, options.detector, folder, seed, options.seconds, options.interval)))
+
+
+def _row(seed: int, result: FilmResult) -> str:
+    scores = result.scores
+    counts = f"{scores.people} | {scores.identities} | {scores.identities / scores.people:.2f}"
+    quality = f"{scores.idf1:.3f} | {scores.switches} | {result.oks:.3f}"
+    return f"| {seed} | {counts} | {quality} | {result.cost:.1f} | {result.tracking_cost:.2f} |"
+
+
+def run_film(data: Path, detector: Path, folder: Path, seed: int, seconds: float, interval: float) -> FilmResult:
+    """Make a film, find and name its people, and judge the result.
+
+    Args:
+        data: Folder that holds ``coco_dev``.
+        detector: File for ``open_detector``.
+        folder: Folder for the film.
+        seed: Chooses the film.
+        seconds: Its length.
+        interval: Seconds between two looks of the detector; 0 for every frame.
+    """
+    truth = make_film(data, seed, folder / f"film-{seed}", seconds)
+    estimator = PoseEstimator(threads=1, detector=open_detector(detector, threads=1))
+    tracker, found, named, cost, tracking_cost = Tracker(), list[Poses](), list[NamedFrame](), 0.0, 0.0
+    frames = predict_frames(estimator, read_frames(folder / f"film-{seed}.mp4"), detector_interval=interval)
+    for true, (each, spent) in zip(truth, _timed(frames), strict=True):
+        cost += spent
+        start = time.thread_time()
+        identities = tracker.update(each.poses, each.frame.time, each.frame.image)
+        tracking_cost += time.thread_time() - start
+        named.append(named_frame(true, each.poses, identities))
+        found.append(each.poses)
+    milliseconds = 1000 / len(truth)
+    return FilmResult(judge(named), keypoint_quality(truth, found), cost * milliseconds, tracking_cost * milliseconds)
+
+
+def _timed(frames: Iterator[FramePoses]) -> Iterator[tuple[FramePoses, float]]:
+    """Each item with the seconds that it took; decoding is among them."""
+    while True:
+        start = time.thread_time()
+        each = next(frames, None)
+        if each is None:
+            return
+        yield each, time.thread_time() - start
+
+
+def named_frame(true: TrueFrame, poses: Poses, identities: NDArray[np.intp]) -> NamedFrame:
+    """Truth and result of a frame; people of whom less than half is visible are not judged."""
+    clear = true.visible >= _CLEAR
+    unclear = (true.visible > 0) & ~clear
+    given = identities > 0
+    boxes = poses.boxes[given].astype(np.float64)
+    return NamedFrame(np.flatnonzero(clear), true.boxes[clear], true.boxes[unclear], identities[given], boxes)
+
+
+def keypoint_quality(truth: list[TrueFrame], found: list[Poses]) -> float:
+    """Mean OKS, 0..1, of the most similar pose for everybody in every frame of whom half or more is visible."""
+    qualities: list[float] = []
+    for true, poses in zip(truth, found, strict=True):
+        clear = true.visible >= _CLEAR
+        areas = _BODY_SHARE * true.boxes[:, 2:].prod(axis=1)
+        sigmas = np.array(poses.keypoint_set.sigmas)
+        similarity = oks_to_truth(poses.keypoints, true.keypoints[..., :2], areas, sigmas, true.keypoints[..., 2] > 0)
+        qualities += similarity.max(axis=0, initial=0)[clear].tolist()
+    return float(np.mean(qualities))
+
+
+if __name__ == "__main__":
+    main()
