@@ -24,6 +24,7 @@ MIN_SCORE = 0.3
 _MOST_CANDIDATES, _MOST_OVERLAP = 300, 0.6  # of one photo, before and in non-maximum suppression
 _GREY = 114  # what the authors of all these networks put around a photo
 _OPEN_SIDE = 640  # pixels, where the network takes any size
+_OWN_SUFFIXES = (".safetensors", ".pth", ".pt", ".native")
 _SIZE_INPUTS = {"scale_factor", "im_shape"}  # Paddle's
 
 
@@ -51,7 +52,7 @@ def open_detector(
 def _is_ours(path: Path) -> bool:
     """Whether a file holds weights of this project: by its suffix, and an ONNX model by its description."""
     if path.suffix.lower() != ".onnx":
-        return path.suffix.lower() != ".xml"
+        return path.suffix.lower() in _OWN_SUFFIXES
     return path.is_file() and read_info(read_bytes(path), path) is not None
 
 
