@@ -2,8 +2,8 @@
 
 Run: ``python -m benchmarks.training_step --threads 1 [--variants lite_hrnet_18] [--batches 1 32] [--sizes 96x128]``,
 from the checkout. All take the same steps in one process, in turn, from the same weights on the same batch, and must
-first agree on loss and gradients. The published way is a literal transcription of the published code; PyTorch's operators
-are our network without the kernels. Both run on the best instruction set that PyTorch finds. Ours is the setting that
+first agree on loss and gradients. The published way is a literal transcription of the published code; PyTorch's way is
+our network without the kernels. Both run on the best instruction set that PyTorch finds. Ours is the setting that
 training uses on a CPU: channels last, fused Adam. One thread is measured in processor time, several in wall time.
 """
 

@@ -32,10 +32,12 @@ def _check(recipe: Path, *more: str | Path) -> int:
 def test_good_data_are_counted_once_and_drawn(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _check(recipe) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("annotations.json: 3 persons with keypoints, 3 photos, 0 problems")
-    assert lines[0].startswith("train, validation, test: ")
-    assert lines[1].endswith("sheet.png: 3 of 3 samples as they are trained on")
-    assert lines[2:] == ["no problems"]
+    assert lines[0].startswith("mirroring: ")
+    assert lines[0].endswith(" change places")
+    assert lines[1].endswith("annotations.json: 3 persons with keypoints, 3 photos, 0 problems")
+    assert lines[1].startswith("train, validation, test: ")
+    assert lines[2].endswith("sheet.png: 3 of 3 samples as they are trained on")
+    assert lines[3:] == ["no problems"]
     sheet = read_image(recipe.with_name("sheet.png"))
     assert sheet.shape == (3 * 96 + 16, 3 * 3 * 64, 3)
 

@@ -23,6 +23,9 @@ def score(monkeypatch: pytest.MonkeyPatch) -> Any:
             evaluated.append(len(evaluated) + 1)
             return Evaluation({"AP": scores[len(evaluated) - 1]})
 
+        # Nothing has to be learned: the scores are given.
+        losses = {"mse_loss": 0.1, "acc_pose": 0.0}
+        monkeypatch.setattr("litehrnet.training.steps.optimizer_step", lambda *_: dict(losses))
         monkeypatch.setattr("litehrnet.training.start.task_of", lambda _: replace(POSES, evaluate=evaluate))
         return evaluated
 

@@ -81,7 +81,8 @@ def fitted_schedule(
 def left_out(training: Mapping[str, Any]) -> tuple[str, ...]:
     """Which of ``FITTED`` a recipe's ``training`` leaves out.
 
-    The chosen learning rate is for Adam: who names another optimizer names both. Steps belong to the kind of schedule ``step``.
+    The chosen learning rate is for Adam: who names another optimizer names both. Steps belong to the
+    kind of schedule ``step``.
 
     Args:
         training: Nested field values as the recipe and the command line give them.

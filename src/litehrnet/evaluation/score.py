@@ -1,5 +1,6 @@
 """Result files against annotations: predicted persons matched to annotated ones, PCK and its kin per keypoint."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.coco import CocoAnnotations
-from litehrnet.data.records import read_json
+from litehrnet.data.records import Record, read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, auc, epe, keypoint_errors, nme, pck
 from litehrnet.keypoints.oks import oks_to_truth
@@ -87,6 +88,21 @@ def score_keypoints(
         UserError: An annotation is incomplete or of other keypoints.
     """
     return _score(match_persons(annotations, results, keypoint_set), keypoint_set.keypoint_names, threshold)
+
+
+def records_pck(records: Sequence[Record], keypoints: NDArray[np.floating], threshold: float = 0.2) -> float:
+    """PCK of people whose boxes are the annotated ones, so that nobody has to be matched; -1 without annotations.
+
+    Args:
+        records: Annotated people with their boxes.
+        keypoints: Predicted (persons, keypoints, 2) in pixels of the photo, in the same order.
+        threshold: Distance relative to the longer side of the box.
+    """
+    truth = np.stack([record.joints_xy for record in records])
+    annotated = np.stack([record.visible > 0 for record in records])
+    sides = np.array([0.0 if record.box_wh is None else record.box_wh.max() for record in records])
+    longer_sides = np.repeat(sides[:, None], 2, axis=1)
+    return pck(keypoints, truth, annotated & (sides > 0)[:, None], np.maximum(longer_sides, 1e-9), threshold).average
 
 
 def match_persons(

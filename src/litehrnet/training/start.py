@@ -231,7 +231,8 @@ def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -
     Args:
         network: Is changed.
         path: Weights of the same kind of network, or the name of bundled or downloaded ones.
-        outputs: What the network finds: heatmaps of keypoints that ``path`` has under the same names start from its.
+        outputs: What the network finds. Heatmaps of keypoints that ``path`` has under the same names start from its
+            last layer, the others at random, even if there are as many of them.
 
     Raises:
         UserError: The file cannot be read, or nothing in it fits.
@@ -242,9 +243,11 @@ def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -
     if not any(name.startswith("backbone.") for name in fitting):
         raise UserError(f"{path}: none of its weights fit {network.variant.name} (expected the same kind of network)")
     new_keypoints = None
-    if isinstance(outputs, KeypointSet) and isinstance(info.outputs, KeypointSet):
+    # PyTorch checkpoints do not name their keypoints: their last layer is taken as it is, if it fits.
+    names_itself = info.input_size_wh is not None
+    if names_itself and isinstance(outputs, KeypointSet) and isinstance(info.outputs, KeypointSet):
         head, new_keypoints = head_by_name(own, weights, outputs.keypoint_names, info.outputs.keypoint_names)
-        fitting |= head
+        fitting = {name: value for name, value in fitting.items() if name not in HEAD} | head
     network.load_state_dict(fitting, strict=False)
     left = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
     if left:

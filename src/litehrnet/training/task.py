@@ -12,8 +12,9 @@ from litehrnet.data.samples import Batch, make_batch
 from litehrnet.data.segmentation_samples import make_segmentation_batch
 from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.evaluation.protocol import TestSet, read_test_set
+from litehrnet.evaluation.score import records_pck
 from litehrnet.models.lite_hrnet import Network
-from litehrnet.training.best import predictions_file, published_figures
+from litehrnet.training.best import PCK, evaluates_pck, predictions_file, published_figures
 from litehrnet.training.detection import evaluate_detection, read_test_photos, read_training_photos
 from litehrnet.training.distributed import Processes
 from litehrnet.training.evaluate import evaluate
@@ -79,7 +80,10 @@ def _evaluate_poses(network: Any, config: RunConfig, test_set: TestSet, processe
     if report is None:
         return None
     name, content = predictions_file(test_set.test, report)
-    return Evaluation(published_figures(test_set.test, report.figures), {name: content})
+    figures = published_figures(test_set.test, report.figures)
+    if evaluates_pck(config, test_set.test):
+        figures[PCK] = records_pck(test_set.records, report.predictions.keypoints)
+    return Evaluation(figures, {name: content})
 
 
 def _evaluate_images(network: Network, config: RunConfig, test: Any, processes: Processes) -> Evaluation | None:

@@ -9,6 +9,7 @@ from litehrnet.data.coco import read_annotations
 from litehrnet.data.settings import AugmentationConfig, DetectionConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
+from litehrnet.library import BOX, DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from litehrnet.training.start import train_run
 
 DETECTOR_INPUT_WH = (320, 320)
@@ -46,7 +47,8 @@ def train_with_detector(
     if not end.is_finished or (left is not None and left <= 0):
         return end.exit_code, None
     weights = best_weights(folder)
-    detector = detector_config(config, objects, folder / "detector", weights)
+    start = bundled_start(config.variant, objects) or weights
+    detector = detector_config(config, objects, folder / "detector", start)
     end = train_run(detector, detector, "none", (f"now the detector of {objects}:",), device, left)
     if not end.is_finished:
         return end.exit_code, None
@@ -75,6 +77,13 @@ def object_name(config: RunConfig) -> str:
             f"{first.annotations}: keypoints of {', '.join(found)} (expected one category with --with-detector)"
         )
     return found[0] if found else "object"
+
+
+def bundled_start(variant: str, objects: str) -> Path | None:
+    """The bundled person detector, if people are to be detected with the network that it is of; None otherwise."""
+    bundled = BOX / f"{DEFAULT_DETECTOR}.safetensors"
+    fits = variant == DEFAULT_WEIGHTS and objects == DEFAULT_DETECTOR
+    return bundled if fits and bundled.is_file() else None
 
 
 def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) -> RunConfig:
