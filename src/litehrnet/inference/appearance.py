@@ -1,5 +1,6 @@
 """Colors that people wear, by which somebody who comes back is recognized: one color for each limb of the skeleton."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ def add_sighting(look: Appearance, seen: Appearance, count: float) -> Appearance
     return Appearance(colors / np.maximum(weights, 1e-9)[..., None], weights)
 
 
-def color_differences(looks: list[Appearance | None], others: list[Appearance | None]) -> NDArray[np.float64]:
+def color_differences(looks: Sequence[Appearance | None], others: Sequence[Appearance | None]) -> NDArray[np.float64]:
     """Mean distances of colors over the limbs that were seen of both.
 
     Returns:
@@ -80,6 +81,6 @@ def color_differences(looks: list[Appearance | None], others: list[Appearance | 
     return differences
 
 
-def _stacked(looks: list[Appearance | None]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _stacked(looks: Sequence[Appearance | None]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     known = [look for look in looks if look is not None]
     return np.concatenate([look.colors for look in known]), np.concatenate([look.weights for look in known])

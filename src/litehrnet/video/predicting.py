@@ -31,8 +31,8 @@ class FramePoses:
     smoothed: Poses | None = None
 
 
-DETECTOR_INTERVAL = 0.2
-"""Seconds between two looks of the detector, unless somebody is lost before."""
+DETECTOR_INTERVAL = 0.0
+"""Seconds between two looks of the detector: it looks at every frame, as keypoints are a little better so."""
 
 
 def predict_frames(
