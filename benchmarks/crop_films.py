@@ -127,8 +127,8 @@ def cast(folder: Path, seed: int) -> Scene:
         image = read_image(folder / "images" / names[image_id])
         people.append(_person(image, whole[image_id], float(feet[number]), leaves=number % 2 == 0, rng=rng))
     ground = _background(read_image(folder / "images" / names[_crowd(content, names, rng)]), rng.uniform(*_BLUR))
-    ends = rng.permutation([1, rng.uniform(*_DARKEST)])
-    light = np.linspace(*ends, SIZE_WH[0], dtype=np.float32)[None, :, None]
+    left, right = rng.permutation([1, rng.uniform(*_DARKEST)]).tolist()
+    light = np.linspace(left, right, SIZE_WH[0], dtype=np.float32)[None, :, None]
     return Scene(people, np.rint(ground * light).astype(np.uint8), light)
 
 
