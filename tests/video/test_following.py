@@ -1,4 +1,6 @@
-"""The network in the box follows a drawn figure, and the woman of the portrait in the box: where they are is known."""
+"""The bundled network follows a drawn figure, and the woman of the bundled portrait: where they are is known."""
+
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -6,12 +8,12 @@ import pytest
 from numpy.typing import NDArray
 
 from litehrnet import PoseEstimator, read_image
-from litehrnet.cli.demo import PHOTO
 from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.boxes import pairwise_iou
 from litehrnet.poses import Poses
 from litehrnet.video.following import Follower, around, windows
 
+PHOTO = Path(__file__).parents[2] / "src" / "litehrnet" / "photos" / "astronaut.jpg"
 SIZE_WH = (400, 280)
 SHARE = 240 / 512  # of the portrait's size
 FACE = np.array([[225, 127], [247, 104], [204, 101]])  # nose, left eye, right eye: read off the enlarged portrait
@@ -21,7 +23,7 @@ EMPTY = np.full((SIZE_WH[1], SIZE_WH[0], 3), (120, 130, 140), np.uint8)
 
 @pytest.fixture(scope="module")
 def estimator() -> PoseEstimator:
-    return PoseEstimator(threads=1)
+    return PoseEstimator(threads=1, whole_image=True)
 
 
 def scene(x: float, y: float) -> NDArray[np.uint8]:
