@@ -23,6 +23,9 @@ from litehrnet.runtimes import Runtime, open_runtime
 # may be before the worse one is dropped.
 _COUNTED_SCORE, _MOST_SIMILAR = 0.2, 0.9
 
+LEAST_BOX_SCORE, LEAST_POSE_SCORE = 0.2, 0.05
+"""Of the bundled detector's boxes, those with such a score are looked at, and those with such a pose score are kept."""
+
 _SEEN_SCORE = 0.2
 """Keypoints with this score or more show that somebody is there."""
 
@@ -46,7 +49,8 @@ class PoseEstimator:
         compiled: For torch: through ``torch.compile``.
         detector: Your own, or a file or name for ``open_detector``; None for the bundled one.
         whole_image: Use no detector: pictures are crops of one person.
-        min_box_score: Boxes with a lower score are left out, 0..1; None for the detector's own limit.
+        min_box_score: Boxes with a lower score are left out, 0..1; None for the detector's own limit. With the bundled
+            detector, None leaves out boxes under 0.2, and people with a pose score under 0.05.
         max_persons: Keep only so many of the detected people, the surest; None for all.
 
     Raises:
@@ -87,10 +91,15 @@ class PoseEstimator:
         own = detector is not None and not isinstance(detector, str | Path)
         if min_box_score is not None and (own or whole_image):
             raise UserError("min_box_score: only works with a detector that is opened here (expected a name or file)")
-        if not whole_image and detector is None and is_of_people(self._keypoint_set):
+        named = detector
+        if not whole_image and named is None and is_of_people(self._keypoint_set):
             detector = library.DEFAULT_DETECTOR
-        elif detector is not None:
-            self.detector = _opened(detector, min_box_score, threads)  # a wrong file is refused now
+        # The bundled detector finds more with a low limit, and the keypoints tell people from coats and flags.
+        self._checks_detector = detector == library.DEFAULT_DETECTOR and min_box_score is None
+        if self._checks_detector:
+            min_box_score = LEAST_BOX_SCORE
+        if named is not None:
+            self.detector = _opened(named, min_box_score, threads)  # a wrong file is refused now
         self._detector, self._min_box_score, self._threads = detector, min_box_score, threads
 
     @cached_property
@@ -144,7 +153,12 @@ class PoseEstimator:
     def _poses(self, job: CropJob[Photo], found: Keypoints) -> Poses:
         photo = job.source
         poses = Poses(found.image_xy, found.scores, photo.boxes, photo.box_scores, self._keypoint_set)
-        return poses[_distinct(poses, job.scales)] if photo.detected and len(poses) > 1 else poses
+        if photo.detected and self._checks_detector:
+            seen = poses.pose_scores >= LEAST_POSE_SCORE
+            poses, scales = poses[seen], job.scales[seen]
+        else:
+            scales = job.scales
+        return poses[_distinct(poses, scales)] if photo.detected and len(poses) > 1 else poses
 
 
 def _opened(detector: Detector | str | Path, min_box_score: float | None, threads: int | None) -> Detector:
