@@ -19,7 +19,7 @@ def test_people_keep_their_identities_in_a_film_that_nothing_was_tuned_with(
     result = films.run_film(shared / "data", detector, tmp_path, seed=8, seconds=12, interval=0)
     assert result.scores.people == 4
     assert result.scores.identities <= 6
-    assert result.scores.idf1 >= 0.9
+    assert result.scores.idf1 >= 0.85
     assert result.oks > 0.6
 
 
