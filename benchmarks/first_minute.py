@@ -18,6 +18,8 @@ from benchmarks.pipeline import cpu_name
 from litehrnet import PoseEstimator, open_detector, read_image
 from litehrnet.images import decode_image
 
+WHOLE = "from JPEG bytes to skeletons"
+
 
 def main() -> None:
     """Time and print a table."""
@@ -33,7 +35,7 @@ def main() -> None:
     estimator = PoseEstimator(detector=ours, threads=1)
     ways: dict[str, Callable[[Path], object]] = {
         "detector": lambda file: ours.detect(read_image(file)),
-        "from JPEG bytes to skeletons": lambda file: estimator.predict(decode_image(file.read_bytes(), str(file))),
+        WHOLE: lambda file: estimator.predict(decode_image(file.read_bytes(), str(file))),
     }
     if options.peer:
         peer = open_detector(options.peer, threads=1)
@@ -41,23 +43,22 @@ def main() -> None:
         print(f"peer: {peer.description}")
     ways["reading the photo"] = read_image
     times: dict[str, list[float]] = {name: [] for name in ways}
-    people = 0
+    people = []
     for file in files:
-        people += len(ours.detect(read_image(file)).boxes)
+        people.append(len(ours.detect(read_image(file)).boxes))
         for name, run in ways.items():
             started = time.process_time()
             run(file)
             times[name].append(1000 * (time.process_time() - started))
-    print(f"{datetime.date.today()}, {cpu_name()}, {len(files)} photos, {people / len(files):.1f} people each")
+    print(f"{datetime.date.today()}, {cpu_name()}, {len(files)} photos, {sum(people) / len(files):.1f} people each")
     print(f"detector: {ours.description}")
     reading = statistics.median(times["reading the photo"])
+    alone = [ms for ms, count in zip(times[WHOLE], people, strict=True) if count == 1]
+    times[f"{WHOLE}, one person ({len(alone)} photos)"] = alone
     for name, values in times.items():
-        without = (
-            ""
-            if name in ("reading the photo", "from JPEG bytes to skeletons")
-            else (f", without reading {statistics.median(values) - reading:.1f}")
-        )
-        print(f"{name:30} median {statistics.median(values):6.1f} ms, minimum {min(values):6.1f}{without}")
+        median = statistics.median(values)
+        without = f", without reading {median - reading:.1f}" if name in ("detector", "peer") else ""
+        print(f"{name:60} median {median:6.1f} ms, minimum {min(values):6.1f}{without}")
 
 
 if __name__ == "__main__":
