@@ -29,7 +29,7 @@ help:
 	@echo "make test-slow     the slow tests"
 	@echo "make lint types doctest"
 	@echo "make benchmark     speed of the predict path on this machine"
-	@echo "make weights       train the weights in the box again (hours; see docs/weights.md)"
+	@echo "make weights       train the bundled weights again (hours; see docs/weights.md)"
 	@echo "make tools-system  Debian packages that slow tests and make web need"
 	@echo "make clean         remove .venv and caches"
 
@@ -76,9 +76,10 @@ doctest: install
 benchmark: install
 	$(BIN)/python benchmarks/pipeline.py
 
-# All stages of the weights in the box, from the folders data and reference beside this file. Stopped, it goes on where it
+# All stages of the bundled weights, the detector last, from the folders data and reference beside this file. Stopped, it goes on where it
 # was when it is called again.
 STAGE2 := litehrnet_18_256x192
+DETECTOR := litehrnet_18_person_320x320
 BACKGROUNDS := augmentation.background_probability=0.7
 VARIED := $(addprefix augmentation.,brightness=0.2 contrast=0.4 saturation=0.5 blur_probability=0.3 cutout_probability=0.3)
 TURNED := $(addprefix augmentation.,rotation_deg=30 half_body_probability=0.3)
@@ -98,6 +99,8 @@ weights: install
 			training.optimizer.learning_rate=$$rate training.evaluate_every=3 "$$@" || exit; \
 		last=work_dirs/$(STAGE2)_$$seed; done
 	$(BIN)/litehrnet convert work_dirs/$(STAGE2)_9/last.safetensors work_dirs/lite_hrnet_18.safetensors --codec dark --half
+	$(BIN)/torchrun --standalone --nproc-per-node 2 -m litehrnet train $(DETECTOR) --launcher pytorch --resume-from latest
+	$(BIN)/litehrnet convert work_dirs/$(DETECTOR)/last.safetensors work_dirs/person.safetensors --half
 
 # A C++ compiler and CMake, for torch.compile and the engine; a compiler for ARM and an emulator, for the engine's NEON
 # kernels; Open MPI, for a run under mpirun; npm, for make web (Debian's only where there is none: it excludes others); a

@@ -18,11 +18,11 @@ BOXES = [[10.0, 10.0, 60.0, 60.0], [100.0, 20.0, 20.0, 90.0], [150.0, 60.0, 120.
 
 
 def _test(folder: Path, **first: Any) -> DetectionTest:
-    """Two photos: the first with ``BOXES``, whose ids count from 0, the second with nobody."""
+    """Two photos, whose ids are words: the first with ``BOXES``, whose ids count from 0, the second with nobody."""
     for name in ("a.png", "b.png"):
         write_image(folder / name, np.zeros((200, 300, 3), np.uint8))
-    images = [{"id": i, "file_name": name, "width": 300, "height": 200} for i, name in enumerate(("a.png", "b.png"))]
-    annotations = [{"id": i, "image_id": 0, "category_id": 3, "bbox": box} for i, box in enumerate(BOXES)]
+    images = [{"id": name[0], "file_name": name, "width": 300, "height": 200} for name in ("a.png", "b.png")]
+    annotations = [{"id": i, "image_id": "a", "category_id": 3, "bbox": box} for i, box in enumerate(BOXES)]
     annotations[0] |= first
     categories = [{"id": 3, "name": "person"}]
     content = {"images": images, "annotations": annotations, "categories": categories}

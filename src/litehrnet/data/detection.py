@@ -25,14 +25,14 @@ class DetectionRecord:
 
     Attributes:
         image_file: Path of the photo.
-        image_id: Id of the photo in its annotation file.
+        number: Place of the photo in its annotation file, from 0; ids may be of any type.
         corners: float32 (objects, 4): (x1, y1, x2, y2) in pixels of the photo, inside it.
         ignored: float32 (regions, 4): corners of crowds and unsure boxes, where nothing is learned.
         complete: Whether every object of the photo has a box. Otherwise an empty place may hold an unmarked object.
     """
 
     image_file: Path
-    image_id: int
+    number: int
     corners: Floats
     ignored: Floats
     complete: bool
@@ -116,7 +116,7 @@ def detection_records(annotations: CocoAnnotations, images: Path, objects: str) 
     """
     category = category_of(annotations, objects)
     records = []
-    for image_id, image in annotations.images.items():
+    for number, (image_id, image) in enumerate(annotations.images.items()):
         corners: list[list[float]] = []
         ignored: list[list[float]] = []
         for annotation in annotations.by_image[image_id]:
@@ -126,7 +126,7 @@ def detection_records(annotations: CocoAnnotations, images: Path, objects: str) 
             if box is not None:
                 (ignored if annotation.get("iscrowd", 0) else corners).append(box)
         file, complete = images / image["file_name"], bool(image.get("boxes_complete", True))
-        records.append(DetectionRecord(file, image_id, as_corners(corners), as_corners(ignored), complete))
+        records.append(DetectionRecord(file, number, as_corners(corners), as_corners(ignored), complete))
     return records
 
 

@@ -71,7 +71,7 @@ def found_boxes(
         done: Called with 1 after every photo.
 
     Returns:
-        float64 (boxes, 6): image id, x, y, width, height, score.
+        float64 (boxes, 6): number of the photo, x, y, width, height, score.
 
     Raises:
         UserError: A photo is broken.
@@ -79,8 +79,8 @@ def found_boxes(
     rows = [np.empty((0, 6))]
     for record in records:
         found = detector.detect(read_image(record.image_file))
-        ids = np.full((len(found.scores), 1), record.image_id, np.float64)
-        rows.append(np.concatenate([ids, found.boxes, found.scores[:, None]], axis=1))
+        numbers = np.full((len(found.scores), 1), record.number, np.float64)
+        rows.append(np.concatenate([numbers, found.boxes, found.scores[:, None]], axis=1))
         done(1)
     return np.concatenate(rows)
 
@@ -110,7 +110,7 @@ def box_figures(test: DetectionTest, found: Found) -> dict[str, float | None]:
 def _indexed(test: DetectionTest, annotations: list[dict[str, Any]]) -> "COCO":
     from pycocotools.coco import COCO
 
-    coco, images = COCO(), [{"id": number} for number in test.annotations.images]
+    coco, images = COCO(), [{"id": number} for number in range(len(test.records))]
     dataset: Any = {
         "images": images,
         "categories": [{"id": 1, "name": test.objects}],
@@ -126,8 +126,8 @@ def _annotated(test: DetectionTest) -> list[dict[str, Any]]:
     category = category_of(test.annotations, test.objects)
     entries = [
         (number, annotation)
-        for number, own in test.annotations.by_image.items()
-        for annotation in own
+        for number, image_id in enumerate(test.annotations.images)
+        for annotation in test.annotations.by_image[image_id]
         if annotation.get("bbox") and category in (None, annotation.get("category_id"))
     ]
     return [
@@ -144,6 +144,6 @@ def _annotated(test: DetectionTest) -> list[dict[str, Any]]:
 
 
 def _detected(place: int, row: list[float]) -> dict[str, Any]:
-    image_id, x, y, width, height, score = row
+    number, x, y, width, height, score = row
     box = {"bbox": [x, y, width, height], "area": width * height, "score": score}
-    return {"id": place, "image_id": int(image_id), "category_id": 1, "iscrowd": 0, **box}
+    return {"id": place, "image_id": int(number), "category_id": 1, "iscrowd": 0, **box}
