@@ -171,7 +171,8 @@ def _store_half(model: Any) -> None:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        half = values.astype(np.float16)
+        with np.errstate(over="ignore"):  # values beyond the range are not equal below
+            half = values.astype(np.float16)
         if values.nbytes - half.nbytes > _CAST_BYTES and np.array_equal(half, values):
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
