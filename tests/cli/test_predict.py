@@ -396,7 +396,7 @@ def test_scores_and_numbers_choose_the_people(
     bundled.found = np.array([[60, 9, 50, 90, 0.9], [0, 0, 40, 60, 0.6], [5, 70, 90, 80, 0.4]], np.float32)
     out, photo = tmp_path / "out", folder / "000000000001.jpg"
     for options, count in (
-        ([], 3),
+        (["--min-box-score", "0.1"], 3),
         (["--min-box-score", "0.5"], 2),
         (["--max-persons", "1"], 1),
     ):

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litehrnet import open_detector, read_image
+from litehrnet import PoseEstimator, open_detector, read_image
 from litehrnet.errors import UserError
 from litehrnet.inference.box_detector import BoxDetector
+from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_POSE_SCORE
 from litehrnet.library import BOX, DEFAULT_DETECTOR, find_detector
 from litehrnet.runtimes import open_runtime
 
@@ -73,3 +74,12 @@ def test_weights_of_keypoints_are_no_detector() -> None:
 def test_installs_without_the_engine_take_the_onnx_model() -> None:
     assert find_detector(DEFAULT_DETECTOR, onnx=True) == WEIGHTS.with_suffix(".onnx")
     assert find_detector(DEFAULT_DETECTOR) == WEIGHTS
+
+
+def test_keypoints_confirm_the_people_of_the_bundled_detector_unless_a_limit_is_named() -> None:
+    image = read_image(PHOTOS / "three_people.jpg")
+    found = PoseEstimator(threads=1).predict(image)
+    every = PoseEstimator(threads=1, min_box_score=LEAST_BOX_SCORE).predict(image)
+    assert len(found) == 3
+    assert len(every) > 3  # the flags too
+    assert (found.pose_scores >= LEAST_POSE_SCORE).all()

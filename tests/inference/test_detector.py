@@ -262,7 +262,7 @@ def test_networks_that_are_no_detector_are_refused_in_one_sentence(
     ("name", "content", "message"),
     [
         ("photo.jpg", b"\xff\xd8", "no network"),
-        ("text.onnx", b"hello", "not an ONNX model that ONNX Runtime can load"),
+        ("text.onnx", b"hello", "not an ONNX model, or damaged"),
         ("empty.onnx", b"", "not an ONNX model that ONNX Runtime can load"),
         ("text.xml", b"<hello/>", "not a network that OpenVINO can load"),
     ],
