@@ -182,8 +182,8 @@ def _evaluations(folder: Path) -> list[dict[str, Any]]:
 def test_stopped_and_resumed_processes_give_the_weights_of_a_run_that_was_not_stopped(
     start: Start, project: Path, recipe: Path, tmp_path: Path, count: int
 ) -> None:
-    # srun cannot be had here: its variables are.
-    settings = ("--cfg-options", "training.epochs=4", "training.batch_size=1", "training.log_every=1")
+    # srun cannot be had here: its variables are. Twelve epochs, so that the signal comes long before the end.
+    settings = ("--cfg-options", "training.epochs=12", "training.batch_size=1", "training.log_every=1")
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     _finish(start([_train(project, recipe, "slurm", whole, *settings)] * count, slurm=True))
     processes = start([_train(project, recipe, "slurm", parts, *settings)] * count, slurm=True)
@@ -193,9 +193,9 @@ def test_stopped_and_resumed_processes_give_the_weights_of_a_run_that_was_not_st
     assert [process.returncode for process in processes] == [143] * count, printed
     assert "stopped in epoch" in printed[0]
     assert (parts / "latest.pth").readlink() == Path("snapshot.pth")
-    assert not (parts / "epoch_4.pth").exists()
+    assert not (parts / "epoch_12.pth").exists()
     _finish(start([_train(project, recipe, "slurm", parts, "--resume-from", "latest", *settings)] * count, slurm=True))
-    torch.testing.assert_close(_weights(parts, "epoch_4.pth"), _weights(whole, "epoch_4.pth"), rtol=0, atol=0)
+    torch.testing.assert_close(_weights(parts, "epoch_12.pth"), _weights(whole, "epoch_12.pth"), rtol=0, atol=0)
     assert _evaluations(parts) == _evaluations(whole)
 
 
