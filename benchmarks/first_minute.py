@@ -1,4 +1,4 @@
-"""What finding everybody in a photo costs: the bundled detector beside another one, and the whole way to skeletons.
+"""Time the bundled detector beside another one, and everything from JPEG bytes to skeletons.
 
 Run: ``python -m benchmarks.first_minute PHOTOS [--peer picodet_s_320.xml] [--rounds 30]`` where PHOTOS is a folder of
 JPEG photos. Everything runs on one thread, interleaved photo by photo; processor time, as the machine may be shared.

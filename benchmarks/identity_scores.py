@@ -19,7 +19,7 @@ class NamedFrame:
     Attributes:
         people: (people,): which people can be seen, numbers from 0.
         boxes: (people, 4): (x, y, width, height).
-        unclear: (n, 4): boxes of people of whom too little is seen; who is named there is neither right nor wrong.
+        unclear: (n, 4): boxes of mostly hidden people; a name there is neither right nor wrong.
         identities: (found,): above 0.
         found: (found, 4): boxes of the named.
     """
@@ -69,7 +69,7 @@ def judge(frames: list[NamedFrame]) -> IdentityScores:
 
 
 def _on_unclear(frame: NamedFrame) -> NDArray[np.bool_]:
-    """(found,): which of the found boxes are those of people of whom too little is seen."""
+    """Mark the found boxes that belong to mostly hidden people: bool (found,)."""
     overlaps = pairwise_iou(np.concatenate([frame.boxes, frame.unclear]), frame.found)
     overlaps[overlaps < _SAME] = 0
     people, found = linear_sum_assignment(overlaps, maximize=True)

@@ -102,7 +102,7 @@ def _timed(frames: Iterator[FramePoses]) -> Iterator[tuple[FramePoses, float]]:
 
 
 def named_frame(true: TrueFrame, poses: Poses, identities: NDArray[np.intp]) -> NamedFrame:
-    """Truth and result of a frame; people of whom less than half is visible are not judged."""
+    """Truth and result of a frame. People who are less than half visible are not judged."""
     clear = true.visible >= _CLEAR
     unclear = (true.visible > 0) & ~clear
     given = identities > 0
@@ -111,7 +111,7 @@ def named_frame(true: TrueFrame, poses: Poses, identities: NDArray[np.intp]) -> 
 
 
 def keypoint_quality(truth: list[TrueFrame], found: list[Poses]) -> float:
-    """Mean OKS, 0..1, of the most similar pose for everybody in every frame of whom half or more is visible."""
+    """Mean OKS, 0..1: the best pose for each person who is at least half visible, over all frames."""
     qualities: list[float] = []
     for true, poses in zip(truth, found, strict=True):
         clear = true.visible >= _CLEAR

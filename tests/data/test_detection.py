@@ -18,7 +18,6 @@ from litehrnet.data.detection import (
     as_corners,
     completed,
     detection_records,
-    overlaps,
     read_detection_set,
 )
 from litehrnet.data.detection_samples import Placement, draw_matrix, make_detection_batch, moved_boxes
@@ -112,19 +111,12 @@ def test_a_detector_fills_in_what_it_is_sure_of_and_ignores_the_rest(write: Writ
     assert len(looked_at) == 2
 
 
-def test_overlaps_are_intersections_over_unions() -> None:
-    first, second = as_corners([[0, 0, 10, 10], [0, 0, 2, 2]]), as_corners([[5, 0, 15, 10]])
-    np.testing.assert_allclose(overlaps(first, second), np.array([[1 / 3], [0]]), rtol=1e-6)
-    assert overlaps(first, as_corners([])).shape == (2, 0)
-
-
 @given(st.integers(0, 1000), st.integers(20, 200), st.integers(20, 200))
 def test_boxes_move_with_the_pixels_of_their_photo(seed: int, width: int, height: int) -> None:
     window = (8, 0, 56, 64)
     matrix = draw_matrix(np.random.default_rng(seed), DetectionConfig(), (width, height), window)
     record = DetectionRecord(Path("a"), 0, as_corners([[3, 5, 13, 17]]), as_corners([]), True)
-    settings = DetectionConfig(smallest_side=0)
-    learned, ignored = moved_boxes(record, Placement(0, matrix, window), settings)
+    learned, ignored = moved_boxes(record, Placement(0, matrix, window))
     # Centers of the box's corner pixels, which the matrix moves; the box's edges are half a moved pixel further out.
     pixels = np.array([[3, 5, 1], [12, 16, 1]]) @ matrix.T
     half = np.abs(matrix[[0, 1], [0, 1]]) / 2

@@ -99,10 +99,14 @@ def check(config: "RunConfig", sheet: Path) -> int:
 
     assert config.detection is not None
     problems: list[str] = []
-    sources = [(f"train.{i}", data.annotations, data.images) for i, data in enumerate(config.train)]
-    tests = (("validation", config.validation), ("test", config.test))
-    sources += [(role, test.annotations, test.images) for role, test in tests if test is not None]
-    for role, annotations, images in sources:
+    sources: dict[tuple[str, str], list[str]] = {}  # the roles of each file: it is looked at once
+    for i, data in enumerate(config.train):
+        sources.setdefault((data.annotations, data.images), []).append(f"train.{i}")
+    for name, test in (("validation", config.validation), ("test", config.test)):
+        if test is not None:
+            sources.setdefault((test.annotations, test.images), []).append(name)
+    for (annotations, images), roles in sources.items():
+        role = ", ".join(roles)
         report = check_boxes(Path(annotations), Path(images), config.detection.objects)
         for photo in report.photos:
             report.problems += check_photo(photo)
@@ -112,8 +116,8 @@ def check(config: "RunConfig", sheet: Path) -> int:
             f"{len(report.problems)} problems"
         )
     if config.train and not problems:
-        data = read_detection_set(config.train, config.detection, config.input_size_wh, config.training.seed)
-        write_image(sheet, detection_sheet(data))
+        detection_set = read_detection_set(config.train, config.detection, config.input_size_wh, config.training.seed)
+        write_image(sheet, detection_sheet(detection_set))
         say(f"{sheet}: samples as they are trained on")
     for problem in problems:
         say(problem)

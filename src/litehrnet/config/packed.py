@@ -21,10 +21,12 @@ def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]
         longer_side: Of the crops of persons to train on; None for whole photos.
 
     Raises:
-        UserError: The recipe segments, there is nothing to train on, a set is not in COCO's format, or validation takes
-            a detector's boxes.
+        UserError: The recipe segments or detects, there is nothing to train on, a set is not in COCO's format, or
+            validation takes a detector's boxes.
     """
-    if config.keypoints is None:
+    if config.detection is not None:
+        raise UserError(f"{config.name}: trains a detector (expected a recipe of keypoints; copy its folders instead)")
+    if config.segmentation is not None:
         raise UserError(
             f"{config.name}: segments images, and label images are not packed (expected a recipe of keypoints; copy "
             "the folders of its photos and label images instead)"

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from litehrnet.data.photos import check_photos
 from litehrnet.data.records import read_json
 from litehrnet.data.settings import DataConfig, DetectionConfig
 from litehrnet.errors import UserError
+from litehrnet.files import make_folder, write_bytes
+from litehrnet.keypoints.boxes import pairwise_iou
 
 Floats = NDArray[np.float32]
 
@@ -59,12 +61,8 @@ class DetectionSet:
         return len(self.records)
 
 
-class FindsBoxes(Protocol):
-    """A detector that completes photos with missing boxes."""
-
-    def __call__(self, image_file: Path) -> tuple[Floats, Floats]:
-        """Corners (objects, 4) in pixels of the photo, and scores (objects,)."""
-        ...
+FindBoxes = Callable[[Path], tuple[Floats, Floats]]
+"""Finds the objects in a photo file: corners (objects, 4) in its pixels, and scores (objects,)."""
 
 
 def read_detection_set(
@@ -167,7 +165,7 @@ def _corners(annotation: dict[str, Any], image: dict[str, Any], path: Path) -> l
 
 
 def completed(
-    detection_set: DetectionSet, finds_boxes: FindsBoxes, detector_name: str, cache: Path | None
+    detection_set: DetectionSet, find_boxes: FindBoxes, detector_name: str, cache: Path | None
 ) -> DetectionSet:
     """The set with a detector's boxes in the photos whose boxes are incomplete.
 
@@ -176,7 +174,7 @@ def completed(
 
     Args:
         detection_set: From ``read_detection_set``.
-        finds_boxes: A trained detector.
+        find_boxes: A trained detector.
         detector_name: Identifies the detector and its version in the cache.
         cache: Folder where the detector's boxes are kept for the next run; None for nowhere.
 
@@ -186,7 +184,7 @@ def completed(
     incomplete = [record for record in detection_set.records if not record.complete]
     if not incomplete:
         return detection_set
-    found = _found_boxes(incomplete, finds_boxes, detector_name, cache)
+    found = _found_boxes(incomplete, find_boxes, detector_name, cache)
     settings = detection_set.settings
     filled = {
         id(record): _filled(record, boxes, settings.fill_above, settings.ignore_above)
@@ -196,11 +194,9 @@ def completed(
 
 
 def _found_boxes(
-    records: Sequence[DetectionRecord], finds_boxes: FindsBoxes, detector_name: str, cache: Path | None
+    records: Sequence[DetectionRecord], find_boxes: FindBoxes, detector_name: str, cache: Path | None
 ) -> list[Floats]:
     """Corners and scores float32 (boxes, 5) of each photo, from the cache where it has them."""
-    from litehrnet.files import make_folder, write_bytes
-
     key = hashlib.sha256(detector_name.encode())
     for record in records:
         key.update(f"{record.image_file.resolve()} {record.image_file.stat().st_size}".encode())
@@ -209,7 +205,7 @@ def _found_boxes(
         return [np.array(boxes, np.float32).reshape(-1, 5) for boxes in read_json(file)]
     found = []
     for record in records:
-        corners, scores = finds_boxes(record.image_file)
+        corners, scores = find_boxes(record.image_file)
         found.append(np.concatenate([corners, scores[:, None]], axis=1).astype(np.float32))
     if file is not None:
         make_folder(file.parent)
@@ -219,7 +215,7 @@ def _found_boxes(
 
 def _filled(record: DetectionRecord, found: Floats, fill_above: float, ignore_above: float) -> DetectionRecord:
     corners, scores = found[:, :4], found[:, 4]
-    unlabeled = overlaps(corners, record.corners).max(axis=1, initial=0) < 0.5
+    unlabeled = pairwise_iou(_as_boxes(corners), _as_boxes(record.corners)).max(axis=1, initial=0) < 0.5
     sure, unsure = unlabeled & (scores >= fill_above), unlabeled & (scores < fill_above) & (scores >= ignore_above)
     return replace(
         record,
@@ -229,11 +225,6 @@ def _filled(record: DetectionRecord, found: Floats, fill_above: float, ignore_ab
     )
 
 
-def overlaps(first: Floats, second: Floats) -> Floats:
-    """Intersection over union of every box of one list with every box of another, float32 (n, m)."""
-    corner = np.maximum(first[:, None, :2], second[None, :, :2])
-    opposite = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = (opposite - corner).clip(min=0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None] - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
+def _as_boxes(corners: Floats) -> Floats:
+    """Return corners as (x, y, width, height)."""
+    return np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)

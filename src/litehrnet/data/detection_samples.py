@@ -25,6 +25,9 @@ Floats = NDArray[np.float32]
 SMALLEST_VISIBLE_PART = 0.25
 """Objects of which less is left in the sample are ignored instead of learned."""
 
+SMALLEST_SIDE = 4.0
+"""Boxes with a shorter side, in pixels of the input, are ignored instead of learned: one cell of the maps."""
+
 MOSAIC_SPLIT = (0.3, 0.7)
 """Least and largest part of the input that the first column and row of a mosaic take."""
 
@@ -89,7 +92,7 @@ def make_sample(
         shift = np.array([[1, 0, -x], [0, 1, -y]])
         inner = shift @ np.vstack([placement.matrix, [0, 0, 1]])
         image[y : y + rows, x : x + columns] = _warped(*decoded(photo, inner, cache, exact=False), (columns, rows))
-        objects, regions = moved_boxes(record, placement, settings)
+        objects, regions = moved_boxes(record, placement)
         corners.append(objects)
         ignored.append(regions)
         # Where boxes may be missing, only the labeled objects themselves are certain.
@@ -160,7 +163,7 @@ def draw_matrix(
     return np.array([[a, 0, x], [0, d, y]])
 
 
-def moved_boxes(record: DetectionRecord, placement: Placement, settings: DetectionConfig) -> tuple[Floats, Floats]:
+def moved_boxes(record: DetectionRecord, placement: Placement) -> tuple[Floats, Floats]:
     """Objects and ignored regions of a photo in pixels of the sample, cut to the photo's window.
 
     Returns:
@@ -170,7 +173,7 @@ def moved_boxes(record: DetectionRecord, placement: Placement, settings: Detecti
     objects, whole = _moved(record.corners, placement)
     sides = objects[:, 2:] - objects[:, :2]
     visible = sides.clip(min=0).prod(axis=1) >= SMALLEST_VISIBLE_PART * whole
-    learned = visible & (sides >= settings.smallest_side).all(axis=1)
+    learned = visible & (sides >= SMALLEST_SIDE).all(axis=1)
     regions = np.concatenate([_moved(record.ignored, placement)[0], objects[~learned]])
     seen = (regions[:, 2:] > regions[:, :2]).all(axis=1)
     return objects[learned], regions[seen]

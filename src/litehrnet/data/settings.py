@@ -109,7 +109,6 @@ class DetectionConfig:
         brightness: Most that is added to or taken from the gray levels, as a part of their range.
         contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
         saturation: Most by which the distance of colors from gray grows or shrinks, as a part of it.
-        smallest_side: Boxes with a shorter side in pixels of the input are ignored instead of learned.
         fill_from: A detector (file or name) that completes photos with missing boxes; None to learn only from what is
             labeled there.
         fill_above: Its boxes with this score and more become objects.
@@ -124,7 +123,6 @@ class DetectionConfig:
     brightness: float = 0.2
     contrast: float = 0.4
     saturation: float = 0.5
-    smallest_side: float = 4.0
     fill_from: str | None = None
     fill_above: float = 0.45
     ignore_above: float = 0.25

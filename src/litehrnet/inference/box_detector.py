@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from litehrnet.detection.letterbox import letterbox
 from litehrnet.detection.maps import decode, suppress
 from litehrnet.errors import UserError
-from litehrnet.inference.detections import DetectedBoxes
+from litehrnet.inference.detections import DetectedBoxes, boxes_in_photo
 from litehrnet.runtimes import Runtime
 
 
@@ -34,8 +34,4 @@ class BoxDetector:
         fitted = letterbox(image, self.runtime.input_size_wh)
         corners, scores = decode(self.runtime.heatmaps(fitted.pixels[None])[0], self.min_score)
         kept = suppress(corners, scores)
-        corners, scores = fitted.to_photo(corners[kept]), scores[kept]
-        corners = corners.reshape(-1, 2, 2).clip(0, image.shape[1::-1]).astype(np.float32)
-        first, last = corners[:, 0], corners[:, 1]
-        seen = (last - first >= 1).all(axis=1)  # at least one pixel of it is in the photo
-        return DetectedBoxes(np.concatenate([first, last - first], axis=1)[seen], scores[seen])
+        return boxes_in_photo(fitted.to_photo(corners[kept]), scores[kept], image)

@@ -20,6 +20,22 @@ class DetectedBoxes:
     scores: NDArray[np.float32]
 
 
+def boxes_in_photo(
+    corners: NDArray[np.floating], scores: NDArray[np.float32], image: NDArray[np.uint8]
+) -> DetectedBoxes:
+    """Cut boxes to the photo; those of which less than a pixel is in it are left out.
+
+    Args:
+        corners: (objects, 4) or (objects, 2, 2): (x1, y1), (x2, y2) in pixels of the photo.
+        scores: float32 (objects,).
+        image: uint8 (H, W, 3), the photo.
+    """
+    cut = corners.reshape(-1, 2, 2).clip(0, image.shape[1::-1]).astype(np.float32)
+    first, last = cut[:, 0], cut[:, 1]
+    seen = (last - first >= 1).all(axis=1)
+    return DetectedBoxes(np.concatenate([first, last - first], axis=1)[seen], scores[seen])
+
+
 class Detector(Protocol):
     """Finds the objects in a photo: people, or whatever it was trained for."""
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.detection.maps import MAX_OBJECTS, suppress
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
 from litehrnet.inference.box_detector import BoxDetector
-from litehrnet.inference.detections import DetectedBoxes
+from litehrnet.inference.detections import DetectedBoxes, boxes_in_photo
 from litehrnet.inference.detector_layouts import Layout, recognise
 from litehrnet.library import find_detector
 from litehrnet.runtimes import open_runtime
@@ -21,7 +22,6 @@ from litehrnet.runtimes.onnxfile import read_info
 MIN_SCORE = 0.3
 """Boxes with a lower score are left out, unless another limit is asked for."""
 
-_MOST_CANDIDATES, _MOST_OVERLAP = 300, 0.6  # of one photo, before and in non-maximum suppression
 _GREY = 114  # what the authors of all these networks put around a photo
 _OPEN_SIDE = 640  # pixels, where the network takes any size
 _OWN_SUFFIXES = (".safetensors", ".pth", ".pt", ".native")
@@ -130,15 +130,13 @@ class NetworkDetector:
         pixels, scale_xy, shift_xy = _fitted(image, self.input_size_wh, self.layout)
         corners, scores = self.layout.decode(_run(self.network, self.image_input, pixels), self.input_size_wh)
         likely = np.flatnonzero((scores >= self.min_score) & np.isfinite(corners).all(axis=1))
-        likely = likely[np.argsort(-scores[likely], kind="stable")][:_MOST_CANDIDATES]
+        likely = likely[np.argsort(-scores[likely], kind="stable")][:MAX_OBJECTS]
         corners, scores = corners[likely].astype(np.float32), scores[likely].astype(np.float32)
         if not self.layout.suppressed:
-            kept = _suppressed(corners, scores)
+            kept = suppress(corners, scores)
             corners, scores = corners[kept], scores[kept]
         corners = (corners.reshape(-1, 2, 2) - shift_xy) / scale_xy
-        first, last = np.moveaxis(corners.clip(0, image.shape[1::-1]).astype(np.float32), 1, 0)
-        seen = (last - first >= 1).all(axis=1)  # a pixel or more of it is in the photo
-        return DetectedBoxes(np.concatenate([first, last - first], axis=1)[seen], scores[seen])
+        return boxes_in_photo(corners, scores, image)
 
 
 def _fitted(
@@ -157,11 +155,3 @@ def _fitted(
     ordered = canvas[..., ::-1] if layout.bgr else canvas
     pixels = (ordered - np.array(layout.mean, np.float32)) / np.array(layout.std, np.float32)
     return pixels.astype(np.float32), np.asarray(scaled / size), np.asarray(shift, np.float64)
-
-
-def _suppressed(corners: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Places of the boxes that stay: of those that lie on each other the surest."""
-    import cv2
-
-    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-    return np.array(cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), 0.0, _MOST_OVERLAP), np.intp).reshape(-1)

@@ -153,11 +153,10 @@ class PoseEstimator:
     def _poses(self, job: CropJob[Photo], found: Keypoints) -> Poses:
         photo = job.source
         poses = Poses(found.image_xy, found.scores, photo.boxes, photo.box_scores, self._keypoint_set)
+        scales = job.scales
         if photo.detected and self._checks_detector:
             seen = poses.pose_scores >= LEAST_POSE_SCORE
-            poses, scales = poses[seen], job.scales[seen]
-        else:
-            scales = job.scales
+            poses, scales = poses[seen], scales[seen]
         return poses[_distinct(poses, scales)] if photo.detected and len(poses) > 1 else poses
 
 

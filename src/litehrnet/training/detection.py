@@ -19,7 +19,6 @@ from litehrnet.evaluation.detection import (
 from litehrnet.files import read_bytes
 from litehrnet.images import read_image
 from litehrnet.inference.box_detector import BoxDetector
-from litehrnet.inference.detections import Detector
 from litehrnet.inference.detector import open_detector
 from litehrnet.library import cache_folder, find_detector
 from litehrnet.models.lite_hrnet import Network
@@ -42,19 +41,13 @@ def read_training_photos(config: RunConfig) -> DetectionSet:
     path = find_detector(settings.fill_from)
     detector = open_detector(path, min_score=settings.ignore_above, threads=torch.get_num_threads())
     name = hashlib.sha256(read_bytes(path)).hexdigest() + f" {settings.ignore_above}"
-    return completed(detection_set, _Finder(detector), name, cache_folder())
 
-
-class _Finder:
-    """Boxes of the objects in a photo file."""
-
-    def __init__(self, detector: Detector) -> None:
-        self.detector = detector
-
-    def __call__(self, image_file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        found = self.detector.detect(read_image(image_file))
+    def find_boxes(image_file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        found = detector.detect(read_image(image_file))
         first, size = found.boxes[:, :2], found.boxes[:, 2:]
         return np.concatenate([first, first + size], axis=1), found.scores
+
+    return completed(detection_set, find_boxes, name, cache_folder())
 
 
 def read_test_photos(config: RunConfig) -> DetectionTest:
