@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from litehrnet import PoseEstimator, open_detector, read_frames
 from litehrnet.inference.tracking import Tracker
+from litehrnet.keypoints.boxes import BODY_SHARE
 from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.poses import Poses
 from litehrnet.video.predicting import DETECTOR_INTERVAL, FramePoses, predict_frames
 
 _CLEAR = 0.5  # how much of somebody must be visible to be judged
-_BODY_SHARE = 0.53  # of a box; COCO's areas are of the body alone
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def keypoint_quality(truth: list[TrueFrame], found: list[Poses]) -> float:
     qualities: list[float] = []
     for true, poses in zip(truth, found, strict=True):
         clear = true.visible >= _CLEAR
-        areas = _BODY_SHARE * true.boxes[:, 2:].prod(axis=1)
+        areas = BODY_SHARE * true.boxes[:, 2:].prod(axis=1)
         sigmas = np.array(poses.keypoint_set.sigmas)
         similarity = oks_to_truth(poses.keypoints, true.keypoints[..., :2], areas, sigmas, true.keypoints[..., 2] > 0)
         qualities += similarity.max(axis=0, initial=0)[clear].tolist()

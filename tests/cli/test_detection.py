@@ -73,6 +73,14 @@ def test_data_check_names_bad_boxes_and_draws_samples(recipe: Path, capsys: pyte
     assert "bbox is [1, 2, 3] (expected x, y, width and height)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("setting", ["detection.scale=0,1", "detection.mosaic_probability=2", "detection.aspect=nan"])
+def test_numbers_that_cannot_be_are_refused_when_the_recipe_is_read(
+    setting: str, recipe: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(recipe), setting]) == 2
+    assert setting.partition("=")[0] in capsys.readouterr().err
+
+
 def test_convert_keeps_running_variances_beyond_half_precision(weights: Path, tmp_path: Path) -> None:
     network = create_network("lite_hrnet_18", boxes=True)
     network.state_dict()["backbone.stem.conv1.bn.running_var"][0] = 1e6

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.inference.appearance import Appearance, add_sighting, color_differences, limb_colors
-from litehrnet.keypoints.boxes import pairwise_iou
+from litehrnet.keypoints.boxes import BODY_SHARE, pairwise_iou
 from litehrnet.keypoints.oks import oks_to_truth, pairwise_oks
 from litehrnet.optional import require
 from litehrnet.poses import Poses
@@ -20,7 +20,6 @@ from litehrnet.poses import Poses
 _SURE = 0.15  # box score times mean keypoint score, from which on a pose can start a track
 _MIN_SIMILARITY = 0.3  # of a person to a track that it may continue, 0..1
 _MIN_KEYPOINT_SCORE = 0.2  # of keypoints that count
-_BODY_SHARE = 0.53  # of a person's box; COCO's areas are of the body alone
 _SPEED_GAIN = 0.2  # how much of a new observation enters the speed
 _COASTING = 2.0  # seconds in which somebody unseen loses all but 1/e of the speed: people turn and stop
 _TURNING = 0.7  # how much finding somebody at the last place counts, compared with finding them where they went
@@ -232,7 +231,7 @@ def _continued(track: _Track, seen: _Track) -> _Track:
 
 def _single(poses: Poses) -> NDArray[np.bool_]:
     """Which people are not a surer person found twice."""
-    areas = _BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
+    areas = BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
     alike = pairwise_oks(poses.keypoints, areas, np.array(poses.keypoint_set.sigmas))
     surer = poses.pose_scores > poses.pose_scores[:, None]
     return np.asarray((alike * surer).max(axis=1, initial=0) < _DOUBLE)
@@ -266,7 +265,7 @@ def _similarity(tracks: list[_Track], poses: Poses, time: float) -> NDArray[np.f
     boxes = np.stack([track.box for track in tracks])
     keypoints = np.stack([track.keypoints for track in tracks])
     counted = np.stack([track.scores for track in tracks]) > _MIN_KEYPOINT_SCORE
-    areas = _BODY_SHARE * boxes[:, 2] * boxes[:, 3] * growth**2
+    areas = BODY_SHARE * boxes[:, 2] * boxes[:, 3] * growth**2
     sigmas = np.array(poses.keypoint_set.sigmas)
     moved = np.concatenate([boxes[:, :2] + shifts, boxes[:, 2:]], axis=1)
     ahead, behind = (

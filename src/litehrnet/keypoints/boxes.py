@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from litehrnet.errors import UserError
 
+BODY_SHARE = 0.53
+"""Part of a person's box that the body covers, about: COCO's areas are those of the body."""
+
 PIXEL_STD = 200.0
 PADDING = 1.25
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.inference.estimator import PoseEstimator
+from litehrnet.keypoints.boxes import BODY_SHARE
 from litehrnet.keypoints.oks import oks_nms
 from litehrnet.poses import Poses
 
@@ -20,7 +21,6 @@ _SURE = 0.2  # the score of keypoints that the next box is made around
 _BODY_MARGIN = 0.15  # of the pose's sides, on each side: what a body has beyond its outermost keypoints
 _FALLEN = 0.6  # share of the mean score at the last look of the detector, under which it has to look again
 _DOUBLE = 0.6  # OKS of two poses from which on they are one person found twice
-_BODY_SHARE = 0.53  # of a person's box; COCO's areas are of the body alone
 _LEAST_SHARE = 0.25  # of a box's longer side for its shorter one: an arm's length for who is seen from the side
 
 
@@ -115,7 +115,7 @@ def _moved(before: Poses, poses: Poses) -> NDArray[np.float32]:
 
 def _single(poses: Poses) -> NDArray[np.intp]:
     """Which poses are not those of a surer person found twice, in their order."""
-    areas = _BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
+    areas = BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
     return np.sort(oks_nms(poses.keypoints, poses.pose_scores, areas, np.array(poses.keypoint_set.sigmas), _DOUBLE))
 
 
