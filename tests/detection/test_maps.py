@@ -47,6 +47,12 @@ def test_the_weights_of_one_box_add_up_to_one(corners: np.ndarray) -> None:
     assert (targets.distances > 0).all()
 
 
+def test_a_box_of_one_cell_is_learned_though_the_cells_center_is_on_its_edge() -> None:
+    targets = encode(np.array([[0, 2, 4, 6]], np.float32), NO_BOX, SIZE_WH)
+    np.testing.assert_allclose(targets.box_weights.sum(), 1, atol=1e-3)
+    np.testing.assert_allclose(targets.distances[:, 1, 0], (2, 4, 2, 0.01))
+
+
 def test_the_smaller_of_two_boxes_gets_the_cells_that_both_claim() -> None:
     large, small = (8, 8, 136, 88), (56, 32, 88, 64)
     targets = encode(np.array([small, large], np.float32), NO_BOX, SIZE_WH)

@@ -33,6 +33,7 @@ MAX_OBJECTS = 300
 _GAUSSIAN_EXTENT = 0.54  # part of a box's side that its Gaussian covers, as in TTFNet
 _SIGMAS = 6.0  # standard deviations in that part
 _SMALLEST_SIGMA = 0.4  # cells: a small object still gets its nearest cell
+_LEAST_DISTANCE = 0.01  # pixels: the center of a small box's only cell may be on the edge of the box
 _LEAST_WEIGHT = 0.01  # of the Gaussian: cells below it do not learn the box
 
 
@@ -86,9 +87,9 @@ def encode(corners: Floats, ignored: Floats, map_size_wh: tuple[int, int], known
         gaussian = np.outer(along_y, along_x)
         np.maximum(scores, gaussian, out=scores)
         sides = np.stack(np.broadcast_arrays(x - x1, y - y1, x2 - x, y2 - y)).astype(np.float32)
-        own = (gaussian >= _LEAST_WEIGHT) & (sides > 0).all(axis=0)
+        own = (gaussian >= _LEAST_WEIGHT) & (sides > -_LEAST_DISTANCE).all(axis=0)
         box_weights[own] = gaussian[own] / max(float(gaussian[own].sum()), _LEAST_WEIGHT)
-        distances[:, own] = sides[:, own]
+        distances[:, own] = sides[:, own].clip(min=_LEAST_DISTANCE)
         score_weights[row, column] = 1
     return BoxTargets(scores, distances, box_weights, score_weights)
 
