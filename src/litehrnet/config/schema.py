@@ -144,15 +144,11 @@ class DistillConfig:
         share: Of its heatmaps in the target of a labeled keypoint, 0..1; where there is no label, they are the target.
         teacher_sigma: Standard deviation of the peaks of its heatmaps in cells, where they are narrower than those of
             the run's codec: they are widened to be as wide. None for what its file says.
-        module_epochs: Epochs at the beginning in which each module learns from the teacher's by itself, fed what that
-            one is fed; the teacher is then PyTorch weights of a network with the same branches. After them the whole
-            network learns as without.
     """
 
     teacher: str
     share: float = 0.5
     teacher_sigma: float | None = None
-    module_epochs: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import write_bytes
 from litehrnet.training.best import has_stalled, keep_if_best, write_weights_file
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
-from litehrnet.training.distill import distilled, module_teacher
+from litehrnet.training.distill import distilled
 from litehrnet.training.distributed import highest_of, mean_of
 from litehrnet.training.loader import TensorBatch, epoch_batches, load_batches
 from litehrnet.training.log import RunLog
@@ -39,8 +39,7 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
         for batches, waited in remaining_steps(run, state):
             started = time.monotonic()
             try:
-                rate, modules = current_rate(run, state), module_teacher(run.teacher, progress.epoch)
-                values = optimizer_step(network, state, batches, settings, rate, run.processes, modules)
+                values = optimizer_step(network, state, batches, settings, current_rate(run, state), run.processes)
             except NonFiniteLossError as error:
                 raise UserError(_not_finite(run, state, error)) from error
             count_step(run, state, values, waited=waited, took=waited + time.monotonic() - started)
@@ -103,7 +102,7 @@ def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[Tenso
     for _ in range(done, run.steps_per_epoch):
         started = time.monotonic()
         step = list(islice(loaded, settings.accumulate))
-        if run.teacher is not None and module_teacher(run.teacher, epoch) is None:
+        if run.teacher is not None:
             step = [distilled(batch, run.teacher) for batch in step]
         yield step, time.monotonic() - started
 

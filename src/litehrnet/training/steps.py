@@ -10,9 +10,7 @@ from litehrnet.config.schema import TrainingConfig
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.models import kernels
 from litehrnet.models.fused import fuse
-from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.training.box_loss import box_accuracy, detection_loss
-from litehrnet.training.distill_modules import module_loss
 from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
 from litehrnet.training.loader import TensorBatch
 from litehrnet.training.losses import (
@@ -70,7 +68,6 @@ def optimizer_step(
     settings: TrainingConfig,
     rate: float,
     processes: Processes,
-    module_teacher: PoseNetwork | None = None,
 ) -> dict[str, float]:
     """One step of the optimizer along the mean gradient of the ``batches`` of all processes.
 
@@ -81,7 +78,6 @@ def optimizer_step(
         settings: Loss, precision, clipping.
         rate: Learning rate of this step.
         processes: All must call this together.
-        module_teacher: Where it is given, every module learns by itself from this network's instead of the targets.
 
     Returns:
         Loss and training accuracy of this process, by their names in the log.
@@ -94,11 +90,7 @@ def optimizer_step(
     accuracy_name = ACCURACY_NAMES[settings.loss.kind]
     total = {f"{settings.loss.kind}_loss": 0.0, accuracy_name: 0.0}
     for batch in batches:
-        if module_teacher is None:
-            loss, accuracy = loss_and_accuracy(network, batch, settings)
-        else:
-            assert isinstance(state.network, PoseNetwork)
-            loss, accuracy = forward_modules(state.network, module_teacher, batch, settings), 0.0
+        loss, accuracy = loss_and_accuracy(network, batch, settings)
         value = float(loss.item())
         if not math.isfinite(value):
             raise NonFiniteLossError(value, batch.indices)
@@ -143,14 +135,6 @@ def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) ->
     with _autocast(device, settings):
         output = network(normalized(images, settings.channels_last))
     return output.float(), target, weight
-
-
-def forward_modules(network: PoseNetwork, teacher: PoseNetwork, batch: TensorBatch, settings: TrainingConfig) -> Tensor:
-    """How far the network's modules are from the teacher's, a scalar (see ``module_loss``)."""
-    device = next(network.parameters()).device
-    images = normalized(batch.images.to(device, non_blocking=True), settings.channels_last)
-    with _autocast(device, settings):
-        return module_loss(network, teacher, images)
 
 
 def _autocast(device: torch.device, settings: TrainingConfig) -> torch.autocast:
