@@ -18,8 +18,8 @@ def recipe(tmp_path: Path, drawn_coco: DataConfig) -> Path:
     files = f"annotations={drawn_coco.annotations!r}, images={drawn_coco.images!r}"
     path.write_text(
         'variant = "lite_hrnet_18"\nkeypoints = "coco"\ninput_size_wh = (64, 96)\n'
-        f'train = (dict(format="coco", {files}),)\nvalidation = dict(dataset="coco", {files})\n'
-        f'test = dict(dataset="coco", {files})\n'
+        f'train = (dict(format="coco", {files}),)\nvalidation = dict(format="coco", {files})\n'
+        f'test = dict(format="coco", {files})\n'
     )
     return path
 

@@ -20,7 +20,7 @@ input_size_wh = (96, 96)
 detection = dict(objects="person")
 train = (dict(format="coco", annotations="{folder}/drawn/annotations.json", images="{folder}/drawn/images"),)
 training = dict(epochs=1, batch_size=4, workers=0, loss=dict(kind="boxes"))
-test = dict(dataset="coco", annotations="{folder}/drawn/annotations.json", images="{folder}/drawn/images")
+test = dict(format="coco", annotations="{folder}/drawn/annotations.json", images="{folder}/drawn/images")
 """
 
 

@@ -4,13 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from litehrnet.data.segmentation import (
-    check_labeled_images,
-    labeled_images,
-    read_classes,
-    read_segmentation_set,
-    unknown_ids,
-)
+from litehrnet.data.label_images import check_labeled_images, folder_images, read_classes, unknown_ids
+from litehrnet.data.segmentation import read_segmentation_set
 from litehrnet.data.settings import DataConfig, SegmentationConfig
 from litehrnet.errors import UserError
 from litehrnet.io.images import write_image
@@ -31,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _read(folder: Path) -> list[str]:
-    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
+    records = folder_images(str(folder / "images"), str(folder / "labels"))
     check_labeled_images(records, "labels")
     return [f"{r.image_file.name} {r.label_file.name}" for r in records]
 
@@ -100,7 +95,7 @@ def test_label_images_of_the_wrong_kind_are_one_sentence_naming_the_files(folder
 
 def test_ids_outside_the_list_are_one_sentence_naming_the_files(folder: Path) -> None:
     cv2.imwrite(str(folder / "labels" / "b.png"), np.full((16, 24), 7, np.uint8))
-    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
+    records = folder_images(str(folder / "images"), str(folder / "labels"))
     (said,) = unknown_ids(records, THREE)
     assert said.startswith("1 label images: ")
     assert said.endswith("b.png: class ids 7, which unnamed does not have (expected 0, 1, 2, 255)")
@@ -113,7 +108,7 @@ def test_damaged_label_images_are_refused(folder: Path) -> None:
     content = bytearray(path.read_bytes())
     content[45] ^= 1
     path.write_bytes(bytes(content))
-    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
+    records = folder_images(str(folder / "images"), str(folder / "labels"))
     with pytest.raises(UserError, match=r"a\.png: "):
         read_classes(records[0], THREE)
 
@@ -123,4 +118,4 @@ def test_two_photos_of_one_name_and_missing_folders_are_refused(folder: Path) ->
     with pytest.raises(UserError, match="of one name"):
         _read(folder)
     with pytest.raises(UserError, match="no such folder"):
-        labeled_images("folder", str(folder / "nowhere"), str(folder / "labels"))
+        folder_images(str(folder / "nowhere"), str(folder / "labels"))

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli import predict_photos, predict_video, segmentation_predict
-from litehrnet.cli.options import add_runtime_options, positive_int, rgb_color, score, seconds
+from litehrnet.cli import predict_photos, predict_video, segmentation
+from litehrnet.cli.options import add_runtime_options, positive_int, refuse_options, rgb_color, score, seconds
 from litehrnet.errors import UserError
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
@@ -122,8 +122,8 @@ def run(options: argparse.Namespace) -> int:
     sources = [source for source in map(find_source, options.photos) if source is not None]
     _check_input(options, sources, segmenting=segmenting)
     if segmenting:
-        segmentation_predict.refuse_keypoint_options(options, *KEYPOINT_OPTIONS)
-        return segmentation_predict.run(options)
+        refuse_options(options, "segmentation", *KEYPOINT_OPTIONS)
+        return segmentation.predict(options)
     _check_people(options)
     if sources:
         return predict_video.run(options, sources[0])

@@ -58,7 +58,7 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
         runtime = open_runtime(path, input_size_wh=size, threads=torch.get_num_threads())
     else:
         runtime = open_runtime(path, "torch", input_size_wh=size, device=str(device))
-    if config.detection is not None:
+    if config.task == "detection":
         return _box_teacher(config, distill, runtime)
     names, own = runtime.info.keypoint_set.keypoint_names, config.keypoint_set.keypoint_names
     if names != own:

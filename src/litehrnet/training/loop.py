@@ -96,9 +96,7 @@ def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[Tenso
     done = state.progress.samples_in_epoch // run.samples_per_step
     batches = batches[done * settings.accumulate : run.steps_per_epoch * settings.accumulate]
     pin = run.device.type == "cuda"
-    loaded = load_batches(
-        run.training_set, epoch, batches, make=run.task.make_batch, workers=settings.workers, pin_memory=pin
-    )
+    loaded = load_batches(run.training_set, epoch, batches, workers=settings.workers, pin_memory=pin)
     for _ in range(done, run.steps_per_epoch):
         started = time.monotonic()
         step = list(islice(loaded, settings.accumulate))
@@ -134,14 +132,14 @@ def evaluate_and_keep(run: Run, state: TrainingState, log: RunLog) -> None:
         return
     # Evaluating may take long: a run that is killed meanwhile goes on right here.
     save(run, state, SNAPSHOT)
-    log.evaluating(len(run.test_set.records))
-    evaluation = run.task.evaluate(state.evaluated, run.config, run.test_set, run.processes)
+    log.evaluating(run.test_set.count)
+    evaluation = run.test_set.evaluate(state.evaluated, run.config, run.processes)
     if evaluation is None:
         return
     for name, content in evaluation.files.items():
         write_bytes(run.folder / name, content)
     is_best = keep_if_best(run.folder, state, run.config, evaluation.figures, epoch)
-    log.evaluation(evaluation.figures, state, run.task.how(run.test_set), is_best)
+    log.evaluation(evaluation.figures, state, run.test_set.how, is_best)
 
 
 def save(run: Run, state: TrainingState, name: str) -> None:

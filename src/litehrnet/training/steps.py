@@ -113,13 +113,19 @@ def optimizer_step(
 def loss_and_accuracy(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, float]:
     """The loss against the targets, a scalar, and the training accuracy."""
     output, target, weight = forward(network, batch, settings)
-    if settings.loss.kind == "boxes":
-        accuracy = box_accuracy(output.detach(), target)
-    elif settings.loss.of_pixels:
-        accuracy = pixel_accuracy(output.detach(), target)
-    else:
-        accuracy = keypoint_accuracy(output.detach(), target, weight).average
+    accuracy = accuracy_of(output.detach(), target, weight, settings)
     return loss_of(output, target, weight, settings), accuracy
+
+
+def accuracy_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> float:
+    """The training accuracy that belongs to the loss, 0..1."""
+    match settings.loss.kind:
+        case "mse" | "ohkm":
+            return keypoint_accuracy(output, target, weight).average
+        case "cross_entropy" | "ohem":
+            return pixel_accuracy(output, target)
+        case "boxes":
+            return box_accuracy(output, target)
 
 
 def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:

@@ -105,7 +105,7 @@ variant = "naive_lite_hrnet_18"
 keypoints = "coco"
 input_size_wh = (64, 64)
 codec = dict(kind="default")
-test = dict(dataset="coco", annotations="gone.json", images="gone")
+test = dict(format="coco", annotations="gone.json", images="gone")
 """
 
 
@@ -270,7 +270,7 @@ def test_lists_of_photos_leave_others_out(small_onnx: Path, dataset: Path, capsy
     files = f"annotations={str(dataset / 'annotations.json')!r}, images={str(dataset / 'images')!r}"
     recipe.write_text(
         'variant = "naive_lite_hrnet_18"\nkeypoints = "coco"\ninput_size_wh = (64, 64)\n'
-        f'validation = dict(dataset="coco", {files}, without={str(listed)!r})\n'
+        f'validation = dict(format="coco", {files}, without={str(listed)!r})\n'
     )
     options = ["test", str(small_onnx), "--config", str(recipe), "--threads", "1", "--per-keypoint", "--out", str(out)]
     assert main(options) == 0
