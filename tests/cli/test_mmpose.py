@@ -116,15 +116,15 @@ def test_flags_for_videos_are_accepted_and_said_to_do_nothing(
     command = [str(published), str(small_onnx), "--proc_per_gpu", "2", "--average_clips", "prob"]
     assert run_command(run, parse(command)) == 0
     said = capsys.readouterr().err
-    assert "note: --proc_per_gpu: does nothing for images" in said
-    assert "note: --average_clips: does nothing for images" in said
+    assert "note: --proc_per_gpu: ignored for images" in said
+    assert "note: --average_clips: ignored for images" in said
 
 
 def test_metric_of_other_data_is_refused_before_anything_is_run(
     published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(run, parse([str(published), "gone.pth", "--eval", "mAP", "PCKh"])) == 2
-    assert "--eval PCKh: no metric of annotations.json (expected mAP)" in capsys.readouterr().err
+    assert "--eval PCKh: not a metric of annotations.json (expected mAP)" in capsys.readouterr().err
 
 
 def test_flags_of_several_processes_are_accepted() -> None:

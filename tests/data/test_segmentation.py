@@ -62,11 +62,11 @@ def test_files_without_a_partner_are_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("size", "another size than the image's: a.png (12x16, not 24x16), b.png (12x16, not 24x16)"),
+        ("size", "differs in size from the image: a.png (12x16, not 24x16), b.png (12x16, not 24x16)"),
         ("16 bits", "a PNG of 16 bits (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
         ("palette", "a palette PNG (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
         ("color", "a PNG in color (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
-        ("JPEG", "no PNG (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
+        ("JPEG", "not a PNG (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
     ],
 )
 def test_label_images_of_the_wrong_kind_are_one_sentence_naming_the_files(folder: Path, fault: str, said: str) -> None:
@@ -115,7 +115,7 @@ def test_damaged_label_images_are_refused(folder: Path) -> None:
 
 def test_two_photos_of_one_name_and_missing_folders_are_refused(folder: Path) -> None:
     write_image(folder / "images" / "a.png", np.zeros((16, 24, 3), np.uint8))
-    with pytest.raises(UserError, match="of one name"):
+    with pytest.raises(UserError, match="have the same name"):
         _read(folder)
     with pytest.raises(UserError, match="no such folder"):
         folder_images(str(folder / "nowhere"), str(folder / "labels"))

@@ -160,7 +160,7 @@ def test_terminal_gets_live_lines_instead_of_the_lines_of_the_log(runs: Any) -> 
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(chunks).decode())
     assert "step 5/5  left 0:00:00" in text
     assert re.search(r"loss 0\.0\d{5}  accuracy \d\.\d{3}  lr .*  data wait \d+ %", text)
-    assert "evaluating on 10 persons ..." in text
+    assert "evaluating on 10 people ..." in text
     assert "epoch 2 evaluated: AP" in text
     assert "step 2/5: loss" not in text
     (path,) = (runs.folder / "run").glob("*.log")

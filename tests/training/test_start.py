@@ -105,10 +105,10 @@ def _bad_config(what: str, config: RunConfig, folder: Path) -> RunConfig:
         ("keypoint count", "keypoints"),
         ("nobody", "person"),
         ("no data", "names no data to train on"),
-        ("batch", "10 persons do not fill a step of 12 samples"),
+        ("batch", "10 people do not fill a step of 12 samples"),
         ("validation photos", "(10 of the 10 photos of "),
         ("validation annotations", "gone.json: no such file"),
-        ("best_by", "training.best_by is APP, no figure of COCO's (expected AP, AP .5"),
+        ("best_by", "training.best_by is APP, not a value of mAP (expected AP, AP .5"),
         ("missing annotations", "gone.json: no such file"),
     ],
 )
