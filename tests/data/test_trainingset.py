@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from litehrnet.data.records import mapped
 from litehrnet.data.settings import AugmentationConfig, DataConfig
-from litehrnet.data.trainingset import TrainingSet, mapped, read_training_set
+from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import COCO, LSP, MPII, unnamed

@@ -67,10 +67,20 @@ def test_a_detector_looks_at_every_photo_once(tmp_path: Path) -> None:
             assert image.shape == (200, 300, 3)
             return DetectedBoxes(np.array([BOXES[0]], np.float32), np.array([0.5], np.float32))
 
-    seen: list[int] = []
-    found = found_boxes(Detector(), _test(tmp_path).records, seen.append)
+    class Counted:
+        total: int | None = None
+        done = 0
+
+        def start(self, total: int | None) -> None:
+            self.total = total
+
+        def advance(self, count: int) -> None:
+            self.done += count
+
+    progress = Counted()
+    found = found_boxes(Detector(), _test(tmp_path).records, progress)
     assert found.tolist() == [[0, *BOXES[0], 0.5], [1, *BOXES[0], 0.5]]
-    assert seen == [1, 1]
+    assert (progress.total, progress.done) == (2, 2)
 
 
 def test_photos_that_are_missing_are_named(tmp_path: Path) -> None:
