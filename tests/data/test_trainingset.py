@@ -114,9 +114,9 @@ def test_all_missing_and_broken_photos_are_named_in_one_error(drawn_coco: DataCo
 
 def test_no_persons_are_refused(coco_content: dict[str, Any], save_coco: Save) -> None:
     coco_content["annotations"] = []
-    with pytest.raises(UserError, match=r"annotations\.json: no person to train on"):
+    with pytest.raises(UserError, match=r"annotations\.json: nobody to train on"):
         _read(save_coco(coco_content))
-    with pytest.raises(UserError, match="the recipe's train: no person to train on"):
+    with pytest.raises(UserError, match="the recipe's train: nobody to train on"):
         _read()
 
 

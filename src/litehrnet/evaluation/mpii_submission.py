@@ -1,9 +1,9 @@
-"""Predictions for MPII's test split, which has no public ground truth, as MPII's own evaluation takes them.
+"""Predictions for MPII's test split, which has no public ground truth, in the layout of MPII's own evaluation.
 
-It takes ``pred_keypoints_mpii.mat`` with ``pred``: ``RELEASE.annolist`` of all photos with ``img_train`` 0, in that
-order and with all their rectangles, where ``annorect(r).annopoints.point`` holds 16 predicted joints (x and y counted
-from 1, id from 0) for the rectangles r that ``RELEASE.single_person`` names. So photos and rectangles are read from
-MPII's annotation file; the persons of a photo in the published ``mpii_test.json`` are those rectangles in turn.
+The evaluation reads ``pred_keypoints_mpii.mat`` with ``pred``: ``RELEASE.annolist`` of all photos with ``img_train`` 0,
+in that order and with all their rectangles. ``annorect(r).annopoints.point`` holds 16 predicted joints (x and y counted
+from 1, id from 0) for the rectangles r that ``RELEASE.single_person`` names. Photos and rectangles therefore come from
+MPII's annotation file. The people of a photo in ``mpii_test.json`` are these rectangles, in the same order.
 """
 
 import io
@@ -33,8 +33,8 @@ class TestPhoto:
     Attributes:
         name: File name.
         rectangles: Scale and position of each annotated person as SciPy reads them; empty arrays where MPII has none.
-        single: Rectangles that are to be predicted, counted from 0.
-        persons: Which of the predicted persons they are.
+        single: Numbers of the rectangles to predict, from 0.
+        persons: Numbers of the predicted people that belong to them.
     """
 
     __test__ = False  # not a class of tests
@@ -49,13 +49,13 @@ def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> lis
     """Read the photos of the test split from MPII's own annotation file.
 
     Args:
-        path: That file.
-        names: Name of the photo of each person that is predicted, in the order of the predictions.
-        annotations: Where these are from, for messages.
+        path: MPII's annotation file.
+        names: Name of the photo of each predicted person, in the order of the predictions.
+        annotations: Annotation file of the predictions, for error messages.
 
     Raises:
-        UserError: SciPy is not installed; the file is missing, broken, or another one; a photo has another number of
-            persons than are to be predicted.
+        UserError: SciPy is not installed; the file is missing, broken, or another one; or the numbers of people in a
+            photo differ.
     """
     photos = _photos(path)
     persons: dict[str, list[int]] = defaultdict(list)
@@ -65,9 +65,7 @@ def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> lis
     for name in [*wanted, *persons]:
         given, expected = len(persons[name]), wanted.get(name, 0)
         if given != expected:
-            raise UserError(
-                f"{annotations}: {name} has {given} persons (expected {expected} to be tested, as in {path})"
-            )
+            raise UserError(f"{annotations}: {name} has {given} people (expected {expected}, as in {path})")
     return [replace(photo, persons=tuple(persons[photo.name])) for photo in photos]
 
 
@@ -81,8 +79,8 @@ def _photos(path: Path) -> list[TestPhoto]:
         photos, persons = release["annolist"].ravel(), release["single_person"].ravel()
         return [_test_photo(photos[i], persons[i]) for i in np.flatnonzero(release["img_train"].ravel() == 0)]
     except Exception as error:
-        # SciPy's reader raises whatever a damaged file leads it to.
-        raise UserError(f"{path}: not MPII's annotations (expected {MPII_RELEASE})") from error
+        # SciPy's reader raises many kinds of errors for a damaged file.
+        raise UserError(f"{path}: not MPII's annotation file (expected {MPII_RELEASE})") from error
 
 
 def _test_photo(photo: Any, persons: NDArray[Any]) -> TestPhoto:
@@ -98,10 +96,10 @@ def _test_photo(photo: Any, persons: NDArray[Any]) -> TestPhoto:
 
 
 def submission(photos: Sequence[TestPhoto], predicted: NDArray[np.floating]) -> NDArray[np.void]:
-    """The struct array ``pred``.
+    """Make the struct array ``pred``.
 
     Args:
-        photos: What ``read_test_photos`` gave.
+        photos: Photos from ``read_test_photos``.
         predicted: (persons, 16, 2) image pixels, counted from 0.
 
     Returns:
