@@ -1,4 +1,4 @@
-"""Heads: iterative head, heatmap head (architecture specification, section 8), classifier of pixels, boxes."""
+"""Heads: iterative head and heatmap head (docs/spec/architecture.md, section 8), segmentation and boxes (docs/spec/architecture.md, section 15)."""
 
 from collections.abc import Sequence
 
