@@ -1,9 +1,9 @@
 """The published network and loss as the published code runs them in training: what our speed is measured against.
 
-It follows docs/spec/architecture.md, sections 3 to 9, and docs/spec/protocol.md, section 3, and keeps the published way of
-computing: sums in place, maps from branch 0 downward evaluated twice, pooling and resizing
-to sizes read off tensors, shuffles by view and transpose, one loss per joint, PyTorch's plain Adam. Parameter names are
-ours, so that one state dict fits both. Only benchmarks and tests use it.
+It follows docs/spec/architecture.md, sections 3 to 9, and docs/spec/protocol.md, section 3. It computes as the
+reference implementation does: sums in place, maps from branch 0 downward evaluated twice, pooling and resizing to sizes
+read off tensors, shuffles by view and transpose, one loss per joint, PyTorch's plain Adam. Parameter names are ours, so
+that one state dict fits both. Only benchmarks and tests use it.
 """
 
 from collections.abc import Iterable
@@ -141,7 +141,7 @@ def upward(a: int, b: int, factor: int) -> nn.Sequential:
 
 
 def step(a: int, b: int, *, stride: int = 2, relu: bool = True) -> nn.Sequential:
-    """Depthwise, then pointwise convolution: a step of D_ij, and a transition (docs/spec/architecture.md, sections 4 and 7)."""
+    """Depthwise, then pointwise: a step of D_ij, and a transition (docs/spec/architecture.md, sections 4 and 7)."""
     layers = [single(a, stride), nn.BatchNorm2d(a), full(a, b), nn.BatchNorm2d(b)]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 

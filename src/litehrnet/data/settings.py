@@ -1,4 +1,4 @@
-"""Settings of training data and augmentation in a recipe (docs/spec/protocol.md, sections 1 and 2), and more of our own."""
+"""Settings of training data and augmentation in a recipe (docs/spec/protocol.md, sections 1 and 2), and more."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -38,8 +38,8 @@ def compile_network(
 
     Args:
         variant: Whose arrays they are.
-        arrays: Parameters and running statistics by name (docs/spec/architecture.md, section 11), for any number of keypoints
-            or classes.
+        arrays: Parameters and running statistics by name (docs/spec/architecture.md, section 11), for any number of
+            keypoints or classes.
         input_size_wh: (width, height) of the images in pixels.
         source: Name of the weights, for messages.
         mean: Of RGB, 0..1, subtracted from the image.
@@ -136,7 +136,7 @@ def _module(b: Builder, p: Parameters, variant: Variant, name: str, branches: li
 
 
 def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:
-    """The iterative head (docs/spec/architecture.md, section 8.1): from the lowest resolution up to the highest, the result."""
+    """The iterative head, from the lowest resolution to the highest (docs/spec/architecture.md, section 8.1)."""
     channels = [len(branch) for branch in branches]
     x = branches[-1]
     for index, out_channels in enumerate([*channels[-2::-1], channels[0]]):

@@ -1,7 +1,7 @@
 """What a network costs: parameters, operations and memory, layer by layer.
 
-Two ways of counting stand side by side. The published FLOPs follow the reference implementation's counter, with its
-slips (docs/spec/architecture.md, section 13.1). The multiply-accumulates are those of the convolutions and nothing else.
+There are two ways of counting. The published FLOPs follow the reference implementation's counter, with its slips
+(docs/spec/architecture.md, section 13.1). The multiply-accumulates are those of the convolutions and nothing else.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""Heads: iterative head and heatmap head (docs/spec/architecture.md, section 8), segmentation and boxes (docs/spec/architecture.md, section 15)."""
+"""Heads: iterative head, and heatmaps, classes of pixels, or boxes (docs/spec/architecture.md, sections 8 and 15)."""
 
 from collections.abc import Sequence
 

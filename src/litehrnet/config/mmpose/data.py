@@ -229,7 +229,7 @@ def _check_fixed_steps(steps: dict[str, Section]) -> None:
 
 
 def _read_augmentation(steps: dict[str, Section]) -> AugmentationConfig:
-    """A missing step does nothing. Missing keys of a step have mmpose's defaults (docs/spec/protocol.md, sections 2.1 to 2.3)."""
+    """A missing step does nothing; missing keys have mmpose's defaults (docs/spec/protocol.md, sections 2.1 to 2.3)."""
     flip, half, turn = (steps.get(kind) for kind in _BEFORE)
     return AugmentationConfig(
         flip_probability=flip.number("flip_prob", 0.5) if flip else 0.0,
