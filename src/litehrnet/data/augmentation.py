@@ -1,4 +1,4 @@
-"""Random position of a training sample in its photo (protocol specification, sections 1.1 and 2).
+"""Random position of a training sample in its photo (docs/spec/protocol.md, sections 1.1 and 2.1 to 2.3).
 
 Random numbers are drawn first (``draw_variation``) and applied afterward (``vary``): no draw depends on the photo.
 """

@@ -1,6 +1,6 @@
 """Checkpoint files in a run's folder; each file is complete at any moment, even after a crash.
 
-Source: protocol specification, section 5.6 (names and contents).
+Names and contents of the files: docs/spec/protocol.md, section 5.6.
 """
 
 import contextlib

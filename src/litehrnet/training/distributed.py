@@ -1,6 +1,6 @@
 """Training in several processes: how they connect, and what they exchange.
 
-Sources: protocol specification, section 5.3 (environment of the launchers) and 5.2 (gathering of results).
+The launchers' variables: docs/spec/protocol.md, section 5.3. Gathering of results: docs/spec/protocol.md, section 5.2.
 """
 
 import contextlib

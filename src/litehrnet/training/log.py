@@ -1,6 +1,6 @@
 """Log of a training run: files in the format of the reference implementation, and the terminal.
 
-Source: protocol specification, section 5.6 (names, fields and rounding of the log files).
+Names, fields and rounding of the log files: docs/spec/protocol.md, section 5.6.
 """
 
 import contextlib

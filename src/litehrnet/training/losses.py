@@ -1,4 +1,4 @@
-"""Losses and training accuracies of heatmaps (protocol specification, section 3) and of classes.
+"""Losses and training accuracies of heatmaps (docs/spec/protocol.md, sections 3.1 and 3.2) and of classes.
 
 Heatmaps ``output`` and ``target`` are float (images, keypoints, height, width). ``weight`` is float (images, keypoints,
 1), and 0 for keypoints that do not count. ``scores`` of classes are float (images, classes, height, width), ``classes``

@@ -1,6 +1,6 @@
 """State of a training run, and its checkpoints, from which a run resumes exactly.
 
-Checkpoints have the layout of the reference implementation (protocol specification, section 5.6) and one more entry,
+Checkpoints have the layout of the reference implementation (docs/spec/protocol.md, section 5.6) and one more entry,
 ``run``, for the rest of the state.
 """
 
