@@ -183,7 +183,7 @@ def check_mpii(path: Path, images: Path, keypoint_count: int | None, with_joints
         report.problems.append(Problem("", "", str(error)))
         return report
     if not isinstance(entries, list) or not entries:
-        report.problems.append(Problem(file, "", "not MPII annotations (expected a list of persons)"))
+        report.problems.append(Problem(file, "", "not MPII annotations (expected a list of people)"))
         return report
     used: dict[str, str] = {}
     count = keypoint_count or 16

@@ -1,4 +1,4 @@
-"""Photos on their way into crops: read once for persons who share them, decoded no larger than a crop needs."""
+"""Photos for crops: read once for people who share them, and decoded no larger than a crop needs."""
 
 import os
 from collections import OrderedDict
