@@ -5,7 +5,7 @@ The annotations are in COCO's form. More settings follow as on the command line,
 
 import sys
 
-from litehrnet.config.load import load_config
+from litehrnet.config.read import load_config
 from litehrnet.training.start import run_training
 
 train, val, photos, folder, *settings = sys.argv[1:]

@@ -1,7 +1,9 @@
 """The programs in ``examples`` run as their first lines say."""
 
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -14,6 +16,9 @@ from tests.drawn_persons import write_drawn_persons
 from litehrnet import read_image
 from litehrnet.inference.figure import draw_figure
 from litehrnet.video.writing import VideoWriter
+
+PROJECT = Path(__file__).parents[1]
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 
 
 def _run(project: Path, name: str, *arguments: str | Path) -> str:
@@ -63,3 +68,10 @@ def test_finetune_trains_and_keeps_the_best_weights(project: Path, tmp_path: Pat
     )
     assert "PCK" in said
     assert (tmp_path / "run" / "best.safetensors").is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_imports_in_the_pages_work(page: Path) -> None:
+    for module, names in re.findall(r"^ *from (litehrnet[\w.]*) import ([\w, ]+)$", page.read_text(), re.MULTILINE):
+        for name in names.split(", "):
+            assert hasattr(importlib.import_module(module), name)
