@@ -29,7 +29,7 @@ help:
 	@echo "make test-slow     the slow tests"
 	@echo "make lint types doctest"
 	@echo "make benchmark     speed of the predict path on this machine"
-	@echo "make weights       train the bundled weights again (hours; see docs/log/training_2026-11.md)"
+	@echo "make weights       train the bundled weights again (hours; see docs/weights.md)"
 	@echo "make tools-system  Debian packages that slow tests and make web need"
 	@echo "make clean         remove .venv and caches"
 
