@@ -11,14 +11,14 @@ from litehrnet.data.formats import BOX_AP
 from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.errors import UserError
-from litehrnet.evaluation.detection import DetectionTest, box_figures, found_boxes, read_detection_test
+from litehrnet.evaluation.detection import DetectionEvalSet, box_figures, found_boxes, read_detection_eval_set
 from litehrnet.io.images import write_image
 
 BOXES = [[10.0, 10.0, 60.0, 60.0], [100.0, 20.0, 20.0, 90.0], [150.0, 60.0, 120.0, 110.0]]
 """Two medium ones and a large one."""
 
 
-def _test(folder: Path, **first: Any) -> DetectionTest:
+def _test(folder: Path, **first: Any) -> DetectionEvalSet:
     """Two photos, whose ids are words: the first with ``BOXES``, whose ids count from 0, the second with nobody."""
     for name in ("a.png", "b.png"):
         write_image(folder / name, np.zeros((200, 300, 3), np.uint8))
@@ -28,7 +28,7 @@ def _test(folder: Path, **first: Any) -> DetectionTest:
     categories = [{"id": 3, "name": "person"}]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "boxes.json").write_text(json.dumps(content))
-    return read_detection_test(EvalConfig("coco", str(folder / "boxes.json"), str(folder)), "person")
+    return read_detection_eval_set(EvalConfig("coco", str(folder / "boxes.json"), str(folder)), "person")
 
 
 def _found(*rows: tuple[int, list[float], float]) -> np.ndarray:
@@ -87,4 +87,4 @@ def test_photos_that_are_missing_are_named(tmp_path: Path) -> None:
     _test(tmp_path)
     (tmp_path / "b.png").unlink()
     with pytest.raises(UserError, match=r"b\.png"):
-        read_detection_test(EvalConfig("coco", str(tmp_path / "boxes.json"), str(tmp_path)), "person")
+        read_detection_eval_set(EvalConfig("coco", str(tmp_path / "boxes.json"), str(tmp_path)), "person")

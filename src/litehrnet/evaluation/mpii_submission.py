@@ -27,7 +27,7 @@ _RECTANGLE = ("scale", "objpos", "annopoints")
 
 
 @dataclass(frozen=True)
-class TestPhoto:
+class MpiiPhoto:
     """A photo of the test split.
 
     Attributes:
@@ -37,15 +37,13 @@ class TestPhoto:
         persons: Numbers of the predicted people that belong to them.
     """
 
-    __test__ = False  # not a class of tests
-
     name: str
     rectangles: tuple[tuple[Any, Any], ...]
     single: tuple[int, ...]
     persons: tuple[int, ...] = ()
 
 
-def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> list[TestPhoto]:
+def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> list[MpiiPhoto]:
     """Read the photos of the test split from MPII's own annotation file.
 
     Args:
@@ -69,7 +67,7 @@ def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> lis
     return [replace(photo, persons=tuple(persons[photo.name])) for photo in photos]
 
 
-def _photos(path: Path) -> list[TestPhoto]:
+def _photos(path: Path) -> list[MpiiPhoto]:
     content = read_bytes(path)
     require("scipy", "train", f"{path}: reading this format")
     from scipy.io import loadmat
@@ -83,7 +81,7 @@ def _photos(path: Path) -> list[TestPhoto]:
         raise UserError(f"{path}: not MPII's annotation file (expected {MPII_RELEASE})") from error
 
 
-def _test_photo(photo: Any, persons: NDArray[Any]) -> TestPhoto:
+def _test_photo(photo: Any, persons: NDArray[Any]) -> MpiiPhoto:
     rectangles = photo["annorect"].ravel()
     known = rectangles.dtype.names or ()
     nothing = np.zeros((0, 0))
@@ -92,10 +90,10 @@ def _test_photo(photo: Any, persons: NDArray[Any]) -> TestPhoto:
     single = tuple((persons.ravel().astype(int) - 1).tolist())
     if single and max(single) >= len(rectangles):
         raise ValueError(name)
-    return TestPhoto(name, tuple((scale, position) for scale, position in fields), single)
+    return MpiiPhoto(name, tuple((scale, position) for scale, position in fields), single)
 
 
-def submission(photos: Sequence[TestPhoto], predicted: NDArray[np.floating]) -> NDArray[np.void]:
+def submission(photos: Sequence[MpiiPhoto], predicted: NDArray[np.floating]) -> NDArray[np.void]:
     """Make the struct array ``pred``.
 
     Args:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.evaluation.mpii_submission import TestPhoto, submission
+from litehrnet.evaluation.mpii_submission import MpiiPhoto, submission
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, keypoint_errors
 from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
@@ -156,7 +156,7 @@ def score_joints(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> Key
     return KeypointScore({}, "PCKh@0.5", tuple(KeypointRow(*row) for row in rows), len(predicted), len(predicted))
 
 
-def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[TestPhoto] = ()) -> bytes:
+def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[MpiiPhoto] = ()) -> bytes:
     """Encode ``pred.mat`` of the reference implementation: ``preds`` float32 (persons, 16, 2), counted from 1.
 
     Args:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from litehrnet.config.schema import LossConfig, RunConfig
 from litehrnet.data.coco import read_annotations
+from litehrnet.data.formats import BOX_FORMATS
 from litehrnet.data.settings import AugmentationConfig, DetectionConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
@@ -61,7 +62,7 @@ def object_name(config: RunConfig) -> str:
         UserError: The recipe has no keypoints in COCO's format, or several categories have keypoints.
     """
     sets = [data.format for data in config.train] + ([config.validation.format] if config.validation else [])
-    if config.keypoints is None or not sets or set(sets) != {"coco"}:
+    if config.keypoints is None or not sets or any(name not in BOX_FORMATS for name in sets):
         raise UserError(f"{config.name}: --with-detector needs keypoints in annotations in COCO's format")
     first = config.train[0]
     annotations = read_annotations(Path(first.annotations), first.only, first.without)
@@ -96,7 +97,11 @@ def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) 
     validation = config.validation
     if validation is not None:
         validation = EvalConfig(
-            "coco", validation.annotations, validation.images, only=validation.only, without=validation.without
+            validation.format,
+            validation.annotations,
+            validation.images,
+            only=validation.only,
+            without=validation.without,
         )
     return replace(
         config,
