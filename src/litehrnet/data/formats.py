@@ -1,9 +1,9 @@
 """The formats of annotations and their metrics, in one table.
 
-A new format touches three files: a new file in ``data/`` with its reader, an entry in ``FORMATS`` below, and its name in
-docs/training.md. If its files can be parsed into COCO's object, the reader is one function and the entry is
-``coco_like(NAME, FUNCTION)``. COCO's object is a dictionary with ``images``, ``annotations`` and ``categories``. For other
-formats ``mpii.py`` is the example. Only a new metric touches a fourth file, ``evaluation/metrics.py``.
+A new format touches three files: a new file in ``data/`` with its reader, an entry in ``FORMATS`` below, and its name
+in docs/training.md. If its files can be parsed into COCO's object, the reader is one function and the entry is
+``coco_like(NAME, FUNCTION)``. COCO's object is a dictionary with ``images``, ``annotations`` and ``categories``. For
+other formats ``mpii.py`` is the example. Only a new metric touches a fourth file, ``evaluation/metrics.py``.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Annotated photos packed into a few files, for training elsewhere without unpacking.
 
-A packed set is a folder with unchanged photos in ``000.zip``, ``001.zip`` and so on. ``annotations.zip`` contains COCO's
-``annotations.json``, whose file names are paths inside the archives. It is read like any other set, through
+A packed set is a folder with unchanged photos in ``000.zip``, ``001.zip`` and so on. ``annotations.zip`` contains
+COCO's ``annotations.json``, whose file names are paths inside the archives. It is read like any other set, through
 ``litehrnet.io.archives``.
 """
 
