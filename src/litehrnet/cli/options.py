@@ -11,6 +11,7 @@ from litehrnet.errors import UserError
 if TYPE_CHECKING:
     from litehrnet.drawing.skeletons import DrawStyle
     from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.runtimes import Runtime
 
 
 WHOLE_PICTURE = "no detector: each picture is taken as a crop of one person"
@@ -48,12 +49,13 @@ def runtime_arguments(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def pose_estimator(options: argparse.Namespace, *, with_detector: bool) -> "PoseEstimator":
-    """Open weights and detector as the options of ``litehrnet predict`` say, and print which runtime it is.
+def pose_estimator(options: argparse.Namespace, runtime: "Runtime", *, with_detector: bool) -> "PoseEstimator":
+    """Make the estimator that the options of ``litehrnet predict`` describe, and print its runtime.
 
     Args:
         options: See ``litehrnet.cli.predict``.
-        with_detector: Open the detector now, so that a wrong one is refused before anything is written.
+        runtime: The opened weights.
+        with_detector: Detect people if the options name no other way to find them.
 
     Raises:
         UserError: See ``PoseEstimator``.
@@ -61,16 +63,14 @@ def pose_estimator(options: argparse.Namespace, *, with_detector: bool) -> "Pose
     from litehrnet.inference.estimator import PoseEstimator
 
     estimator = PoseEstimator(
-        options.weights,
+        runtime,
         flip_test=options.flip,
+        threads=options.threads,
         detector=options.detector,
-        whole_image=options.whole_image,
+        whole_image=options.whole_image or not with_detector,
         min_box_score=options.min_box_score if with_detector else None,
         max_persons=options.max_persons,
-        **runtime_arguments(options),
     )
-    if with_detector:
-        _ = estimator.detector
     say(f"runtime: {estimator.runtime.description}, input {size_text(estimator.runtime.input_size_wh)}")
     return estimator
 

@@ -2,15 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from litehrnet.cli import predict_photos, predict_video, segmentation_predict
-from litehrnet.cli.options import add_runtime_options, positive_int, rgb_color, score, seconds
+from litehrnet.cli.options import add_runtime_options, positive_int, rgb_color, runtime_arguments, score, seconds
 from litehrnet.errors import UserError
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
-
-if TYPE_CHECKING:
-    from litehrnet.video.sources import Source
 
 VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": None, "smooth": False, "show": False}
 """Options that photos do not have, and their defaults."""
@@ -113,29 +109,25 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: An option does not work with the given input or weights; see the functions that are called.
     """
-    from litehrnet.runtimes import segments
+    from litehrnet.runtimes import open_runtime
     from litehrnet.video.sources import find_source
 
-    segmenting = segments(options.weights)
-    if options.window and not segmenting:
-        raise UserError("--window: is for networks that segment, and this one finds keypoints")
     sources = [source for source in map(find_source, options.photos) if source is not None]
-    _check_input(options, sources, segmenting=segmenting)
-    if segmenting:
-        segmentation_predict.refuse_keypoint_options(options, *KEYPOINT_OPTIONS)
-        return segmentation_predict.run(options)
-    _check_people(options)
-    if sources:
-        return predict_video.run(options, sources[0])
-    return predict_photos.run(options)
-
-
-def _check_input(options: argparse.Namespace, sources: "list[Source]", *, segmenting: bool) -> None:
-    if sources and segmenting:
-        raise UserError(f"{sources[0].name}: a video, and {options.weights} segments photos alone (expected photos)")
     given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
     if given and not sources:
-        raise UserError(f"--{given[0]}: is for keypoints in videos and cameras (expected one of them, or none of it)")
+        raise UserError(f"--{given[0]}: only works with video or camera input (expected a video or a camera)")
+    _check_people(options)
+    runtime = open_runtime(options.weights, **runtime_arguments(options))
+    if runtime.info.segments:
+        if sources:
+            raise UserError(f"{sources[0].name}: a video, and {options.weights} only segments photos (expected photos)")
+        segmentation_predict.refuse_keypoint_options(options, *KEYPOINT_OPTIONS)
+        return segmentation_predict.run(options, runtime)
+    if options.window:
+        raise UserError("--window: only works with segmentation weights, and these weights find keypoints")
+    if sources:
+        return predict_video.run(options, sources[0], runtime)
+    return predict_photos.run(options, runtime)
 
 
 def _check_people(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.inference.photo import Photo
     from litehrnet.poses import Poses
+    from litehrnet.runtimes import Runtime
 
 RESULTS = "keypoints"
 """Name of the results file, without ``.json``."""
@@ -41,7 +42,7 @@ class _Report:
     unusable: int = 0
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, runtime: "Runtime") -> int:
     """Find keypoints in photos; a bad photo among several does not stop the others.
 
     Returns:
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     files = find_images(options.photos)
     box_file = None if options.boxes is None else read_boxes(options.boxes, options.min_box_score)
     matched = None if box_file is None else box_file.match(files)
-    estimator = pose_estimator(options, with_detector=matched is None)
+    estimator = pose_estimator(options, runtime, with_detector=matched is None)
     if box_file is None or matched is None:
         say_people(options, estimator)
         numbers: Mapping[Path, int | str | None] = {file: number_of(file) for file in files}

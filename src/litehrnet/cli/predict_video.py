@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from litehrnet.runtimes import Runtime
     from litehrnet.video.output import Output
     from litehrnet.video.reading import VideoReader
     from litehrnet.video.sources import Source
 
 
-def run(options: argparse.Namespace, source: "Source") -> int:
+def run(options: argparse.Namespace, source: "Source", runtime: "Runtime") -> int:
     """Predict, draw and write frame by frame.
 
     Returns:
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace, source: "Source") -> int:
     _check(options)
     threads = options.threads
     reader = VideoReader(source, start=options.start, end=options.end, every=options.every, threads=threads)
-    estimator = pose_estimator(options, with_detector=True)
+    estimator = pose_estimator(options, runtime, with_detector=True)
     say_people(options, estimator, "no detector: one person is followed")
     began = time.monotonic()
     with contextlib.ExitStack() as stack:

@@ -1,39 +1,43 @@
-"""``litehrnet predict`` with weights that segment: tinted pictures and label images out."""
+"""``litehrnet predict`` with segmentation weights: tinted pictures and label images."""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import progress_bar, runtime_arguments, say
+from litehrnet.cli.options import progress_bar, say
 from litehrnet.cli.outputs import output_folder
 from litehrnet.cli.predict_photos import picture_suffix, say_moved, say_passed_over
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
-    from litehrnet.inference.segmenter import Segmenter
+    from litehrnet.runtimes import Runtime
 
 LABELS = "labels"
 """Folder inside the output folder."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, runtime: "Runtime") -> int:
     """Segment, draw and write; a bad photo among several does not stop the others.
 
     Args:
         options: See ``litehrnet.cli.predict``.
+        runtime: The opened weights.
 
     Returns:
         0, or 1 if photos were left out.
 
     Raises:
-        UserError: Weights or output folder cannot be used, an option is for keypoints only, or no photo can be read.
+        UserError: The output folder cannot be used, or no photo can be read.
     """
     from litehrnet.cli.inputs import find_images
     from litehrnet.drawing.class_maps import draw_segmentation
     from litehrnet.evaluation.segmentation import write_prediction
+    from litehrnet.inference.segmenter import Segmenter
     from litehrnet.io.images import read_image, write_image
 
     files = find_images(options.photos)
-    segmenter = open_for_photos(options)
+    # Models and programs of one input size segment photos of any size in windows.
+    one_size = options.weights.suffix.lower() in (".onnx", ".native")
+    segmenter = Segmenter(runtime, window=options.window or one_size, flip=options.flip)
     say(f"runtime: {segmenter.runtime.description}, {len(segmenter.class_set)} classes ({segmenter.class_set.name})")
     problems: list[str] = []
     with output_folder(options.out_dir, files) as out, progress_bar("photos") as started:
@@ -59,15 +63,6 @@ def run(options: argparse.Namespace) -> int:
         say(f"left out: {problem}")
     say_passed_over(options.photos)
     return 1 if problems else 0
-
-
-def open_for_photos(options: argparse.Namespace) -> "Segmenter":
-    """The segmenter for photos of any size: models and programs for one size go over them in windows."""
-    from litehrnet.inference.segmenter import open_segmenter
-
-    arguments = runtime_arguments(options)
-    one_size = options.weights.suffix.lower() in (".onnx", ".native")
-    return open_segmenter(options.weights, window=options.window or one_size, flip=options.flip, **arguments)
 
 
 def refuse_keypoint_options(options: argparse.Namespace, *names: str) -> None:

@@ -55,7 +55,7 @@ def evaluate_segmentation(
     copy_from_first(network.buffers(), processes)
     info = weights_info(config)
     segmenter = Segmenter(
-        lambda size_wh: TorchRuntime(network, info, size_wh or config.input_size_wh),
+        TorchRuntime(network, info, config.input_size_wh),
         window=test.test.window,
         flip=test.test.flip,
         scales=test.test.scales,
