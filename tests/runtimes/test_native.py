@@ -16,8 +16,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import litehrnet.runtimes
 import litehrnet.runtimes.native
+import litehrnet.runtimes.open
 from litehrnet.engine.compiler import compile_network
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import flatten, write_program
@@ -249,9 +249,9 @@ def test_instruction_set_is_forced_by_the_environment(small_weights: Path) -> No
 
 @pytest.fixture
 def absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (litehrnet.runtimes, litehrnet.runtimes.native):
+    for module in (litehrnet.runtimes.open, litehrnet.runtimes.native):
         monkeypatch.setattr(module, "native_module", lambda: None)
-    litehrnet.runtimes._say_once.cache_clear()
+    litehrnet.runtimes.open._say_once.cache_clear()
 
 
 def test_absent_engine_is_said_once_and_pytorch_runs(
@@ -261,14 +261,14 @@ def test_absent_engine_is_said_once_and_pytorch_runs(
         for _ in range(2):
             assert open_runtime(small_weights, threads=1).description.startswith("torch")
     (record,) = caplog.records
-    assert record.message.startswith("the native engine is not part of this installation")
+    assert record.message.startswith("the native engine was not built")
     assert record.message.endswith("running on torch")
 
 
 def test_absent_engine_that_is_asked_for_is_an_error(absent: None, small_weights: Path, tmp_path: Path) -> None:
     export_native(small_weights, tmp_path / "small.native")
     for path, name in ((small_weights, "native"), (tmp_path / "small.native", None)):
-        with pytest.raises(UserError, match="the native engine is not part of this installation"):
+        with pytest.raises(UserError, match="the native engine was not built"):
             open_runtime(path, name)
 
 
@@ -277,7 +277,7 @@ def test_without_engine_and_pytorch_weights_are_refused_with_what_to_do(
 ) -> None:
     monkeypatch.setattr(litehrnet.runtimes, "is_installed", lambda package: False)
     with pytest.raises(
-        UserError, match=r"small\.safetensors: the native engine is not .*pip install 'litehrnet\[train"
+        UserError, match=r"small\.safetensors: the native engine was not built .*pip install 'litehrnet\[train"
     ):
         open_runtime(small_weights)
 
@@ -288,8 +288,8 @@ def test_without_engine_and_pytorch_weights_are_refused_with_what_to_do(
         ({"precision": "int8"}, "int8: no such precision"),
         ({"precision": "fp16"}, "precision fp16: native runs in float32 and bf16"),
         ({"device": "cuda"}, "device cuda: native runs on the CPU only"),
-        ({"compiled": True}, "torch.compile is not for native"),
-        ({"runtime": "torch", "precision": "fp16"}, "precision fp16: is for GPUs"),
+        ({"compiled": True}, "torch.compile: does not work with native"),
+        ({"runtime": "torch", "precision": "fp16"}, "precision fp16: only works on a GPU"),
         ({"runtime": "torch", "device": "abacus"}, "device abacus: PyTorch finds none"),
         ({"runtime": "onnxruntime"}, "onnxruntime runs ONNX models"),
     ],

@@ -13,7 +13,7 @@ import pytest
 import torch
 from tests.drawn_persons import DrawnPerson, write_drawn_persons
 
-from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig, TestConfig, TrainingConfig
+from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig, TestConfig, TrainingConfig, with_outputs
 from litehrnet.data.settings import DataConfig
 from litehrnet.errors import UserError
 from litehrnet.inference.figure import draw_figure
@@ -73,7 +73,7 @@ def small_config(drawn: Path) -> RunConfig:
         save_every=1,
         log_every=2,
     )
-    return RunConfig(
+    config = RunConfig(
         name="drawn",
         variant="naive_lite_hrnet_18",
         keypoints="coco",
@@ -81,6 +81,7 @@ def small_config(drawn: Path) -> RunConfig:
         train=(DataConfig("coco", str(drawn / "persons.json"), str(drawn / "photos")),),
         training=training,
     )
+    return with_outputs(config)
 
 
 class Runs:

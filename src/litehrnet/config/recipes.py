@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from litehrnet.config.fitting import left_out
 from litehrnet.config.overrides import apply_overrides
 from litehrnet.config.ranges import check_numbers
-from litehrnet.config.schema import RunConfig
+from litehrnet.config.schema import SET_BY_READER, RunConfig, with_outputs
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.variants import check_input_size, find_variant
@@ -38,17 +38,32 @@ _BLANK = RunConfig("", "", (0, 0))
 
 
 def read_recipe(target: str | Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """Read a recipe from a file, or by the name of one that comes with the package.
+    """Read a recipe from a file, or a bundled one by name.
 
     Args:
         target: Path of a ``.py`` file, or a name such as ``litehrnet_18_coco_256x192``.
         overrides: Values that replace the recipe's, by dotted key, such as ``{"training.batch_size": 16}``.
 
     Raises:
-        UserError: There is no such recipe, or it says something that cannot be.
+        UserError: The recipe is missing or invalid.
     """
     path = recipe_path(target)
-    values = apply_overrides({"name": path.stem, **_read_assignments(path)}, overrides or {})
+    values = read_assignments(parse_python(read_text(path), path), path)
+    return with_outputs(make_recipe(values, path, overrides or {}))
+
+
+def make_recipe(assignments: Mapping[str, Any], path: Path, overrides: Mapping[str, Any]) -> RunConfig:
+    """Make the configuration of a recipe; its keypoints or classes are not resolved yet.
+
+    Args:
+        assignments: Values in the recipe, see ``read_assignments``.
+        path: The recipe's file, for its name and for messages.
+        overrides: Values that replace the recipe's, by dotted key.
+
+    Raises:
+        UserError: A setting is unknown, missing, of the wrong type or out of range.
+    """
+    values = apply_overrides({"name": path.stem, **assignments}, overrides)
     config = build(RunConfig, values, str(path))
     check_numbers(config, str(path))
     find_variant(config.variant)
@@ -202,9 +217,14 @@ def parse_python(text: str, path: Path) -> ast.Module:
         raise UserError(f"{path}: not a recipe (nested too deeply)") from error
 
 
-def _read_assignments(path: Path) -> dict[str, Any]:
+def read_assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
+    """Read the values that a recipe assigns.
+
+    Raises:
+        UserError: The recipe holds anything but assignments of plain values.
+    """
     values: dict[str, Any] = {}
-    for statement in parse_python(read_text(path), path).body:
+    for statement in tree.body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 values[name] = _plain_value(value, path)
@@ -249,7 +269,7 @@ def build(kind: type[_Dataclass], values: Mapping[str, Any], source: str, inside
         UserError: A field is missing, unknown (the nearest right name is given), or of another type.
     """
     hints = typing.get_type_hints(kind)
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name: f for f in fields(kind) if f.name not in SET_BY_READER}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
             raise UserError(f"{source}: unknown key {inside}{name}{_suggestion(name, list(known))}")

@@ -3,7 +3,7 @@
 Defaults are the published recipe (protocol specification, sections 2 and 3.1).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from litehrnet.data.settings import AugmentationConfig, DataConfig, DetectionConfig, SegmentationConfig
@@ -12,7 +12,7 @@ from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import find_keypoint_set
 from litehrnet.poses import KeypointSet
-from litehrnet.segmentation.classes import find_class_set
+from litehrnet.segmentation.classes import ClassSet, find_class_set
 from litehrnet.weights.weights_file import Outputs
 
 
@@ -218,6 +218,7 @@ class RunConfig:
         resume_from: Checkpoint of an unfinished run to go on with; it wins over ``load_from``.
         fitted: Names of settings below ``training`` that the recipe leaves out and the number of samples decides: only
             for your own keypoints, see ``config.fitting``. Set by the reader of recipes.
+        resolved: The keypoints, classes or object class that the settings name. Set by ``with_outputs``.
     """
 
     name: str
@@ -237,6 +238,7 @@ class RunConfig:
     load_from: str | None = None
     resume_from: str | None = None
     fitted: tuple[str, ...] = ()
+    resolved: Outputs | None = field(default=None, compare=False, repr=False)
 
     @property
     def has_own_keypoints(self) -> bool:
@@ -245,21 +247,32 @@ class RunConfig:
 
     @property
     def keypoint_set(self) -> KeypointSet:
-        """The keypoint set that ``keypoints`` names.
+        """Keypoints that the network finds.
 
         Raises:
-            UserError: There is no such one, or the network finds no keypoints.
+            UserError: It finds none.
         """
-        if self.keypoints is None:
-            raise UserError(f"{self.name}: its network finds no keypoints (expected a recipe with keypoints)")
-        return find_keypoint_set(self.keypoints)
+        if not isinstance(self.outputs, KeypointSet):
+            raise UserError(f"{self.name}: its network does not find keypoints (expected a recipe with keypoints)")
+        return self.outputs
+
+    @property
+    def class_set(self) -> ClassSet:
+        """Classes that the network segments.
+
+        Raises:
+            UserError: It does not segment.
+        """
+        if not isinstance(self.outputs, ClassSet):
+            raise UserError(f"{self.name}: its network does not segment (expected a recipe with segmentation)")
+        return self.outputs
 
     @property
     def outputs(self) -> Outputs:
-        """What the network's maps are of: keypoints, classes, or the boxes of an object class."""
-        if self.detection is not None:
-            return ObjectClass(self.detection.objects)
-        return self.keypoint_set if self.segmentation is None else find_class_set(self.segmentation.classes)
+        """What the network finds: keypoints, classes, or boxes of an object class."""
+        if self.resolved is None:
+            raise ValueError("the configuration has no outputs yet (expected one from load_config or with_outputs)")
+        return self.resolved
 
     @property
     def tested_on(self) -> TestConfig:
@@ -272,3 +285,25 @@ class RunConfig:
         if test is None:
             raise UserError(f"{self.name}: says neither test nor validation (expected what to test on)")
         return test
+
+
+SET_BY_READER = ("fitted", "resolved")
+"""Fields of ``RunConfig`` that no recipe states."""
+
+
+def with_outputs(config: RunConfig) -> RunConfig:
+    """Resolve the keypoint set, class set or object class that a configuration names; this may read a file.
+
+    Raises:
+        UserError: The name is unknown, or its file is missing or broken.
+    """
+    outputs: Outputs
+    if config.detection is not None:
+        outputs = ObjectClass(config.detection.objects)
+    elif config.segmentation is not None:
+        outputs = find_class_set(config.segmentation.classes)
+    elif config.keypoints is not None:
+        outputs = find_keypoint_set(config.keypoints)
+    else:
+        raise UserError(f"{config.name}: names no task (expected keypoints, segmentation or detection)")
+    return replace(config, resolved=outputs)

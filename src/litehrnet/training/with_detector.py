@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from litehrnet.config.schema import LossConfig, RunConfig, TestConfig
+from litehrnet.config.schema import LossConfig, RunConfig, TestConfig, with_outputs
 from litehrnet.data.coco import read_annotations
 from litehrnet.data.settings import AugmentationConfig, DetectionConfig
 from litehrnet.errors import UserError
@@ -100,7 +100,7 @@ def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) 
         validation = TestConfig(
             "coco", validation.annotations, validation.images, only=validation.only, without=validation.without
         )
-    return replace(
+    detector = replace(
         config,
         name=f"{config.name}_detector",
         input_size_wh=DETECTOR_INPUT_WH,
@@ -118,6 +118,7 @@ def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) 
         # With another checkpoint named, only the keypoint network goes on from it.
         resume_from=None if config.resume_from is None else "latest",
     )
+    return with_outputs(detector)
 
 
 def best_weights(folder: Path) -> Path:
