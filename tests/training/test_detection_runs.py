@@ -9,7 +9,7 @@ import pytest
 from tests.training.conftest import Runs
 from tests.training.test_resume import assert_same_runs
 
-from litehrnet.config.schema import LossConfig, RunConfig
+from litehrnet.config.schema import LossConfig, RunConfig, with_outputs
 from litehrnet.data.settings import DetectionConfig
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.training.checkpoints import LATEST
