@@ -73,13 +73,13 @@ def test_recipe_says_what_its_name_says(name: str) -> None:
     assert recipe.name == name
     assert f"{recipe.input_size_wh[1]}x{recipe.input_size_wh[0]}" == size
     assert recipe.variant.replace("lite_hrnet", "litehrnet") == name.split("_coco")[0].split("_mpii")[0]
-    assert recipe.keypoints == recipe.tested_on.dataset == name.split("_")[-2]
-    assert len(recipe.outputs) == (17 if recipe.tested_on.dataset == "coco" else 16)
+    assert recipe.keypoints == recipe.tested_on.format == name.split("_")[-2]
+    assert len(recipe.outputs) == (17 if recipe.tested_on.format == "coco" else 16)
     assert recipe.codec.sigma == (3 if size == "384x288" else 2)
     assert recipe.codec.kind == "default"
     assert recipe.codec.flip_shift
     assert recipe.tested_on.flip
-    assert recipe.tested_on.annotations.startswith(f"data/{recipe.tested_on.dataset}/annotations/")
+    assert recipe.tested_on.annotations.startswith(f"data/{recipe.tested_on.format}/annotations/")
 
 
 def test_recipes_lie_at_the_published_paths(project: Path) -> None:
@@ -94,7 +94,7 @@ variant = "lite_hrnet_18"
 keypoints = "coco"
 input_size_wh = (64, 96)
 codec = dict(kind="dark", sigma=1)
-test = dict(dataset="coco", annotations="a.json", images="photos", boxes=None)
+test = dict(format="coco", annotations="a.json", images="photos", boxes=None)
 """
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from litehrnet.config.schema import TestConfig
+from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.evaluation.segmentation import SegmentationTest, confusion_of, read_segmentation_test, write_prediction
 from litehrnet.inference.segmenter import Segmenter
@@ -47,7 +47,7 @@ def images(tmp_path: Path) -> SegmentationTest:
         labels = np.where(rng.random((32, 32)) < 0.5, classes, rng.integers(0, 3, (32, 32))).astype(np.uint8)
         labels[:number] = 255
         cv2.imwrite(str(tmp_path / f"labels/{number}.png"), labels)
-    test = TestConfig("folder", str(tmp_path / "labels"), str(tmp_path / "images"), flip=False)
+    test = EvalConfig("folder", str(tmp_path / "labels"), str(tmp_path / "images"), flip=False)
     return read_segmentation_test(test, THREE)
 
 

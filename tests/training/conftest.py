@@ -13,8 +13,8 @@ import pytest
 import torch
 from tests.drawn_persons import DrawnPerson, write_drawn_persons
 
-from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig, TestConfig, TrainingConfig, with_outputs
-from litehrnet.data.settings import DataConfig
+from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig, TrainingConfig, with_outputs
+from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.skeletons import COCO
@@ -112,7 +112,7 @@ class Runs:
         return replace(
             self.base,
             training=replace(self.base.training, **training),
-            validation=TestConfig("coco", data.annotations, data.images) if validate else None,
+            validation=EvalConfig("coco", data.annotations, data.images) if validate else None,
             work_dir=str(self.folder / name),
             resume_from=None if resume_from is None else str(resume_from),
         )

@@ -68,5 +68,5 @@ def test_what_cannot_be_is_one_sentence(teacher_file: Path, user_error: Any) -> 
     assert "expected a detector of ours" in user_error(
         lambda: open_teacher(config, DistillConfig("lite_hrnet_18"), CPU)
     )
-    wrong = DistillConfig(str(teacher_file), module_epochs=1)
-    assert "module_epochs" in user_error(lambda: open_teacher(CONFIG, wrong, CPU))
+    wrong = DistillConfig(str(teacher_file), teacher_sigma=1.0)
+    assert "teacher_sigma" in user_error(lambda: open_teacher(CONFIG, wrong, CPU))

@@ -47,7 +47,7 @@ keypoints = "{folder}/train.json"
 input_size_wh = (96, 128)
 codec = dict(sigma=1.5)
 train = (dict(format="coco", annotations="{folder}/train.json", images="{folder}/train"),)
-validation = dict(dataset="coco", annotations="{folder}/val.json", images="{folder}/val")
+validation = dict(format="coco", annotations="{folder}/val.json", images="{folder}/val")
 work_dir = "{folder}/run"
 {lines}
 """

@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import add_input_size, input_size, say, size_text
-from litehrnet.cli.segmentation_predict import refuse_keypoint_options
+from litehrnet.cli.options import add_input_size, input_size, refuse_options, say, size_text
 from litehrnet.errors import UserError
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
@@ -100,7 +99,7 @@ def _with_objects(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsI
     """Describe a detector: the name of its objects, and its input size."""
     from litehrnet.detection.objects import ObjectClass
 
-    refuse_keypoint_options(options, "keypoints", "classes", "codec", "sigma", "no_flip_shift")
+    refuse_options(options, "detection", "keypoints", "classes", "codec", "sigma", "no_flip_shift")
     outputs = ObjectClass(options.objects) if options.objects else info.outputs
     return replace(info, outputs=outputs, input_size_wh=input_size(options) or info.input_size_wh)
 
@@ -109,7 +108,7 @@ def _with_classes(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsI
     """What a network that segments says of itself: its windows may be of any size, so none is made up."""
     from litehrnet.segmentation.classes import find_class_set
 
-    refuse_keypoint_options(options, "keypoints", "objects", "codec", "sigma", "no_flip_shift")
+    refuse_options(options, "segmentation", "keypoints", "objects", "codec", "sigma", "no_flip_shift")
     class_set = find_class_set(options.classes) if options.classes else info.class_set
     if len(class_set) != len(info.class_set):
         raise UserError(

@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 from litehrnet.errors import UserError
 
@@ -26,6 +27,10 @@ COMMANDS = {
 }
 
 
+_MODULES = {"test": "evaluate"}
+"""Modules whose name is not that of their command."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -43,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if words[:1] == [name]:
             # Only the chosen command's module is imported, to start quickly.
-            importlib.import_module(f"litehrnet.cli.{name}").add_arguments(command)
+            _module(name).add_arguments(command)
     options, left = parser.parse_known_args(words)
     if "overrides" in options and all("=" in word and not word.startswith("-") for word in left):
         options.overrides += left  # settings a.b=c may appear anywhere; argparse accepts them in one place only
@@ -54,7 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
-    return run_command(importlib.import_module(f"litehrnet.cli.{options.command}").run, options)
+    return run_command(_module(options.command).run, options)
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"litehrnet.cli.{_MODULES.get(command, command)}")
 
 
 def run_command(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from litehrnet.errors import UserError
@@ -11,6 +11,7 @@ from litehrnet.errors import UserError
 if TYPE_CHECKING:
     from litehrnet.drawing.skeletons import DrawStyle
     from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.io.progress import Progress
     from litehrnet.runtimes import Runtime
 
 
@@ -174,38 +175,30 @@ def seconds(text: str) -> float:
 
 
 @contextlib.contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int | None], Callable[[int], None]]]:
-    """A bar with speed and time left on the error stream, where that is a terminal.
-
-    Gives a function that takes the total, None for an unknown one, and returns one that takes how much was done since
-    the last call.
-    """
+def progress_bar(label: str) -> Iterator["Progress"]:
+    """Show a bar with speed and remaining time on the error stream, if it is a terminal."""
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
     from rich.text import Text
 
-    class Speed(ProgressColumn):
-        def render(self, task: Task) -> Text:
+    class Speed(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> Text:
             return Text("" if task.speed is None else f"{task.speed:.1f}/s")
 
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed()]
-    times: list[Any] = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
-    with Progress(*columns, *times, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(), Speed()]
+    times: list[Any] = [progress.TimeElapsedColumn(), progress.TextColumn("left"), progress.TimeRemainingColumn()]
+    console = Console(stderr=True)
+    with progress.Progress(*columns, *times, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(label, total=None, visible=False)
 
-        def start(total: int | None) -> Callable[[int], None]:
-            task = progress.add_task(label, total=total)
-            return lambda count: progress.advance(task, count)
+        class Bar:
+            def start(self, total: int | None) -> None:
+                bar.reset(task, total=total, visible=True)
 
-        yield start
+            def advance(self, count: int) -> None:
+                bar.advance(task, count)
+
+        yield Bar()
 
 
 def say(text: str) -> None:
@@ -223,6 +216,39 @@ def few(names: Sequence[str], most: int = 10) -> str:
 def size_text(size_wh: tuple[int, int]) -> str:
     """(192, 256) as ``192x256 (width x height)``."""
     return f"{size_wh[0]}x{size_wh[1]} (width x height)"
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="a.b=c",
+        help="settings that replace those of the configuration, under its own names",
+    )
+
+
+def note(text: str) -> None:
+    """Print a note about a setting that is interpreted differently from how it was written."""
+    sys.stderr.write(f"note: {text}\n")
+
+
+def refuse_options(options: argparse.Namespace, task: str, *names: str) -> None:
+    """Refuse options that do not work with the task of the weights.
+
+    Args:
+        options: Options of the command.
+        task: Task of the weights, such as ``segmentation``.
+        *names: Names of the options, with underscores.
+
+    Raises:
+        UserError: One of them is given.
+    """
+    for name in names:
+        if getattr(options, name) not in (None, False):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option}: does not work with weights for {task} (expected to be left out)")
 
 
 def require_pair(first: object, second: object, names: str) -> None:

@@ -3,8 +3,16 @@
 import argparse
 from pathlib import Path
 
-from litehrnet.cli import predict_photos, predict_video, segmentation_predict
-from litehrnet.cli.options import add_runtime_options, positive_int, rgb_color, runtime_arguments, score, seconds
+from litehrnet.cli import predict_photos, predict_video, segmentation
+from litehrnet.cli.options import (
+    add_runtime_options,
+    positive_int,
+    refuse_options,
+    rgb_color,
+    runtime_arguments,
+    score,
+    seconds,
+)
 from litehrnet.errors import UserError
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
@@ -121,8 +129,8 @@ def run(options: argparse.Namespace) -> int:
     if runtime.info.segments:
         if sources:
             raise UserError(f"{sources[0].name}: a video, and {options.weights} only segments photos (expected photos)")
-        segmentation_predict.refuse_keypoint_options(options, *KEYPOINT_OPTIONS)
-        return segmentation_predict.run(options, runtime)
+        refuse_options(options, "segmentation", *KEYPOINT_OPTIONS)
+        return segmentation.predict(options, runtime)
     if options.window:
         raise UserError("--window: only works with segmentation weights, and these weights find keypoints")
     if sources:

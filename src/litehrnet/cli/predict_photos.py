@@ -127,8 +127,8 @@ def _predict(
 
     style = drawing_style(options)
     detecting = options.boxes is not None or estimator.detector is not None
-    with progress_bar("photos") as started:
-        advance = started(count)
+    with progress_bar("photos") as progress:
+        progress.start(count)
         for photo, found in estimator.predict_many(photos):
             # Boxes are somebody's, by the user's word or the detector's; a whole picture may show nobody.
             poses: Poses = found if detecting else found[is_seen(found)]
@@ -140,7 +140,7 @@ def _predict(
             report.results += [{**entry, "file_name": photo.name} for entry in poses.to_coco(ids[file])]
             if not len(poses):
                 report.nobody.append(photo.name)
-            advance(1)
+            progress.advance(1)
 
 
 def image_ids(numbers: Mapping[Path, int | str | None]) -> dict[Path, int | str]:

@@ -48,12 +48,13 @@ def run(options: argparse.Namespace, source: "Source", runtime: "Runtime") -> in
         stack.enter_context(output)
         if options.show:
             output.show = stack.enter_context(_page())
-        advance = stack.enter_context(progress_bar("frames"))(reader.expected)
+        progress = stack.enter_context(progress_bar("frames"))
+        progress.start(reader.expected)
         written = stack.enter_context(Background(output.write))
         frames = read_ahead(reader, skip=reader.endless)
         for found in predict_frames(estimator, frames, track=options.track is not False, smooth=options.smooth):
             written.put(found)
-            advance(1)
+            progress.advance(1)
     return 0
 
 

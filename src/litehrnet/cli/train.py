@@ -5,8 +5,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from litehrnet.cli.mmpose import add_shared_arguments, pass_on_local_rank
 from litehrnet.cli.options import positive_float, positive_int, say
-from litehrnet.cli.published_options import add_shared_arguments, pass_on_local_rank
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 

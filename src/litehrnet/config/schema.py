@@ -6,7 +6,7 @@ Defaults are the published recipe (protocol specification, sections 2 and 3.1).
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from litehrnet.data.settings import AugmentationConfig, DataConfig, DetectionConfig, SegmentationConfig
+from litehrnet.data.settings import AugmentationConfig, DataConfig, DetectionConfig, EvalConfig, SegmentationConfig
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
@@ -14,6 +14,9 @@ from litehrnet.keypoints.skeletons import find_keypoint_set
 from litehrnet.poses import KeypointSet
 from litehrnet.segmentation.classes import ClassSet, find_class_set
 from litehrnet.weights.weights_file import Outputs
+
+TaskName = Literal["keypoints", "segmentation", "detection"]
+"""Field of ``RunConfig`` that names the task of a network."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,6 @@ class LossConfig:
     hard_below: float = 0.7
     class_weights: tuple[float, ...] = ()
 
-    @property
-    def of_pixels(self) -> bool:
-        """Whether it is a loss of classes of pixels, not of heatmaps."""
-        return self.kind in ("cross_entropy", "ohem")
-
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -144,54 +142,11 @@ class DistillConfig:
         share: Of its heatmaps in the target of a labeled keypoint, 0..1; where there is no label, they are the target.
         teacher_sigma: Standard deviation of the peaks of its heatmaps in cells, where they are narrower than those of
             the run's codec: they are widened to be as wide. None for what its file says.
-        module_epochs: Epochs at the beginning in which each module learns from the teacher's by itself, fed what that
-            one is fed; the teacher is then PyTorch weights of a network with the same branches. After them the whole
-            network learns as without.
     """
 
     teacher: str
     share: float = 0.5
     teacher_sigma: float | None = None
-    module_epochs: int = 0
-
-
-@dataclass(frozen=True)
-class TestConfig:
-    """On what and how a network is tested.
-
-    Attributes:
-        dataset: Format of the annotations, which also says the metric: COCO's AP, MPII's PCKh; mIoU for ``cityscapes``
-            and ``folder``.
-        annotations: Annotation file (for MPII the JSON list; its ``.mat`` file is expected beside it), or folder of
-            label images.
-        images: Folder of the photos.
-        boxes: Detection file in COCO's results format; None for the boxes of the annotations.
-        min_box_score: Detections with a lower score are left out.
-        flip: Average with the heatmaps of the mirrored crop, or the scores of the mirrored image.
-        nms: Drop the lower of two poses that are alike (oks), only lower its score (soft), or keep all (none).
-        oks_threshold: What alike is, 0..1.
-        visibility_threshold: Keypoint scores above it enter the score of a pose.
-        only: File of numbers of photos, to test on no others (COCO format only), as in ``DataConfig``.
-        without: File of numbers of photos that are left out.
-        window: Segment windows of the run's input size, side by side; otherwise whole images.
-        scales: Sizes at which an image is segmented, as factors of its own; probabilities are averaged.
-    """
-
-    __test__ = False  # not a class of tests, whatever pytest makes of its name
-
-    dataset: Literal["coco", "mpii", "cityscapes", "folder"]
-    annotations: str
-    images: str
-    boxes: str | None = None
-    min_box_score: float = 0.0
-    flip: bool = True
-    nms: Literal["oks", "soft", "none"] = "oks"
-    oks_threshold: float = 0.9
-    visibility_threshold: float = 0.2
-    only: str | None = None
-    without: str | None = None
-    window: bool = False
-    scales: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
@@ -232,13 +187,28 @@ class RunConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     distill: DistillConfig | None = None
-    validation: TestConfig | None = None
-    test: TestConfig | None = None
+    validation: EvalConfig | None = None
+    test: EvalConfig | None = None
     work_dir: str | None = None
     load_from: str | None = None
     resume_from: str | None = None
     fitted: tuple[str, ...] = ()
     resolved: Outputs | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def task(self) -> TaskName:
+        """Task of the network."""
+        if self.detection is not None:
+            return "detection"
+        return "keypoints" if self.segmentation is None else "segmentation"
+
+    def sources(self) -> list[tuple[str, DataConfig | EvalConfig]]:
+        """All data sets of the recipe, each with the setting that names it."""
+        numbered = len(self.train) > 1
+        sets: list[tuple[str, DataConfig | EvalConfig]] = [
+            (f"train.{i}" if numbered else "train", data) for i, data in enumerate(self.train)
+        ]
+        return sets + [(role, test) for role, test in (("validation", self.validation), ("test", self.test)) if test]
 
     @property
     def has_own_keypoints(self) -> bool:
@@ -275,7 +245,7 @@ class RunConfig:
         return self.resolved
 
     @property
-    def tested_on(self) -> TestConfig:
+    def tested_on(self) -> EvalConfig:
         """``test``, or ``validation`` where there is none.
 
         Raises:

@@ -128,11 +128,11 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
         torch.use_deterministic_algorithms(settings.deterministic)
     torch.backends.cudnn.benchmark = not settings.deterministic
     task = task_of(config)
-    training_set = task.read_training_set(config)
+    training_set = task.read(config)
     test_set = None
     if config.validation is not None:
         best_by(config, config.validation)
-        test_set = task.read_test_set(config)
+        test_set = task.read_test(config)
     teacher = None if config.distill is None else open_teacher(config, config.distill, device)
     folder = Path(config.work_dir or f"work_dirs/{config.name}")
     config, fitted = fit(config, len(training_set), processes.world_size)
@@ -295,7 +295,7 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
     config, settings = run.config, run.config.training
     where = f"{run.device.type}, {torch.get_num_threads()} threads" if run.device.type == "cpu" else _gpu(run.device)
     steps = f"kernels for {instruction_set()}" if uses_kernels(settings, run.device) else "PyTorch"
-    validation = f"every {settings.evaluate_every} epochs, {run.task.how(run.test_set)}" if run.test_set else "none"
+    validation = f"every {settings.evaluate_every} epochs, {run.test_set.how}" if run.test_set else "none"
     width, height = config.input_size_wh
     data = f"{len(run.training_set)} {run.task.samples}"
     batch = f"{settings.batch_size} x {settings.accumulate} accumulated x {run.processes.world_size} processes"

@@ -373,7 +373,7 @@ def test_broken_json_is_one_sentence(tmp_path: Path, text: str, message: str) ->
 
 
 def test_mpii_needs_its_sixteen_keypoints(load: Load) -> None:
-    with pytest.raises(UserError, match=r"out_channels is 14 \(expected MPII's 16\)"):
+    with pytest.raises(UserError, match=r"out_channels is 14 \(expected 16, as mpii has\)"):
         load(MPII, overrides=("channel_cfg.num_output_channels=14", "channel_cfg.dataset_joints=14"))
 
 

@@ -19,6 +19,7 @@ from litehrnet.config.mmpose.syntax import PublishedFile, check_extent, interpre
 from litehrnet.config.mmpose.training import read_training
 from litehrnet.config.overrides import apply_overrides
 from litehrnet.config.schema import RunConfig
+from litehrnet.data.formats import find_format
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import read_keypoint_set
@@ -192,10 +193,13 @@ def _keypoints(model: ModelPart, data: DataPart, remarks: Remarks) -> str:
         for key, number in data.num_joints.items()
         if number != count
     ]
-    if data.train.format == "mpii":
-        if count != 16:
-            remarks.problems.append(f"model.keypoint_head.out_channels is {count} (expected MPII's 16)")
-        return "mpii"
+    form = find_format(data.train.format)
+    if form.keypoint_count is not None:
+        if count != form.keypoint_count:
+            remarks.problems.append(
+                f"model.keypoint_head.out_channels is {count} (expected {form.keypoint_count}, as {form.name} has)"
+            )
+        return form.name
     if count == 17:
         return "coco"
     # Where the file is missing, that is said by whoever needs it.

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from litehrnet.cli.main import run_command
-from litehrnet.cli.published_test import parse, raw_outputs, run, write_outputs
-from litehrnet.evaluation.predictions import Predictions
+from litehrnet.cli.mmpose import parse, run
+from litehrnet.evaluation.predictions import Predictions, encode_outputs, raw_outputs
 
 
 @pytest.fixture
@@ -45,10 +45,8 @@ def test_raw_outputs_have_the_published_layout(predictions: Predictions) -> None
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml", ".yml", ".pkl", ".pickle"])
-def test_raw_outputs_are_written_by_suffix(predictions: Predictions, tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"raw{suffix}"
-    write_outputs(path, predictions)
-    content = path.read_bytes()
+def test_raw_outputs_are_written_by_suffix(predictions: Predictions, suffix: str) -> None:
+    content = encode_outputs(predictions, suffix)
     outputs = pickle.loads(content) if "p" in suffix else yaml.safe_load(content)
     if suffix == ".json":
         assert json.loads(content) == outputs
@@ -118,15 +116,15 @@ def test_flags_for_videos_are_accepted_and_said_to_do_nothing(
     command = [str(published), str(small_onnx), "--proc_per_gpu", "2", "--average_clips", "prob"]
     assert run_command(run, parse(command)) == 0
     said = capsys.readouterr().err
-    assert "note: --proc_per_gpu: does nothing for images" in said
-    assert "note: --average_clips: does nothing for images" in said
+    assert "note: --proc_per_gpu: ignored for images" in said
+    assert "note: --average_clips: ignored for images" in said
 
 
 def test_metric_of_other_data_is_refused_before_anything_is_run(
     published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(run, parse([str(published), "gone.pth", "--eval", "mAP", "PCKh"])) == 2
-    assert "--eval PCKh: no metric of annotations.json (expected mAP)" in capsys.readouterr().err
+    assert "--eval PCKh: not a metric of annotations.json (expected mAP)" in capsys.readouterr().err
 
 
 def test_flags_of_several_processes_are_accepted() -> None:

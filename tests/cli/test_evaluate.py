@@ -33,7 +33,7 @@ def test_table_names_boxes_and_input_size_and_their_sources(
     said = capsys.readouterr().out
     assert "boxes: ground truth" in said
     assert "64x64 (width x height), from the weights' file" in said
-    assert "3 persons in 3 photos, flip test off" in said
+    assert "3 people in 3 photos, flip test off" in said
     assert "onnxruntime" in said
 
 
@@ -81,10 +81,10 @@ def test_broken_annotations_are_one_line_and_exit_code_2(
     ("boxes", "message"),
     [
         ([], "has no boxes"),
-        ([{"image_id": 9, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 1}], "entry 0 is of image 9"),
+        ([{"image_id": 9, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 1}], "entry 0 is on image 9"),
         ([{"image_id": 1, "category_id": 1, "bbox": [0, 0, 0, 5], "score": 1}], "entry 0 has the box"),
-        ([{"image_id": 1, "category_id": 1, "bbox": [0, 0, 5], "score": 1}], "entry 0 is no box"),
-        ([{"image_id": 1}], "entry 0 is no box"),
+        ([{"image_id": 1, "category_id": 1, "bbox": [0, 0, 5], "score": 1}], "entry 0 is not a box"),
+        ([{"image_id": 1}], "entry 0 is not a box"),
     ],
 )
 def test_broken_detections_are_one_line_and_exit_code_2(
@@ -105,7 +105,7 @@ variant = "naive_lite_hrnet_18"
 keypoints = "coco"
 input_size_wh = (64, 64)
 codec = dict(kind="default")
-test = dict(dataset="coco", annotations="gone.json", images="gone")
+test = dict(format="coco", annotations="gone.json", images="gone")
 """
 
 
@@ -115,10 +115,10 @@ test = dict(dataset="coco", annotations="gone.json", images="gone")
         (
             "naive_lite_hrnet_18",
             "lite_hrnet_18",
-            "weights of naive_lite_hrnet_18 (expected lite_hrnet_18, as own says)",
+            "weights of naive_lite_hrnet_18 (expected lite_hrnet_18, as in own)",
         ),
         ("(64, 64)", "(96, 128)", "is for 64x64 input (width x height), not 96x128"),
-        ('"default"', '"dark"', "its heatmaps are to be decoded by HeatmapCodec(kind='default'"),
+        ('"default"', '"dark"', "heatmaps are decoded by HeatmapCodec(kind='default'"),
     ],
 )
 def test_configuration_that_contradicts_the_weights_file_is_refused(
@@ -204,7 +204,7 @@ def test_mpii_test_split_gives_predictions_and_says_that_there_are_no_figures(
     out = mpii_dataset / "pred.mat"
     assert _test(small_mpii_weights, mpii_dataset, "--out", str(out), "--per-keypoint", *SMALL) == 0
     said = capsys.readouterr().out
-    assert "no figures" in said
+    assert "no metrics" in said
     assert "put mpii_human_pose_v1_u12_1.mat beside the annotations" in said
     assert sorted(name for name in loadmat(out) if name[0] != "_") == ["preds"]
     assert loadmat(out)["preds"].shape == (3, 16, 2)
@@ -270,18 +270,18 @@ def test_lists_of_photos_leave_others_out(small_onnx: Path, dataset: Path, capsy
     files = f"annotations={str(dataset / 'annotations.json')!r}, images={str(dataset / 'images')!r}"
     recipe.write_text(
         'variant = "naive_lite_hrnet_18"\nkeypoints = "coco"\ninput_size_wh = (64, 64)\n'
-        f'validation = dict(dataset="coco", {files}, without={str(listed)!r})\n'
+        f'validation = dict(format="coco", {files}, without={str(listed)!r})\n'
     )
     options = ["test", str(small_onnx), "--config", str(recipe), "--threads", "1", "--per-keypoint", "--out", str(out)]
     assert main(options) == 0
-    assert "tested:     2 persons in 2 photos" in capsys.readouterr().out
+    assert "evaluated:  2 people in 2 photos" in capsys.readouterr().out
     assert {entry["image_id"] for entry in json.loads(out.read_text())} == {1, 3}
 
 
 def test_gallery_is_drawn(small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = dataset / "worst.png"
     assert _test(small_onnx, dataset, "--gallery", "2", "--worst", "--gallery-out", str(out)) == 0
-    assert "worst.png: 2 of 3 persons, worst first" in capsys.readouterr().out
+    assert "worst.png: 2 of 3 people, worst first" in capsys.readouterr().out
     assert read_image(out).shape[1] == 2 * 480
 
 
@@ -291,7 +291,7 @@ def test_gallery_that_cannot_be_drawn_is_refused_first(
     assert _test(small_onnx, dataset, "--worst") == 2
     assert "there is nothing to draw (expected --gallery N)" in capsys.readouterr().err
     assert _test(small_onnx, dataset, "--gallery", "2", "--gallery-out", "list.txt") == 2
-    assert "list.txt: no name for a picture" in capsys.readouterr().err
+    assert "list.txt: not a name for a picture" in capsys.readouterr().err
 
 
 class _OneBox:
