@@ -165,8 +165,11 @@ def test_a_packed_set_is_checked_like_any_other(drawn_coco: DataConfig, tmp_path
     ("damage", "message"),
     [
         (lambda folder: (folder / "000.zip").unlink(), r"000\.zip/000000_1\.jpg: no such file.*3 of the 3 photos"),
-        (lambda folder: (folder / "000.zip").write_bytes(b"PK"), r"000\.zip: no zip archive, or cut short"),
-        (lambda folder: (folder / "annotations.zip").write_bytes(b""), r"annotations\.zip: no zip archive, or cut"),
+        (lambda folder: (folder / "000.zip").write_bytes(b"PK"), r"000\.zip: is not a zip archive, or is cut short"),
+        (
+            lambda folder: (folder / "annotations.zip").write_bytes(b""),
+            r"annotations\.zip: is not a zip archive, or is cut",
+        ),
         (lambda folder: (folder / "annotations.zip").unlink(), r"annotations\.zip/annotations\.json: no such file"),
     ],
 )

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litehrnet.errors import UserError
-from litehrnet.io.archives import inside_archive, read_member
 
 
 @contextlib.contextmanager
@@ -108,14 +107,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file, also one inside a zip archive that ``path`` goes through.
+    """Read a whole file.
 
     Raises:
-        UserError: ``path`` is missing, a folder, or cannot be read, or the archive is broken.
+        UserError: ``path`` is missing, a folder, or cannot be read.
     """
-    inside = inside_archive(path)
-    if inside:
-        return read_member(*inside)
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.io import files
+from litehrnet.io.archives import read_data_file
 from litehrnet.io.image_headers import ImageHeader, critical_png_chunks, read_header
 
 MAX_PIXELS = 200_000_000
@@ -30,7 +31,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Raises:
         UserError: The file cannot be read or is not a whole picture of at most ``MAX_PIXELS``.
     """
-    return decode_image(files.read_bytes(Path(path)), str(path))
+    return decode_image(read_data_file(Path(path)), str(path))
 
 
 def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHeader | None = None) -> NDArray[np.uint8]:
