@@ -412,7 +412,7 @@ def test_files_of_other_kinds_are_counted(
     assert _predict(small_weights, tmp_path / "out", folder) == 0
     assert "passed over, not photos that are read here: 2 .heic, 1 .txt\n" in capsys.readouterr().out
     assert _predict(small_weights, tmp_path / "out", folder / "IMG_1.HEIC") == 2
-    assert "IMG_1.HEIC: is HEIC, which is not read here (expected JPEG, PNG" in _one_line_error(capsys)
+    assert "IMG_1.HEIC: is HEIC, which is not supported (expected JPEG, PNG" in _one_line_error(capsys)
 
 
 def test_drawing_options_change_the_picture_and_not_the_results(

@@ -168,7 +168,7 @@ def test_a_packed_set_is_checked_like_any_other(drawn_coco: DataConfig, tmp_path
         (lambda folder: (folder / "000.zip").write_bytes(b"PK"), r"000\.zip: is not a zip archive, or is cut short"),
         (
             lambda folder: (folder / "annotations.zip").write_bytes(b""),
-            r"annotations\.zip: is not a zip archive, or is cut",
+            r"annotations\.zip: is not a zip archive",
         ),
         (lambda folder: (folder / "annotations.zip").unlink(), r"annotations\.zip/annotations\.json: no such file"),
     ],

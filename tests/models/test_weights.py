@@ -103,7 +103,7 @@ def test_reference_weights_give_the_reference_heatmaps(shared: Path) -> None:
         ),
         (
             lambda s: [s.pop(name) for name in list(s) if name.startswith("backbone.")],
-            "these weights are of another network family",
+            "these weights belong to another network family",
         ),
         (
             lambda s: s.update({"backbone.stem.conv1.bn.bias": torch.zeros(32, dtype=torch.complex64)}),
