@@ -21,7 +21,7 @@ from litehrnet.config.schema import RunConfig
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.variants import check_input_size, find_variant
-from litehrnet.weights.zoo import box_files
+from litehrnet.weights.zoo import bundled_files
 
 _Dataclass = TypeVar("_Dataclass")
 
@@ -60,7 +60,7 @@ def read_recipe(target: str | Path, overrides: Mapping[str, Any] | None = None) 
 
 def _for_own_keypoints(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """A recipe of the user's own keypoints: bundled weights to start from, and what it leaves out fitted to the set."""
-    has_weights = config.variant in {path.stem for path in box_files()}
+    has_weights = config.variant in {path.stem for path in bundled_files()}
     start = config.variant if has_weights and "load_from" not in values else config.load_from
     return replace(config, load_from=start, fitted=left_out(values.get("training", {})))
 
