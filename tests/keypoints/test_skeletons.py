@@ -209,12 +209,12 @@ def test_a_skeleton_that_is_no_list_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("own.toml", b"name = ", r"own\.toml: broken TOML \(.+\)"),
-        ("own.json", b'{"name": ', r"own\.json: broken JSON \(.+\)"),
-        ("own.json", b"[" * 200_000, r"own\.json: broken JSON \(nested too deeply\)"),
-        ("own.toml", b"a = " + b"[" * 100_000, r"own\.toml: broken TOML \(nested too deeply\)"),
+        ("own.toml", b"name = ", r"own\.toml: not valid TOML \(.+\)"),
+        ("own.json", b'{"name": ', r"own\.json: not valid JSON \(.+\)"),
+        ("own.json", b"[" * 200_000, r"own\.json: not valid JSON \(nested too deeply\)"),
+        ("own.toml", b"a = " + b"[" * 100_000, r"own\.toml: not valid TOML \(nested too deeply\)"),
         ("own.toml", b'name = "\xff"', r"own\.toml: not text in UTF-8 \(expected TOML\)"),
-        ("own.json", b"", r"own\.json: broken JSON \(.+\)"),
+        ("own.json", b"", r"own\.json: not valid JSON \(.+\)"),
         ("own.json", b"[]", r"own\.json: not a keypoint set \(expected the fields .+\)"),
         ("own.json", b'{"categories": []}', r"own\.json: no category has keypoints \(.+\)"),
         ("own.json", b'{"categories": 3}', r"own\.json: no category has keypoints \(.+\)"),
