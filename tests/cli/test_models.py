@@ -65,8 +65,9 @@ def test_unknown_names_are_refused_before_anything_is_fetched(capsys: pytest.Cap
 def test_predicting_without_weights_says_that_the_box_is_empty(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from tests.figure import draw_figure
+
     from litehrnet import write_image
-    from litehrnet.inference.figure import draw_figure
 
     write_image(folders / "photo.png", draw_figure((60, 80))[0])
     assert main(["predict", str(folders / "photo.png"), "--out-dir", str(folders / "out")]) == 2

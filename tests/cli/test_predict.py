@@ -7,6 +7,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from tests.figure import draw_figure
 
 import litehrnet
 from litehrnet import read_image, write_image
@@ -14,7 +15,6 @@ from litehrnet.bench.subject import write_random_weights
 from litehrnet.cli.main import main
 from litehrnet.cli.predict_photos import image_ids
 from litehrnet.detectors.detections import DetectedBoxes
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.variants import find_variant
 from litehrnet.weights.zoo import DEFAULT_DETECTOR

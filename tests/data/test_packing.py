@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.figure import draw_figure
 
 from litehrnet import read_image, write_image
 from litehrnet.data.checks import check_coco, check_photo
@@ -15,7 +16,6 @@ from litehrnet.data.samples import Batch, make_batch
 from litehrnet.data.settings import AugmentationConfig, DataConfig
 from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import COCO
 

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=positive_int, default=5, metavar="N", help="of every runtime at least (default: 5)"
     )
     parser.add_argument("--compile", action="store_true", help="PyTorch through torch.compile, too (takes minutes)")
-    parser.add_argument("--photos", type=Path, metavar="DIR", help="JPEG photos for predict (default: drawn ones)")
+    parser.add_argument(
+        "--photos", type=Path, metavar="DIR", help="JPEG photos to predict on (default: the bundled one)"
+    )
     parser.add_argument("--profile", action="store_true", help="the native engine's time per kind of step")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw CPU times (needs matplotlib)")
