@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from litehrnet.bench.engines import Absent, Engine, attempt, better_graphs, open_engines
+from litehrnet.bench.contenders import Absent, Contender, attempt, better_graphs, open_contenders
 from litehrnet.bench.measure import Case, Result
 from litehrnet.bench.report import case_notes, case_table, machine
 from litehrnet.bench.subject import Subject, make_subject
@@ -42,7 +42,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             subject = make_subject(variant, tuple(options.input_size), Path(folder))
             case = measure_case(subject, Path(folder), options.seconds, options.rounds)
-        result = Result(variant, subject.program.input_size_wh, subject.judge, {}, (case,), None, None, {}, None)
+        result = Result(variant, subject.program.input_size_wh, subject.reference, {}, (case,), None, None, {}, None)
         Console(width=120, highlight=False).print(case_table(result, case))
         print(*case_notes(case), sep="\n")
 
@@ -51,24 +51,24 @@ def measure_case(subject: Subject, folder: Path, seconds: float, rounds: int) ->
     """All runtimes in turn."""
     take = partial(take_turns, error=subject.error, pause=False)
 
-    def choose(engines: list[Engine]) -> dict[str, float]:
-        times = take(engines, seconds=seconds / 8, least_rounds=rounds)
+    def choose(contenders: list[Contender]) -> dict[str, float]:
+        times = take(contenders, seconds=seconds / 8, least_rounds=rounds)
         return {name: summary.cpu_ms[0] for name, summary in summarize(times, 1).items()}
 
-    opened = open_engines(subject, 1, 1, better_graphs(subject, choose))
+    opened = open_contenders(subject, 1, 1, better_graphs(subject, choose))
     for name, packages, open_peer in (("ncnn", ("ncnn", "pnnx"), open_ncnn), ("MNN", ("MNN",), open_mnn)):
         missing = [package for package in packages if not is_installed(package)]
         if missing:
             opened.append(Absent(name, f"{missing[0]} is not installed (see benchmarks/requirements.txt)"))
         else:
             opened.append(attempt(name, partial(open_peer, subject, folder)))
-    engines = [engine for engine in opened if isinstance(engine, Engine)]
-    absent = {engine.name: engine.reason for engine in opened if isinstance(engine, Absent)}
-    summaries = summarize(take(engines, seconds=seconds, least_rounds=rounds), 1)
-    return Case(1, 1, summaries, {engine.name: engine.settings for engine in engines}, absent)
+    contenders = [contender for contender in opened if isinstance(contender, Contender)]
+    absent = {contender.name: contender.reason for contender in opened if isinstance(contender, Absent)}
+    summaries = summarize(take(contenders, seconds=seconds, least_rounds=rounds), 1)
+    return Case(1, 1, summaries, {contender.name: contender.settings for contender in contenders}, absent)
 
 
-def open_ncnn(subject: Subject, folder: Path) -> Engine:
+def open_ncnn(subject: Subject, folder: Path) -> Contender:
     """Float32, Winograd and packing as it chooses."""
     import ncnn
     import pnnx
@@ -94,10 +94,10 @@ def open_ncnn(subject: Subject, folder: Path) -> Engine:
         extractor.input("in0", ncnn.Mat(images[0]))
         return np.array(extractor.extract("out0")[1])[None]
 
-    return Engine("ncnn", f"ncnn {metadata.version('ncnn')}, float32, 1 thread, converted by pnnx", run)
+    return Contender("ncnn", f"ncnn {metadata.version('ncnn')}, float32, 1 thread, converted by pnnx", run)
 
 
-def open_mnn(subject: Subject, folder: Path) -> Engine:
+def open_mnn(subject: Subject, folder: Path) -> Contender:
     """On the CPU at high precision."""
     import MNN
 
@@ -123,7 +123,7 @@ def open_mnn(subject: Subject, folder: Path) -> Engine:
         given.copyToHostTensor(got)
         return np.array(got.getNumpyData()).reshape(shape)
 
-    return Engine("MNN", f"MNN {metadata.version('MNN')}, float32 (precision high), 1 thread, our export", run)
+    return Contender("MNN", f"MNN {metadata.version('MNN')}, float32 (precision high), 1 thread, our export", run)
 
 
 @contextlib.contextmanager

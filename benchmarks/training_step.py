@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from benchmarks.pipeline import cpu_name, in_turn
-from benchmarks.published_transcription import PublishedNetwork, published_loss, published_optimizer
+from benchmarks.reference_transcription import ReferenceNetwork, reference_loss, reference_optimizer
 from torch import Tensor, nn
 
 from litehrnet.cli.version import cpu_features
@@ -77,7 +77,7 @@ def check_equal(variant: str) -> None:
     """
     batch = make_batch(4, (64, 64)).to(torch.float64)
     published, ours = (network.double() for network in make_networks(variant))
-    loss_a, gradients_a = loss_and_gradients(published, published_loss, batch)
+    loss_a, gradients_a = loss_and_gradients(published, reference_loss, batch)
     loss_b, gradients_b = loss_and_gradients(ours, keypoint_mse, batch)
     assert abs(loss_a / loss_b - 1) < 1e-12, variant
     largest = max(float(g.abs().max()) for g in gradients_a.values())
@@ -111,7 +111,7 @@ def ways(variant: str, batch: Batch) -> dict[str, Callable[[], object]]:
     published, ours = make_networks(variant)
     last = replace(batch, images=batch.images.contiguous(memory_format=torch.channels_last))
     steps = {
-        "published": step(published, published_loss, published_optimizer(published.parameters()), batch),
+        "published": step(published, reference_loss, reference_optimizer(published.parameters()), batch),
         "PyTorch": step(ours, keypoint_mse, our_optimizer(ours), last),
     }
     for instruction_set in kernels.instruction_sets() if kernels.available else []:
@@ -150,7 +150,7 @@ def make_networks(variant: str) -> tuple[nn.Module, nn.Module]:
     for module in ours.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
-    published = PublishedNetwork(variant)
+    published = ReferenceNetwork(variant)
     published.load_state_dict(ours.state_dict())
     return published, ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -251,7 +251,7 @@ class Backbone(nn.Module):
         return features
 
 
-class PublishedNetwork(nn.Module):
+class ReferenceNetwork(nn.Module):
     """Backbone and final layer: images (n, 3, H, W) to heatmaps (n, joints, H/4, W/4)."""
 
     def __init__(self, variant: str, joints: int = 17) -> None:
@@ -265,7 +265,7 @@ class PublishedNetwork(nn.Module):
         return heatmaps
 
 
-def published_loss(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def reference_loss(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Joint by joint; weight (n, joints, 1)."""
     n, joints = output.shape[:2]
     predicted = torch.split(output.reshape(n, joints, -1), 1, dim=1)
@@ -277,6 +277,6 @@ def published_loss(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return loss / joints
 
 
-def published_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def reference_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Adam, one parameter after the other."""
     return torch.optim.Adam(parameters, lr=2e-3, foreach=False, fused=False)
