@@ -1,9 +1,9 @@
-"""The native engine against ncnn and MNN, and the runtimes of the package with them: one image, one thread.
+"""The native engine compared with ncnn, MNN and the other runtimes of the package: one image, one thread.
 
 Run: ``python benchmarks/engine_peers.py [VARIANT ...] [--input-size W H] [--seconds 20] [--rounds 5]``, after
-``pip install --no-deps -r benchmarks/requirements.txt`` and with the extras ``export`` and ``openvino``. All in turn
-within one process, as ``litehrnet bench`` does it; a runtime that is absent or fails is a row that says so. Through
-pnnx ncnn gets the folded network, without half precision; MNN converts our ONNX export and runs it at high precision.
+``pip install --no-deps -r benchmarks/requirements.txt`` and with the extras ``export`` and ``openvino``. All run in
+turn in one process, as in ``litehrnet bench``; a runtime that is absent or fails has a row with the reason. pnnx
+converts the folded network for ncnn, without half precision. MNN converts our ONNX export and runs at high precision.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from litehrnet.optional import is_installed
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all variants and print the results."""
     from rich.console import Console
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def measure_case(subject: Subject, folder: Path, seconds: float, rounds: int) -> Case:
-    """All runtimes in turn."""
+    """Run all runtimes in turn."""
     take = partial(take_turns, error=subject.error, pause=False)
 
     def choose(contenders: list[Contender]) -> dict[str, float]:
@@ -69,7 +69,7 @@ def measure_case(subject: Subject, folder: Path, seconds: float, rounds: int) ->
 
 
 def open_ncnn(subject: Subject, folder: Path) -> Contender:
-    """Float32, Winograd and packing as it chooses."""
+    """Open ncnn in float32, with its own choice of Winograd and packing."""
     import ncnn
     import pnnx
     import torch
@@ -98,11 +98,11 @@ def open_ncnn(subject: Subject, folder: Path) -> Contender:
 
 
 def open_mnn(subject: Subject, folder: Path) -> Contender:
-    """On the CPU at high precision."""
+    """Open MNN on the CPU at high precision."""
     import MNN
 
     images = subject.normalized(1)
-    # Not through MNN.tools.mnnconvert, which installs packages when it is imported, and reports to its makers.
+    # MNN.tools.mnnconvert is avoided: importing it installs packages and reports usage to its authors.
     convert = "import sys, _tools; _tools.mnnconvert(sys.argv)"
     command = [sys.executable, "-c", convert, "-f", "ONNX", "--bizCode", "peer"]
     files = ["--modelFile", str(subject.graphs["our export"]), "--MNNModel", str(folder / "peer.mnn")]
@@ -128,7 +128,7 @@ def open_mnn(subject: Subject, folder: Path) -> Contender:
 
 @contextlib.contextmanager
 def quiet_output() -> Any:
-    """Without what converters print from C++."""
+    """Suppress the output that converters print from C++."""
     sys.stdout.flush()
     kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)

@@ -17,7 +17,7 @@ def _contender(name: str, said: list[str]) -> Contender:
 
 def test_contenders_take_turns_after_a_round_that_is_not_counted() -> None:
     said: list[str] = []
-    contenders = [_contender("native", said), _engine("other", said)]
+    contenders = [_contender("native", said), _contender("other", said)]
     times = take_turns(contenders, lambda out: float(out[0]), seconds=1e-9, least_rounds=3, pause=False)
     assert said == ["native", "other"] * 4
     assert times["native"].rounds == times["other"].rounds == (0, 1, 2)

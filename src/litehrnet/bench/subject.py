@@ -117,10 +117,8 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
     if is_installed("torch"):
         expected, reference = _expected_by_torch(weights, info, crops), "the network in PyTorch, float64"
     else:
-        expected, reference = (
-            run_program(program, crops, np.float64).astype(np.float64),
-            "the program in NumPy, float64",
-        )
+        reference = "the program in NumPy, float64"
+        expected = run_program(program, crops, np.float64).astype(np.float64)
         if info.segments:
             size_wh = program.input_size_wh
             expected = np.stack([enlarged(scores.astype(np.float32), size_wh) for scores in expected]).astype(float)
