@@ -11,9 +11,9 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
+from tests.figure import draw_figure
 
 from litehrnet.data.settings import DataConfig
-from litehrnet.inference.figure import draw_figure
 from litehrnet.io.images import write_image
 from litehrnet.keypoints.skeletons import COCO, MPII
 from litehrnet.variants import find_variant

@@ -21,7 +21,7 @@ def test_variant_is_identified_from_its_shapes(name: str) -> None:
 
 
 def test_unknown_variant_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"hrnet_w32: no such network .*lite_hrnet_18, lite_hrnet_30, naive"):
+    with pytest.raises(UserError, match=r"hrnet_w32: unknown network .*lite_hrnet_18, lite_hrnet_30, naive"):
         find_variant("hrnet_w32")
 
 

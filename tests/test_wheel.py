@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.figure import draw_figure
 
 from litehrnet import write_image
-from litehrnet.inference.figure import draw_figure
 from litehrnet.serving.liveview import ONNXRUNTIME_WEB
 
 

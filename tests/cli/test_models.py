@@ -59,15 +59,16 @@ def test_unknown_names_are_refused_before_anything_is_fetched(capsys: pytest.Cap
     assert main(["models", "fetch", DOWNLOADS[0].name, "nothing"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "error: nothing: no such file, and no name of a network (litehrnet models lists them)\n"
+    assert captured.err == "error: nothing: neither a file nor a known network (litehrnet models lists the names)\n"
 
 
 def test_predicting_without_weights_says_that_the_box_is_empty(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from tests.figure import draw_figure
+
     from litehrnet import write_image
-    from litehrnet.inference.figure import draw_figure
 
     write_image(folders / "photo.png", draw_figure((60, 80))[0])
     assert main(["predict", str(folders / "photo.png"), "--out-dir", str(folders / "out")]) == 2
-    assert "lite_hrnet_18: this install has no weights in it" in capsys.readouterr().err
+    assert "lite_hrnet_18: this install has no bundled weights" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from tests.figure import draw_figure
 
 import litehrnet
 from litehrnet import read_image, write_image
@@ -14,7 +15,6 @@ from litehrnet.bench.subject import write_random_weights
 from litehrnet.cli.main import main
 from litehrnet.cli.predict_photos import image_ids
 from litehrnet.detectors.detections import DetectedBoxes
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.variants import find_variant
 from litehrnet.weights.zoo import DEFAULT_DETECTOR
@@ -412,7 +412,7 @@ def test_files_of_other_kinds_are_counted(
     assert _predict(small_weights, tmp_path / "out", folder) == 0
     assert "passed over, not photos that are read here: 2 .heic, 1 .txt\n" in capsys.readouterr().out
     assert _predict(small_weights, tmp_path / "out", folder / "IMG_1.HEIC") == 2
-    assert "IMG_1.HEIC: is HEIC, which is not read here (expected JPEG, PNG" in _one_line_error(capsys)
+    assert "IMG_1.HEIC: is HEIC, which is not supported (expected JPEG, PNG" in _one_line_error(capsys)
 
 
 def test_drawing_options_change_the_picture_and_not_the_results(

@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.figure import draw_figure
 
 from litehrnet import read_frames
 from litehrnet.cli.main import main
-from litehrnet.inference.figure import draw_figure
 from litehrnet.video.writing import VideoWriter
 
 RATE = 25

@@ -121,7 +121,7 @@ def test_own_recipe_is_read_from_its_file(tmp_path: Path) -> None:
         ("(64, 96)", "64", r"input_size_wh is 64"),
         ("(64, 96)", "(64, 100)", "64x100"),
         ('kind="dark"', 'kind="drak"', r"codec.kind is 'drak' \(expected 'default' or 'dark' or 'udp'\)"),
-        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: no such network"),
+        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: unknown network"),
         ("boxes=None", "boxes=5", "test.boxes is 5"),
         ('"photos"', "open('x')", r"line 6: 'open\('x'\)' is no plain value"),
         ("test = dict(", "import os\ntest = dict(", "line 6: 'import os' is no plain value"),

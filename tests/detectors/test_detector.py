@@ -283,7 +283,7 @@ def test_a_detector_has_a_name_as_well(
     small_weights: Path, write_network: WriteNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo, "cache_folder", lambda: tmp_path)
-    with pytest.raises(UserError, match=r"^yolox_nano: not fetched yet \(litehrnet models fetch yolox_nano\)$"):
+    with pytest.raises(UserError, match=r"^yolox_nano: not downloaded yet \(litehrnet models fetch yolox_nano\)$"):
         PoseEstimator(small_weights, detector="yolox_nano")
     content = write_network(MMDEPLOY).read_bytes()
     fetched = replace(zoo.DETECTORS[0], sha256=hashlib.sha256(content).hexdigest())
@@ -293,5 +293,5 @@ def test_a_detector_has_a_name_as_well(
     np.testing.assert_array_equal(poses.boxes, open_detector(fetched.path).detect(PHOTO).boxes)
     assert len(poses.boxes) > 0
     fetched.path.write_bytes(content + b"\n")
-    with pytest.raises(UserError, match=r"yolox_nano\.onnx: damaged \(litehrnet models fetch yolox_nano fetches it"):
+    with pytest.raises(UserError, match=r"yolox_nano\.onnx: damaged \(litehrnet models fetch yolox_nano downloads it"):
         open_detector("yolox_nano")

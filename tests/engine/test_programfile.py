@@ -123,7 +123,7 @@ def test_text_that_is_no_description_is_refused(written: Path, tmp_path: Path, t
     old = int.from_bytes(content[16:24], "little")
     changed = content[:16] + len(text).to_bytes(8, "little") + content[24:_START] + text + content[_START + old :]
     path.write_bytes(_signed(changed))
-    with pytest.raises(UserError, match=r"t\.native: (damaged: its text|its description of the weights)"):
+    with pytest.raises(UserError, match=r"t\.native: (damaged: its text|has damaged litehrnet metadata)"):
         read_program(path)
 
 

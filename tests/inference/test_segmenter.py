@@ -116,7 +116,7 @@ def test_runtimes_agree_on_a_real_network(tmp_path: Path) -> None:
 
 
 def test_a_pose_network_and_no_scales_are_refused(small_weights: Path, runtime: ByColor) -> None:
-    with pytest.raises(UserError, match=r"find 17 keypoints \(coco\) and segment nothing"):
+    with pytest.raises(UserError, match=r"find 17 keypoints \(coco\), without a segmentation"):
         open_segmenter(small_weights)
     with pytest.raises(UserError, match="expected numbers above 0"):
         Segmenter(runtime, scales=())

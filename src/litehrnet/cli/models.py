@@ -41,9 +41,9 @@ def _fetch(names: list[str]) -> None:
 
 
 def _list() -> None:
-    from litehrnet.weights.zoo import AUTHORS_LINKS, BUNDLED, DETECTORS, DOWNLOADS, box_files, cache_folder
+    from litehrnet.weights.zoo import AUTHORS_LINKS, BUNDLED, DETECTORS, DOWNLOADS, bundled_files, cache_folder
 
-    files = box_files()
+    files = bundled_files()
     say(f"in the box ({BUNDLED}):" if files else "in the box: nothing")
     for path in files:
         say(f"  {path.stem:30} {_described(path)}")

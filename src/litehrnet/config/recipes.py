@@ -22,7 +22,7 @@ from litehrnet.config.tasks import check_task
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.variants import check_input_size, find_variant
-from litehrnet.weights.zoo import box_files
+from litehrnet.weights.zoo import bundled_files
 
 _Dataclass = TypeVar("_Dataclass")
 
@@ -71,7 +71,7 @@ def make_recipe(assignments: Mapping[str, Any], path: Path, overrides: Mapping[s
 
 def _for_own_keypoints(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """A recipe of the user's own keypoints: bundled weights to start from, and what it leaves out fitted to the set."""
-    has_weights = config.variant in {path.stem for path in box_files()}
+    has_weights = config.variant in {path.stem for path in bundled_files()}
     start = config.variant if has_weights and "load_from" not in values else config.load_from
     return replace(config, load_from=start, fitted=left_out(values.get("training", {})))
 

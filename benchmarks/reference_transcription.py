@@ -1,9 +1,9 @@
-"""The published network and loss as the published code runs them in training: what our speed is measured against.
+"""Network and loss of the reference implementation in training: a reference for the speed of ours.
 
-A transcription of the architecture specification, sections 3 to 9, and of the protocol specification, section 3, that
-keeps the published way of computing: sums in place, maps from branch 0 downward evaluated twice, pooling and resizing
-to sizes read off tensors, shuffles by view and transpose, one loss per joint, PyTorch's plain Adam. Parameter names are
-ours, so that one state dict fits both. Only benchmarks and tests use it.
+A transcription of the architecture specification, sections 3 to 9, and of the protocol specification, section 3. It
+computes like the reference implementation: sums in place, maps from branch 0 downward evaluated twice, pooling and
+resizing to sizes of tensors, shuffles by view and transpose, one loss per joint, PyTorch's plain Adam. Parameter names
+are ours, so that one state dict fits both. Only benchmarks and tests use this module.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from litehrnet.variants import STEM_CHANNELS, find_variant
 
 
 class Block(nn.Module):
-    """Convolution, batch normalization if asked for, ReLU in place if asked for."""
+    """Convolution with optional batch normalization and optional ReLU in place."""
 
     def __init__(self, conv: nn.Conv2d, *, norm: bool = True, relu: bool = False) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Block(nn.Module):
             self.bn = nn.BatchNorm2d(conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (n, c, h, w)."""
+        """Compute the features (n, c, h, w) of images."""
         x = self.conv(x)
         if self.norm:
             x = self.bn(x)
@@ -34,24 +34,24 @@ class Block(nn.Module):
 
 
 def full(a: int, b: int, *, bias: bool = False) -> nn.Conv2d:
-    """1x1 convolution."""
+    """Create a 1x1 convolution."""
     return nn.Conv2d(a, b, kernel_size=1, bias=bias)
 
 
 def single(channels: int, stride: int = 1) -> nn.Conv2d:
-    """Depthwise 3x3 convolution."""
+    """Create a depthwise 3x3 convolution."""
     return nn.Conv2d(channels, channels, kernel_size=3, stride=stride, padding=1, groups=channels, bias=False)
 
 
 def joined(first: Tensor, second: Tensor) -> Tensor:
-    """Concatenation, then the shuffle of two groups of channels."""
+    """Concatenate two tensors, then shuffle the two groups of channels."""
     x = torch.cat((first, second), dim=1)
     n, c, h, w = x.shape
     return x.view(n, 2, c // 2, h, w).transpose(1, 2).contiguous().view(n, c, h, w)
 
 
 class Stem(nn.Module):
-    """Section 3."""
+    """Stem (section 3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,13 +63,13 @@ class Stem(nn.Module):
         self.linear_conv = Block(full(channels, half), relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to 32 channels at 1/4."""
+        """Compute 32 channels at 1/4 of the image's resolution."""
         a, b = self.conv1(x).chunk(2, dim=1)
         return joined(self.branch1(a), self.linear_conv(self.depthwise_conv(self.expand_conv(b))))
 
 
 class CrossResolutionWeighting(nn.Module):
-    """Section 5.1."""
+    """Cross-resolution weighting (section 5.1)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class CrossResolutionWeighting(nn.Module):
         self.conv2 = Block(full(total // 8, total))
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """Every branch, weighted."""
+        """Weight every branch."""
         height, width = xs[-1].shape[-2:]
         pooled = [F.adaptive_avg_pool2d(x, (height, width)) for x in xs[:-1]] + [xs[-1]]
         weights = torch.sigmoid(self.conv2(self.conv1(torch.cat(pooled, dim=1))))
@@ -88,7 +88,7 @@ class CrossResolutionWeighting(nn.Module):
 
 
 class SpatialWeighting(nn.Module):
-    """Section 5.3."""
+    """Spatial weighting (section 5.3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -96,12 +96,12 @@ class SpatialWeighting(nn.Module):
         self.conv2 = Block(full(channels // 4, channels, bias=True), norm=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One branch, weighted."""
+        """Weight one branch."""
         return x * torch.sigmoid(self.conv2(self.conv1(F.adaptive_avg_pool2d(x, 1))))
 
 
 class LiteUnit(nn.Module):
-    """Section 5."""
+    """Unit of Lite-HRNet (section 5)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class LiteUnit(nn.Module):
         self.spatial_weighting = nn.ModuleList(SpatialWeighting(c) for c in halves)
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """All branches."""
+        """Process all branches."""
         pairs = [x.chunk(2, dim=1) for x in xs]
         qs = self.cross_resolution_weighting([q for _, q in pairs])
         qs = [conv(q) for conv, q in zip(self.depthwise_convs, qs, strict=True)]
@@ -120,7 +120,7 @@ class LiteUnit(nn.Module):
 
 
 class NaiveUnit(nn.Module):
-    """Section 6."""
+    """Unit of Naive Lite-HRNet (section 6)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -130,24 +130,24 @@ class NaiveUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """One branch."""
+        """Process one branch."""
         p, q = x.chunk(2, dim=1)
         return joined(p, self.branch2(q))
 
 
 def upward(a: int, b: int, factor: int) -> nn.Sequential:
-    """U of section 7."""
+    """Create the map U of section 7."""
     return nn.Sequential(full(a, b), nn.BatchNorm2d(b), nn.Upsample(scale_factor=factor, mode="nearest"))
 
 
 def step(a: int, b: int, *, stride: int = 2, relu: bool = True) -> nn.Sequential:
-    """Depthwise, then pointwise convolution: a step of D of section 7, and a transition of section 4."""
+    """Create a depthwise and a pointwise convolution: a step of D in section 7, and a transition in section 4."""
     layers = [single(a, stride), nn.BatchNorm2d(a), full(a, b), nn.BatchNorm2d(b)]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class Module(nn.Module):
-    """Sections 5 to 7: two units, then the fusion."""
+    """Module of two units and the fusion (sections 5 to 7)."""
 
     def __init__(self, unit: str, channels: list[int]) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Module(nn.Module):
         return nn.Sequential(*(step(a, a) for _ in range(i - j - 1)), step(a, b, relu=False))
 
     def forward(self, xs: list[Tensor]) -> list[Tensor]:
-        """All branches; the tensor of branch 0 becomes the first sum, and is read again for the others."""
+        """Process all branches; the tensor of branch 0 becomes the first sum, and the other outputs read it again."""
         if self.lite:
             xs = self.layers(xs)
         else:
@@ -186,7 +186,7 @@ class Module(nn.Module):
 
 
 class Projection(nn.Module):
-    """One step of section 8."""
+    """Projection of the head (section 8)."""
 
     def __init__(self, a: int, b: int) -> None:
         super().__init__()
@@ -194,13 +194,13 @@ class Projection(nn.Module):
         self.pointwise_conv = Block(full(a, b), relu=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One branch."""
+        """Process one branch."""
         y: Tensor = self.pointwise_conv(self.depthwise_conv(x))
         return y
 
 
 class Head(nn.Module):
-    """Section 8."""
+    """Iterative head (section 8)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class Head(nn.Module):
         self.projects = nn.ModuleList(Projection(a, b) for a, b in zip(c, [*c[1:], c[-1]], strict=True))
 
     def forward(self, xs: list[Tensor]) -> Tensor:
-        """All branches to the highest resolution."""
+        """Merge all branches at the highest resolution."""
         z: Tensor | None = None
         for x, project in zip(xs[::-1], self.projects, strict=True):
             if z is not None:
@@ -219,7 +219,7 @@ class Head(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Sections 2 and 4."""
+    """Backbone (sections 2 and 4)."""
 
     def __init__(self, variant_name: str) -> None:
         super().__init__()
@@ -241,7 +241,7 @@ class Backbone(nn.Module):
         self.head_layer = Head(c)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images to features."""
+        """Compute the features of images."""
         x = self.stem(x)
         xs: list[Tensor] = [self.transition0[0](x), self.transition0[1](x)]
         xs = self.stage0(xs)
@@ -251,7 +251,7 @@ class Backbone(nn.Module):
         return features
 
 
-class PublishedNetwork(nn.Module):
+class ReferenceNetwork(nn.Module):
     """Backbone and final layer: images (n, 3, H, W) to heatmaps (n, joints, H/4, W/4)."""
 
     def __init__(self, variant: str, joints: int = 17) -> None:
@@ -260,13 +260,13 @@ class PublishedNetwork(nn.Module):
         self.keypoint_head = nn.ModuleDict({"final_layer": full(find_variant(variant).channels[0], joints, bias=True)})
 
     def forward(self, images: Tensor) -> Tensor:
-        """Heatmaps."""
+        """Compute the heatmaps of images."""
         heatmaps: Tensor = self.keypoint_head["final_layer"](self.backbone(images))
         return heatmaps
 
 
-def published_loss(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Joint by joint; weight (n, joints, 1)."""
+def reference_loss(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Compute the loss joint by joint; weight is (n, joints, 1)."""
     n, joints = output.shape[:2]
     predicted = torch.split(output.reshape(n, joints, -1), 1, dim=1)
     wanted = torch.split(target.reshape(n, joints, -1), 1, dim=1)
@@ -277,6 +277,6 @@ def published_loss(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return loss / joints
 
 
-def published_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Adam, one parameter after the other."""
+def reference_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Create Adam that updates one parameter after the other."""
     return torch.optim.Adam(parameters, lr=2e-3, foreach=False, fused=False)

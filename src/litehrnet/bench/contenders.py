@@ -1,6 +1,7 @@
-"""Every runtime, opened for a batch and a number of threads, each in the ways that may be its fastest.
+"""All runtimes, opened for a batch size and a number of threads, in every mode that may be the fastest.
 
-The others get images that are already normalized floats, for which they are not charged; ours takes uint8 crops.
+Other runtimes receive images as normalized floats, which does not count as their time. The native engine receives
+uint8 crops.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,13 +26,13 @@ Run = Callable[[], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Engine:
-    """A runtime that is ready.
+class Contender:
+    """Runtime that is ready to run.
 
     Attributes:
-        name: Of the runtime, and how it takes a batch.
-        settings: All that may matter for its speed.
-        run: Gives the heatmaps of the case's images.
+        name: Name of the runtime and its mode for a batch.
+        settings: Version and all settings that may matter for its speed.
+        run: Function that returns the heatmaps of the case's images.
     """
 
     name: str
@@ -41,95 +42,95 @@ class Engine:
 
 @dataclass(frozen=True)
 class Absent:
-    """A runtime that cannot be measured.
+    """Runtime that cannot be measured.
 
     Attributes:
-        name: Of the runtime.
-        reason: Why not.
+        name: Name of the runtime.
+        reason: Reason, such as a missing package.
     """
 
     name: str
     reason: str
 
 
-def open_engines(
+def open_contenders(
     subject: Subject, batch: int, threads: int, graphs: dict[str, str], *, compiled: bool = False
-) -> list[Engine | Absent]:
-    """All runtimes for one case, ours first.
+) -> list[Contender | Absent]:
+    """Open all runtimes for one case, the native engine first.
 
     Args:
         subject: The network.
-        batch: Images that a run takes.
+        batch: Images per run.
         threads: CPU threads.
-        graphs: For onnxruntime and openvino, the name of the graph to run (see ``Subject.graphs``).
-        compiled: PyTorch through torch.compile, too.
+        graphs: Name of the graph to run (see ``Subject.graphs``) for onnxruntime and openvino.
+        compiled: Whether to measure PyTorch with torch.compile, too.
     """
-    engines = open_ours(subject, batch, threads)
+    contenders = open_native_contenders(subject, batch, threads)
     for name, open_peer in (("onnxruntime", open_onnxruntime), ("openvino", open_openvino)):
         if not is_installed(name):
             package = name if name == "onnxruntime" else f"'litehrnet[{name}]'"
-            engines.append(Absent(name, f"not installed (pip install {package})"))
+            contenders.append(Absent(name, f"not installed (pip install {package})"))
         elif not subject.graphs:
-            engines.append(Absent(name, subject.no_graphs))
+            contenders.append(Absent(name, subject.no_graphs))
         else:
             graph = subject.graphs[graphs[name]]
-            for streams in _ways(batch):
-                engines.append(attempt(name, partial(open_peer, graph, subject, batch, threads, streams)))
+            for streams in _single_image_modes(batch):
+                contenders.append(attempt(name, partial(open_peer, graph, subject, batch, threads, streams)))
     if not is_installed("torch"):
-        return [*engines, Absent("torch", "not installed (pip install 'litehrnet[train]')")]
+        return [*contenders, Absent("torch", "not installed (pip install 'litehrnet[train]')")]
     for way in (False, True) if compiled else (False,):
-        for singles in _ways(batch):
-            engine = partial(open_torch, subject, batch, threads, singles, compiled=way)
-            engines.append(attempt("torch, compiled" if way else "torch", engine))
-    return engines
+        for singles in _single_image_modes(batch):
+            contender = partial(open_torch, subject, batch, threads, singles, compiled=way)
+            contenders.append(attempt("torch, compiled" if way else "torch", contender))
+    return contenders
 
 
-def _ways(batch: int) -> Iterator[bool]:
-    """Whether single images go to streams of one thread each; else all threads share one call for the whole batch."""
+def _single_image_modes(batch: int) -> Iterator[bool]:
+    """Yield the modes for a batch: False for one call with all threads, True for single images on one thread each."""
     yield False
     if batch > 1:
         yield True
 
 
-def attempt(name: str, open_engine: Callable[[], Engine]) -> Engine | Absent:
-    """Open a foreign engine and run it once; whatever it fails with becomes its reason."""
+def attempt(name: str, open_contender: Callable[[], Contender]) -> Contender | Absent:
+    """Open another runtime and run it once; return the error as the reason if it fails."""
     try:
-        engine = open_engine()
-        engine.run()
-    except Exception as error:  # these libraries share no class of exceptions
+        contender = open_contender()
+        contender.run()
+    except Exception as error:  # these libraries have no common class of exceptions
         return Absent(name, f"does not run here ({_first_line(error)})")
-    return engine
+    return contender
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
-def open_ours(subject: Subject, batch: int, threads: int) -> list[Engine | Absent]:
-    """The native engine in float32, and in bfloat16 where the CPU has that."""
+def open_native_contenders(subject: Subject, batch: int, threads: int) -> list[Contender | Absent]:
+    """Open the native engine in float32, and in bfloat16 if the CPU supports it."""
     native = native_module()
     if native is None:
         return [Absent("native", ABSENT)]
     crops = subject.batch(batch)
-    engines: list[Engine | Absent] = []
+    contenders: list[Contender | Absent] = []
     for name, precision in {"native": "float32", "native, bf16": "bf16"}.items():
         if precision == "float32" or native.has_bfloat16():
             runtime = open_native(subject.program_file, threads=threads, precision=precision)
             what = "uint8 crops, scores enlarged by OpenCV" if subject.info.segments else "uint8 crops"
-            engines.append(Engine(name, f"{runtime.description}, {what}", partial(maps, runtime, crops)))
-    return engines
+            contenders.append(Contender(name, f"{runtime.description}, {what}", partial(maps, runtime, crops)))
+    return contenders
 
 
 def maps(runtime: Runtime, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What a network gives: heatmaps, or scores at the size of the images, to which the engine leaves enlarging."""
+    """Run a network: heatmaps, or class scores enlarged to the size of the images, as the engine does not do that."""
     found = runtime.heatmaps(crops)
     if not runtime.info.segments:
         return found
     return np.stack([enlarged(scores, runtime.input_size_wh) for scores in found])
 
 
-def open_onnxruntime(graph: Path, subject: Subject, batch: int, threads: int, streams: bool) -> Engine:
-    """ONNX Runtime: static shape, all optimizations."""
+def open_onnxruntime(graph: Path, subject: Subject, batch: int, threads: int, streams: bool) -> Contender:
+    """Open ONNX Runtime with a static shape and all optimizations."""
     import onnxruntime
 
     images = subject.normalized(batch)
@@ -147,19 +148,19 @@ def open_onnxruntime(graph: Path, subject: Subject, batch: int, threads: int, st
 
     settings = f"onnxruntime {onnxruntime.__version__}, {graph_name(subject, graph)}, all optimizations, static shape"
     if not streams:
-        return Engine("onnxruntime", f"{settings}, {threads} intra-op threads", lambda: run(images))
+        return Contender("onnxruntime", f"{settings}, {threads} intra-op threads", lambda: run(images))
     singles = [images[i : i + 1] for i in range(batch)]
     pool = ThreadPoolExecutor(threads)
     mapped = map if threads == 1 else pool.map
-    return Engine(
+    return Contender(
         "onnxruntime, single images",
         f"{settings}, {threads} calls of 1 thread side by side",
         lambda: np.concatenate(list(mapped(run, singles))),
     )
 
 
-def open_openvino(graph: Path, subject: Subject, batch: int, threads: int, streams: bool) -> Engine:
-    """OpenVINO: static shape, float32."""
+def open_openvino(graph: Path, subject: Subject, batch: int, threads: int, streams: bool) -> Contender:
+    """Open OpenVINO with a static shape in float32."""
     import openvino
 
     images = subject.normalized(batch)
@@ -177,7 +178,7 @@ def open_openvino(graph: Path, subject: Subject, batch: int, threads: int, strea
     text = f"openvino {version}, {graph_name(subject, graph)}, f32, static shape, {threads} threads"
     if not streams:
         request = compiled.create_infer_request()
-        return Engine(
+        return Contender(
             "openvino",
             f"{text}, latency mode, 1 stream",
             lambda: request.infer([images], share_inputs=True, share_outputs=True)[0],
@@ -195,11 +196,11 @@ def open_openvino(graph: Path, subject: Subject, batch: int, threads: int, strea
         return results
 
     queue.set_callback(keep)
-    return Engine("openvino, single images", f"{text}, throughput mode, {threads} streams", run)
+    return Contender("openvino, single images", f"{text}, throughput mode, {threads} streams", run)
 
 
-def open_torch(subject: Subject, batch: int, threads: int, singles: bool, *, compiled: bool) -> Engine:
-    """PyTorch in channels last, normalizations folded; the number of threads is the whole process's."""
+def open_torch(subject: Subject, batch: int, threads: int, singles: bool, *, compiled: bool) -> Contender:
+    """Open PyTorch in channels last with folded normalizations; the number of threads applies to the process."""
     import torch
 
     from litehrnet.models.folding import fold_batch_norms
@@ -218,20 +219,20 @@ def open_torch(subject: Subject, batch: int, threads: int, singles: bool, *, com
     how = "compiled" if compiled else "eager"
     settings = f"torch {metadata.version('torch')}, {how}, folded, channels last, {threads} threads"
     name = ("torch, compiled" if compiled else "torch") + (", single images" if singles else "")
-    return Engine(name, f"{settings}, images one after another" if singles else settings, run)
+    return Contender(name, f"{settings}, images one after another" if singles else settings, run)
 
 
 def graph_name(subject: Subject, graph: Path) -> str:
-    """What a graph is called."""
+    """Return the name of a graph."""
     return next(name for name, path in subject.graphs.items() if path == graph)
 
 
-def better_graphs(subject: Subject, measure: Callable[[list[Engine]], dict[str, float]]) -> dict[str, str]:
-    """For each runtime of ONNX models the graph that is faster for one image on one thread.
+def better_graphs(subject: Subject, measure: Callable[[list[Contender]], dict[str, float]]) -> dict[str, str]:
+    """Choose for each runtime of ONNX models the graph that is faster for one image on one thread.
 
     Args:
         subject: The network.
-        measure: Gives seconds for engines by name, taken in turn.
+        measure: Function that runs contenders in turn and returns seconds by name.
     """
     chosen: dict[str, str] = {}
     for name, open_peer in (("onnxruntime", open_onnxruntime), ("openvino", open_openvino)):
@@ -239,9 +240,9 @@ def better_graphs(subject: Subject, measure: Callable[[list[Engine]], dict[str, 
             continue
         opened = []
         for graph, path in subject.graphs.items():
-            engine = attempt(graph, partial(open_peer, path, subject, 1, 1, False))
-            if isinstance(engine, Engine):
-                opened.append(Engine(graph, engine.settings, engine.run))
-        seconds = measure(opened) if len(opened) > 1 else {engine.name: 0.0 for engine in opened}
+            contender = attempt(graph, partial(open_peer, path, subject, 1, 1, False))
+            if isinstance(contender, Contender):
+                opened.append(Contender(graph, contender.settings, contender.run))
+        seconds = measure(opened) if len(opened) > 1 else {contender.name: 0.0 for contender in opened}
         chosen[name] = min(seconds, key=lambda graph: seconds[graph], default="our export")
     return chosen

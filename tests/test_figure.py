@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from tests.figure import COLORS, JOINTS, draw_figure
 
-from litehrnet.inference.figure import COLORS, JOINTS, draw_figure
 from litehrnet.keypoints.skeletons import COCO
 
 

@@ -1,4 +1,4 @@
-"""A drawn person whose keypoints are known: for the demo, the README, and a first try without photos."""
+"""A drawn person with known keypoints, for tests without photos."""
 
 import itertools
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ CANVAS_WH, HORIZON = (480, 640), 400
 
 
 class Shape(NamedTuple):
-    """A part of the body: a row of circles (x, y, radius) and what lies between them, or a smooth outline (x, y)."""
+    """Part of the body: a row of circles (x, y, radius) with their connections, or a smooth outline (x, y)."""
 
     color: str
     points: tuple[tuple[float, ...], ...]
@@ -22,7 +22,7 @@ class Shape(NamedTuple):
 
 
 class View(NamedTuple):
-    """A picture with the canvas in it, magnified by ``scale``, its corner at ``shift`` (x, y)."""
+    """Position of the canvas in a picture: magnified by ``scale``, its corner at ``shift`` (x, y)."""
 
     size_wh: tuple[int, int]
     scale: float
@@ -91,8 +91,8 @@ def draw_figure(size_wh: tuple[int, int] = (480, 640), seed: int = 0) -> tuple[N
     """Draw a person who stands in a landscape and waves.
 
     Args:
-        size_wh: Size of the picture in pixels; the figure is as large as fits.
-        seed: Of the textures of clothes, skin and meadow.
+        size_wh: Width and height of the picture in pixels; the figure has the largest size that fits.
+        seed: Random seed of the textures of clothes, skin and meadow.
 
     Returns:
         The picture, uint8 (height, width, 3), RGB; the 17 keypoints in COCO's order, float32 (17, 2), (x, y)
@@ -125,7 +125,7 @@ def _place(canvas_xy: Any, view: View) -> NDArray[np.float64]:
 
 
 def _landscape(view: View, rng: np.random.Generator) -> Array:
-    """Sky, hills, and a meadow with the shadow of the figure: float32 (height, width, 3), 0..255."""
+    """Draw sky, hills, and a meadow with the figure's shadow: float32 (height, width, 3), 0..255."""
     import cv2
 
     y, x = np.ogrid[: view.size_wh[1], : view.size_wh[0]]
@@ -146,7 +146,7 @@ def _blend(below: Any, above: Any, share: Any) -> Any:
 
 
 def _smooth_noise(shape_hw: tuple[int, ...], cell: float, rng: np.random.Generator) -> Array:
-    """Noise (height, width, 1) of about unit variance that changes over ``cell`` pixels."""
+    """Draw noise (height, width, 1) of about unit variance that changes over ``cell`` pixels."""
     import cv2
 
     grid = rng.standard_normal([int(pixels / cell) + 3 for pixels in shape_hw[:2]]).astype(np.float32)
@@ -154,7 +154,7 @@ def _smooth_noise(shape_hw: tuple[int, ...], cell: float, rng: np.random.Generat
 
 
 def _polygons(shape: Shape) -> list[NDArray[Any]]:
-    """The outlines of a shape, (points, 2) on the canvas; their union is the shape."""
+    """Return outlines (points, 2) on the canvas whose union is the shape."""
     import cv2
 
     points = np.array(shape.points, np.float32)
@@ -169,7 +169,7 @@ def _polygons(shape: Shape) -> list[NDArray[Any]]:
 
 
 def _paint(picture: Array, body: Array, shape: Shape, view: View, rng: np.random.Generator) -> None:
-    """Paint a shape, lit from the upper left, with a soft shadow on what ``body`` has of the figure behind it."""
+    """Paint a shape, lit from the upper left, with a soft shadow on the parts of ``body`` behind it."""
     import cv2
 
     polygons = [_place(polygon, view) for polygon in _polygons(shape)]
@@ -189,7 +189,7 @@ def _paint(picture: Array, body: Array, shape: Shape, view: View, rng: np.random
 
 
 def _light(mask: NDArray[np.uint8], roundness: float) -> Array:
-    """Brightness (height, width, 1) of a surface that rises from the mask's edge in a quarter circle."""
+    """Compute the brightness (height, width, 1) of a surface that rises from the mask's edge in a quarter circle."""
     import cv2
 
     rise = np.clip(cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 5) / roundness, 0, 1)
