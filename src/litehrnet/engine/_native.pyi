@@ -1,38 +1,37 @@
-"""The engine in C++ (csrc/python/binding.cpp); absent where it was not built."""
+"""The engine in C++ (csrc/python/engine.cpp); absent where it was not built."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 class ProgramError(ValueError):
-    """What is wrong with a program, as the end of a sentence; or the name of no instruction set of this machine."""
+    """What is wrong with a program, as the end of a sentence."""
 
 def kernels() -> str:
-    """The instruction set that runs here: the best there is, or what LITEHRNET_KERNELS names.
+    """Name of the instruction set that runs here: the best one, or the one that LITEHRNET_KERNELS names.
 
     Raises:
-        ProgramError: It names none of this machine's.
+        ValueError: LITEHRNET_KERNELS names an instruction set that this machine does not have.
     """
 
 def has_bfloat16() -> bool:
     """Whether that instruction set has products of bfloat16.
 
     Raises:
-        ProgramError: See ``kernels``.
+        ValueError: See ``kernels``.
     """
 
 def peak_macs() -> float:
     """Multiply-adds of floats that one thread does per second at most, measured with the instruction set that runs.
 
     Raises:
-        ProgramError: See ``kernels``.
+        ValueError: See ``kernels``.
     """
 
 def peak_reading(bytes: int) -> float:
     """Bytes that one thread reads per second at most from a block of so many, over and over; measured.
 
     Raises:
-        ProgramError: See ``kernels``.
-        ValueError: The block is smaller than 256 bytes or larger than 2^32.
+        ValueError: See ``kernels``; or the block is smaller than 256 bytes or larger than 2^32.
     """
 
 class Runner:

@@ -44,7 +44,7 @@ def instruction_set() -> str | None:
         return None
     try:
         return str(native.kernels())
-    except native.ProgramError as error:
+    except ValueError as error:
         raise UserError(str(error)) from error
 
 
