@@ -1,4 +1,16 @@
-// What every kind of step reads, writes and holds: the counterpart of signatures.py.
+// What every kind of step reads, writes and holds. This is the only definition: Python asks it too (_native.check).
+//
+//   kind                reads                  writes               constants
+//   stem                image (no places)      out                  normalization; weight, bias of six convolutions
+//   pointwise           in, [addend]           out                  weight, bias
+//   depthwise           in, [channel weight]   out, [means]         weight, bias
+//   pool                in                     out
+//   spatial_weighting   in, means              out                  weight, bias, weight, bias
+//   enlarge             [addend], in           out
+//   fuse_first          in, lower              out, one per lower   weight, bias per lower branch
+//   enlarge_bilinear    addend, in             out
+//
+// An operand in brackets may be absent.
 #include <vector>
 
 #include "program.h"
@@ -43,7 +55,7 @@ void check_stem(const Step& step, const Program& program) {
     require_operands(step, 1, 1);
     const Planes &image = step.reads[0], &out = step.writes[0];
     require(image.places.empty() && image.width == program.width && image.height == program.height,
-            "reads another image than the program");
+            "reads an image of another size than the program");
     require(out.count() == Stem::channels && out.width == (program.width + 3) / 4 &&
                 out.height == (program.height + 3) / 4,
             "writes planes that do not fit");
@@ -137,6 +149,7 @@ void check_step(const Step& step, const Program& program) {
         case Kind::enlarge:
         case Kind::enlarge_bilinear: return check_enlarge(step);
     }
+    throw ProgramError("is of an unknown kind");
 }
 
 }  // namespace litehrnet

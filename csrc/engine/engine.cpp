@@ -21,8 +21,12 @@ std::int64_t scratch_floats(const Step& step) {
         case Kind::pointwise: return pointwise_scratch(first.count());
         case Kind::depthwise: return depthwise_scratch(first.height, first.width);
         case Kind::spatial_weighting: return 2 * (rounded_up(first.count(), 16) + slack_floats);
-        default: return 0;
+        case Kind::pool:
+        case Kind::enlarge:
+        case Kind::fuse_first:
+        case Kind::enlarge_bilinear: return 0;
     }
+    throw ProgramError("it has a step of an unknown kind");
 }
 
 }  // namespace
@@ -46,7 +50,7 @@ Engine::Engine(const Program& program, const Kernels& kernels, Precision precisi
         steps_.push_back(prepare(step));
     }
     arena_floats_ = program.arena_floats + std::max(shares, 1) * scratch + arena_margin;
-    if (arena_floats_ > std::int64_t{1} << 30) throw ProgramError("it wants an impossible arena");
+    if (arena_floats_ > std::int64_t{1} << 30) throw ProgramError("its arena has an impossible size");
     if (shares < 2) return;
     for (const ReadyStep& step : steps_)
         for (int index = 0; index < shares; ++index)
@@ -105,19 +109,23 @@ ReadyStep Engine::prepare(const Step& step) {
     switch (step.kind) {
         case Kind::stem: return prepare_stem(step);
         case Kind::pointwise: return prepare_pointwise(step);
-        case Kind::depthwise: {
-            const Planes &weight = step.reads[1], &means = step.writes[1];
-            return Depthwise{keep(first), keep(weight), keep(out), means.places.empty() ? 0 : means.places[0], scratch_,
-                             first.count(), first.height, first.width, step.stride,
-                             weight.places.empty() ? 0 : shift_between(first, weight), keep(step.constants[0]),
-                             keep(step.constants[1])};
-        }
+        case Kind::depthwise: return prepare_depthwise(step);
         case Kind::pool:
-            return Pool{keep(first), keep(out), out.count(), out.height, out.width, shift_between(first, out)};
+            return Pool{.in = keep(first),
+                        .out = keep(out),
+                        .channels = out.count(),
+                        .height = out.height,
+                        .width = out.width,
+                        .shift = shift_between(first, out)};
         case Kind::spatial_weighting: return prepare_spatial_weighting(step);
         case Kind::enlarge: {
             const Planes& in = step.reads[1];
-            return Enlarge{keep(first), keep(in), keep(out), in.count(), in.height, in.width};
+            return Enlarge{.addend = keep(first),
+                           .in = keep(in),
+                           .out = keep(out),
+                           .channels = in.count(),
+                           .height = in.height,
+                           .width = in.width};
         }
         case Kind::fuse_first: return prepare_fuse_first(step);
         case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
@@ -127,38 +135,96 @@ ReadyStep Engine::prepare(const Step& step) {
 
 ReadyStep Engine::prepare_pointwise(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    Pointwise ready{keep(in), keep(step.reads[1]), keep(out), in.count(), out.count(), 0,
-                    static_cast<std::int32_t>(out.pixels()), nullptr, keep(step.constants[1]), step.activation};
+    Pointwise ready{.in = keep(in),
+                    .addend = keep(step.reads[1]),
+                    .out = keep(out),
+                    .inputs = in.count(),
+                    .outputs = out.count(),
+                    .begin = 0,
+                    .end = static_cast<std::int32_t>(out.pixels()),
+                    .weight = nullptr,
+                    .bias = keep(step.constants[1]),
+                    .activation = step.activation};
     if (precision_ == Precision::bfloat16)
-        return PointwiseBf16{ready, constants_.keep_packed_pairs(step.constants[0]), scratch_};
+        return PointwiseBf16{
+            .product = ready, .weight = constants_.keep_packed_pairs(step.constants[0]), .scratch = scratch_};
     ready.weight = keep_packed(step.constants[0]);
     return ready;
+}
+
+ReadyStep Engine::prepare_depthwise(const Step& step) {
+    const Planes &in = step.reads[0], &weight = step.reads[1], &out = step.writes[0], &means = step.writes[1];
+    return Depthwise{.in = keep(in),
+                     .channel_weight = keep(weight),
+                     .out = keep(out),
+                     .means = means.places.empty() ? 0 : means.places[0],
+                     .scratch = scratch_,
+                     .channels = in.count(),
+                     .height = in.height,
+                     .width = in.width,
+                     .stride = step.stride,
+                     .shift = weight.places.empty() ? 0 : shift_between(in, weight),
+                     .weight = keep(step.constants[0]),
+                     .bias = keep(step.constants[1])};
 }
 
 ReadyStep Engine::prepare_stem(const Step& step) {
     const auto& constants = step.constants;
     const float* normalization = keep(constants[0]);
     const Planes &image = step.reads[0], &out = step.writes[0];
-    return Stem{keep(out), scratch_, image.height, image.width, 0, out.height, normalization, normalization + 3,
-                keep_packed(constants[1]), keep(constants[2]), keep(constants[3]), keep(constants[4]),
-                keep_packed(constants[5]), keep(constants[6]), keep_packed(constants[7]), keep(constants[8]),
-                keep(constants[9]), keep(constants[10]), keep_packed(constants[11]), keep(constants[12])};
+    return Stem{.out = keep(out),
+                .scratch = scratch_,
+                .height = image.height,
+                .width = image.width,
+                .begin = 0,
+                .end = out.height,
+                .scale = normalization,
+                .offset = normalization + 3,
+                .conv = keep_packed(constants[1]),
+                .conv_bias = keep(constants[2]),
+                .depthwise_a = keep(constants[3]),
+                .depthwise_a_bias = keep(constants[4]),
+                .pointwise_a = keep_packed(constants[5]),
+                .pointwise_a_bias = keep(constants[6]),
+                .expand = keep_packed(constants[7]),
+                .expand_bias = keep(constants[8]),
+                .depthwise_b = keep(constants[9]),
+                .depthwise_b_bias = keep(constants[10]),
+                .linear = keep_packed(constants[11]),
+                .linear_bias = keep(constants[12])};
 }
 
 ReadyStep Engine::prepare_spatial_weighting(const Step& step) {
     const auto& [weight1, bias1, weight2, bias2] =
         std::tie(step.constants[0], step.constants[1], step.constants[2], step.constants[3]);
     const Planes &in = step.reads[0], &out = step.writes[0];
-    return SpatialWeighting{keep(in), keep(out), step.reads[1].places[0], scratch_, in.count(), weight1.shape[0],
-                            static_cast<std::int32_t>(in.pixels()), 0, in.count(),
-                            constants_.keep_transposed(weight1), constants_.keep_padded(bias1),
-                            constants_.keep_transposed(weight2), constants_.keep_padded(bias2)};
+    return SpatialWeighting{.in = keep(in),
+                            .out = keep(out),
+                            .means = step.reads[1].places[0],
+                            .scratch = scratch_,
+                            .channels = in.count(),
+                            .hidden = weight1.shape[0],
+                            .pixels = static_cast<std::int32_t>(in.pixels()),
+                            .begin = 0,
+                            .end = in.count(),
+                            .weight1 = constants_.keep_transposed(weight1),
+                            .bias1 = constants_.keep_padded(bias1),
+                            .weight2 = constants_.keep_transposed(weight2),
+                            .bias2 = constants_.keep_padded(bias2)};
 }
 
 ReadyStep Engine::prepare_fuse_first(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    FuseFirst ready{keep(in), keep(step.reads[1]), keep(out), {}, {}, {}, in.count(), in.height, in.width,
-                    static_cast<std::int32_t>(step.writes.size()) - 1};
+    FuseFirst ready{.in = keep(in),
+                    .lower = keep(step.reads[1]),
+                    .out = keep(out),
+                    .lowered = {},
+                    .weight = {},
+                    .bias = {},
+                    .channels = in.count(),
+                    .height = in.height,
+                    .width = in.width,
+                    .branches = static_cast<std::int32_t>(step.writes.size()) - 1};
     for (int b = 0; b < ready.branches; ++b) {
         ready.lowered[b] = keep(step.writes[b + 1]);
         ready.weight[b] = keep(step.constants[2 * b]);
@@ -174,14 +240,21 @@ ReadyStep Engine::prepare_enlarge_bilinear(const Step& step) {
     std::vector<float> share;
     for (std::int32_t x = 0; x < rounded_up(out.width, slack_floats); ++x) {
         const std::int32_t scaled = std::min(x, out.width - 1) * (in.width - 1);
-        // The last column is the one before it, altogether: nothing to its right is looked at.
+        // The last column counts as the one before it with a share of 1, so that no column to its right is read.
         const std::int32_t before = std::min(scaled / steps, std::max(in.width - 2, 0));
         if (x % vector == 0) first.push_back(before);
         column.push_back(before - first.back());
         share.push_back(static_cast<float>(scaled - before * steps) / static_cast<float>(steps));
     }
-    return EnlargeBilinear{keep(addend), keep(in), keep(out), in.count(), in.height, in.width,
-                           keep(first), keep(column), keep(share)};
+    return EnlargeBilinear{.addend = keep(addend),
+                           .in = keep(in),
+                           .out = keep(out),
+                           .channels = in.count(),
+                           .height = in.height,
+                           .width = in.width,
+                           .first = keep(first),
+                           .column = keep(column),
+                           .share = keep(share)};
 }
 
 }  // namespace litehrnet

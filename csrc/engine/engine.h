@@ -60,6 +60,7 @@ private:
 
     ReadyStep prepare(const Step& step);
     ReadyStep prepare_pointwise(const Step& step);
+    ReadyStep prepare_depthwise(const Step& step);
     ReadyStep prepare_stem(const Step& step);
     ReadyStep prepare_spatial_weighting(const Step& step);
     ReadyStep prepare_fuse_first(const Step& step);

@@ -14,7 +14,10 @@ using Place = std::int32_t;
 // Planes are smaller than others by a factor of up to 2^most_shift: the network has four branches.
 constexpr std::int32_t most_shift = 3;
 
-enum class Activation : std::int32_t { none = 0, relu = 1, sigmoid = 2 };
+// program.py names the same activations in the same order; a test compares both.
+enum class Activation : std::int32_t { none, relu, sigmoid };
+constexpr const char* activation_names[] = {"none", "relu", "sigmoid"};
+constexpr std::int32_t activations = sizeof activation_names / sizeof *activation_names;
 
 // out = activation(weight in + bias + addend). Weights are packed in blocks of up to Kernels::tile_rows outputs, as
 // even as can be: for every input the weights of the block's outputs.

@@ -61,7 +61,7 @@ public:
     Step step() {
         const std::int32_t kind = number(), activation = number(), stride = number();
         require(kind >= 0 && kind < kinds, "it has a step of an unknown kind");
-        require(activation >= 0 && activation <= 2, "it has an unknown activation");
+        require(activation >= 0 && activation < activations, "it has an unknown activation");
         const std::int32_t reads = number(), writes = number(), constants = number();
         Step result{static_cast<Kind>(kind), static_cast<Activation>(activation), stride, {}, {}, {}};
         for (std::int32_t i = 0; i < reads; ++i) result.reads.push_back(planes());
@@ -86,8 +86,8 @@ void check_places(const Planes& planes, std::int64_t arena_floats) {
     require(planes.height > 0 && planes.width > 0, "has planes without pixels");
     const std::int64_t last = arena_floats - plane_floats(planes.pixels());
     for (const Place place : planes.places) {
-        require(place >= slack_floats && place <= last, "has a plane outside of its arena");
-        require(place % slack_floats == 0, "has a plane that begins at no cache line");
+        require(place >= slack_floats && place <= last, "has a plane outside its arena");
+        require(place % slack_floats == 0, "has a plane that does not begin at a cache line");
     }
 }
 
@@ -104,7 +104,7 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
     require(program.width > 0 && program.width <= largest_side && program.height > 0 && program.height <= largest_side,
             "it takes images of an impossible size");
     require(program.arena_floats >= slack_floats && program.arena_floats <= largest_arena,
-            "it wants an impossible arena");
+            "its arena has an impossible size");
     program.output = reader.planes();
     require(!program.output.places.empty(), "it has no output");
     try {
@@ -112,6 +112,8 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
     } catch (const ProgramError& error) {
         throw ProgramError("its output " + std::string(error.what()));
     }
+    require(program.output.width == (program.width + 3) / 4 && program.output.height == (program.height + 3) / 4,
+            "its output is not a quarter of its images");
     const std::size_t count = reader.count();
     require(count > 0, "it has no steps");
     for (std::size_t index = 0; index < count; ++index) {
@@ -121,11 +123,12 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
                 for (const Planes& planes : *operands) check_places(planes, program.arena_floats);
             check_step(step, program);
         } catch (const ProgramError& error) {
-            throw ProgramError("step " + std::to_string(index) + " " + error.what());
+            const std::string kind = kind_names[static_cast<std::int32_t>(step.kind)];
+            throw ProgramError("step " + std::to_string(index) + " (" + kind + ") " + error.what());
         }
         program.steps.push_back(std::move(step));
     }
-    require(reader.finished(), "it goes on after its last step");
+    require(reader.finished(), "it continues after its last step");
     return program;
 }
 

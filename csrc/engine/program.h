@@ -1,4 +1,4 @@
-// Programs as the compiler writes them (program.py, programfile.py), read and checked before anything runs.
+// Programs as the compiler writes them (program.py, programfile.py). They are read and checked before anything runs.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,15 @@ struct ProgramError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// program.py names the same kinds in the same order and says what each computes; a test compares both. check_step.cpp
+// says what each reads, writes and holds.
 enum class Kind : std::int32_t {
     stem, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear,
 };
-constexpr std::int32_t kinds = 8;
+constexpr const char* kind_names[] = {
+    "stem", "pointwise", "depthwise", "pool", "spatial_weighting", "enlarge", "fuse_first", "enlarge_bilinear",
+};
+constexpr std::int32_t kinds = sizeof kind_names / sizeof *kind_names;
 
 struct Planes {
     std::int32_t height = 0, width = 0;

@@ -1,6 +1,6 @@
 // simple PROGRAM IMAGES HEATMAPS THREADS [bfloat16]: the whole C++ API, from a program file to heatmaps.
 //
-// PROGRAM comes from: litehrnet export weights.safetensors person.native
+// PROGRAM comes from: litehrnet export weights.safetensors --format native --out person.native
 // IMAGES holds crops one after another: rows of 3 bytes per pixel, RGB, of the size that the program is for.
 // HEATMAPS becomes float32: for every crop, one map of a quarter of its sides per keypoint.
 #include <cstdio>

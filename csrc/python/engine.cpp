@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <array>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -93,6 +94,11 @@ private:
     std::vector<std::int32_t> kinds_;
 };
 
+// A program is invalid if reading it throws.
+void check_program(const Input<std::int32_t, nb::ndim<1>>& numbers, const Input<float, nb::ndim<1>>& constants) {
+    read_program(span_of(numbers), span_of(constants));
+}
+
 double peak_macs() {
     const nb::gil_scoped_release released;
     return peaks_of(choose_kernels()).multiply_adds();
@@ -110,6 +116,9 @@ double peak_reading(std::int64_t bytes) {
 
 NB_MODULE(_native, module) {
     nb::exception<ProgramError>(module, "ProgramError", PyExc_ValueError);
+    module.attr("KINDS") = nb::cast(std::vector<std::string>(std::begin(kind_names), std::end(kind_names)));
+    module.attr("ACTIVATIONS") = nb::cast(std::vector<std::string>(std::begin(activation_names), std::end(activation_names)));
+    module.def("check", &check_program, nb::arg("numbers"), nb::arg("constants"));
     module.def("kernels", [] { return std::string(choose_kernels().name); });
     module.def("peak_macs", &peak_macs);
     module.def("peak_reading", &peak_reading, nb::arg("bytes"));

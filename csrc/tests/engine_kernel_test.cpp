@@ -95,7 +95,7 @@ Step pointwise_step(Case& c) {
     Step s = step(Kind::pointwise,
                   {in, addend == 0 ? Planes{} : addend == 1 ? out : c.planes(outputs, height, width)}, {out},
                   {c.constant({outputs, inputs}), c.constant({outputs})});
-    s.activation = static_cast<Activation>(c.between(0, 2));
+    s.activation = static_cast<Activation>(c.between(0, activations - 1));
     return s;
 }
 

@@ -6,8 +6,6 @@
 namespace litehrnet::training {
 namespace {
 
-constexpr Int most_terms = 8;
-
 void fuse_forward(const Shape& shape, const float* x, float scale, const Term* terms, Int count, float* sum,
                   float* rectified, Int threads) {
     const Int width = shape.width;

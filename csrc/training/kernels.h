@@ -18,6 +18,7 @@ struct Shape {
     Int images, height, width, channels;
 
     Int places() const { return height * width; }
+    bool operator==(const Shape&) const = default;
 };
 
 // Batch normalisation in training mode: its parameters and running statistics, (channels) each.
@@ -66,6 +67,8 @@ struct Term {
     Int factor;
     float weight;
 };
+
+constexpr Int most_terms = 8;  // of a fused sum
 
 // One implementation of all of it. `threads` share the images.
 struct Kernels {

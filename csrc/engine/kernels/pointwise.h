@@ -92,8 +92,11 @@ template <int rows, int vectors>
 inline void finish_tile(const Pointwise& s, float* arena, int first, int pixel, const Tile<rows, vectors>& total) {
     if (s.activation == Activation::relu) return store_tile<rows, vectors, true>(s, arena, first, pixel, total);
     store_tile<rows, vectors, false>(s, arena, first, pixel, total);
-    if (s.activation == Activation::none) return;
-    replace_by_sigmoid(arena, s.out + first, rows, pixel, vectors);
+    switch (s.activation) {
+        case Activation::none:
+        case Activation::relu: return;
+        case Activation::sigmoid: return replace_by_sigmoid(arena, s.out + first, rows, pixel, vectors);
+    }
 }
 
 // `first` is the first output, `pixel` the first pixel; `ahead` inputs are fetched for the next tile where it is not 0.

@@ -62,12 +62,7 @@ def _pointwise(step: Step, inputs: list[Array], constants: list[Array]) -> list[
     result = _product(constants[0], constants[1], x)
     if len(addend):
         result += addend
-    match step.activation:
-        case Activation.RELU:
-            result = _relu(result)
-        case Activation.SIGMOID:
-            result = _sigmoid(result)
-    return [result]
+    return [_ACTIVATIONS[step.activation](result)]
 
 
 def _depthwise_step(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
@@ -119,6 +114,21 @@ _RUN: dict[Kind, Callable[[Step, list[Array], list[Array]], list[Array]]] = {
 }
 
 
+def _relu(x: Array) -> Array:
+    return np.asarray(np.maximum(x, 0))
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+_ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
+    Activation.NONE: lambda x: x,
+    Activation.RELU: _relu,
+    Activation.SIGMOID: _sigmoid,
+}
+
+
 def _product(weight: Array, bias: Array, x: Array) -> Array:
     return np.asarray(np.tensordot(weight, x, axes=1) + bias[:, None, None])
 
@@ -146,11 +156,3 @@ def _interpolation(from_size: int, to_size: int, dtype: np.dtype[np.floating]) -
     position = np.arange(to_size) * ((from_size - 1) / (to_size - 1))
     distance = np.abs(position[:, None] - np.arange(from_size))
     return np.asarray(np.maximum(1 - distance, 0), dtype)
-
-
-def _relu(x: Array) -> Array:
-    return np.asarray(np.maximum(x, 0))
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-x)))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.detection.maps import MAX_OBJECTS, suppress
+from litehrnet.engine.native import native_module
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
 from litehrnet.inference.box_detector import BoxDetector
@@ -15,7 +16,6 @@ from litehrnet.inference.detections import DetectedBoxes, boxes_in_photo
 from litehrnet.inference.detector_layouts import Layout, recognise
 from litehrnet.library import find_detector
 from litehrnet.runtimes import open_runtime
-from litehrnet.runtimes.native import native_module
 from litehrnet.runtimes.network import Network, NetworkInput, open_network
 from litehrnet.runtimes.onnxfile import read_info
 

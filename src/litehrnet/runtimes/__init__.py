@@ -4,12 +4,14 @@ import logging
 from functools import cache
 from pathlib import Path
 
+from litehrnet.engine.compiler import UnsupportedUnitError
+from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.programfile import read_flat
 from litehrnet.errors import UserError
 from litehrnet.files import read_bytes
 from litehrnet.library import find_weights
 from litehrnet.optional import is_installed
-from litehrnet.runtimes.native import ABSENT, native_module, open_native
+from litehrnet.runtimes.native import open_native
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime
 from litehrnet.weightsfile import WeightsInfo, read_weights
@@ -51,17 +53,17 @@ def open_runtime(
     input_size_wh = input_size_wh or known_size_wh
     if not weights.is_file():
         raise UserError(f"{weights}: no such file (expected weights: .safetensors, .pth, .onnx or .native)")
-    runtime = runtime or _default_runtime(weights)
-    _check_settings(runtime, precision, device, compiled)
-    _check_format(weights, runtime)
-    if runtime == "torch":
-        from litehrnet.runtimes.torch import open_torch
-
-        opened: Runtime = open_torch(
-            weights, input_size_wh, threads, precision=precision, device=device, compiled=compiled
-        )
-    else:
-        opened = _open(weights, runtime, input_size_wh, threads, precision)
+    chosen = runtime or _default_runtime(weights)
+    _check_settings(chosen, precision, device, compiled)
+    _check_format(weights, chosen)
+    settings = (input_size_wh, threads, precision, device, compiled)
+    try:
+        opened = _open(weights, chosen, *settings)
+    except UnsupportedUnitError as error:
+        if runtime is not None:
+            raise
+        _say_once(f"{error}: running on torch")
+        opened = _open(weights, "torch", *settings)
     if input_size_wh is not None and opened.input_size_wh != input_size_wh:
         width, height = opened.input_size_wh
         raise UserError(
@@ -144,11 +146,21 @@ def _check_format(weights: Path, runtime: str) -> None:
 
 
 def _open(
-    weights: Path, runtime: str, input_size_wh: tuple[int, int] | None, threads: int | None, precision: str
+    weights: Path,
+    runtime: str,
+    input_size_wh: tuple[int, int] | None,
+    threads: int | None,
+    precision: str,
+    device: str,
+    compiled: bool,
 ) -> Runtime:
     if runtime == "native":
         return open_native(weights, input_size_wh, threads, precision)
     # Imported here: only the chosen runtime's package is loaded.
+    if runtime == "torch":
+        from litehrnet.runtimes.torch import open_torch
+
+        return open_torch(weights, input_size_wh, threads, precision=precision, device=device, compiled=compiled)
     if runtime == "openvino":
         from litehrnet.runtimes.openvino import OpenVinoRuntime
 

@@ -1,9 +1,7 @@
 """The native engine: weights of ours and of others, compiled when they are opened, and programs compiled before."""
 
 import os
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,26 +9,15 @@ from numpy.typing import NDArray
 
 from litehrnet import __version__
 from litehrnet.engine.compiler import compile_network
+from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import SUFFIX, FlatProgram, check_outputs, flatten, read_flat
 from litehrnet.errors import UserError
 from litehrnet.optional import require
-from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant, heatmap_size
+from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant
 from litehrnet.weightsfile import WeightsInfo, read_weights
 
-ABSENT = "the native engine is not part of this installation (installing where there is a C++ compiler builds it)"
-
 _MOST_THREADS = 1024
-
-
-@cache
-def native_module() -> ModuleType | None:
-    """The engine's module; None where it was not built, or does not load."""
-    try:
-        from litehrnet.engine import _native
-    except ImportError:
-        return None
-    return _native
 
 
 def instruction_set() -> str | None:
@@ -91,9 +78,6 @@ class NativeRuntime:
         except (RuntimeError, MemoryError) as error:
             raise UserError(f"{threads} threads: more than this system gives one process") from error
         self.info, self.input_size_wh, self._bgr = info, flat.input_size_wh, flat.bgr
-        width, height = heatmap_size(*self.input_size_wh)
-        if self.runner.heatmap_shape[1:] != [height, width]:
-            raise UserError(f"{source}: damaged: its heatmaps are of another size than its images'")
         self.description = f"native {__version__}, {precision}, {kernels}, {threads} threads"
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,143 +1,158 @@
 """The kernels of training in C++ (csrc/python/training.cpp); absent where they were not built.
 
-Nothing is checked: only this package calls it. Tensors are addresses, of float32 in channels last but for
-``statistics`` and ``moments``, which are float64. What each does stands in csrc/training/kernels.h.
+Arrays are float32 on the CPU, ``statistics`` and ``moments`` float64. Images are (n, c, h, w) in channels last; those
+of convolutions may hold some of the channels of another tensor. Shapes are checked; csrc/training/kernels.h says what
+each kernel computes.
+
+Raises:
+    TypeError: An array is of another type or on another device.
+    ValueError: An array has another shape or layout; or LITEHRNET_KERNELS names an instruction set that this machine
+        does not have.
 """
 
-_Shape = tuple[int, int, int, int]  # images, height, width, channels
-_Norm = tuple[int, int, int, int, float, float]  # weight, bias, running mean and variance; momentum, epsilon
-_Layers = tuple[int, int, int, int]  # weight1, bias1, weight2, bias2
-_Cells = tuple[int, int, int]  # values, stride, factor
-_Term = tuple[int, int, float]  # values, factor, weight
+Array = object
+"""A DLPack capsule, from ``torch.utils.dlpack.to_dlpack``; a call uses it up."""
+
+class Norm:
+    """Batch normalization (c,)."""
+
+    def __init__(
+        self,
+        weight: Array,
+        bias: Array,
+        running_mean: Array,
+        running_variance: Array,
+        momentum: float,
+        epsilon: float,
+        /,
+    ) -> None: ...
+
+class Weighting:
+    """The two layers of spatial weighting, (reduced, c), (reduced,), (c, reduced), (c,), or their gradients."""
+
+    def __init__(self, weight1: Array, bias1: Array, weight2: Array, bias2: Array, /) -> None: ...
 
 def name() -> str:
-    """The instruction set that they run on."""
+    """Name of the instruction set that they run on."""
 
 def instruction_sets() -> list[str]:
-    """Instruction sets that the kernels have on this machine, the best first."""
+    """Names of this machine's instruction sets that there are kernels for, the best first."""
 
 def use(name: str, /) -> None:
-    """Run on another instruction set from now on, in this process.
+    """Run on another instruction set from now on, in this process."""
 
-    Raises:
-        ValueError: This machine has no such instruction set.
-    """
-
-def norm_forward(
-    shape: _Shape, x: int, norm: _Norm, statistics: int, relu: bool, out: int, threads: int, /
-) -> None: ...
+def norm_forward(x: Array, norm: Norm, statistics: Array, relu: bool, out: Array, threads: int, /) -> None: ...
 def norm_backward(
-    shape: _Shape,
-    x: int,
-    norm: _Norm,
-    statistics: int,
+    x: Array,
+    norm: Norm,
+    statistics: Array,
     relu: bool,
-    dout: int,
-    dx: int,
-    dnorm: tuple[int, int],
+    dout: Array,
+    dx: Array,
+    dweight: Array,
+    dbias: Array,
     threads: int,
     /,
 ) -> None: ...
 def depthwise_forward(
-    shape: _Shape,
-    x: int,
-    x_stride: int,
-    kernel: int,
+    x: Array,
+    kernel: Array,
     stride: int,
-    norm: _Norm,
-    statistics: int,
-    y: int,
-    affine: tuple[int, int],
+    norm: Norm,
+    statistics: Array,
+    y: Array,
+    gain: Array,
+    offset: Array,
     threads: int,
     /,
 ) -> None: ...
 def depthwise_backward(
-    shape: _Shape,
-    x: int,
-    x_stride: int,
-    kernel: int,
+    x: Array,
+    kernel: Array,
     stride: int,
-    y: int,
-    norm: _Norm,
-    statistics: int,
-    dy: int,
-    daffine: tuple[int, int],
-    dx: int,
-    dkernel: int,
-    dnorm: tuple[int, int],
+    y: Array,
+    norm: Norm,
+    statistics: Array,
+    dy: Array,
+    dgain: Array,
+    doffset: Array,
+    dx: Array,
+    dkernel: Array,
+    dweight: Array,
+    dbias: Array,
     threads: int,
     /,
 ) -> None: ...
 def product_norm_forward(
-    shape: _Shape,
-    x: int,
-    x_stride: int,
-    matrix: int,
-    bias: int,
-    columns: int,
-    y: int,
-    norm: _Norm,
-    statistics: int,
+    x: Array,
+    matrix: Array,
+    bias: Array | None,
+    y: Array,
+    norm: Norm,
+    statistics: Array,
     relu: bool,
-    out: int,
+    out: Array,
     threads: int,
     /,
 ) -> None: ...
 def product_norm_backward(
-    shape: _Shape,
-    x: int,
-    x_stride: int,
-    matrix: int,
-    columns: int,
-    y: int,
-    norm: _Norm,
-    statistics: int,
+    x: Array,
+    matrix: Array,
+    y: Array,
+    norm: Norm,
+    statistics: Array,
     relu: bool,
-    dout: int,
-    dx: int,
-    dmatrix: int,
-    dnorm: tuple[int, int],
+    dout: Array,
+    dx: Array,
+    dmatrix: Array,
+    dweight: Array,
+    dbias: Array,
     threads: int,
     /,
 ) -> None: ...
 def unit_forward(
-    shape: _Shape,
-    x: int,
-    cells: _Cells,
-    kernel: int,
-    norm: _Norm,
-    layers: _Layers,
-    reduced: int,
-    y: int,
-    moments: int,
-    out: int,
+    x: Array,
+    cells: Array,
+    first: int,
+    kernel: Array,
+    norm: Norm,
+    weighting: Weighting,
+    y: Array,
+    moments: Array,
+    out: Array,
     threads: int,
     /,
 ) -> None: ...
 def unit_backward(
-    shape: _Shape,
-    x: int,
-    cells: _Cells,
-    kernel: int,
-    norm: _Norm,
-    layers: _Layers,
-    reduced: int,
-    y: int,
-    moments: int,
-    dout: int,
-    dx: int,
-    dcells: int,
-    dkernel: int,
-    dnorm: tuple[int, int],
-    dlayers: _Layers,
+    x: Array,
+    cells: Array,
+    first: int,
+    kernel: Array,
+    norm: Norm,
+    weighting: Weighting,
+    y: Array,
+    moments: Array,
+    dout: Array,
+    dx: Array,
+    dcells: Array,
+    dkernel: Array,
+    dweight: Array,
+    dbias: Array,
+    dweighting: Weighting,
     threads: int,
     /,
 ) -> None: ...
-def pool_forward(shape: _Shape, x: int, cells: int, cell_stride: int, factor: int, threads: int, /) -> None: ...
-def pool_backward(shape: _Shape, dx: int, dcells: int, cell_stride: int, factor: int, threads: int, /) -> None: ...
+def pool_forward(x: Array, cells: Array, first: int, threads: int, /) -> None: ...
+def pool_backward(dx: Array, dcells: Array, first: int, threads: int, /) -> None: ...
 def fuse_forward(
-    shape: _Shape, x: int, scale: float, terms: list[_Term], sum: int, rectified: int, threads: int, /
+    x: Array, scale: float, terms: list[tuple[Array, float]], sum: Array, rectified: Array, threads: int, /
 ) -> None: ...
 def fuse_backward(
-    shape: _Shape, sum: int, dsum: int, drectified: int, dx: int, terms: list[_Term], threads: int, /
+    sum: Array,
+    dsum: Array | None,
+    drectified: Array | None,
+    dx: Array,
+    terms: list[tuple[Array, float]],
+    threads: int,
+    /,
 ) -> None: ...

@@ -11,21 +11,19 @@ from torch.autograd import Function
 
 from litehrnet.training.fast.kernels import compiled
 from litehrnet.training.fast.layouts import (
+    array,
     count_batch,
     dense,
     empty_images,
     is_half,
     like,
-    norm_values,
-    pair,
-    pixel_stride,
-    shape_of,
+    norm_of,
     threads_for,
 )
 
 
 def norm(x: Tensor, layer: nn.BatchNorm2d, *, relu: bool) -> Tensor:
-    """Batch normalization, and ReLU where asked for, of (n, c, h, w)."""
+    """Batch normalization of (n, c, h, w), and ReLU if ``relu``."""
     normalized: Tensor = _Norm.apply(x, layer.weight, layer.bias, layer, relu)  # type: ignore[no-untyped-call]
     return normalized
 
@@ -34,7 +32,8 @@ def depthwise_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d) -> tuple[T
     """A depthwise 3x3 convolution of (n, c, h, w), and the batch normalization after it as a factor and an offset.
 
     Returns:
-        The convolution (n, c, h', w'), and two (c,): it times the first plus the second is the normalized one.
+        The convolution (n, c, h', w'), factor (c,) and offset (c,): the normalized result is
+        ``convolution * factor + offset``.
     """
     parts: tuple[Tensor, Tensor, Tensor] = _DepthwiseNorm.apply(  # type: ignore[no-untyped-call]
         x, conv.weight, layer.weight, layer.bias, layer, conv.stride[0]
@@ -45,14 +44,14 @@ def depthwise_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d) -> tuple[T
 def product_norm(
     x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d, *, relu: bool, affine: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """A 1x1 convolution without bias of (n, c, h, w), then batch normalization, and ReLU where asked for.
+    """A 1x1 convolution without bias of (n, c, h, w), then batch normalization, and ReLU if ``relu``.
 
     Args:
-        x: What is convolved.
+        x: Images.
         conv: The convolution.
         layer: The batch normalization.
         relu: Whether ReLU follows.
-        affine: A factor and an offset (c,) for x before the convolution, see ``depthwise_norm``.
+        affine: Factor and offset (c,) that are applied to ``x`` before the convolution; see ``depthwise_norm``.
     """
     gain, offset = affine or (None, None)
     out: Tensor = _ProductNorm.apply(x, conv.weight, gain, offset, layer.weight, layer.bias, layer, relu)  # type: ignore[no-untyped-call]
@@ -65,11 +64,10 @@ class _Norm(Function):
         x = dense(x)
         out, statistics = torch.empty_like(x), torch.empty(2, x.shape[1], dtype=torch.float64)
         count_batch(layer, x)
-        compiled.norm_forward(
-            shape_of(x), x.data_ptr(), norm_values(layer), statistics.data_ptr(), relu, out.data_ptr(), threads_for(x)
-        )
+        norm = norm_of(layer)
+        compiled.norm_forward(array(x), norm, array(statistics), relu, array(out), threads_for(x))
         ctx.save_for_backward(x, weight, bias, statistics)
-        ctx.layer, ctx.relu = layer, relu
+        ctx.norm, ctx.relu = norm, relu
         return out
 
     @staticmethod
@@ -77,14 +75,13 @@ class _Norm(Function):
         x, weight, bias, statistics = ctx.saved_tensors
         dout, dx, dnorm = dense(gradients[0]), torch.empty_like(x), like(weight, bias)
         compiled.norm_backward(
-            shape_of(x),
-            x.data_ptr(),
-            norm_values(ctx.layer),
-            statistics.data_ptr(),
+            array(x),
+            ctx.norm,
+            array(statistics),
             ctx.relu,
-            dout.data_ptr(),
-            dx.data_ptr(),
-            pair(*dnorm),
+            array(dout),
+            array(dx),
+            *map(array, dnorm),
             threads_for(x),
         )
         return dx, *dnorm, None, None
@@ -100,20 +97,19 @@ class _DepthwiseNorm(Function):
         y = empty_images(n, c, -(-h // stride), -(-w // stride))
         statistics, affine = torch.empty(2, c, dtype=torch.float64), (torch.empty(c), torch.empty(c))
         count_batch(layer, y)
+        norm = norm_of(layer)
         compiled.depthwise_forward(
-            shape_of(x),
-            x.data_ptr(),
-            pixel_stride(x),
-            kernel.data_ptr(),
+            array(x),
+            array(kernel),
             stride,
-            norm_values(layer),
-            statistics.data_ptr(),
-            y.data_ptr(),
-            pair(*affine),
+            norm,
+            array(statistics),
+            array(y),
+            *map(array, affine),
             threads_for(x),
         )
         ctx.save_for_backward(x, kernel, weight, bias, y, statistics)
-        ctx.layer, ctx.stride = layer, stride
+        ctx.norm, ctx.stride = norm, stride
         return y, *affine
 
     @staticmethod
@@ -122,19 +118,18 @@ class _DepthwiseNorm(Function):
         dy, dgain, doffset = dense(gradients[0]), gradients[1].contiguous(), gradients[2].contiguous()
         dx, dkernel, dnorm = empty_images(*x.shape), torch.empty_like(kernel), like(weight, bias)
         compiled.depthwise_backward(
-            shape_of(x),
-            x.data_ptr(),
-            pixel_stride(x),
-            kernel.data_ptr(),
+            array(x),
+            array(kernel),
             ctx.stride,
-            y.data_ptr(),
-            norm_values(ctx.layer),
-            statistics.data_ptr(),
-            dy.data_ptr(),
-            pair(dgain, doffset),
-            dx.data_ptr(),
-            dkernel.data_ptr(),
-            pair(*dnorm),
+            array(y),
+            ctx.norm,
+            array(statistics),
+            array(dy),
+            array(dgain),
+            array(doffset),
+            array(dx),
+            array(dkernel),
+            *map(array, dnorm),
             threads_for(x),
         )
         return dx, dkernel, *dnorm, None, None
@@ -154,7 +149,7 @@ class _ProductNorm(Function):
         relu: bool,
     ) -> Tensor:
         x = x if is_half(x) else dense(x)
-        # A 1x1 convolution of what is multiplied and shifted is another one of what is not.
+        # A 1x1 convolution after a factor and an offset per channel is another 1x1 convolution, with a bias.
         plain = weight.flatten(1)
         matrix = plain if gain is None else plain * gain
         bias = None if offset is None else plain @ offset
@@ -162,47 +157,38 @@ class _ProductNorm(Function):
         y, out = empty_images(n, len(matrix), h, w), empty_images(n, len(matrix), h, w)
         statistics = torch.empty(2, len(matrix), dtype=torch.float64)
         count_batch(layer, y)
+        norm = norm_of(layer)
         compiled.product_norm_forward(
-            shape_of(x),
-            x.data_ptr(),
-            pixel_stride(x),
-            matrix.data_ptr(),
-            0 if bias is None else bias.data_ptr(),
-            len(matrix),
-            y.data_ptr(),
-            norm_values(layer),
-            statistics.data_ptr(),
+            array(x),
+            array(matrix),
+            None if bias is None else array(bias),
+            array(y),
+            norm,
+            array(statistics),
             relu,
-            out.data_ptr(),
+            array(out),
             threads_for(x),
         )
         ctx.save_for_backward(x, weight, matrix, gain, norm_weight, norm_bias, y, statistics)
-        ctx.layer, ctx.relu = layer, relu
+        ctx.norm, ctx.relu = norm, relu
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, matrix, gain, norm_weight, norm_bias, y, statistics = ctx.saved_tensors
-        dout, dx, dweight, dnorm = (
-            dense(gradients[0]),
-            empty_images(*x.shape),
-            *like(weight),
-            like(norm_weight, norm_bias),
-        )
+        dout, dx, dweight = dense(gradients[0]), empty_images(*x.shape), torch.empty_like(weight)
+        dnorm = like(norm_weight, norm_bias)
         compiled.product_norm_backward(
-            shape_of(x),
-            x.data_ptr(),
-            pixel_stride(x),
-            matrix.data_ptr(),
-            len(matrix),
-            y.data_ptr(),
-            norm_values(ctx.layer),
-            statistics.data_ptr(),
+            array(x),
+            array(matrix),
+            array(y),
+            ctx.norm,
+            array(statistics),
             ctx.relu,
-            dout.data_ptr(),
-            dx.data_ptr(),
-            dweight.data_ptr(),
-            pair(*dnorm),
+            array(dout),
+            array(dx),
+            array(dweight),
+            *map(array, dnorm),
             threads_for(x),
         )
         if gain is None:

@@ -4,7 +4,7 @@ All tensors are float32 on the CPU, images in channels last. Running statistics 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,22 +13,18 @@ from torch.autograd import Function
 from litehrnet.models.blocks import ConditionalChannelWeighting, SpatialWeighting
 from litehrnet.training.fast.kernels import compiled
 from litehrnet.training.fast.layouts import (
-    NormValues,
-    Shape,
-    channel_address,
+    array,
     count_batch,
     dense,
     empty_images,
     firsts,
-    four,
-    half_shape,
     like,
-    norm_values,
-    pair,
+    norm_of,
     threads_for,
 )
 
-_Branch = tuple[Shape, int, tuple[int, int, int], int, NormValues, tuple[int, int, int, int], int]
+if TYPE_CHECKING:
+    from litehrnet.training.fast._kernels import Norm, Weighting
 
 
 def pooled_halves(branches: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -38,19 +34,20 @@ def pooled_halves(branches: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         branches: (n, 2 c_b, h_b, w_b) each, twice as large as the next one.
 
     Returns:
-        (n, sum of c_b, h, w), and the branches: whoever uses them has to take these, nothing else, and but once.
+        (n, sum of c_b, h, w), and the branches. Callers must use these branches instead of their own, each exactly
+        once: their gradients are added to in place.
     """
     pooled, *same = _PooledHalves.apply(*branches)  # type: ignore[no-untyped-call]
     return pooled, same
 
 
 def weighted_halves(unit: ConditionalChannelWeighting, cells: Tensor, branches: Sequence[Tensor]) -> list[Tensor]:
-    """What conditional channel weighting makes of its branches and of the weights from all of them.
+    """The rest of conditional channel weighting, after the weights were computed from all branches.
 
     Args:
-        unit: Its depthwise convolutions and spatial weightings.
-        cells: (n, sum of c_b, h, w), see ``pooled_halves``.
-        branches: As they come from ``pooled_halves``.
+        unit: Depthwise convolutions and spatial weightings.
+        cells: Weights (n, sum of c_b, h, w), in the order of ``pooled_halves``.
+        branches: The branches that ``pooled_halves`` returned.
     """
     parameters = [p for part in _parts(unit) for p in part.parameters]
     outputs: tuple[Tensor, ...] = _WeightedHalves.apply(unit, cells, len(branches), *branches, *parameters)  # type: ignore[no-untyped-call]
@@ -64,26 +61,20 @@ class _PooledHalves(Function):
         n, _, h, w = branches[-1].shape
         pooled = empty_images(n, sum(x.shape[1] // 2 for x in branches), h, w)
         for x, first in zip(branches, firsts(branches), strict=True):
-            shape, factor = half_shape(x), x.shape[2] // h
-            compiled.pool_forward(
-                shape, x.data_ptr(), channel_address(pooled, first), pooled.shape[1], factor, threads_for(x)
-            )
+            compiled.pool_forward(array(x), array(pooled), first, threads_for(x))
         return pooled, *branches
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        # Nobody else holds the branches' gradients: they are new from _WeightedHalves, and are added to.
+        # Nothing else holds the branches' gradients: they are new from _WeightedHalves, and are added to in place.
         dpooled, dbranches = dense(gradients[0]), gradients[1:]
         for dx, first in zip(dbranches, firsts(dbranches), strict=True):
-            shape, factor = half_shape(dx), dx.shape[2] // dpooled.shape[2]
-            compiled.pool_backward(
-                shape, dx.data_ptr(), channel_address(dpooled, first), dpooled.shape[1], factor, threads_for(dx)
-            )
+            compiled.pool_backward(array(dx), array(dpooled), first, threads_for(dx))
         return dbranches
 
 
 class _Part(NamedTuple):
-    """One branch's layers of conditional channel weighting."""
+    """One branch's layers of conditional channel weighting, and views of them for the kernels."""
 
     conv: nn.Conv2d
     norm: nn.BatchNorm2d
@@ -91,9 +82,14 @@ class _Part(NamedTuple):
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Seven: the kernel, batch normalization's, those of the two layers."""
+        """Seven: the kernel, two of batch normalization, four of the two layers."""
         modules = (self.conv, self.norm, *self.layers)
         return [parameter for module in modules for parameter in (module.weight, module.bias) if parameter is not None]
+
+    def views(self) -> "tuple[Norm, Weighting]":
+        """Batch normalization and the two layers."""
+        weighting: Weighting = compiled.Weighting(*map(array, self.parameters[3:]))
+        return norm_of(self.norm), weighting
 
 
 def _parts(unit: ConditionalChannelWeighting) -> list[_Part]:
@@ -110,18 +106,29 @@ class _WeightedHalves(Function):
         ctx: Any, unit: ConditionalChannelWeighting, cells: Tensor, count: int, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         branches, cells = tensors[:count], dense(cells)
-        kept, outputs = [], []
+        kept, outputs, views = [], [], []
         for x, first, part in zip(branches, firsts(branches), _parts(unit), strict=True):
-            n, c, h, w = half_shape(x)[0], x.shape[1] // 2, *x.shape[2:]
+            n, c, h, w = x.shape[0], x.shape[1] // 2, *x.shape[2:]
             y, moments, out = empty_images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
             count_batch(part.norm, y)
+            norm, weighting = part.views()
             compiled.unit_forward(
-                *_branch(x, cells, first, part), y.data_ptr(), moments.data_ptr(), out.data_ptr(), threads_for(x)
+                array(x),
+                array(cells),
+                first,
+                array(part.conv.weight),
+                norm,
+                weighting,
+                array(y),
+                array(moments),
+                array(out),
+                threads_for(x),
             )
             kept += [y, moments]
             outputs.append(out)
+            views.append((norm, weighting))
         ctx.save_for_backward(cells, *branches, *kept, *tensors[count:])
-        ctx.unit, ctx.count = unit, count
+        ctx.unit, ctx.count, ctx.views = unit, count, views
         return tuple(outputs)
 
     @staticmethod
@@ -130,30 +137,26 @@ class _WeightedHalves(Function):
         branches, kept = saved[: ctx.count], saved[ctx.count : 3 * ctx.count]
         dcells = torch.empty_like(cells)
         dbranches, dparameters = [], []
-        for b, part in enumerate(_parts(ctx.unit)):
-            x, y, moments, dout = branches[b], kept[2 * b], kept[2 * b + 1], dense(gradients[b])
-            first = firsts(branches)[b]
-            dx, (dkernel, *dnorm_and_layers) = torch.empty_like(x), like(*part.parameters)
+        for b, (part, first) in enumerate(zip(_parts(ctx.unit), firsts(branches), strict=True)):
+            x, dout = branches[b], dense(gradients[b])
+            dx, (dkernel, dweight, dbias, *dlayers) = torch.empty_like(x), like(*part.parameters)
             compiled.unit_backward(
-                *_branch(x, cells, first, part),
-                y.data_ptr(),
-                moments.data_ptr(),
-                dout.data_ptr(),
-                dx.data_ptr(),
-                channel_address(dcells, first),
-                dkernel.data_ptr(),
-                pair(*dnorm_and_layers[:2]),
-                four(*dnorm_and_layers[2:]),
+                array(x),
+                array(cells),
+                first,
+                array(part.conv.weight),
+                *ctx.views[b],
+                array(kept[2 * b]),
+                array(kept[2 * b + 1]),
+                array(dout),
+                array(dx),
+                array(dcells),
+                array(dkernel),
+                array(dweight),
+                array(dbias),
+                compiled.Weighting(*map(array, dlayers)),
                 threads_for(x),
             )
             dbranches.append(dx)
-            dparameters += [dkernel, *dnorm_and_layers]
+            dparameters += [dkernel, dweight, dbias, *dlayers]
         return None, dcells, None, *dbranches, *dparameters
-
-
-def _branch(x: Tensor, cells: Tensor, first: int, part: _Part) -> _Branch:
-    """What the kernels forward and backward begin with."""
-    shape, layers = half_shape(x), part.parameters[3:]
-    weights = (channel_address(cells, first), cells.shape[1], x.shape[2] // cells.shape[2])
-    reduced = part.layers[0].out_channels
-    return shape, x.data_ptr(), weights, part.conv.weight.data_ptr(), norm_values(part.norm), four(*layers), reduced
