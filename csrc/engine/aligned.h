@@ -1,4 +1,4 @@
-// Memory that begins at a cache line.
+// Memory that is aligned to cache lines.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ struct FreeAligned {
 template <typename T>
 using Aligned = std::unique_ptr<T[], FreeAligned>;
 
-// `count` numbers of any value.
+// `count` numbers, not initialized.
 template <typename T>
 Aligned<T> allocate_aligned(std::size_t count) {
     return Aligned<T>(static_cast<T*>(::operator new(count * sizeof(T), cache_line)));

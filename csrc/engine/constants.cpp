@@ -18,7 +18,7 @@ std::size_t size_of(const Constant& constant) {
 
 }  // namespace
 
-// A whole number of cache lines.
+// Takes a whole number of cache lines.
 void* Constants::take(std::size_t floats) {
     floats = (floats + line_floats - 1) / line_floats * line_floats;
     if (floats > left_) {

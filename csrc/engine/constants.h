@@ -1,7 +1,7 @@
-// What steps read besides planes: weights, biases, lists of planes.
+// What steps read besides planes: weights, biases, lists of places.
 //
-// All of it lies in the order in which the steps read it: a CPU fetches ahead what is read in order, and it must where
-// something else has run since the last image.
+// They are stored in the order in which the steps read them. CPUs prefetch memory that is read in order, which matters
+// when other work has replaced the caches since the last image.
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@
 namespace litehrnet {
 namespace {
 
-constexpr std::int64_t arena_margin = 8 * slack_floats;  // vectors may be read, not used, beyond the last plane
+constexpr std::int64_t arena_margin = 8 * slack_floats;  // kernels may read, but not use, vectors after the last plane
 
 std::int64_t scratch_floats(const Step& step) {
     const Planes& first = step.reads[0];

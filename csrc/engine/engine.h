@@ -1,4 +1,4 @@
-// A program made ready for one instruction set, and the memory that a thread runs it in.
+// A program prepared for one instruction set, and the memory that a thread runs it in.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,10 @@ namespace litehrnet {
 // names. Throws std::invalid_argument if this machine does not have those (cpu.h).
 const Kernels& choose_kernels();
 
-// All tables of kernels that run on this machine, the fastest first, the plain one last.
+// The kernels of all instruction sets of this machine, the best first, the plain ones last.
 std::vector<const Kernels*> present_kernels();
 
-// One thread's memory: planes, then scratch. Begins at a cache line.
+// The memory of one thread: planes, then scratch. It begins at a cache line.
 class Arena {
 public:
     explicit Arena(std::int64_t floats);
@@ -28,31 +28,32 @@ private:
     Aligned<float> memory_;
 };
 
-// Of the products of 1x1 convolutions, the stem's excepted; everything else is float32.
+// Type of the products of 1x1 convolutions outside the stem. Everything else is float32.
 enum class Precision { float32, bfloat16 };
 
 class Engine {
 public:
-    // For images that are shared by `shares` threads, besides whole ones. The program may go afterwards. Throws
-    // ProgramError where the kernels have no products of that precision.
+    // Prepares to run whole images, and images that `shares` threads share. The program may be destroyed afterwards.
+    // Throws ProgramError if the kernels do not have that precision.
     Engine(const Program& program, const Kernels& kernels, Precision precision = Precision::float32, int shares = 1);
 
     const Kernels& kernels() const { return kernels_; }
-    int shares() const { return static_cast<int>(shares_.size() / steps_.size()); }  // of an image; 0: it is not shared
+    // Of one image; 0 if images are not shared.
+    int shares() const { return static_cast<int>(shares_.size() / steps_.size()); }
     std::int64_t arena_floats() const { return arena_floats_; }
     std::int64_t image_bytes() const { return image_bytes_; }
     std::int64_t heatmap_floats() const { return output_.count() * output_.pixels(); }
 
-    // One image, rows of 3-channel pixels, to `heatmap_floats` values. May be called by many threads at once, each with
-    // an arena of its own.
+    // Computes the `heatmap_floats` values of one image, rows of 3-channel pixels. Many threads may call it at once,
+    // each with its own arena.
     void run(const std::uint8_t* image, float* heatmaps, Arena& arena) const;
 
-    // The same by several threads, each of which calls run_shares with the same arena and turns; heatmaps afterwards.
+    // Runs one image on several threads: each calls run_shares with the same arena and turns. copy_heatmaps comes last.
     Turns turns() const { return {static_cast<std::int64_t>(steps_.size()), shares()}; }
     void run_shares(const std::uint8_t* image, Arena& arena, Turns& turns) const;
     void copy_heatmaps(float* heatmaps, const Arena& arena) const;
 
-    // The same as run without heatmaps, and how many seconds every step took.
+    // Runs one image and measures the seconds of every step.
     void profile(const std::uint8_t* image, double* seconds, Arena& arena) const;
 
 private:
@@ -79,7 +80,7 @@ private:
     std::int64_t arena_floats_, image_bytes_;
     Planes output_;
     std::vector<ReadyStep> steps_;
-    std::vector<ReadyStep> shares_;  // of every step in turn; none where images are not shared
+    std::vector<ReadyStep> shares_;  // of the first step, then of the second, ...; empty if images are not shared
 };
 
 }  // namespace litehrnet

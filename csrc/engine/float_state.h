@@ -1,4 +1,4 @@
-// The rounding mode of a thread while the engine runs in it: to nearest, with the smallest numbers flushed to zero.
+// The floating-point state of a thread while the engine runs: round to nearest, flush denormals to zero.
 #pragma once
 
 #if defined(__x86_64__)
@@ -8,7 +8,7 @@
 
 namespace litehrnet {
 
-// Sets the state and puts the caller's back when it goes.
+// Sets the state, and restores the caller's in its destructor.
 class FloatState {
 public:
     FloatState() : before_(read()) { write(wanted); }

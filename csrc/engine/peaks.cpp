@@ -1,4 +1,4 @@
-// Peak rates of one instruction set: compiled once for each, with LITEHRNET_SET naming it.
+// Peak rates of one instruction set. Compiled once per instruction set; LITEHRNET_SET is its name.
 #include "peaks.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace litehrnet {
 namespace {
 
-constexpr int trials = 40;  // the best one counts: other work on the machine only ever slows one down
+constexpr int trials = 40;  // the best one counts: other work on the machine can only slow one down
 constexpr int chains = registers * 3 / 4;
 
 template <typename Work>
@@ -28,7 +28,7 @@ double best_rate(double amount, Work work) {
     return best;
 }
 
-// Results must be wanted by somebody, or the compiler leaves the work out.
+// Without a use of the result, the compiler would remove the work.
 void use(V v) {
     volatile float sink = sum(v);
     static_cast<void>(sink);
@@ -43,7 +43,7 @@ double multiply_adds() {
         V sums[chains];
 #pragma GCC unroll 32
         for (int i = 0; i < chains; ++i) {
-            V start{};  // nobody knows of what: equal chains would be computed once
+            V start{};  // unknown to the compiler: equal chains would be computed once
             keep(start);
             sums[i] = start;
         }
@@ -59,7 +59,7 @@ double multiply_adds() {
 }
 
 double reading(const float* block, std::int64_t floats) {
-    constexpr int step = 64, parts = step / W;  // floats, vectors that are read and added up side by side
+    constexpr int step = 64, parts = step / W;  // floats and vectors that are read and summed side by side
     const std::int64_t repeats = std::max<std::int64_t>(1, (std::int64_t{1} << 21) / floats);
     return best_rate(4.0 * static_cast<double>(floats * repeats), [=] {
         V sums[parts] = {};

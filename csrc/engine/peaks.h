@@ -1,4 +1,4 @@
-// What one thread of this machine could do at most, measured: the floor under every time of the engine.
+// Measured peak rates of one thread: no time of the engine can be below the floor that follows from them.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,13 @@
 namespace litehrnet {
 
 struct Peaks {
-    // Multiply-adds of floats per second, between registers alone.
+    // Multiply-adds of floats per second, in registers only.
     double (*multiply_adds)();
-    // Bytes per second that are read from a block, over and over; it begins at a cache line and is a multiple of 64.
+    // Bytes per second when a block is read over and over. It begins at a cache line and has a multiple of 64 floats.
     double (*reading)(const float* block, std::int64_t floats);
 };
 
-// Those of the instruction set that the kernels are for.
+// The rates on the instruction set of the kernels.
 const Peaks& peaks_of(const Kernels& kernels);
 
 }  // namespace litehrnet

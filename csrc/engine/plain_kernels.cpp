@@ -1,4 +1,4 @@
-// Every kernel as a plain loop over pixels: what the vector kernels are compared with.
+// Every kernel as a plain loop over pixels. The vector kernels are compared with these.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -18,7 +18,7 @@ float activated(float x, Activation activation) {
     __builtin_unreachable();  // read_program refuses others
 }
 
-// One pixel of a 3x3 convolution of a function of row and column, which is zero outside of height x width.
+// One pixel of a 3x3 convolution of value(row, column), which counts as zero outside height x width.
 template <typename Value>
 float neighbourhood(int y, int x, int height, int width, const float* k, float bias, Value value) {
     float total = bias;
@@ -134,7 +134,7 @@ void fuse_first(const FuseFirst& s, float* arena) {
     }
 }
 
-// Position of an output row or column in an input of `size`, with the corners on one another.
+// Position of an output row or column in an input of `size`, corners aligned.
 struct Position {
     int before, after;
     float share;
@@ -216,8 +216,18 @@ void stem(const Stem& s, const std::uint8_t* image, float* arena) {
 
 extern const Kernels plain_kernels;
 const Kernels plain_kernels = {
-    "plain", 1, 1, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear, stem,
-    pointwise_bf16,
+    .name = "plain",
+    .vector_floats = 1,
+    .tile_rows = 1,
+    .pointwise = pointwise,
+    .depthwise = depthwise,
+    .pool = pool,
+    .spatial_weighting = spatial_weighting,
+    .enlarge = enlarge,
+    .fuse_first = fuse_first,
+    .enlarge_bilinear = enlarge_bilinear,
+    .stem = stem,
+    .pointwise_bf16 = pointwise_bf16,
 };
 
 }  // namespace litehrnet

@@ -24,7 +24,7 @@ public:
         return value;
     }
 
-    // A number of things of which each takes at least one number.
+    // Reads a count of items that take at least one number each.
     std::size_t count() {
         const std::int32_t value = number();
         require(value >= 0 && static_cast<std::size_t>(value) <= numbers_.size(), "it ends within a step");

@@ -11,7 +11,7 @@
 
 namespace litehrnet {
 
-// What is wrong with a program, as the end of a sentence.
+// Says what is wrong with a program, as the end of a sentence.
 struct ProgramError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -36,7 +36,7 @@ struct Planes {
 
 struct Constant {
     std::vector<std::int32_t> shape;
-    const float* values;  // in the constants that the program was read from
+    const float* values;  // inside the constants that the program was read from
 };
 
 struct Step {
@@ -48,21 +48,21 @@ struct Step {
 };
 
 struct Program {
-    std::int32_t width, height;  // of the image
+    std::int32_t width, height;  // size of the image
     std::int64_t arena_floats;
     Planes output;
     std::vector<Step> steps;
 };
 
-// Reads the whole numbers of a program file; constants stay where they are and must outlive the program. Throws
-// ProgramError where a number is wrong: afterwards all planes lie in the arena, all constants in `constants`, and all
-// shapes fit one another.
+// Reads the whole numbers of a program file. Constants are not copied and must outlive the program. Throws ProgramError
+// if a number is wrong. After it, all planes are inside the arena, all constants inside `constants`, and all shapes
+// match.
 Program read_program(std::span<const std::int32_t> numbers, std::span<const float> constants);
 
-// Throws ProgramError where a step's operands do not fit its kind; part of read_program.
+// Throws ProgramError if the operands of a step do not fit its kind; part of read_program.
 void check_step(const Step& step, const Program& program);
 
-// log2 of how many times larger the sides of one are, or -1 where that is no power of two up to 2^most_shift.
+// log2 of the factor between the sides, or -1 if the factor is not a power of two up to 2^most_shift.
 int shift_between(const Planes& large, const Planes& small);
 
 }  // namespace litehrnet

@@ -8,7 +8,7 @@
 namespace litehrnet {
 namespace {
 
-constexpr int most_shares = 4;  // of an image: measured for 2, a guess beyond
+constexpr int most_shares = 4;  // of an image: measured for 2 threads, assumed for more
 
 }  // namespace
 
@@ -47,7 +47,7 @@ void Workers::for_each(std::int64_t count, const std::function<void(std::int64_t
     take_tasks(0);
     if (!alone) {
         std::unique_lock lock(mutex_);
-        open_ = false;  // whoever has not woken up by now is not waited for
+        open_ = false;  // threads that have not woken up by now are not waited for
         finished_.wait(lock, [this] { return working_ == 0; });
     }
     if (failure_) std::rethrow_exception(failure_);
@@ -97,7 +97,7 @@ Runner::Team& Runner::team() {
     Team* team = team_.load();
     if (team->process == getpid()) return *team;
     auto own = std::make_unique<Team>(engine_.arena_floats(), threads_);
-    // Several threads may find this out at once: the first one's team is everyone's.
+    // Several threads may get here at once: all use the team of the first.
     return team_.compare_exchange_strong(team, own.get()) ? *own.release() : *team;
 }
 

@@ -1,4 +1,4 @@
-// Batches on several threads: persons first; one person alone is shared by them.
+// Batches on several threads: every thread takes whole images. A single image is shared by all threads.
 #pragma once
 
 #include <atomic>
@@ -14,17 +14,17 @@
 
 namespace litehrnet {
 
-// Threads that wait for work. The caller is the first of them.
+// Threads that wait for work. The caller is the first one.
 class Workers {
 public:
-    // Throws std::system_error where the system gives no more threads.
+    // Throws std::system_error if the system gives no more threads.
     explicit Workers(int threads);
     ~Workers();
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
 
-    // Calls task(index, thread) for every index below `count`, and returns when all are done; the first exception of a
-    // task is thrown then, and what was not begun is left out. One caller at a time.
+    // Calls task(index, thread) for every index below `count` and returns when all calls are done. Throws the first
+    // exception of a task; calls that were not begun by then are skipped. Only one thread may call this at a time.
     void for_each(std::int64_t count, const std::function<void(std::int64_t, int)>& task);
 
 private:
@@ -44,7 +44,7 @@ private:
     bool open_ = false, stop_ = false;
 };
 
-// An engine with threads and an arena for each.
+// An engine with threads, and an arena for each of them.
 class Runner {
 public:
     Runner(const Program& program, const Kernels& kernels, int threads, Precision precision = Precision::float32);
@@ -54,10 +54,10 @@ public:
 
     const Engine& engine() const { return engine_; }
 
-    // Images one after another to heatmaps one after another. Callers in several threads wait for one another.
+    // Computes the heatmaps of `count` images. Callers in several threads wait for one another.
     void run(const std::uint8_t* images, std::int64_t count, float* heatmaps);
 
-    // See Engine::profile.
+    // Engine::profile on one thread.
     void profile(const std::uint8_t* image, double* seconds);
 
 private:
@@ -70,8 +70,8 @@ private:
         Workers workers;
     };
 
-    // This process's team. In a forked process the threads of the other one's do not exist and its lock may be held by
-    // one of them for ever: it gets a new team, and the other's is left alone.
+    // The team of this process. A forked process gets a new one: the threads of the old one do not exist in it, and its
+    // lock may be held forever.
     Team& team();
 
     Engine engine_;

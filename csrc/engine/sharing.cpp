@@ -37,7 +37,7 @@ struct Sharing {
         return s;
     }
 
-    // The dense layers are every share's: they are too small to wait for.
+    // Every share computes the dense layers: they are too small to wait for.
     ReadyStep operator()(SpatialWeighting s) const {
         s.begin = share.begin(s.channels);
         s.end = share.end(s.channels);
@@ -75,7 +75,7 @@ struct Sharing {
     }
 
     ReadyStep operator()(Stem s) const {
-        // Vectors that reach from one row into the next would overwrite another share's.
+        // A vector that reaches into the next row would overwrite values of another share.
         const bool whole_vectors = (s.width + 3) / 4 % kernels.vector_floats == 0;
         s.begin = whole_vectors ? share.begin(s.end) : 0;
         s.end = whole_vectors ? share.end(s.end) : share.index == 0 ? s.end : 0;
@@ -84,14 +84,14 @@ struct Sharing {
     }
 
 private:
-    // The first of this share's channels; their number takes the place of all.
+    // Returns the first channel of this share, and replaces `channels` by their number.
     std::int32_t take(std::int32_t& channels) const {
         const std::int32_t first = share.begin(channels);
         channels = share.end(channels) - first;
         return first;
     }
 
-    // Pixels in whole vectors, or outputs where there are few pixels; in that case calls skip(first output).
+    // Divides the pixels into whole vectors, or the outputs if there are few pixels, and then calls skip(first output).
     template <typename Skip>
     Pointwise part_of(Pointwise s, Skip skip) const {
         const std::int32_t vectors = (s.end + kernels.vector_floats - 1) / kernels.vector_floats;
@@ -116,7 +116,7 @@ private:
         return s;
     }
 
-    // Whether all shares, which are split into blocks anew, are split where their weights are.
+    // Whether the blocks of every share are blocks of the packed weights too.
     bool keeps_blocks(std::int32_t outputs) const {
         const std::int32_t blocks = block_count(outputs, kernels.tile_rows);
         for (std::int32_t i = 0; i < share.of; ++i) {

@@ -1,4 +1,5 @@
-// Several threads on one image: every step is divided, and nobody begins the next one before all have finished.
+// Several threads on one image: every step is divided. No thread begins the next step before all have finished this
+// one.
 #pragma once
 
 #include <atomic>
@@ -23,25 +24,25 @@ struct Share {
     std::int32_t end(std::int32_t count) const { return Share{index + 1, of}.begin(count); }
 };
 
-// A share of a step: of its channels, of a product's pixels, or of the stem's rows. All shares together write what the
-// step writes, with the same values, and may run at once, each with scratch of its own, `scratch` floats further on. A
-// step that cannot be divided is the first share's.
+// One share of a step: some of its channels, of a product's pixels, or of the stem's rows. Together the shares write
+// the same values as the step. They may run at once: each has its own scratch, `scratch` floats after the one before. A
+// step that cannot be divided goes to the first share.
 ReadyStep share_of(const ReadyStep& step, Share share, const Kernels& kernels, std::int64_t scratch);
 
-// The shares of all steps, taken in their order by whoever is free: a thread that is not running is not waited for,
-// unless it has a share.
+// The shares of all steps. Free threads take them in order, so no share waits for a thread that the system has paused
+// before it took one.
 class Turns {
 public:
     Turns(std::int64_t steps, std::int32_t shares) : count_(steps * shares), shares_(shares) {}
 
-    // Calls task(turn), with turns counted through all steps, until all have been taken; none before all those of the
-    // steps before it are finished. After an exception of a task all threads return.
+    // Calls task(turn) until all turns are taken; turns are counted through all steps. A turn begins when all turns of
+    // the steps before it are finished. After an exception of a task, all threads return.
     template <typename Task>
     void take(const Task& task) {
         int looked = 0;
         for (std::int64_t turn = taken_.load(); turn < count_; turn = taken_.load()) {
             if (finished_.load(std::memory_order_acquire) < turn / shares_ * shares_) {
-                // Steps take microseconds: to sleep and to be woken would take longer. Whoever computes comes first.
+                // Steps take microseconds; sleeping and waking would take longer. Computing threads get the CPU first.
                 if (++looked >= 1000) std::this_thread::yield();
             } else if (taken_.compare_exchange_weak(turn, turn + 1)) {
                 looked = 0;

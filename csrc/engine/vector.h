@@ -1,5 +1,5 @@
-// One vector of floats, on the vector extensions of GCC and Clang; how long it is depends on what the file is compiled
-// for.
+// A vector of floats, by the vector extensions of GCC and Clang. Its length depends on the instruction set that the
+// file is compiled for.
 //
 // Everything here and in kernels/ has internal linkage: the same source is compiled for several instruction sets, and
 // no function of one may be linked into another.
@@ -26,7 +26,7 @@
 #endif
 #endif
 
-// For functions with arrays of vectors as arguments: in registers they are only where they are not passed at all.
+// For functions with arrays of vectors as arguments: these stay in registers only if the function is inlined.
 #define LITEHRNET_INLINE [[gnu::always_inline]] inline
 
 namespace litehrnet {
@@ -38,7 +38,7 @@ constexpr int registers = LITEHRNET_REGISTERS;
 typedef float V __attribute__((vector_size(W * 4)));
 typedef std::int32_t I __attribute__((vector_size(W * 4)));
 
-// What is written for any T is for vectors of other lengths too.
+// Templates over T work for vectors of other lengths too.
 template <typename T>
 constexpr int floats_in = sizeof(T) / sizeof(float);
 template <typename T>
@@ -62,7 +62,7 @@ inline T all(float x) {
     return x - T{};
 }
 
-// Keeps a value in a register: compilers like to load it again in every instruction that uses it.
+// Keeps a value in a register: compilers would load it again in every instruction that uses it.
 inline void keep(V& v) {
 #if defined(__x86_64__)
     asm("" : "+v"(v));
@@ -83,8 +83,7 @@ inline T select(Integers<T> mask, T yes, T no) {
     return mask ? yes : no;
 }
 
-// The greater and the lesser one of each pair; b where they cannot be compared. Compilers do not see that such a
-// selection is one instruction.
+// Maximum and minimum of each pair; b if one is not a number. Compilers do not see that this is one instruction.
 #if defined(__AVX512F__)
 inline V greater(V a, V b) { return _mm512_maskz_max_ps(0xffff, a, b); }
 inline V lesser(V a, V b) { return _mm512_maskz_min_ps(0xffff, a, b); }
@@ -101,7 +100,7 @@ inline V lesser(V a, V b) { return a < b ? a : b; }
 
 inline V relu(V v) { return greater(v, V{}); }
 
-// The elements of v that index names.
+// Elements of v, by index.
 template <typename T>
 inline T shuffle(T v, Integers<T> index) {
 #if defined(__clang__)
@@ -113,7 +112,7 @@ inline T shuffle(T v, Integers<T> index) {
 #endif
 }
 
-// Of the elements of a and b, one after another.
+// Elements of a followed by b, by index.
 template <typename T>
 inline T shuffle(T a, T b, Integers<T> index) {
 #if defined(__clang__)
@@ -126,7 +125,7 @@ inline T shuffle(T a, T b, Integers<T> index) {
 #endif
 }
 
-// v moved by one lane, with the last element of `left` before it or the first one of `right` behind it.
+// v moved by one lane: preceded by the last element of `left`, or followed by the first element of `right`.
 template <typename T>
 inline T after(T left, T v) {
     return shuffle(left, v, lanes<T>() + (floats_in<T> - 1));
@@ -156,7 +155,7 @@ inline V odds(V a, V b) {
 #endif
 }
 
-// By halves: one after another, every addition would wait for the one before.
+// Sums by halves: in sequence, every addition would wait for the one before.
 template <typename T>
 inline float sum(T v) {
 #pragma GCC unroll 4
@@ -164,7 +163,7 @@ inline float sum(T v) {
     return v[0];
 }
 
-// 1 / v, within 2 units in the last place, for normal numbers.
+// 1 / v for normal numbers, within 2 units in the last place.
 inline V reciprocal(V v) {
 #if defined(__AVX512F__)
     const V estimate = _mm512_maskz_rcp14_ps(0xffff, v);
@@ -174,11 +173,11 @@ inline V reciprocal(V v) {
 #endif
 }
 
-// 1 / (1 + exp(-x)): exp(-x) is 2^(n + r), n the whole number nearest to -x / ln 2; 2^r is a polynomial, whose error is
-// below 1e-7 of it.
+// 1 / (1 + exp(-x)). exp(-x) = 2^(n + r), where n is the integer nearest to -x / ln 2. A polynomial computes 2^r with a
+// relative error below 1e-7.
 LITEHRNET_INLINE V sigmoid(V x) {
-    x = greater(all(-87.0f), lesser(all(87.0f), x));  // what is not a number stays so
-    const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, which the low bits are then
+    x = greater(all(-87.0f), lesser(all(87.0f), x));  // NaN stays NaN
+    const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits
     const V power = x * -1.44269504f, rounded = power + shift, r = power - (rounded - shift);
     V p = all(0.00132764444f);
     p = p * r + 0.0096755377f;

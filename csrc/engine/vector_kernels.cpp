@@ -1,4 +1,4 @@
-// The vector kernels of one instruction set: compiled once for each, with LITEHRNET_SET naming it.
+// The vector kernels of one instruction set. Compiled once per instruction set; LITEHRNET_SET is its name.
 #include "kernels/depthwise.h"
 #include "kernels/enlarge.h"
 #include "kernels/enlarge_bilinear.h"
@@ -18,12 +18,21 @@ namespace litehrnet {
 
 extern const Kernels LITEHRNET_TABLE(LITEHRNET_SET);
 const Kernels LITEHRNET_TABLE(LITEHRNET_SET) = {
-    LITEHRNET_TEXT(LITEHRNET_SET), W,       tile_rows,  pointwise, depthwise, pool, spatial_weighting, enlarge,
-    fuse_first,                    enlarge_bilinear, stem,
+    .name = LITEHRNET_TEXT(LITEHRNET_SET),
+    .vector_floats = W,
+    .tile_rows = tile_rows,
+    .pointwise = pointwise,
+    .depthwise = depthwise,
+    .pool = pool,
+    .spatial_weighting = spatial_weighting,
+    .enlarge = enlarge,
+    .fuse_first = fuse_first,
+    .enlarge_bilinear = enlarge_bilinear,
+    .stem = stem,
 #if defined(__AVX512BF16__)
-    pointwise_bf16,
+    .pointwise_bf16 = pointwise_bf16,
 #else
-    nullptr,
+    .pointwise_bf16 = nullptr,
 #endif
 };
 

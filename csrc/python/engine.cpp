@@ -1,11 +1,10 @@
-// The engine for Python: programs in, heatmaps out. Arrays are checked here; the rest of the engine trusts its callers.
+// The engine for Python: from programs and images to heatmaps. Arrays are checked here; the engine trusts its callers.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <array>
-#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -94,6 +93,13 @@ private:
     std::vector<std::int32_t> kinds_;
 };
 
+template <std::size_t count>
+nb::list list_of(const char* const (&names)[count]) {
+    nb::list list;
+    for (const char* name : names) list.append(name);
+    return list;
+}
+
 // A program is invalid if reading it throws.
 void check_program(const Input<std::int32_t, nb::ndim<1>>& numbers, const Input<float, nb::ndim<1>>& constants) {
     read_program(span_of(numbers), span_of(constants));
@@ -116,8 +122,8 @@ double peak_reading(std::int64_t bytes) {
 
 NB_MODULE(_native, module) {
     nb::exception<ProgramError>(module, "ProgramError", PyExc_ValueError);
-    module.attr("KINDS") = nb::cast(std::vector<std::string>(std::begin(kind_names), std::end(kind_names)));
-    module.attr("ACTIVATIONS") = nb::cast(std::vector<std::string>(std::begin(activation_names), std::end(activation_names)));
+    module.attr("KINDS") = list_of(kind_names);
+    module.attr("ACTIVATIONS") = list_of(activation_names);
     module.def("check", &check_program, nb::arg("numbers"), nb::arg("constants"));
     module.def("kernels", [] { return std::string(choose_kernels().name); });
     module.def("peak_macs", &peak_macs);

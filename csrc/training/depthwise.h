@@ -1,4 +1,4 @@
-// 3x3 convolutions of every channel by itself, row by row: three rows of the input, and of the gradient, are held.
+// 3x3 convolutions of every channel by itself, row by row. Three rows of the input, and of the gradient, are kept.
 #pragma once
 
 #include "norm.h"
@@ -6,8 +6,8 @@
 namespace litehrnet::training {
 namespace {
 
-// How a row of the input is held, with zeros around it: whole for stride 1; for stride 2 as its odd and then its even
-// pixels, so that the pixels under one weight lie one after another for either.
+// Layout of a kept row of the input, with zeros around it: whole for stride 1; for stride 2, first its odd, then its
+// even pixels. So the pixels under one weight are consecutive for both strides.
 struct HeldRows {
     Int c, width, out, stride;
 
@@ -22,7 +22,7 @@ struct HeldRows {
         copy_pixels(from, 2 * step, row + (out + 1) * c, c, out, channels);
         copy_pixels(from + step, 2 * step, row + c, c, width / 2, channels);
     }
-    // Where the pixels under the left, the middle and the right weight begin.
+    // Start of the pixels under the left (0), the middle (1) or the right (2) weight.
     const float* under(const float* row, Int weight) const {
         if (stride == 1) return row + weight * c;
         return weight == 1 ? row + (out + 1) * c : row + weight / 2 * c;
@@ -51,7 +51,7 @@ private:
     Floats held_, zeros_;
 };
 
-// The nine weights of every channel, each over and over for a period.
+// The nine weights of every channel, each repeated for a period.
 struct RepeatedKernel : Floats {
     Int period;
 
@@ -62,7 +62,7 @@ struct RepeatedKernel : Floats {
     const float* weight(Int y, Int x) const { return *this + (3 * y + x) * period; }
 };
 
-// One image: y, and its sums and sums of squares.
+// Computes y of one image, and its sums and sums of squares.
 template <typename Make>
 void convolve(const Shape& shape, const Depthwise& depthwise, const HeldRows& layout, const RepeatedKernel& kernel,
               ThreeRows<Make>& rows, float* y, double* sums, double* squares) {
@@ -80,8 +80,9 @@ void convolve(const Shape& shape, const Depthwise& depthwise, const HeldRows& la
     }
 }
 
-// One image: the sums for the kernel's gradient, (9, period), and every row of the input's gradient, written to
-// target(row), then finish(row). Rows of `dy` are held with a pixel of zeros on either side.
+// Computes, for one image, the sums for the gradient of the kernel, (9, period), and every row of the gradient of the
+// input. A row is written to target(row), followed by a call of finish(row). Rows of `dy` have a pixel of zeros on
+// either side.
 template <typename Make, typename MakeGradient, typename Target, typename Finish>
 void convolve_backward(const Shape& shape, const Depthwise& depthwise, const HeldRows& layout,
                        const RepeatedKernel& kernel, ThreeRows<Make>& rows, ThreeRows<MakeGradient>& dy,

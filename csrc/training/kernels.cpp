@@ -1,4 +1,4 @@
-// The kernels of one instruction set: compiled once for each, with LITEHRNET_SET naming it.
+// The kernels of one instruction set. Compiled once per instruction set; LITEHRNET_SET is its name.
 #include "kernels.h"
 
 #include "fuse.h"

@@ -1,11 +1,12 @@
-// The parts of a training step that PyTorch leaves to memory: forward and backward, channels last, float32.
+// Operations of a training step, forward and backward, in float32 and channels last.
 //
-// PyTorch reads and writes every activation once per operation. Here, batch normalisation is two numbers per channel
-// that the operation after it applies, and what can be computed again from a row in the cache is not kept.
+// PyTorch reads and writes every activation once per operation, so a step is bound by memory. Here, batch normalization
+// is two numbers per channel that the next operation applies. Values that can be computed again from a row in the cache
+// are not stored.
 //
-// An image is (height, width, channels), channels side by side; `stride` is the number of floats from one pixel to the
-// next where a tensor is one half of another one's channels. Sums are taken image by image and then over the images in
-// their order: they do not depend on the number of threads.
+// An image is (height, width, channels), channels side by side. `stride` is the number of floats from one pixel to the
+// next; it exceeds the channels if a tensor holds half the channels of another. Sums are computed per image and then
+// over the images in order, so they do not depend on the number of threads.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +22,14 @@ struct Shape {
     bool operator==(const Shape&) const = default;
 };
 
-// Batch normalisation in training mode: its parameters and running statistics, (channels) each.
+// Batch normalization in training mode: its parameters and running statistics, (channels) each.
 struct Norm {
     const float *weight, *bias;
-    float *running_mean, *running_variance;  // moved by `momentum` towards the batch's, the variance unbiased
+    float *running_mean, *running_variance;  // updated with `momentum`; the variance is unbiased
     double momentum, epsilon;
 };
 
-// What its backward pass needs, (channels) each.
+// Statistics that the backward pass of batch normalization needs, (channels) each.
 struct Statistics {
     double *mean, *inverse_std;
 };
@@ -37,7 +38,7 @@ struct NormGradient {
     float *weight, *bias;
 };
 
-// A 3x3 convolution of every channel by itself, zeros around it; kernel (channels, 3, 3); stride 1 or 2.
+// A 3x3 convolution of every channel by itself, padded with zeros; kernel (channels, 3, 3); stride 1 or 2.
 struct Depthwise {
     const float* kernel;
     Int stride;
@@ -45,13 +46,13 @@ struct Depthwise {
     Int size(Int of_input) const { return (of_input + stride - 1) / stride; }
 };
 
-// Weights for cells of `factor` x `factor` pixels: (height / factor, width / factor), `stride` from one to the next.
+// Weights (height / factor, width / factor) of cells of `factor` x `factor` pixels, `stride` floats apart.
 struct Cells {
     const float* values;
     Int stride, factor;
 };
 
-// Two linear layers on the mean of every channel: (reduced, channels), (reduced), (channels, reduced), (channels).
+// Two linear layers on the means of the channels: (reduced, channels), (reduced), (channels, reduced), (channels).
 struct SpatialWeighting {
     const float *weight1, *bias1, *weight2, *bias2;
     Int reduced;
@@ -61,7 +62,7 @@ struct SpatialWeightingGradient {
     float *weight1, *bias1, *weight2, *bias2;
 };
 
-// What is enlarged by `factor` and added to a fused sum; in the backward pass, the gradient that is written.
+// A term that is enlarged by `factor` and added to a sum; in the backward pass, the gradient that is written.
 struct Term {
     float* values;
     Int factor;
@@ -70,7 +71,7 @@ struct Term {
 
 constexpr Int most_terms = 8;  // of a fused sum
 
-// One implementation of all of it. `threads` share the images.
+// The kernels of one instruction set. `threads` share the images.
 struct Kernels {
     const char* name;
 
@@ -80,7 +81,7 @@ struct Kernels {
     void (*norm_backward)(const Shape& shape, const float* x, const Norm& norm, const Statistics& statistics,
                           bool relu, const float* dout, float* dx, const NormGradient& dnorm, Int threads);
 
-    // y = depthwise(x); its normalisation is y * gain + offset, (channels) each, left to what comes next.
+    // y = depthwise(x). The next operation applies its normalization: y * gain + offset, (channels) each.
     void (*depthwise_forward)(const Shape& shape, const float* x, Int x_stride, const Depthwise& depthwise,
                               const Norm& norm, const Statistics& statistics, float* y, float* gain, float* offset,
                               Int threads);
@@ -101,7 +102,7 @@ struct Kernels {
                                   Int threads);
 
     // One branch of conditional channel weighting. x has twice the channels: its second half is weighted by cells,
-    // convolved, normalised, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
+    // convolved, normalized, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
     // channels), are sums and sums of squares of the convolution y.
     void (*unit_forward)(const Shape& shape, const float* x, const Cells& cells, const float* kernel, const Norm& norm,
                          const SpatialWeighting& weighting, float* y, double* moments, float* out, Int threads);
@@ -118,13 +119,13 @@ struct Kernels {
     // sum = scale * x + enlarged terms by their weights; rectified = ReLU(sum).
     void (*fuse_forward)(const Shape& shape, const float* x, float scale, const Term* terms, Int count, float* sum,
                          float* rectified, Int threads);
-    // dsum or drectified may be null. dx is the gradient of the sum, from which those of x and of terms of full size
-    // differ by scale and weight; `terms` are the enlarged ones, for their gradients.
+    // dsum or drectified may be null. dx is the gradient of the sum; times scale or weight, it is the gradient of x or
+    // of a term of full size. `terms` receive the gradients of the enlarged terms.
     void (*fuse_backward)(const Shape& shape, const float* sum, const float* dsum, const float* drectified, float* dx,
                           const Term* terms, Int count, Int threads);
 };
 
-// Calls work(context, first image, one behind the last) for equal shares at once, one per thread.
+// Calls work(context, first image, last image + 1) for equal shares at once, one per thread.
 void share_images(Int images, Int threads, void (*work)(void* context, Int begin, Int end), void* context);
 
 }  // namespace litehrnet::training

@@ -1,4 +1,4 @@
-// Batch normalisation: statistics from sums, and gradients from sums.
+// Batch normalization: statistics from sums, and gradients from sums.
 #pragma once
 
 #include <cmath>
@@ -8,7 +8,7 @@
 namespace litehrnet::training {
 namespace {
 
-// Over the images, in their order.
+// Sums over the images, in order.
 template <typename Value>
 double total(const Value* sums, Int images, Int c, Int channel) {
     double sum = 0;
@@ -16,7 +16,7 @@ double total(const Value* sums, Int images, Int c, Int channel) {
     return sum;
 }
 
-// Mean and inverse deviation from sums and sums of squares per image, and a step of the running statistics.
+// Mean and inverse standard deviation from sums and sums of squares per image; updates the running statistics.
 inline void statistics_from(const double* sums, const double* squares, Int images, Int c, Int count, const Norm& norm,
                             const Statistics& statistics) {
     for (Int j = 0; j < c; ++j) {
@@ -104,7 +104,7 @@ void norm_forward(const Shape& shape, const float* x, const Norm& norm, const St
     normalize(shape, x, norm, statistics, relu, out, threads);
 }
 
-// The way of a gradient back through batch normalization of x, and through ReLU.
+// The backward pass of batch normalization of x, and of ReLU.
 class NormBackward {
 public:
     // Writes the gradients of the parameters.

@@ -1,6 +1,6 @@
 // Products of matrices with few columns: 1x1 convolutions, forward and backward, and batch normalization after them.
 //
-// A tile of the result is held in registers: `rows` rows of `wide` whole vectors, and half a one where `narrow`.
+// A tile of the result stays in registers: `rows` rows of `wide` whole vectors, and half a vector if `narrow`.
 #pragma once
 
 #include "norm.h"
@@ -8,8 +8,8 @@
 namespace litehrnet::training {
 namespace {
 
-// Sums that the registers hold beside the vectors of one row and what a machine needs for a step: AVX-512 and NEON have
-// 32 registers, the others 16, of which the baseline needs some for products that it cannot add in one operation.
+// Number of sums that fit in the registers beside the vectors of one row and temporary values. AVX-512 and NEON have 32
+// registers, the others 16. The baseline needs some for products, as it has no fused multiply-add.
 #if defined(__AVX512F__)
 constexpr Int most_sums = 26, most_wide = 5;
 #elif defined(__AVX2__)
@@ -22,13 +22,13 @@ constexpr Int most_sums = 10, most_wide = 3;
 
 constexpr Int half = std::max<Int>(4, lanes / 2);
 
-// One factor of a product: element (row, k) lies at values[row * row_step + k * depth_step].
+// The left factor of a product: element (row, k) is values[row * row_step + k * depth_step].
 struct Left {
     const float* values;
     Int row_step, depth_step;
 };
 
-// The columns of the other one, rows of whole and half vectors; and, where it is not null, what the sums begin with.
+// Columns of the right factor, as rows of whole and half vectors, and the initial values of the sums; null for zeros.
 struct Right {
     const float* values;
     Int depth, step;
@@ -58,7 +58,7 @@ struct TileRow {
     }
 };
 
-// Apart from the tiles, of which there are many.
+// Separate from the tiles: there are many of them.
 [[gnu::noinline]] void write_part(const float* values, Int columns, bool add, float* out) {
     for (Int j = 0; j < columns; ++j) out[j] = add ? out[j] + values[j] : values[j];
 }
@@ -111,7 +111,7 @@ inline void multiply(const Left& left, const Right& right, float* out, Int out_s
     choose(std::make_integer_sequence<Int, most_wide + 1>());
 }
 
-// Columns that a tile takes at once, and floats of a packed row of them.
+// Most columns of a tile, and floats of a packed row of columns.
 constexpr Int most_columns = most_wide * lanes;
 inline Int packed(Int columns) { return (columns + half - 1) / half * half; }
 
@@ -122,7 +122,7 @@ inline void pack(const float* values, Int depth_step, Int column_step, Int depth
         else for (Int j = 0; j < columns; ++j) to[j] = values[j * column_step];
 }
 
-// Rows of x that a thread works on at once: all blocks of columns while they are in the cache.
+// Rows of x that a thread processes at once, for all blocks of columns, while they are in the cache.
 constexpr Int rows_at_once = 240;
 
 // A matrix whose element (k, j) is at matrix[k * depth_step + j * step], and a bias that may be null.
@@ -182,7 +182,8 @@ void product_norm_forward(const Shape& shape, const float* x, Int x_stride, cons
     normalize({shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, out, threads);
 }
 
-// Rows whose part of a matrix's gradient is summed by itself, so that it does not depend on the number of threads.
+// Rows whose part of the gradient of a matrix is summed separately, so that sums do not depend on the number of
+// threads.
 constexpr Int rows_per_part = 8 * rows_at_once;
 
 void product_norm_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,

@@ -1,8 +1,8 @@
-// Rows of pixels whose channels lie side by side, and what is done to whole rows at once.
+// Rows of pixels with their channels side by side, and operations on whole rows.
 //
-// A row is a string of floats in which every channel comes back after c of them. Values per channel are repeated to a
-// period that is a multiple of c and of a vector (`Repeated`): so rows are worked on vector by vector whatever c is.
-// Row buffers are `slack` floats longer than the row: the last vector may reach over its end.
+// A row is a sequence of floats in which every channel recurs after c floats. Values per channel are repeated to a
+// period that is a multiple of c and of a vector (`Repeated`). So rows are processed vector by vector for any c. Row
+// buffers are `slack` floats longer than the row: the last vector may reach over its end.
 //
 // Everything here has internal linkage: the same source is compiled for several instruction sets.
 #pragma once
@@ -18,7 +18,7 @@
 
 #define LITEHRNET_ALWAYS [[gnu::always_inline]] inline
 
-// Elements of two vectors, counted through both.
+// Elements of two vectors, by index into both.
 #if __has_builtin(__builtin_shufflevector)
 #define LITEHRNET_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else // GCC before version 12
@@ -28,7 +28,7 @@
 namespace litehrnet::training {
 namespace {
 
-// Floats in a register of the instruction set. Longer vectors would compile too, but compilers keep them in memory.
+// Floats in a register of the instruction set. Longer vectors would compile, but compilers keep them in memory.
 #if defined(__AVX512F__)
 constexpr Int lanes = 16;
 #elif defined(__AVX2__)
@@ -48,7 +48,7 @@ struct Of<1> {
 };
 using Vector = Of<lanes>::Type;
 
-// Some channels of a pixel, one after another.
+// Consecutive channels of a pixel.
 template <Int count>
 struct Channels {
     using Type = typename Of<count>::Type;
@@ -60,7 +60,7 @@ struct Channels {
     }
     LITEHRNET_ALWAYS static void store(float* p, Type v) { std::memcpy(p, &v, sizeof v); }
 
-    // Every other one of twice as many, from the first (0) or from the second (1).
+    // Every other element of twice as many, from the first (0) or from the second (1).
     template <int first>
     LITEHRNET_ALWAYS static Type load_every_other(const float* p) {
         if constexpr (count == 1) return p[first];
@@ -87,7 +87,7 @@ private:
 LITEHRNET_ALWAYS Vector load(const float* p) { return Channels<lanes>::load(p); }
 LITEHRNET_ALWAYS void store(float* p, Vector v) { Channels<lanes>::store(p, v); }
 
-// Calls work(0), work(1) and so on, with constants of the compiler: what they index can stay in registers.
+// Calls work(0), work(1), ... with compile-time constants: arrays that they index can stay in registers.
 template <Int count, typename Work>
 LITEHRNET_ALWAYS void unrolled(const Work& work) {
     [&]<Int... i>(std::integer_sequence<Int, i...>) {
@@ -95,7 +95,7 @@ LITEHRNET_ALWAYS void unrolled(const Work& work) {
     }(std::make_integer_sequence<Int, count>());
 }
 
-// Calls work(j, Channels<...>()) for channels 0 to c - 1, as many at once as there are.
+// Calls work(j, Channels<...>()) for channels 0 to c - 1, as many at once as possible.
 template <typename C, typename Work>
 LITEHRNET_ALWAYS void for_channels(C c, const Work& work) {
     Int j = 0;
@@ -107,8 +107,8 @@ LITEHRNET_ALWAYS void for_channels(C c, const Work& work) {
     for (; j < c; ++j) work(j, Channels<1>());
 }
 
-// A vector of a string of floats that goes on behind it, and the last one of a string, of which only `count` are there:
-// what is behind the end is read as 0 and not written.
+// A whole vector of a row; and the last one, of which only `count` floats belong to the row. The floats after the end
+// are read as 0 and not written.
 struct Whole {
     Vector load(const float* p) const { return training::load(p); }
     void store(float* p, Vector v) const { training::store(p, v); }
@@ -126,7 +126,7 @@ struct Part {
     }
 };
 
-// Calls work(j, lane, Whole or Part) for the vectors of a string of floats; lane is j's place in the period.
+// Calls work(j, lane, Whole or Part) for the vectors of a row; lane is the position of j in the period.
 template <typename Work>
 LITEHRNET_ALWAYS void for_vectors(Int begin, Int end, Int period, const Work& work) {
     Int lane = 0;
@@ -135,7 +135,7 @@ LITEHRNET_ALWAYS void for_vectors(Int begin, Int end, Int period, const Work& wo
     if (begin < end) work(begin, lane, Part{end - begin});
 }
 
-// Values that begin as zeros.
+// Values that are initialized to zero.
 template <typename Value>
 class Zeros {
 public:
@@ -159,7 +159,7 @@ inline Int period_of(Int c) {
     return together * ((4 * lanes + together - 1) / together);
 }
 
-// The values of the channels, over and over for a period.
+// The values of the channels, repeated for a period.
 struct Repeated : Floats {
     Repeated(const float* values, Int c) : Floats(period_of(c)) {
         for (Int j = 0; j < period_of(c); ++j) (*this)[j] = values[j % c];
@@ -178,8 +178,9 @@ LITEHRNET_ALWAYS void copy_pixels(const float* from, Int from_step, float* to, I
         for_channels(c, [&](Int j, auto some) { some.store(to + j, some.load(from + j)); });
 }
 
-// Calls work(c) with c as a constant of the compiler where it is one of the networks': loops over so few channels are
-// several times as fast. Not for the slowest instruction set: it would take as much time and room as the others.
+// Calls work(c) with c as a compile-time constant if the networks have that number of channels: loops over so few
+// channels become several times as fast. The slowest instruction set goes without: it would need as much code as the
+// others.
 template <typename Work>
 void with_constant(Int c, const Work& work) {
 #if defined(__AVX2__) || defined(__aarch64__)
@@ -196,13 +197,13 @@ void with_constant(Int c, const Work& work) {
     work(c);
 }
 
-// out = sum of taps[t] * weights[t], where weights are repeated to a period.
+// out = sum of taps[t] * weights[t]; weights are repeated to a period.
 template <std::size_t count>
 void weighted_sum(float* out, const float* const (&taps)[count], const float* const (&weights)[count], Int length,
                   Int period) {
     for (Int lane = 0; lane < period; lane += lanes) {
         Vector w[count];
-        const float* tap[count];  // a copy: whatever is stored could change what came as an argument
+        const float* tap[count];  // a copy: for the compiler, a store could change the argument
         for (std::size_t t = 0; t < count; ++t) w[t] = load(weights[t] + lane), tap[t] = taps[t];
         const auto sum_at = [&](Int j) {
             Vector sum = load(tap[0] + j) * w[0];
@@ -215,7 +216,7 @@ void weighted_sum(float* out, const float* const (&taps)[count], const float* co
     }
 }
 
-// sums[t * period + ...] += row * taps[t]; what a row holds behind its end must be 0.
+// sums[t * period + ...] += row * taps[t]; the row must be followed by zeros.
 template <std::size_t count>
 void add_products(float* sums, const float* row, const float* const (&taps)[count], Int length, Int period) {
     for (Int lane = 0; lane < period; lane += lanes) {
@@ -229,7 +230,7 @@ void add_products(float* sums, const float* row, const float* const (&taps)[coun
     }
 }
 
-// Adds to every channel's sum and sum of squares those of a row: in floats along the row, in doubles beyond it.
+// Adds the sums and sums of squares of a row to those of every channel: in floats along the row, then in doubles.
 inline void add_moments(const float* row, Int length, Int c, Int period, double* sums, double* squares) {
     for (Int lane = 0; lane < period; lane += lanes) {
         Vector s{}, q{};

@@ -44,7 +44,7 @@ void pool_backward(const Shape& shape, float* dx, const float* dcells, Int cell_
     });
 }
 
-// The small layers of spatial weighting, with what their backward pass needs: (images, channels), reduced where said.
+// The layers of spatial weighting, with the values that their backward pass needs, (images, channels) each.
 struct Weighting {
     Int images, c, reduced;
     Doubles pooled, hidden, weights;  // hidden: (images, reduced)

@@ -7,8 +7,8 @@
 namespace litehrnet {
 namespace {
 
-// Both rows of results that a row gives at once. Columns from the right to the left: what is stored too much of the
-// last one is overwritten.
+// Stores both output rows of an input row at once. Columns from right to left: the excess of the last vector is
+// overwritten.
 template <bool has_addend>
 inline void enlarge_rows(const Enlarge& s, float* arena) {
     const I twice = lanes() >> 1;

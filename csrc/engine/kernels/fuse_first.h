@@ -1,5 +1,5 @@
-// The fusion's highest resolution: its sum goes row by row into the depthwise convolutions of the lower ones, and is
-// stored only after its ReLU.
+// The highest resolution of a fusion. Its sum goes row by row into the depthwise convolutions of the lower resolutions,
+// and is stored only after its ReLU.
 #pragma once
 
 #include "stride_2.h"
@@ -7,7 +7,7 @@
 namespace litehrnet {
 namespace {
 
-// The sum of one channel. What is read is stored too, after its ReLU.
+// The sum of one channel. Reading a row also stores its ReLU.
 struct FusedPlane {
     const float *in, *lower;
     float* out;

@@ -1,7 +1,7 @@
-// 1x1 convolutions: a matrix product whose rows of pixels lie anywhere.
+// 1x1 convolutions: a matrix product whose rows of pixels may be anywhere in the arena.
 //
-// A tile of up to 8 outputs x 3 vectors of pixels stays in registers while all inputs pass; every loaded vector of
-// pixels is used 8 times, every weight 3 times.
+// A tile of up to 8 outputs x 3 vectors of pixels stays in registers during the loop over all inputs. Every loaded
+// vector of pixels is used 8 times, every weight 3 times.
 #pragma once
 
 #include "../kernels.h"
@@ -13,8 +13,8 @@ namespace {
 constexpr int tile_rows = registers == 32 ? 8 : 4;
 constexpr int tile_vectors = 3;
 
-// Calls call<vectors>(pixel, ahead) for tiles from pixel `begin` to `end`; the last vector may reach beyond it.
-// `ahead` is how far the next tile is, or 0.
+// Calls call<vectors>(pixel, ahead) for tiles from pixel `begin` to `end`; the last vector may reach beyond `end`.
+// `ahead` is the distance to the next tile, or 0.
 template <typename Call>
 inline void for_pixels(int begin, int end, Call call) {
     int left = (end - begin + W - 1) / W, pixel = begin;
@@ -64,7 +64,7 @@ inline void begin_tile(const Pointwise& s, int first, Tile<rows, vectors>& total
         for (int v = 0; v < vectors; ++v) total[m][v] = all(s.bias[first + m]);
 }
 
-// Wholly unrolled, like begin_tile: a tile that a loop walks through would be kept in memory instead of in registers.
+// Fully unrolled, like begin_tile: in a loop, the compiler would keep the tile in memory instead of registers.
 template <int rows, int vectors, bool is_relu>
 inline void store_tile(const Pointwise& s, float* arena, int first, int pixel, const Tile<rows, vectors>& total) {
     const Place *outs = s.out + first, *addends = s.addend ? s.addend + first : nullptr;
@@ -80,7 +80,7 @@ inline void store_tile(const Pointwise& s, float* arena, int first, int pixel, c
     }
 }
 
-// Not a part of store_tile: unrolling a sigmoid 24 times would not be worth its size.
+// Separate from store_tile: unrolling a sigmoid 24 times would take too much code.
 [[gnu::noinline]] void replace_by_sigmoid(float* arena, const Place* outs, int rows, int pixel, int vectors) {
     for (int m = 0; m < rows; ++m) {
         float* values = arena + outs[m] + pixel;
@@ -99,7 +99,8 @@ inline void finish_tile(const Pointwise& s, float* arena, int first, int pixel, 
     }
 }
 
-// `first` is the first output, `pixel` the first pixel; `ahead` inputs are fetched for the next tile where it is not 0.
+// `first` is the first output, `pixel` the first pixel. If `ahead` is not 0, the inputs of the next tile are
+// prefetched.
 template <int rows, int vectors>
 inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixel, int ahead) {
     const float* weight = s.weight + first * s.inputs;

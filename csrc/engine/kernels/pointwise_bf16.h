@@ -1,7 +1,7 @@
-// 1x1 convolutions with inputs and weights rounded to bfloat16, on instructions that multiply pairs of them and sum in
-// float32: twice as many products as float32 has.
+// 1x1 convolutions with inputs and weights rounded to bfloat16. The instructions multiply pairs and sum in float32:
+// twice as many products at once as in float32.
 //
-// The inputs of a tile of pixels are rounded once, to pairs of two inputs, for all outputs.
+// The inputs of a tile of pixels are rounded once for all outputs, to pairs of two inputs.
 #pragma once
 
 #include "pointwise.h"
@@ -14,7 +14,7 @@ namespace {
 
 inline I load_pairs(const float* p) { return reinterpret_cast<I>(load(p)); }
 
-// Of every lane, a in the lower half and b in the upper one.
+// In every lane, a in the lower half and b in the upper half.
 inline V rounded_pairs(V a, V b) {
     const __m512bh both = _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(a));  // a, then b
     const I in_turn = lanes() * 0x10001 + (W << 16);

@@ -24,7 +24,7 @@ LITEHRNET_INLINE V sum_neighbours(const V (&v)[count], int shift) {
     }
 }
 
-// One vector of results of every row, from `count` vectors of rows.
+// One vector of results in every row, from `count` vectors of input rows.
 template <int count>
 inline void pool_column(const Pool& s, float* arena, int x) {
     const int factor = 1 << s.shift, width = s.width << s.shift;
@@ -42,7 +42,7 @@ inline void pool_column(const Pool& s, float* arena, int x) {
     }
 }
 
-// Columns from the right to the left: what is stored too much of the last one is overwritten.
+// Columns from right to left: the excess of the last vector is overwritten.
 void pool(const Pool& s, float* arena) {
     const int factor = 1 << s.shift;
     for (int x = (s.width - 1) / W * W; x >= 0; x -= W) {

@@ -1,5 +1,5 @@
-// 3x3 convolutions whose rows stay in registers, neighbours moved in by permuting lanes: for vectors of 16, of which a
-// row takes few, and a permutation costs no more than a load.
+// 3x3 convolutions whose rows stay in registers; lanes are permuted to get the neighbors. This is for vectors of 16: a
+// row takes few of them, and a permutation costs no more than a load.
 #pragma once
 
 #include "../kernels.h"
@@ -11,10 +11,10 @@ namespace {
 constexpr bool rows_fit_registers = W == 16 && registers == 32;
 constexpr int most_row_vectors = 5;
 
-// Half as long as V, for rows that fit: less work on CPUs that compute with half a vector at a time.
+// Half as long as V, for short rows: less work on CPUs that compute half a vector at a time.
 typedef float Half __attribute__((vector_size(W * 2)));
 
-// Rows of one plane times their enlarged channel weight, one after another, zeros behind each.
+// Rows of one plane times their enlarged channel weight, each followed by zeros.
 template <typename T, int vectors>
 struct WeightedRows {
     const Depthwise& s;
@@ -41,8 +41,8 @@ struct WeightedRows {
     }
 };
 
-// Stride 1; gives the sum of the results. Three rows of results are under way at any time. A row is stored when the
-// next one has been read: it may lie where the inputs were, as long as what is stored too much ends within that row.
+// Stride 1; returns the sum of the results. Three rows of results are in progress at any time. A row is stored after
+// the next one was read. So it may be stored over the inputs, if the excess ends within that row.
 template <typename T, int vectors>
 inline float convolve_rows(const Depthwise& s, float* arena, int channel) {
     WeightedRows<T, vectors> rows(s, arena, channel);

@@ -1,7 +1,7 @@
 // Planes copied to scratch with zeros around them, and 3x3 convolutions from there.
 //
-// The outputs may lie where the inputs were. Rows of outputs are stored in whole vectors: what is stored too much
-// belongs to the next row and is overwritten with it, or to the slack behind the plane.
+// Outputs may be stored over the inputs. Rows of outputs are stored in whole vectors: the excess is overwritten by the
+// next row, or falls into the slack after the plane.
 #pragma once
 
 #include <initializer_list>
@@ -12,7 +12,7 @@
 namespace litehrnet {
 namespace {
 
-// Rows behind one another, `pitch` floats apart, with at least one zero behind each.
+// Rows `pitch` floats apart, each followed by at least one zero.
 struct Rows {
     float* first;
     int pitch;
@@ -23,7 +23,7 @@ inline void zero_row(const Rows& rows, int y) {
     for (int x = 0; x < rows.pitch; x += W) store(rows.row(y) + x, V{});
 }
 
-// Stores `width` values into a row of `rows` and zeros behind them.
+// Stores `width` values into a row of `rows`, followed by zeros.
 template <typename Value>
 inline void fill_row(const Rows& rows, int y, int width, I in_last, Value value) {
     float* row = rows.row(y);
@@ -36,7 +36,7 @@ inline void fill_row(const Rows& rows, int y, int width, I in_last, Value value)
     for (; x < rows.pitch; x += W) store(row + x, V{});
 }
 
-// One plane, 3x3, stride 1, `strips` vectors of columns at once: three rows of results are under way at any time.
+// One plane, 3x3, stride 1, `strips` vectors of columns at once. Three rows of results are in progress at any time.
 template <int strips>
 inline V convolve_strips(const Rows& in, float* out, int height, int width, int column, const float* k, float bias,
                          I in_last, bool has_last) {
@@ -61,8 +61,8 @@ inline V convolve_strips(const Rows& in, float* out, int height, int width, int 
     return total;
 }
 
-// 3x3, stride 1; gives the sum of the results. Columns from the right to the left: what the last vector of a row stores
-// too much belongs to the first columns of the next row.
+// 3x3, stride 1; returns the sum of the results. Columns from right to left: the excess of the last vector in a row
+// falls into the first columns of the next row.
 inline float convolve(const Rows& in, float* out, int height, int width, const float* k, float bias) {
     constexpr int most = registers == 32 ? 3 : 1;
     const int rest = width % W;

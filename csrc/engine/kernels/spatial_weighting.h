@@ -1,4 +1,4 @@
-// One number per plane, from the means of all of them.
+// Multiplies every plane by one number, computed from the means of all planes.
 #pragma once
 
 #include "../kernels.h"
@@ -7,8 +7,8 @@
 namespace litehrnet {
 namespace {
 
-// `vectors` of the sums of a dense layer side by side: one sum alone would wait for its own last addition, and weights
-// are read in the order in which they lie.
+// Computes `vectors` sums of a dense layer side by side: a single sum would wait for its own last addition. Weights are
+// read in the order in which they are stored.
 template <int vectors>
 inline void dense_block(const float* in, int inputs, float* out, const float* weight, const float* bias, int row) {
     V total[vectors];

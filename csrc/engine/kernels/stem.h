@@ -1,8 +1,8 @@
-// The stem, row by row: of the image's and of the half-size rows only three are kept, so that nothing leaves the
+// The stem, row by row. Only three rows of the image and three rows of half size are kept, so that nothing leaves the
 // caches.
 //
-// Columns of the image are split into 4 phases, those of half size into even and odd ones: both convolutions of stride
-// 2 then read plain vectors, each of a quarter of the image's width.
+// Columns of the image are split into 4 phases, those of half size into even and odd ones. Both convolutions of stride
+// 2 then read consecutive values, a quarter of the image's width each.
 #pragma once
 
 #include "pointwise.h"
@@ -13,7 +13,7 @@ namespace {
 struct StemState {
     const Stem& s;
     float* arena;
-    Place first;  // where scratch rows begin
+    Place first;  // start of the scratch rows
     int pitch, width, half_width, half_height, quarter;
 
     Place row(int index) const { return first + index * pitch; }
@@ -31,7 +31,8 @@ inline V thirds(V a, V b, V c, int first) {
     return shuffle(shuffle(a, b, index), c, index < 2 * W ? lanes() : index - W);
 }
 
-// 4 W pixels, to W normalised values of every phase and channel from column `u` on. 4 pixels are 12 bytes, 3 elements.
+// Reads 4 W pixels: W normalized values of every phase and channel, from column `u` on. 4 pixels are 12 bytes, 3
+// elements.
 inline void read_pixels(const StemState& t, const std::uint8_t* pixels, float* const (&rows)[12], int u) {
     const std::uint8_t* bytes = pixels + 12 * u;
     const V a = load(bytes), b = load(bytes + 4 * W), c = load(bytes + 8 * W);
@@ -74,7 +75,7 @@ inline void compute_half_row(const StemState& t, int y, int odd) {
     pointwise({in, nullptr, out, Stem::taps, 32, 0, t.quarter, t.s.conv, t.s.conv_bias, Activation::relu}, t.arena);
     pointwise({out + 16, nullptr, expanded, 16, 32, 0, t.quarter, t.s.expand, t.s.expand_bias, Activation::relu},
               t.arena);
-    if (odd && t.half_width % 2)  // there is no such column: the next convolution finds a zero
+    if (odd && t.half_width % 2)  // there is no such column: the next convolution must read a zero
         for (int i = 0; i < 48; ++i) t.arena[t.ring_row(y, 1, i) + t.quarter - 1] = 0.0f;
 }
 
@@ -88,7 +89,7 @@ inline void compute_half_rows(const StemState& t, const std::uint8_t* image, int
 // Three rows of half size around row 2 y.
 struct HalfRows {
     const float *even[3], *odd[3];
-    int pitch[3];  // to the next channel's row: 0 where there is no such row, but one of zeros
+    int pitch[3];  // to the row of the next channel; 0 for the row of zeros outside the image
 
     HalfRows(const StemState& t, int y) {
         for (int i = 0; i < 3; ++i) {
@@ -143,7 +144,7 @@ void stem(const Stem& s, const std::uint8_t* image, float* arena) {
     for (int x = -slack_floats; x < t.pitch; x += W) store(arena + t.row(0) + x, V{});
     for (int i = 0; i < StemRows::count; ++i)  // zeros to the left of the next row
         for (int x = t.pitch - slack_floats; x < t.pitch; x += W) store(arena + t.row(i) + x, V{});
-    if (s.begin > 0) {  // what the rows before would have left in the rings
+    if (s.begin > 0) {  // fills the rings as the rows before would have done
         read_image_row(t, image, 4 * s.begin - 3);
         compute_half_rows(t, image, 2 * s.begin - 1);
     }

@@ -1,8 +1,8 @@
-// 3x3 convolutions of stride 2, of one plane, several of the same plane at once.
+// 3x3 convolutions of one plane with stride 2, several of the same plane at once.
 //
-// Rows are split into even and odd columns in registers, and of three rows, what the next result needs is kept there.
-// An odd column is the right neighbour of one result and the left one of the next: left neighbours are summed in place,
-// and their sums are moved by one lane.
+// Rows are split into even and odd columns in registers, where the parts of three rows that the next result needs are
+// kept. An odd column is the right neighbor of one result and the left neighbor of the next. Left neighbors are summed
+// in place, and their sums are moved by one lane.
 #pragma once
 
 #include "../kernels.h"
@@ -26,7 +26,7 @@ struct SplitColumns {
     float left;
 };
 
-// Columns of row y from `column` on, which is even. plane.read_row(y, column, row) reads a row into vectors, and
+// Columns of row y from `column` on, which is even. plane.read_row(y, column, row) reads a row into vectors;
 // plane.value(y, x) is one value.
 template <int inputs, bool leftmost, typename Plane>
 LITEHRNET_INLINE SplitColumns<(inputs + 1) / 2> read_columns(const Plane& plane, int y, int column, I odd_in_last) {
@@ -67,8 +67,8 @@ LITEHRNET_INLINE void convolve_columns(const Convolution& c, float* out, const S
     }
 }
 
-// Results from `column` of the plane on. The plane is copied, so that the compiler can tell that no result is stored
-// into what it says.
+// Results from `column` of the plane on. The plane is copied, so that the compiler knows that no stored result changes
+// it.
 template <int inputs, bool leftmost, int count, typename Plane>
 inline void convolve_block(Plane plane, int height, int width, int column, const Convolution (&convolutions)[count]) {
     constexpr int vectors = (inputs + 1) / 2;
@@ -85,8 +85,8 @@ inline void convolve_block(Plane plane, int height, int width, int column, const
     }
 }
 
-// Blocks from the right to the left: what is stored too much of the last one is overwritten by the next row, or by the
-// block to the left, or lies in the slack behind the plane.
+// Blocks from right to left: the excess of the last vector is overwritten by the next row or by the block to the left,
+// or falls into the slack after the plane.
 template <int count, typename Plane>
 inline void convolve_stride_2(const Plane& plane, int height, int width, const Convolution (&convolutions)[count]) {
     constexpr int most = most_split_vectors;

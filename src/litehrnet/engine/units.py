@@ -23,7 +23,7 @@ def conditional_channel_weighting(b: Builder, p: Parameters, name: str, branches
 
 
 def _cross_resolution_weights(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
-    """One weight per channel and pixel of the lowest resolution, for every branch."""
+    """Weights of every branch: one per channel and pixel of the lowest resolution."""
     lowest = branches[-1]
     pooled = [b.pool(f"{name}.pool", branch, lowest.height, lowest.width) for branch in branches[:-1]]
     together = join([*pooled, lowest])

@@ -1,9 +1,9 @@
-"""A network's training on a CPU with fewer ways through memory: the same network, computed by ``kernels``.
+"""Training steps on a CPU with fewer passes through memory: the same network, computed by the compiled kernels.
 
 A training step of Lite-HRNet is bound by memory: PyTorch reads and writes every activation once per operation, and most
-operations here do a few additions per number. ``use_kernels`` gives modules other ways forward, for training in float32
-and channels last. Parameters, buffers and their names stay; what the kernels are not for (evaluation, other devices,
-types and layouts) goes the plain way.
+operations do a few additions per number. ``use_kernels`` replaces the ``forward`` of modules for training in float32
+and channels last. Parameters, buffers and their names stay. Evaluation and other devices, types and layouts use the
+original ``forward``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,21 +27,21 @@ from litehrnet.training.fast import convolutions, kernels, sums, weighting
 
 
 def use_kernels(network: nn.Module) -> bool:
-    """Compute training steps on a CPU by the kernels, where they are for this network.
+    """Compute the training steps of a network by the kernels, if they support it.
 
     Args:
-        network: Changed in place: its modules' ways forward.
+        network: Changed in place: the ``forward`` of its modules is replaced.
 
     Returns:
-        Whether it was done: not where the kernels were not built, or batch normalisation is not PyTorch's own.
+        Whether it was done. It is not if the kernels were not built or batch normalization is not PyTorch's own.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not kernels.available or any(type(m) not in (nn.BatchNorm2d, TwiceTrackedBatchNorm) for m in norms):
         return False
     for module in network.modules():
-        way = _WAYS.get(type(module))
-        if way is not None and (type(module) is not nn.Sequential or _is_chain(module)):
-            module.forward = MethodType(way, module)
+        forward = _FORWARD.get(type(module))
+        if forward is not None and (type(module) is not nn.Sequential or _is_chain(module)):
+            module.forward = MethodType(forward, module)
     return True
 
 
@@ -56,13 +56,13 @@ def _is_for_kernels(module: nn.Module, x: Tensor) -> bool:
 
 
 def _is_chain(module: nn.Module) -> bool:
-    """Whether these are layers for ``_chain``, and nothing else."""
+    """Whether all layers are layers that ``_chain`` knows."""
     layers = list(_layers(module))
     return len(layers) > 1 and all(isinstance(layer, nn.Conv2d | nn.BatchNorm2d | nn.ReLU) for layer in layers)
 
 
 def _layers(*modules: nn.Module) -> Iterator[nn.Module]:
-    """Layers in the order in which they are computed."""
+    """Yield layers in the order in which they are computed."""
     for module in modules:
         if isinstance(module, ConvBlock | nn.Sequential):
             yield from _layers(*module.children())
@@ -71,7 +71,7 @@ def _layers(*modules: nn.Module) -> Iterator[nn.Module]:
 
 
 def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
-    """Convolutions and batch normalisations, one after another; ReLU where there is one."""
+    """Compute convolutions and batch normalizations in order, with the ReLUs among them."""
     layers = list(_layers(*modules))
     while layers:
         layer = layers.pop(0)
@@ -93,7 +93,7 @@ def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
 def _pointwise(
     x: Tensor, layer: nn.Conv2d, following: list[nn.Module], affine: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """A 1x1 convolution of x, or of x times a factor plus an offset; batch normalization, which follows it; ReLU."""
+    """A 1x1 convolution of ``x``, or of ``x`` times a factor plus an offset; then batch normalization, and ReLU."""
     norm = following.pop(0)
     assert isinstance(norm, nn.BatchNorm2d)
     assert layer.bias is None
@@ -101,7 +101,7 @@ def _pointwise(
 
 
 def _take_relu(following: list[nn.Module]) -> bool:
-    """Whether ReLU comes next; it is then taken away."""
+    """Remove a ReLU that comes next; return whether there was one."""
     is_next = bool(following) and isinstance(following[0], nn.ReLU)
     del following[: int(is_next)]
     return is_next
@@ -141,7 +141,7 @@ def _fused_module(self: FusedModule, branches: list[Tensor]) -> list[Tensor]:
 
 
 def _exchange(layers: Fuse, branches: Sequence[Tensor]) -> list[Tensor]:
-    """``Fuse``, and the ReLU after it: branch 0 counts twice, and the lower branches see its sum."""
+    """``Fuse`` and the ReLU after it: branch 0 counts twice, and the lower branches get its sum."""
     first, outputs = branches[0], []
     for i, x in enumerate(branches):
         terms = [_term(layers, i, j, first if j == 0 else other) for j, other in enumerate(branches) if j != i]
@@ -152,16 +152,16 @@ def _exchange(layers: Fuse, branches: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _term(layers: Fuse, i: int, j: int, x: Tensor) -> sums.FuseTerm:
-    """What branch j adds to output i."""
+    """The term of branch j in output i."""
     maps = layers[i]
     assert isinstance(maps, nn.ModuleDict)
-    way = list(_layers(maps[str(j)]))
+    path = list(_layers(maps[str(j)]))
     if j < i:
-        return sums.FuseTerm(_chain(x, *way), 1, 2.0 if j == 0 else 1.0)
-    return sums.FuseTerm(_chain(x, *way[:-1]), 2 ** (j - i), 1.0)  # enlarged as it is added
+        return sums.FuseTerm(_chain(x, *path), 1, 2.0 if j == 0 else 1.0)
+    return sums.FuseTerm(_chain(x, *path[:-1]), 2 ** (j - i), 1.0)  # enlarged as it is added
 
 
-_WAYS: dict[type[nn.Module], Callable[..., Any]] = {
+_FORWARD: dict[type[nn.Module], Callable[..., Any]] = {
     nn.Sequential: _sequential,
     Stem: _stem,
     Projection: _projection,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.utils.dlpack import to_dlpack
+from torch.utils.dlpack import to_dlpack  # type: ignore[attr-defined]
 
 from litehrnet.models.blocks import TwiceTrackedBatchNorm
 from litehrnet.training.fast.kernels import compiled
