@@ -52,7 +52,7 @@ class Builder:
     def weighted_depthwise(
         self, name: str, inputs: Planes, channel_weights: Planes, weight_bias: tuple[Floats, Floats]
     ) -> Planes:
-        """Append a ``Kind.DEPTHWISE`` step in place, with channel weights; return the means of its results as one plane."""
+        """Append a ``Kind.DEPTHWISE`` step in place, with channel weights; return the means of its results."""
         means = self.new(1, 1, len(inputs))
         self.steps.append(Step(Kind.DEPTHWISE, name, (inputs, channel_weights), (inputs, means), weight_bias))
         return means
