@@ -33,7 +33,7 @@ enum class Precision { float32, bfloat16 };
 
 class Engine {
 public:
-    // Prepares to run whole images, and images that `shares` threads share. The program may be destroyed afterwards.
+    // Prepares to run whole images, and images that `shares` threads share. The program may be destroyed after that.
     // Throws ProgramError if the kernels do not have that precision.
     Engine(const Program& program, const Kernels& kernels, Precision precision = Precision::float32, int shares = 1);
 

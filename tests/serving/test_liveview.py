@@ -45,10 +45,10 @@ def test_the_page_gets_its_files_the_model_and_what_is_to_know_of_it(installed: 
     assert model["keypoint_names"] == list(COCO.keypoint_names)
     assert len(model["codec"]["blur_taps"]) == 11
     assert sum(model["codec"]["blur_taps"]) == pytest.approx(1)
-    assert model["colours"] == {
+    assert model["colors"] == {
         "left": "rgb(255, 140, 0)",
         "right": "rgb(30, 160, 255)",
-        "centre": "rgb(240, 240, 225)",
+        "center": "rgb(240, 240, 225)",
     }
 
 

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, source: "Source") -> int:
 @contextlib.contextmanager
 def _page() -> Iterator[Callable[["NDArray[np.uint8]"], None]]:
     """A page that shows the frames that the function is called with."""
-    from litehrnet.images import encode_jpeg
+    from litehrnet.io.images import encode_jpeg
     from litehrnet.serving.http import LatestFrame
     from litehrnet.serving.show import open_show
 

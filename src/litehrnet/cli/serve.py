@@ -6,8 +6,8 @@ import sys
 import threading
 
 from litehrnet.cli.options import add_input_size, input_size, say, size_text
-from litehrnet.library import DEFAULT_WEIGHTS
 from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK
+from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from litehrnet.engine.programfile import SUFFIX, FlatProgram, check_outputs, fla
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant
-from litehrnet.weightsfile import WeightsInfo, read_weights
+from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
 _MOST_THREADS = 1024
 

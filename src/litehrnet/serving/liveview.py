@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import litehrnet
+from litehrnet.drawing.skeletons import HIDDEN_SCORE, SIDE_COLORS
 from litehrnet.errors import UserError
-from litehrnet.files import make_folder, read_bytes
-from litehrnet.inference.draw import HIDDEN_SCORE, SIDE_COLOURS
+from litehrnet.io.files import make_folder, read_bytes
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps
-from litehrnet.library import cache_folder, find_weights
 from litehrnet.optional import require
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK, Document, JpegStream, Site
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
+from litehrnet.weights.zoo import cache_folder, find_weights
 
 PAGE = Path(__file__).parent / "page"
 ONNXRUNTIME_WEB = Path(__file__).parent / "onnxruntime_web"
@@ -66,7 +66,7 @@ class PageModel:
             "codec": {"kind": codec.kind, "blur_taps": blur_taps(codec.blur_kernel).tolist()},
             "keypoint_names": keypoint_set.keypoint_names,
             "limbs": keypoint_set.limbs,
-            "colours": {side: f"rgb{colour}" for side, colour in SIDE_COLOURS.items()},
+            "colors": {side: f"rgb{color}" for side, color in SIDE_COLORS.items()},
             "min_score": MIN_SCORE,
             "hidden_score": HIDDEN_SCORE,
         }
