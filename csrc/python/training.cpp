@@ -39,7 +39,7 @@ auto* sized(const Values& array, Int size) {
 struct Images {
     float* values;
     Shape shape;
-    Int stride;  // from one pixel to the next: more than the channels where they are some of another tensor's
+    Int stride;  // from one pixel to the next; exceeds the channels if these are some of another tensor's
 };
 
 // A stride along a side of one means nothing.

@@ -1,5 +1,5 @@
-// allocation_test PROGRAM: the n-th allocation fails, for every n from the first of reading the program to the last of
-// running it on several threads. Each time that must be the caller's exception, and nothing may stay allocated.
+// allocation_test PROGRAM: makes every allocation fail in turn, from reading the program to running it on several
+// threads. Each time the caller must get an exception, and nothing may stay allocated.
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +10,7 @@
 
 namespace {
 
-std::atomic<std::int64_t> until_failure{-1};  // allocations that still succeed; negative: all
+std::atomic<std::int64_t> until_failure{-1};  // number of allocations that still succeed; negative: all of them
 std::atomic<std::int64_t> alive{0};
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
@@ -48,7 +48,7 @@ void read_and_run(const ProgramFile& file, const Kernels& kernels, const std::ve
     runner.run(pixels.data(), 1, heatmaps.data());  // shared by the threads
 }
 
-// How many allocations there are, or -1 where one was lost.
+// Number of allocations, or -1 if memory leaked.
 std::int64_t fail_every_one(const ProgramFile& file, const Kernels& kernels) {
     const Engine engine(read_program(file.numbers, file.constants), kernels);
     const std::vector<std::uint8_t> pixels(static_cast<std::size_t>(images * engine.image_bytes()));

@@ -1,4 +1,4 @@
-// Every vector kernel against its plain version, on shapes that leave broken vectors everywhere; no test framework.
+// Compares every vector kernel with its plain version, on shapes that leave incomplete vectors everywhere.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -13,7 +13,7 @@
 namespace litehrnet {
 namespace {
 
-// Builds a program of one step, a step's operands laid out one after another.
+// Builds a program of one step, with the operands of the step one after another in the arena.
 class Case {
 public:
     explicit Case(unsigned seed) : random_(seed) {}
@@ -40,7 +40,7 @@ public:
     float uniform() { return std::uniform_real_distribution<float>(-1, 1)(random_); }
     int between(int least, int most) { return std::uniform_int_distribution<int>(least, most)(random_); }
 
-    // Largest difference of what `kernels` and the plain ones write; what is no input is not a number beforehand.
+    // Largest difference between the results of `kernels` and of the plain ones. Everything but the inputs is NaN before.
     double difference(const Step& step, const Kernels& kernels, int image_width = 1, int image_height = 1) {
         const Program program{image_width, image_height, end_ + 16, step.writes[0], {step}};
         return difference(step, program, Engine(program, kernels), Engine(program, *present_kernels().back()));

@@ -1,5 +1,5 @@
-// fuzz_program PROGRAM COUNT: mutated programs are refused, or run without touching what is not theirs (a build with
-// AddressSanitizer sees to that).
+// fuzz_program PROGRAM COUNT: mutated programs are refused, or run inside their own memory (which a build with
+// AddressSanitizer checks).
 #include <cstdio>
 #include <iterator>
 #include <random>
@@ -27,7 +27,7 @@ Numbers mutated(const Numbers& original, std::mt19937& random) {
         }
     }
     if (below(20) == 0) numbers.resize(below(numbers.size()));
-    numbers.shrink_to_fit();  // so that one number too many is noticed
+    numbers.shrink_to_fit();  // so that AddressSanitizer notices a read after the end
     return numbers;
 }
 

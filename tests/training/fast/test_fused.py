@@ -129,12 +129,26 @@ def test_not_a_number_is_not_hidden() -> None:
     assert not bool(network(_images((64, 64), 2)).isfinite().all())
 
 
+def _said(instructions: str) -> subprocess.CompletedProcess[str]:
+    code = "from litehrnet.training.fast import kernels; print(kernels.instruction_set())"
+    environment = os.environ | {"LITEHRNET_KERNELS": instructions}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+
+def test_instruction_set_that_the_machine_does_not_have_is_refused_in_one_sentence() -> None:
+    sentence = "litehrnet.errors.UserError: LITEHRNET_KERNELS=abacus: not on this machine (expected one of "
+    assert sentence in _said("abacus").stderr
+
+
+def test_instruction_set_without_kernels_of_training_takes_the_nearest() -> None:
+    assert _said("plain").stdout.strip() == kernels.instruction_sets()[-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("instructions", ["avx2", "baseline"])
 def test_step_on_other_instruction_sets(instructions: str) -> None:
     environment = os.environ | {"LITEHRNET_KERNELS": instructions}
-    name = [sys.executable, "-c", "from litehrnet.training.fast import kernels; print(kernels.instruction_set())"]
-    if subprocess.run(name, env=environment, capture_output=True, text=True).stdout.strip() != instructions:
+    if _said(instructions).stdout.strip() != instructions:
         pytest.skip(f"no {instructions} on this machine")
     test = f"{__file__}::test_step_equals_the_plain_one"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, "-k", "lite_hrnet_18"]

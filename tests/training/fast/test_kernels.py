@@ -93,6 +93,18 @@ def test_statistics_of_one_value_are_refused_as_by_pytorch() -> None:
         convolutions.depthwise_norm(_tensor(1, 8, 2, 2), depthwise(8, stride=2), _norm(8))
 
 
+def test_arrays_of_another_type_or_size_are_refused() -> None:
+    x = _tensor(2, 8, 4, 4)
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        convolutions.norm(x.double(), _norm(8), relu=False)
+    with pytest.raises(ValueError, match="an array has another number of values than expected"):
+        convolutions.norm(x, _norm(7), relu=False)
+    with pytest.raises(ValueError, match="sizes of arrays are not multiples of one another"):
+        weighting.pooled_halves([_tensor(2, 8, 5, 4), _tensor(2, 8, 2, 2)])
+    with pytest.raises(ValueError, match="a term has another number of channels"):
+        sums.fused_sum(x, 1.0, [sums.FuseTerm(_tensor(2, 7, 4, 4), 1, 1.0)])
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("half", [False, True])
