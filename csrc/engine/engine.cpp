@@ -111,21 +111,13 @@ ReadyStep Engine::prepare(const Step& step) {
         case Kind::pointwise: return prepare_pointwise(step);
         case Kind::depthwise: return prepare_depthwise(step);
         case Kind::pool:
-            return Pool{.in = keep(first),
-                        .out = keep(out),
-                        .channels = out.count(),
-                        .height = out.height,
-                        .width = out.width,
-                        .shift = shift_between(first, out)};
+            return Pool{.in = keep(first), .out = keep(out), .channels = out.count(), .height = out.height,
+                        .width = out.width, .shift = shift_between(first, out)};
         case Kind::spatial_weighting: return prepare_spatial_weighting(step);
         case Kind::enlarge: {
             const Planes& in = step.reads[1];
-            return Enlarge{.addend = keep(first),
-                           .in = keep(in),
-                           .out = keep(out),
-                           .channels = in.count(),
-                           .height = in.height,
-                           .width = in.width};
+            return Enlarge{.addend = keep(first), .in = keep(in), .out = keep(out), .channels = in.count(),
+                           .height = in.height, .width = in.width};
         }
         case Kind::fuse_first: return prepare_fuse_first(step);
         case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
@@ -135,16 +127,9 @@ ReadyStep Engine::prepare(const Step& step) {
 
 ReadyStep Engine::prepare_pointwise(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    Pointwise ready{.in = keep(in),
-                    .addend = keep(step.reads[1]),
-                    .out = keep(out),
-                    .inputs = in.count(),
-                    .outputs = out.count(),
-                    .begin = 0,
-                    .end = static_cast<std::int32_t>(out.pixels()),
-                    .weight = nullptr,
-                    .bias = keep(step.constants[1]),
-                    .activation = step.activation};
+    Pointwise ready{.in = keep(in), .addend = keep(step.reads[1]), .out = keep(out), .inputs = in.count(),
+                    .outputs = out.count(), .begin = 0, .end = static_cast<std::int32_t>(out.pixels()),
+                    .weight = nullptr, .bias = keep(step.constants[1]), .activation = step.activation};
     if (precision_ == Precision::bfloat16)
         return PointwiseBf16{
             .product = ready, .weight = constants_.keep_packed_pairs(step.constants[0]), .scratch = scratch_};
@@ -154,43 +139,24 @@ ReadyStep Engine::prepare_pointwise(const Step& step) {
 
 ReadyStep Engine::prepare_depthwise(const Step& step) {
     const Planes &in = step.reads[0], &weight = step.reads[1], &out = step.writes[0], &means = step.writes[1];
-    return Depthwise{.in = keep(in),
-                     .channel_weight = keep(weight),
-                     .out = keep(out),
-                     .means = means.places.empty() ? 0 : means.places[0],
-                     .scratch = scratch_,
-                     .channels = in.count(),
-                     .height = in.height,
-                     .width = in.width,
-                     .stride = step.stride,
+    return Depthwise{.in = keep(in), .channel_weight = keep(weight), .out = keep(out),
+                     .means = means.places.empty() ? 0 : means.places[0], .scratch = scratch_, .channels = in.count(),
+                     .height = in.height, .width = in.width, .stride = step.stride,
                      .shift = weight.places.empty() ? 0 : shift_between(in, weight),
-                     .weight = keep(step.constants[0]),
-                     .bias = keep(step.constants[1])};
+                     .weight = keep(step.constants[0]), .bias = keep(step.constants[1])};
 }
 
 ReadyStep Engine::prepare_stem(const Step& step) {
     const auto& constants = step.constants;
     const float* normalization = keep(constants[0]);
     const Planes &image = step.reads[0], &out = step.writes[0];
-    return Stem{.out = keep(out),
-                .scratch = scratch_,
-                .height = image.height,
-                .width = image.width,
-                .begin = 0,
-                .end = out.height,
-                .scale = normalization,
-                .offset = normalization + 3,
-                .conv = keep_packed(constants[1]),
-                .conv_bias = keep(constants[2]),
-                .depthwise_a = keep(constants[3]),
-                .depthwise_a_bias = keep(constants[4]),
-                .pointwise_a = keep_packed(constants[5]),
-                .pointwise_a_bias = keep(constants[6]),
-                .expand = keep_packed(constants[7]),
-                .expand_bias = keep(constants[8]),
-                .depthwise_b = keep(constants[9]),
-                .depthwise_b_bias = keep(constants[10]),
-                .linear = keep_packed(constants[11]),
+    return Stem{.out = keep(out), .scratch = scratch_, .height = image.height, .width = image.width, .begin = 0,
+                .end = out.height, .scale = normalization, .offset = normalization + 3,
+                .conv = keep_packed(constants[1]), .conv_bias = keep(constants[2]), .depthwise_a = keep(constants[3]),
+                .depthwise_a_bias = keep(constants[4]), .pointwise_a = keep_packed(constants[5]),
+                .pointwise_a_bias = keep(constants[6]), .expand = keep_packed(constants[7]),
+                .expand_bias = keep(constants[8]), .depthwise_b = keep(constants[9]),
+                .depthwise_b_bias = keep(constants[10]), .linear = keep_packed(constants[11]),
                 .linear_bias = keep(constants[12])};
 }
 
@@ -198,32 +164,17 @@ ReadyStep Engine::prepare_spatial_weighting(const Step& step) {
     const auto& [weight1, bias1, weight2, bias2] =
         std::tie(step.constants[0], step.constants[1], step.constants[2], step.constants[3]);
     const Planes &in = step.reads[0], &out = step.writes[0];
-    return SpatialWeighting{.in = keep(in),
-                            .out = keep(out),
-                            .means = step.reads[1].places[0],
-                            .scratch = scratch_,
-                            .channels = in.count(),
-                            .hidden = weight1.shape[0],
-                            .pixels = static_cast<std::int32_t>(in.pixels()),
-                            .begin = 0,
-                            .end = in.count(),
-                            .weight1 = constants_.keep_transposed(weight1),
-                            .bias1 = constants_.keep_padded(bias1),
-                            .weight2 = constants_.keep_transposed(weight2),
-                            .bias2 = constants_.keep_padded(bias2)};
+    return SpatialWeighting{.in = keep(in), .out = keep(out), .means = step.reads[1].places[0], .scratch = scratch_,
+                            .channels = in.count(), .hidden = weight1.shape[0],
+                            .pixels = static_cast<std::int32_t>(in.pixels()), .begin = 0, .end = in.count(),
+                            .weight1 = constants_.keep_transposed(weight1), .bias1 = constants_.keep_padded(bias1),
+                            .weight2 = constants_.keep_transposed(weight2), .bias2 = constants_.keep_padded(bias2)};
 }
 
 ReadyStep Engine::prepare_fuse_first(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
-    FuseFirst ready{.in = keep(in),
-                    .lower = keep(step.reads[1]),
-                    .out = keep(out),
-                    .lowered = {},
-                    .weight = {},
-                    .bias = {},
-                    .channels = in.count(),
-                    .height = in.height,
-                    .width = in.width,
+    FuseFirst ready{.in = keep(in), .lower = keep(step.reads[1]), .out = keep(out), .lowered = {},
+                    .weight = {}, .bias = {}, .channels = in.count(), .height = in.height, .width = in.width,
                     .branches = static_cast<std::int32_t>(step.writes.size()) - 1};
     for (int b = 0; b < ready.branches; ++b) {
         ready.lowered[b] = keep(step.writes[b + 1]);
@@ -246,14 +197,8 @@ ReadyStep Engine::prepare_enlarge_bilinear(const Step& step) {
         column.push_back(before - first.back());
         share.push_back(static_cast<float>(scaled - before * steps) / static_cast<float>(steps));
     }
-    return EnlargeBilinear{.addend = keep(addend),
-                           .in = keep(in),
-                           .out = keep(out),
-                           .channels = in.count(),
-                           .height = in.height,
-                           .width = in.width,
-                           .first = keep(first),
-                           .column = keep(column),
+    return EnlargeBilinear{.addend = keep(addend), .in = keep(in), .out = keep(out), .channels = in.count(),
+                           .height = in.height, .width = in.width, .first = keep(first), .column = keep(column),
                            .share = keep(share)};
 }
 

@@ -203,8 +203,8 @@ void depthwise_forward(const ImageArray& x, const Array& kernel, Int stride, con
                                 shaped(y, strided(in.shape, depthwise)), sized(gain, c), sized(offset, c), threads);
 }
 
-void depthwise_backward(const ImageArray& x, const Array& kernel, Int stride, const ImageArray& y,
-                        const NormArrays& norm, const Sums& statistics, const ImageArray& dy, const Array& dgain,
+void depthwise_backward(const ImageArray& x, const Array& kernel, Int stride, const NormArrays& norm,
+                        const Sums& statistics, const ImageArray& y, const ImageArray& dy, const Array& dgain,
                         const Array& doffset, const ImageArray& dx, const Array& dkernel, const Array& dweight,
                         const Array& dbias, Int threads) {
     const Images in = images_of(x);

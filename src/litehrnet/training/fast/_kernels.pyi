@@ -10,21 +10,16 @@ Raises:
         does not have.
 """
 
-Array = object
+from typing import Any, TypeAlias
+
+Array: TypeAlias = Any
 """A DLPack capsule, from ``torch.utils.dlpack.to_dlpack``; a call uses it up."""
 
 class Norm:
     """Batch normalization (c,)."""
 
     def __init__(
-        self,
-        weight: Array,
-        bias: Array,
-        running_mean: Array,
-        running_variance: Array,
-        momentum: float,
-        epsilon: float,
-        /,
+        self, weight: Array, bias: Array, mean: Array, variance: Array, momentum: float, epsilon: float, /
     ) -> None: ...
 
 class Weighting:
@@ -70,9 +65,9 @@ def depthwise_backward(
     x: Array,
     kernel: Array,
     stride: int,
-    y: Array,
     norm: Norm,
     statistics: Array,
+    y: Array,
     dy: Array,
     dgain: Array,
     doffset: Array,

@@ -12,6 +12,7 @@ from torch.autograd import Function
 from litehrnet.training.fast.kernels import compiled
 from litehrnet.training.fast.layouts import (
     array,
+    arrays,
     count_batch,
     dense,
     empty_images,
@@ -75,14 +76,7 @@ class _Norm(Function):
         x, weight, bias, statistics = ctx.saved_tensors
         dout, dx, dnorm = dense(gradients[0]), torch.empty_like(x), like(weight, bias)
         compiled.norm_backward(
-            array(x),
-            ctx.norm,
-            array(statistics),
-            ctx.relu,
-            array(dout),
-            array(dx),
-            *map(array, dnorm),
-            threads_for(x),
+            array(x), ctx.norm, array(statistics), ctx.relu, *arrays(dout, dx, *dnorm), threads_for(x)
         )
         return dx, *dnorm, None, None
 
@@ -98,16 +92,7 @@ class _DepthwiseNorm(Function):
         statistics, affine = torch.empty(2, c, dtype=torch.float64), (torch.empty(c), torch.empty(c))
         count_batch(layer, y)
         norm = norm_of(layer)
-        compiled.depthwise_forward(
-            array(x),
-            array(kernel),
-            stride,
-            norm,
-            array(statistics),
-            array(y),
-            *map(array, affine),
-            threads_for(x),
-        )
+        compiled.depthwise_forward(*arrays(x, kernel), stride, norm, *arrays(statistics, y, *affine), threads_for(x))
         ctx.save_for_backward(x, kernel, weight, bias, y, statistics)
         ctx.norm, ctx.stride = norm, stride
         return y, *affine
@@ -117,21 +102,9 @@ class _DepthwiseNorm(Function):
         x, kernel, weight, bias, y, statistics = ctx.saved_tensors
         dy, dgain, doffset = dense(gradients[0]), gradients[1].contiguous(), gradients[2].contiguous()
         dx, dkernel, dnorm = empty_images(*x.shape), torch.empty_like(kernel), like(weight, bias)
-        compiled.depthwise_backward(
-            array(x),
-            array(kernel),
-            ctx.stride,
-            array(y),
-            ctx.norm,
-            array(statistics),
-            array(dy),
-            array(dgain),
-            array(doffset),
-            array(dx),
-            array(dkernel),
-            *map(array, dnorm),
-            threads_for(x),
-        )
+        given = arrays(statistics, y, dy, dgain, doffset)
+        written = arrays(dx, dkernel, *dnorm)
+        compiled.depthwise_backward(*arrays(x, kernel), ctx.stride, ctx.norm, *given, *written, threads_for(x))
         return dx, dkernel, *dnorm, None, None
 
 
@@ -158,16 +131,9 @@ class _ProductNorm(Function):
         statistics = torch.empty(2, len(matrix), dtype=torch.float64)
         count_batch(layer, y)
         norm = norm_of(layer)
+        some_bias = None if bias is None else array(bias)
         compiled.product_norm_forward(
-            array(x),
-            array(matrix),
-            None if bias is None else array(bias),
-            array(y),
-            norm,
-            array(statistics),
-            relu,
-            array(out),
-            threads_for(x),
+            *arrays(x, matrix), some_bias, array(y), norm, array(statistics), relu, array(out), threads_for(x)
         )
         ctx.save_for_backward(x, weight, matrix, gain, norm_weight, norm_bias, y, statistics)
         ctx.norm, ctx.relu = norm, relu
@@ -178,18 +144,9 @@ class _ProductNorm(Function):
         x, weight, matrix, gain, norm_weight, norm_bias, y, statistics = ctx.saved_tensors
         dout, dx, dweight = dense(gradients[0]), empty_images(*x.shape), torch.empty_like(weight)
         dnorm = like(norm_weight, norm_bias)
+        written = arrays(dx, dweight, *dnorm)
         compiled.product_norm_backward(
-            array(x),
-            array(matrix),
-            array(y),
-            ctx.norm,
-            array(statistics),
-            ctx.relu,
-            array(dout),
-            array(dx),
-            array(dweight),
-            *map(array, dnorm),
-            threads_for(x),
+            *arrays(x, matrix, y), ctx.norm, array(statistics), ctx.relu, array(dout), *written, threads_for(x)
         )
         if gain is None:
             return dx, dweight, None, None, *dnorm, None, None

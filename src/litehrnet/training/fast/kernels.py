@@ -1,11 +1,6 @@
 """The compiled kernels of training steps on a CPU: whether they were built, and on which instruction set they run."""
 
-from types import ModuleType
-
 from litehrnet.errors import UserError
-
-compiled: ModuleType
-"""The compiled module; ``available`` says whether there is one."""
 
 try:
     from litehrnet.training.fast import _kernels as compiled
@@ -24,15 +19,14 @@ def instruction_set() -> str:
         UserError: LITEHRNET_KERNELS names an instruction set that this machine does not have.
     """
     try:
-        return str(compiled.name())
+        return compiled.name()
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
 def instruction_sets() -> list[str]:
     """Names of this machine's instruction sets that there are kernels for, the best first."""
-    names: list[str] = compiled.instruction_sets()
-    return names
+    return compiled.instruction_sets()
 
 
 def use(instruction_set: str) -> None:

@@ -4,7 +4,7 @@ All tensors are float32 on the CPU. They cross to C++ as DLPack capsules, which 
 ``Tensor.__dlpack__`` takes; C++ checks type, device, shape and layout.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,14 +24,18 @@ def array(x: Tensor) -> "Array":
     return capsule
 
 
+def arrays(*tensors: Tensor) -> "Iterator[Array]":
+    """Views of several tensors, for one call of a kernel."""
+    return map(array, tensors)
+
+
 def norm_of(layer: nn.BatchNorm2d) -> "Norm":
     """A view of a layer's parameters and running statistics, for the forward and the backward pass."""
     assert layer.running_mean is not None
     assert layer.running_var is not None
     assert layer.momentum is not None
-    values = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
-    norm: Norm = compiled.Norm(*map(array, values), layer.momentum, layer.eps)
-    return norm
+    values = arrays(layer.weight, layer.bias, layer.running_mean, layer.running_var)
+    return compiled.Norm(*values, layer.momentum, layer.eps)
 
 
 def dense(x: Tensor) -> Tensor:

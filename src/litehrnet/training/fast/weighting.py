@@ -14,6 +14,7 @@ from litehrnet.models.blocks import ConditionalChannelWeighting, SpatialWeightin
 from litehrnet.training.fast.kernels import compiled
 from litehrnet.training.fast.layouts import (
     array,
+    arrays,
     count_batch,
     dense,
     empty_images,
@@ -88,8 +89,7 @@ class _Part(NamedTuple):
 
     def views(self) -> "tuple[Norm, Weighting]":
         """Batch normalization and the two layers."""
-        weighting: Weighting = compiled.Weighting(*map(array, self.parameters[3:]))
-        return norm_of(self.norm), weighting
+        return norm_of(self.norm), compiled.Weighting(*arrays(*self.parameters[3:]))
 
 
 def _parts(unit: ConditionalChannelWeighting) -> list[_Part]:
@@ -112,18 +112,9 @@ class _WeightedHalves(Function):
             y, moments, out = empty_images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
             count_batch(part.norm, y)
             norm, weighting = part.views()
-            compiled.unit_forward(
-                array(x),
-                array(cells),
-                first,
-                array(part.conv.weight),
-                norm,
-                weighting,
-                array(y),
-                array(moments),
-                array(out),
-                threads_for(x),
-            )
+            kernel = array(part.conv.weight)
+            written = arrays(y, moments, out)
+            compiled.unit_forward(*arrays(x, cells), first, kernel, norm, weighting, *written, threads_for(x))
             kept += [y, moments]
             outputs.append(out)
             views.append((norm, weighting))
@@ -140,23 +131,9 @@ class _WeightedHalves(Function):
         for b, (part, first) in enumerate(zip(_parts(ctx.unit), firsts(branches), strict=True)):
             x, dout = branches[b], dense(gradients[b])
             dx, (dkernel, dweight, dbias, *dlayers) = torch.empty_like(x), like(*part.parameters)
-            compiled.unit_backward(
-                array(x),
-                array(cells),
-                first,
-                array(part.conv.weight),
-                *ctx.views[b],
-                array(kept[2 * b]),
-                array(kept[2 * b + 1]),
-                array(dout),
-                array(dx),
-                array(dcells),
-                array(dkernel),
-                array(dweight),
-                array(dbias),
-                compiled.Weighting(*map(array, dlayers)),
-                threads_for(x),
-            )
+            given = (*arrays(x, cells), first, array(part.conv.weight), *ctx.views[b])
+            y_and_gradients = arrays(*kept[2 * b : 2 * b + 2], dout, dx, dcells, dkernel, dweight, dbias)
+            compiled.unit_backward(*given, *y_and_gradients, compiled.Weighting(*arrays(*dlayers)), threads_for(x))
             dbranches.append(dx)
             dparameters += [dkernel, dweight, dbias, *dlayers]
         return None, dcells, None, *dbranches, *dparameters
