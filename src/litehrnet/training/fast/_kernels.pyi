@@ -36,118 +36,36 @@ def instruction_sets() -> list[str]:
 def use(name: str, /) -> None:
     """Run on another instruction set from now on, in this process."""
 
-def norm_forward(x: Array, norm: Norm, statistics: Array, relu: bool, out: Array, threads: int, /) -> None: ...
+# fmt: off
+def norm_forward(
+    x: Array, norm: Norm, statistics: Array, relu: bool, out: Array, threads: int, /) -> None: ...
 def norm_backward(
-    x: Array,
-    norm: Norm,
-    statistics: Array,
-    relu: bool,
-    dout: Array,
-    dx: Array,
-    dweight: Array,
-    dbias: Array,
-    threads: int,
-    /,
-) -> None: ...
+    x: Array, norm: Norm, statistics: Array, relu: bool,
+    dout: Array, dx: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
 def depthwise_forward(
-    x: Array,
-    kernel: Array,
-    stride: int,
-    norm: Norm,
-    statistics: Array,
-    y: Array,
-    gain: Array,
-    offset: Array,
-    threads: int,
-    /,
-) -> None: ...
+    x: Array, kernel: Array, stride: int, norm: Norm, statistics: Array, y: Array,
+    gain: Array, offset: Array, threads: int, /) -> None: ...
 def depthwise_backward(
-    x: Array,
-    kernel: Array,
-    stride: int,
-    norm: Norm,
-    statistics: Array,
-    y: Array,
-    dy: Array,
-    dgain: Array,
-    doffset: Array,
-    dx: Array,
-    dkernel: Array,
-    dweight: Array,
-    dbias: Array,
-    threads: int,
-    /,
-) -> None: ...
+    x: Array, kernel: Array, stride: int, norm: Norm, statistics: Array, y: Array,
+    dy: Array, dgain: Array, doffset: Array,
+    dx: Array, dkernel: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
 def product_norm_forward(
-    x: Array,
-    matrix: Array,
-    bias: Array | None,
-    y: Array,
-    norm: Norm,
-    statistics: Array,
-    relu: bool,
-    out: Array,
-    threads: int,
-    /,
-) -> None: ...
+    x: Array, matrix: Array, bias: Array | None, y: Array, norm: Norm, statistics: Array, relu: bool,
+    out: Array, threads: int, /) -> None: ...
 def product_norm_backward(
-    x: Array,
-    matrix: Array,
-    y: Array,
-    norm: Norm,
-    statistics: Array,
-    relu: bool,
-    dout: Array,
-    dx: Array,
-    dmatrix: Array,
-    dweight: Array,
-    dbias: Array,
-    threads: int,
-    /,
-) -> None: ...
+    x: Array, matrix: Array, y: Array, norm: Norm, statistics: Array, relu: bool,
+    dout: Array, dx: Array, dmatrix: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
 def unit_forward(
-    x: Array,
-    cells: Array,
-    first: int,
-    kernel: Array,
-    norm: Norm,
-    weighting: Weighting,
-    y: Array,
-    moments: Array,
-    out: Array,
-    threads: int,
-    /,
-) -> None: ...
+    x: Array, cells: Array, first: int, kernel: Array, norm: Norm, weighting: Weighting,
+    y: Array, moments: Array, out: Array, threads: int, /) -> None: ...
 def unit_backward(
-    x: Array,
-    cells: Array,
-    first: int,
-    kernel: Array,
-    norm: Norm,
-    weighting: Weighting,
-    y: Array,
-    moments: Array,
-    dout: Array,
-    dx: Array,
-    dcells: Array,
-    dkernel: Array,
-    dweight: Array,
-    dbias: Array,
-    dweighting: Weighting,
-    threads: int,
-    /,
-) -> None: ...
+    x: Array, cells: Array, first: int, kernel: Array, norm: Norm, weighting: Weighting,
+    y: Array, moments: Array, dout: Array, dx: Array, dcells: Array,
+    dkernel: Array, dweight: Array, dbias: Array, dweighting: Weighting, threads: int, /) -> None: ...
 def pool_forward(x: Array, cells: Array, first: int, threads: int, /) -> None: ...
 def pool_backward(dx: Array, dcells: Array, first: int, threads: int, /) -> None: ...
 def fuse_forward(
-    x: Array, scale: float, terms: list[tuple[Array, float]], sum: Array, rectified: Array, threads: int, /
-) -> None: ...
+    x: Array, scale: float, terms: list[tuple[Array, float]], sum: Array, rectified: Array, threads: int, /) -> None: ...
 def fuse_backward(
-    sum: Array,
-    dsum: Array | None,
-    drectified: Array | None,
-    dx: Array,
-    terms: list[tuple[Array, float]],
-    threads: int,
-    /,
-) -> None: ...
+    sum: Array, dsum: Array | None, drectified: Array | None,
+    dx: Array, terms: list[tuple[Array, float]], threads: int, /) -> None: ...
