@@ -81,7 +81,7 @@ def test_colors_that_nobody_chose_differ() -> None:
         ({"classes": ["one"]}, "1 classes"),
         ({"classes": ["a", "a"]}, "2 classes, 1 different"),
         ({"classes": ["a", 3]}, "expected a list of names"),
-        ({"classes": ["a", "b"], "colors": []}, "unknown key colors"),
+        ({"classes": ["a", "b"], "tints": []}, "unknown key tints"),
         ({"classes": ["a", "b"], "colors": [[0, 0, 0]]}, "no list of 2"),
         ({"classes": ["a", "b"], "colors": [[0, 0, 0], [0, 0, 256]]}, "expected 3 whole numbers from 0 to 255"),
         ({"classes": ["a", "b"], "label_ids": [1, 1]}, "stands for two things"),
@@ -102,3 +102,11 @@ def test_unknown_names_and_broken_files_are_refused(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(UserError, match="not a list of classes"):
         find_class_set(str(path))
+
+
+def test_the_spelling_of_older_files_is_read() -> None:
+    colors = [[1, 2, 3], [4, 5, 6]]
+    assert class_set_from_dict({"classes": ["a", "b"], "colours": colors}, "list.json", "two").colors == (
+        (1, 2, 3),
+        (4, 5, 6),
+    )
