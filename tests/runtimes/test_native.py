@@ -219,7 +219,7 @@ Change = Callable[[Program], Program]
         (lambda p: replace(p, arena_floats=4096), "damaged: its output has a plane outside its arena"),
         (lambda p: replace(p, input_size_wh=(32, 64)), "damaged: "),
         (lambda p: replace(p, output=p.output.part(0, 16)), "damaged: it gives 16 heatmaps, but .* names 17 keypoints"),
-        (lambda p: replace(p, output=replace(p.output, width=8)), "heatmaps are of another size"),
+        (lambda p: replace(p, output=replace(p.output, width=8)), "its output is not a quarter of its images"),
         (lambda p: replace(p, steps=(replace(p.steps[0], stride=2),)), "damaged: step 0 "),
     ],
 )
