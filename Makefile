@@ -5,8 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-CSRC := src/litehrnet/engine/csrc
-ENGINE := $(wildcard $(CSRC)/*.* $(CSRC)/kernels/* $(CSRC)/python/CMakeLists.txt $(CSRC)/python/*.cpp src/litehrnet/models/csrc/*.*)
+CSRC := csrc/CMakeLists.txt $(wildcard $(addprefix csrc/,*.cpp *.h engine/*.* engine/kernels/* training/* python/*.cpp))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # The same file pins build-time packages: pip reads these variables in isolated builds too.
@@ -35,7 +34,7 @@ help:
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt $(ENGINE)
+$(INSTALLED): pyproject.toml constraints.txt $(CSRC)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
@@ -90,5 +89,5 @@ tools-system:
 
 clean:
 	rm -rf $(WEB) web/node_modules
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out src/litehrnet/engine/_native.*.so src/litehrnet/models/_kernels.*.so
-	find $(CSRC)/python -mindepth 1 ! -name CMakeLists.txt ! -name binding.cpp -delete
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out src/litehrnet/engine/_native.*.so src/litehrnet/training/fast/_kernels.*.so
+	git clean -fdXq csrc # what the editable install built there

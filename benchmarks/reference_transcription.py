@@ -227,7 +227,7 @@ class Backbone(nn.Module):
         c = list(variant.channels)
         self.stem = Stem(STEM_CHANNELS)
         stages = [
-            nn.Sequential(*(Module(variant.unit, c[: s + 2]) for _ in range(modules)))
+            nn.Sequential(*(Module(variant.unit.name, c[: s + 2]) for _ in range(modules)))
             for s, modules in enumerate(variant.modules)
         ]
         self.transition0 = nn.ModuleList(

@@ -22,8 +22,9 @@ from benchmarks.reference_transcription import ReferenceNetwork, reference_loss,
 from torch import Tensor, nn
 
 from litehrnet.cli.version import cpu_features
-from litehrnet.models import create_network, kernels
-from litehrnet.models.fused import fuse
+from litehrnet.models import create_network
+from litehrnet.training.fast import kernels
+from litehrnet.training.fast.fused import use_kernels
 from litehrnet.training.losses import keypoint_mse
 from litehrnet.training.memory import keep_freed_memory
 
@@ -116,7 +117,7 @@ def ways(variant: str, batch: Batch) -> dict[str, Callable[[], object]]:
     }
     for instruction_set in kernels.instruction_sets() if kernels.available else []:
         network = copy.deepcopy(ours)
-        fuse(network)
+        use_kernels(network)
         run = step(network, keypoint_mse, our_optimizer(network), last)
         steps[f"kernels, {instruction_set}"] = on_instruction_set(instruction_set, run)
     return steps

@@ -5,14 +5,41 @@ Source: the paper's table 1 and the mmpose configs (architecture specification, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from litehrnet.errors import UserError
 
 STEM_CHANNELS = 32
+UNITS_PER_MODULE = 2
+CROSS_RESOLUTION_REDUCTION = 8
+SPATIAL_REDUCTION = 4
 
 DEFAULT_INPUT_SIZE_WH = (192, 256)
 """Default (width, height) of the crops: the paper's most common input size."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The block that a module repeats.
+
+    ``models.lite_hrnet`` maps units to PyTorch blocks, ``engine.units`` to steps of the native engine. A unit may be
+    missing from the second map: PyTorch then runs its networks.
+
+    Attributes:
+        name: Name in configuration files, in lower case.
+        marker: Part of a parameter name that only networks with this unit have.
+    """
+
+    name: str
+    marker: str
+
+
+LITE = Unit("lite", "cross_resolution_weighting")
+"""Conditional channel weighting, figure 4 (b) of the paper."""
+
+NAIVE = Unit("naive", ".branch2.")
+"""The shuffle unit, figure 4 (a) of the paper."""
+
+UNITS = (LITE, NAIVE)
 
 
 @dataclass(frozen=True)
@@ -21,14 +48,13 @@ class Variant:
 
     Attributes:
         name: Name on the command line.
-        unit: Building block that each module repeats: ``lite`` (conditional channel weighting, figure 4 (b) of
-            the paper) or ``naive`` (the shuffle unit, figure 4 (a)).
+        unit: The block that a module repeats.
         channels: Channels of the four branches, highest resolution (1/4 of the image) first.
         modules: Number of modules in the stages of two, three and four branches.
     """
 
     name: str
-    unit: Literal["lite", "naive"]
+    unit: Unit
     channels: tuple[int, int, int, int]
     modules: tuple[int, int, int]
 
@@ -36,12 +62,12 @@ class Variant:
 VARIANTS = {
     variant.name: variant
     for variant in (
-        Variant("lite_hrnet_18", "lite", (40, 80, 160, 320), (2, 4, 2)),
-        Variant("lite_hrnet_30", "lite", (40, 80, 160, 320), (3, 8, 3)),
+        Variant("lite_hrnet_18", LITE, (40, 80, 160, 320), (2, 4, 2)),
+        Variant("lite_hrnet_30", LITE, (40, 80, 160, 320), (3, 8, 3)),
         # The mmpose configs give this network a head of 40 channels, which cannot run: the highest-resolution
         # branch has 30. A head of 30 reproduces the paper's parameters and FLOPs.
-        Variant("naive_lite_hrnet_18", "naive", (30, 60, 120, 240), (2, 4, 2)),
-        Variant("wider_naive_lite_hrnet_18", "naive", (40, 80, 160, 320), (2, 4, 2)),
+        Variant("naive_lite_hrnet_18", NAIVE, (30, 60, 120, 240), (2, 4, 2)),
+        Variant("wider_naive_lite_hrnet_18", NAIVE, (40, 80, 160, 320), (2, 4, 2)),
     )
 }
 
@@ -94,13 +120,13 @@ def identify_variant(shapes: Mapping[str, tuple[int, ...]]) -> Variant | None:
     Args:
         shapes: Array shapes by parameter name (architecture specification, section 11).
     """
-    unit: Literal["lite", "naive"] = "lite" if any("cross_resolution_weighting" in name for name in shapes) else "naive"
+    units = [unit for unit in UNITS if any(unit.marker in name for name in shapes)]
     width = shapes.get("backbone.transition0.0.2.weight", (0,))[0]
     modules = tuple(
         len({name.split(".")[2] for name in shapes if name.startswith(f"backbone.stage{stage}.")}) for stage in range(3)
     )
     for variant in VARIANTS.values():
-        if (variant.unit, variant.channels[0], variant.modules) == (unit, width, modules):
+        if ([variant.unit], variant.channels[0], variant.modules) == (units, width, modules):
             return variant
     return None
 

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.bench.subject import Subject
+from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.optional import is_installed
 from litehrnet.runtimes import Runtime
-from litehrnet.runtimes.native import ABSENT, native_module, open_native
+from litehrnet.runtimes.native import open_native
 from litehrnet.runtimes.openvino import openvino_core
 from litehrnet.segmentation.scores import enlarged
 

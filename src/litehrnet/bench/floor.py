@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from litehrnet.bench.subject import Subject
+from litehrnet.engine.native import native_module
 from litehrnet.engine.program import Kind
-from litehrnet.runtimes.native import native_module, open_native
+from litehrnet.runtimes.native import open_native
 
 BLOCKS = {"16 KiB": 1 << 14, "512 KiB": 1 << 19, "8 MiB": 1 << 23, "128 MiB": 1 << 27}
 """Block sizes that fit the first, second and third cache level of most CPUs, and one that fits none."""

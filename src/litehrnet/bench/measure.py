@@ -11,7 +11,7 @@ from litehrnet.bench.memory import measure_memory
 from litehrnet.bench.pipeline import PipelineCost, measure_pipeline
 from litehrnet.bench.subject import Subject, make_subject
 from litehrnet.bench.timing import Summary, summarize, take_turns
-from litehrnet.runtimes.native import native_module
+from litehrnet.engine.native import native_module
 
 _CHOICE_ROUNDS = 5
 

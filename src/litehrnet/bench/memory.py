@@ -9,9 +9,9 @@ import numpy as np
 
 from litehrnet.bench.contenders import maps
 from litehrnet.bench.subject import Subject
+from litehrnet.engine.native import native_module
 from litehrnet.optional import is_installed
 from litehrnet.runtimes import open_runtime
-from litehrnet.runtimes.native import native_module
 
 _RUNS = 3
 

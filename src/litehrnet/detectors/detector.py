@@ -12,10 +12,10 @@ from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detections import DetectedBoxes, boxes_in_photo
 from litehrnet.detectors.layouts import Layout, recognize
 from litehrnet.detectors.network import Network, NetworkInput, open_network
+from litehrnet.engine.native import native_module
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.runtimes import open_runtime
-from litehrnet.runtimes.native import native_module
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.weights.zoo import find_detector
 

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, SPATIAL_REDUCTION
+
 
 class ConvBlock(nn.Module):
     """Convolution with optional batch normalization and optional ReLU."""
@@ -128,9 +130,9 @@ class ConditionalChannelWeighting(nn.Module):
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         halves = [c // 2 for c in channels]
-        self.cross_resolution_weighting = CrossResolutionWeighting(halves, reduction=8)
+        self.cross_resolution_weighting = CrossResolutionWeighting(halves, CROSS_RESOLUTION_REDUCTION)
         self.depthwise_convs = nn.ModuleList(ConvBlock(depthwise(c)) for c in halves)
-        self.spatial_weighting = nn.ModuleList(SpatialWeighting(c, reduction=4) for c in halves)
+        self.spatial_weighting = nn.ModuleList(SpatialWeighting(c, SPATIAL_REDUCTION) for c in halves)
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         halves = [x.chunk(2, dim=1) for x in branches]

@@ -5,7 +5,7 @@ specification, sections 2, 4, 9 and 11. The paper's stages 2, 3 and 4 are named 
 reference implementation's checkpoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, overload
 
 import torch.nn.functional as F
@@ -21,21 +21,36 @@ from litehrnet.models.blocks import (
     pointwise,
 )
 from litehrnet.models.heads import DetectionHead, HeatmapHead, IterativeHead, SegmentationHead
-from litehrnet.variants import STEM_CHANNELS, Variant, check_input_size, find_variant
+from litehrnet.variants import (
+    LITE,
+    NAIVE,
+    STEM_CHANNELS,
+    UNITS_PER_MODULE,
+    Unit,
+    Variant,
+    check_input_size,
+    find_variant,
+)
 
-UNITS_PER_MODULE = 2
+
+def _lite_units(channels: Sequence[int]) -> nn.Module:
+    return nn.Sequential(*(ConditionalChannelWeighting(channels) for _ in range(UNITS_PER_MODULE)))
+
+
+def _naive_units(channels: Sequence[int]) -> nn.Module:
+    return ShuffleUnits(channels, UNITS_PER_MODULE)
+
+
+BLOCKS: dict[Unit, Callable[[Sequence[int]], nn.Module]] = {LITE: _lite_units, NAIVE: _naive_units}
+"""The units of one module, for the channels of its branches."""
 
 
 class FusedModule(nn.Module):
     """Module that a stage repeats: two units on all branches, then the exchange between the branches."""
 
-    def __init__(self, unit: Literal["lite", "naive"], channels: Sequence[int]) -> None:
+    def __init__(self, unit: Unit, channels: Sequence[int]) -> None:
         super().__init__()
-        self.layers: nn.Module
-        if unit == "lite":
-            self.layers = nn.Sequential(*(ConditionalChannelWeighting(channels) for _ in range(UNITS_PER_MODULE)))
-        else:
-            self.layers = ShuffleUnits(channels, UNITS_PER_MODULE)
+        self.layers = BLOCKS[unit](channels)
         self.fuse_layers = Fuse(channels)
         self.activation = nn.ReLU()
 

@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,27 +10,16 @@ from numpy.typing import NDArray
 
 from litehrnet import __version__
 from litehrnet.engine.compiler import compile_network
+from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import SUFFIX, FlatProgram, check_outputs, flatten, read_flat
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 from litehrnet.runtimes.protocol import fixed_size_message
-from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant, heatmap_size
+from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
-ABSENT = "the native engine was not built (reinstall with a C++20 compiler available)"
-
 _MOST_THREADS = 1024
-
-
-@cache
-def native_module() -> ModuleType | None:
-    """Import the engine's module; None if it was not built or does not load."""
-    try:
-        from litehrnet.engine import _native
-    except ImportError:
-        return None
-    return _native
 
 
 def instruction_set() -> str | None:
@@ -46,7 +33,7 @@ def instruction_set() -> str | None:
         return None
     try:
         return str(native.kernels())
-    except native.ProgramError as error:
+    except ValueError as error:
         raise UserError(str(error)) from error
 
 
@@ -95,9 +82,6 @@ class NativeRuntime:
         except (RuntimeError, MemoryError) as error:
             raise UserError(f"{threads} threads: more than this system allows one process") from error
         self.info, self.input_size_wh, self._bgr = info, flat.input_size_wh, flat.bgr
-        width, height = heatmap_size(*self.input_size_wh)
-        if self.runner.heatmap_shape[1:] != [height, width]:
-            raise UserError(f"{source}: damaged: the size of its heatmaps does not fit its input size")
         self._source, self._threads, self._precision, self._compile_at = source, threads, precision, compile_at
         self.description = f"native {__version__}, {precision}, {kernels}, {threads} threads"
 

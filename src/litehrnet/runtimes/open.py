@@ -4,11 +4,13 @@ import logging
 from functools import cache
 from pathlib import Path
 
+from litehrnet.engine.compiler import UnsupportedUnitError
+from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.programfile import read_flat
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.optional import is_installed
-from litehrnet.runtimes.native import ABSENT, native_module, open_native
+from litehrnet.runtimes.native import open_native
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime, fixed_size_message
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
@@ -52,7 +54,14 @@ def open_runtime(
     chosen = runtime or _default_runtime(weights)
     _check_settings(chosen, precision, device, compiled)
     _check_format(weights, chosen)
-    opened = _open(weights, chosen, input_size_wh, threads, precision, device, compiled)
+    settings = (input_size_wh, threads, precision, device, compiled)
+    try:
+        opened = _open(weights, chosen, *settings)
+    except UnsupportedUnitError as error:
+        if runtime is not None:
+            raise
+        _say_once(f"{error}: running on torch")
+        opened = _open(weights, "torch", *settings)
     if input_size_wh is not None and opened.input_size_wh != input_size_wh:
         raise UserError(fixed_size_message(weights, opened.input_size_wh, input_size_wh))
     return opened
