@@ -124,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
     if segmenting:
         segmentation_predict.refuse_keypoint_options(options, *KEYPOINT_OPTIONS)
         return segmentation_predict.run(options)
-    _check_people(options)
+    check_people_options(options, "boxes", "detector", "whole-image")
     if sources:
         return predict_video.run(options, sources[0])
     return predict_photos.run(options)
@@ -136,12 +136,3 @@ def _check_input(options: argparse.Namespace, sources: "list[Source]", *, segmen
     given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
     if given and not sources:
         raise UserError(f"--{given[0]}: is for keypoints in videos and cameras (expected one of them, or none of it)")
-
-
-def _check_people(options: argparse.Namespace) -> None:
-    """Refuse options that contradict each other."""
-    given = [f"--{name}" for name in ("boxes", "detector", "whole-image") if getattr(options, name.replace("-", "_"))]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join(given)}: each says where the people are (expected one of them)")
-    if options.whole_image and options.min_box_score is not None:
-        raise UserError("--min-box-score: is for boxes, and --whole-image uses none (expected one of the two)")
