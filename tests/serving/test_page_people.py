@@ -81,7 +81,8 @@ def test_maps_become_the_boxes_that_python_finds(browser: Browser) -> None:
         const data = new Float32Array(Uint8Array.from(atob(given.maps), (c) => c.charCodeAt(0)).buffer);
         const size = data.length / given.count;
         return Array.from({ length: given.count }, (_, i) => {
-            const found = decodeBoxes({ data: data.subarray(i * size, (i + 1) * size), size: [40, 24] }, given.detector);
+            const maps = { data: data.subarray(i * size, (i + 1) * size), size: [40, 24] };
+            const found = decodeBoxes(maps, given.detector);
             return suppress(found, given.detector.max_overlap).map(({ corners, score }) => [...corners, score]);
         });
     """
@@ -128,8 +129,8 @@ def test_nearly_equal_poses_are_dropped_as_in_python(browser: Browser) -> None:
     assert 4 < len(kept) < len(points)
     code = """
         const { distinct } = await import("/people.js");
-        const place = { scale: [given.side, given.side] };
-        const poses = given.points.map((points, i) => ({ i, points, boxScore: given.scores[i], scores: Array(17).fill(1), place }));
+        const same = { scores: Array(17).fill(1), place: { scale: [given.side, given.side] } };
+        const poses = given.points.map((points, i) => ({ ...same, i, points, boxScore: given.scores[i] }));
         const model = { sigmas: given.sigmas, counted_score: 0.2, most_similar: 0.9 };
         return distinct(poses, model).map(({ i }) => i);
     """
@@ -187,7 +188,8 @@ def test_between_two_looks_of_the_detector_boxes_are_around_the_keypoints(browse
         const { Follower } = await import("/people.js");
         const { codec, ...model } = await (await fetch("/model.json")).json();
         const size = [320, 320];
-        const picture = { size, pixels: ({ width, height }) => ({ data: new Uint8Array(4 * width * height), width, height }) };
+        const pixels = { data: new Uint8Array(4 * 320 * 320), width: 320, height: 320 };
+        const picture = { size, pixels: () => pixels };
         const [cells, data] = [80 * 80, new Float32Array(5 * 80 * 80).fill(-9)];
         data[40 * 80 + 40] = 3;
         for (let map = 1; map < 5; map++) data[map * cells + 40 * 80 + 40] = Math.log(50 / 16);

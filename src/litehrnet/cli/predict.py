@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litehrnet.cli import predict_photos, predict_video, segmentation_predict
-from litehrnet.cli.options import add_runtime_options, positive_int, rgb_color, score, seconds
+from litehrnet.cli.options import add_runtime_options, check_people_options, positive_int, rgb_color, score, seconds
 from litehrnet.errors import UserError
 from litehrnet.library import DEFAULT_WEIGHTS
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photos",
         nargs="+",
         metavar="PHOTO|FOLDER|GLOB|VIDEO|CAMERA|ADDRESS",
-        help="photos to find people in; or one video file, a camera's number, or an address such as rtsp://...",
+        help="photos to find people in; or video files, a camera's number, or an address such as rtsp://...",
     )
     parser.add_argument(
         "--weights",
@@ -105,7 +105,7 @@ def _add_drawing_options(group: "argparse._ArgumentGroup") -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict, draw and write: photos, a video, or with weights for segmentation classes of photos.
+    """Predict, draw and write: photos, videos, or with weights for segmentation classes of photos.
 
     Returns:
         0, or 1 if photos or boxes were left out.
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
         return segmentation_predict.run(options)
     check_people_options(options, "boxes", "detector", "whole-image")
     if sources:
-        return predict_video.run(options, sources[0])
+        return predict_video.run(options, sources)
     return predict_photos.run(options)
 
 

@@ -1,10 +1,10 @@
-"""``litehrnet predict`` of a video, a camera or a stream: a drawn video and JSON lines."""
+"""``litehrnet predict`` of videos, a camera or a stream: a drawn video and JSON lines for each."""
 
 import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_people
@@ -15,49 +15,73 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.video.output import Output
     from litehrnet.video.reading import VideoReader
     from litehrnet.video.sources import Source
 
 
-def run(options: argparse.Namespace, source: "Source") -> int:
-    """Predict, draw and write frame by frame.
+Show = Callable[["NDArray[np.uint8]"], None]
+"""Shows a drawn frame."""
+
+
+def run(options: argparse.Namespace, sources: "Sequence[Source]") -> int:
+    """Predict, draw and write video after video, each frame by frame; a bad one among several does not stop the others.
 
     Returns:
         0.
 
     Raises:
-        UserError: Something that was named cannot be used. Or the video is cut short or damaged, or the camera went
-            away: then all that could be read has been written.
+        UserError: Something that was named cannot be used. Or a video is cut short or damaged, or the camera went
+            away: then all that could be read has been written, and so have the other videos.
+    """
+    _check(options, sources)
+    estimator = pose_estimator(options, with_detector=True)
+    say_people(options, estimator, "no detector: one person is followed")
+    problems: list[str] = []
+    with contextlib.ExitStack() as stack:
+        inputs = [source.path for source in sources if source.path is not None]
+        out = stack.enter_context(output_folder(options.out_dir, inputs))
+        show = stack.enter_context(_page()) if options.show else None
+        for source in sources:
+            try:
+                _predict(options, source, estimator, out, show)
+            except UserError as error:
+                problems.append(str(error))
+    if problems:
+        raise UserError("; ".join(problems))
+    return 0
+
+
+def _predict(
+    options: argparse.Namespace, source: "Source", estimator: "PoseEstimator", out: OutputFolder, show: Show | None
+) -> None:
+    """Predict, draw and write one video.
+
+    Raises:
+        UserError: See ``run``.
     """
     from litehrnet.video.overlap import Background, read_ahead
     from litehrnet.video.predicting import predict_frames
     from litehrnet.video.reading import VideoReader
 
-    _check(options)
-    threads = options.threads
-    reader = VideoReader(source, start=options.start, end=options.end, every=options.every, threads=threads)
-    estimator = pose_estimator(options, with_detector=True)
-    say_people(options, estimator, "no detector: one person is followed")
+    reader = VideoReader(source, start=options.start, end=options.end, every=options.every, threads=options.threads)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(output_folder(options.out_dir, [] if source.path is None else [source.path]))
         output = _output(options, reader, out)
         stack.callback(lambda: _report(output, out, time.monotonic() - began))
         stack.enter_context(output)
-        if options.show:
-            output.show = stack.enter_context(_page())
+        output.show = show
         advance = stack.enter_context(progress_bar("frames"))(reader.expected)
         written = stack.enter_context(Background(output.write))
         frames = read_ahead(reader, skip=reader.endless)
         for found in predict_frames(estimator, frames, track=options.track is not False, smooth=options.smooth):
             written.put(found)
             advance(1)
-    return 0
 
 
 @contextlib.contextmanager
-def _page() -> Iterator[Callable[["NDArray[np.uint8]"], None]]:
+def _page() -> Iterator[Show]:
     """A page that shows the frames that the function is called with."""
     from litehrnet.images import encode_jpeg
     from litehrnet.serving.http import LatestFrame
@@ -73,9 +97,12 @@ def _page() -> Iterator[Callable[["NDArray[np.uint8]"], None]]:
             frames.end()
 
 
-def _check(options: argparse.Namespace) -> None:
-    if len(options.photos) > 1:
-        raise UserError(f"{', '.join(options.photos)}: a video among several inputs (expected one video, or photos)")
+def _check(options: argparse.Namespace, sources: "Sequence[Source]") -> None:
+    if len(sources) < len(options.photos):
+        raise UserError(f"{', '.join(options.photos)}: videos and other inputs (expected only videos, or only photos)")
+    live = [source.name for source in sources if source.endless]
+    if live and len(sources) > 1:
+        raise UserError(f"{live[0]}: never ends, so what is named with it would wait forever (expected it alone)")
     if options.boxes:
         raise UserError("--boxes: names the persons in photos (of a video --detector finds them)")
     if options.end is not None and options.end <= options.start:
