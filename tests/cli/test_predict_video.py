@@ -145,7 +145,8 @@ def test_several_videos_get_results_of_their_own(
     out = tmp_path / "out"
     assert _predict(out, first, tmp_path / "text.mp4", second) == 2
     captured = capsys.readouterr()
-    assert captured.err == f"error: {tmp_path / 'text.mp4'}: not a video, or damaged\n"
+    assert captured.err.startswith(f"error: {tmp_path / 'text.mp4'}: not a video")
+    assert captured.err.count("\n") == 1
     results = [_records(out / name) for name in ("film.jsonl", "film-2.jsonl")]
     assert [len(records) for records in results] == [4, 6]
     assert [person["id"] for record in results[1] for person in record["persons"]] == [0, 0, 1, 1, 1]
