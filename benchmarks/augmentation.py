@@ -22,8 +22,8 @@ from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import make_batch
 
 PERSONS, BATCH = 512, 16
-COLOURS = {"brightness": 0.2, "contrast": 0.4, "saturation": 0.5}
-SETTINGS: dict[str, dict[str, Any]] = {"none of them": {}, "brightness, contrast, saturation": COLOURS}
+COLORS = {"brightness": 0.2, "contrast": 0.4, "saturation": 0.5}
+SETTINGS: dict[str, dict[str, Any]] = {"none of them": {}, "brightness, contrast, saturation": COLORS}
 SETTINGS |= {
     f"{name}_probability": {f"{name}_probability": 1.0} for name in ("blur", "cutout", "background", "anywhere")
 }

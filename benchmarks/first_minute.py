@@ -16,7 +16,7 @@ import cv2
 from benchmarks.pipeline import cpu_name
 
 from litehrnet import PoseEstimator, open_detector, read_image
-from litehrnet.images import decode_image
+from litehrnet.io.images import decode_image
 
 WHOLE = "from JPEG bytes to skeletons"
 

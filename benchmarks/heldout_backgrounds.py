@@ -2,7 +2,7 @@
 
 Run: ``python -m benchmarks.heldout_backgrounds DATA OUT`` where DATA holds ``coco_train_crops``; then
 ``litehrnet test WEIGHTS --annotations OUT/annotations.json --images OUT/images``. Crops are cut closely around their
-persons: much of what a network's crop shows beside them is black, in training too, and a network that learnt from such
+persons: much of what a network's crop shows beside them is black, in training too, and a network that learned from such
 crops alone is not asked for what it lacks. Here every held-out crop lies in the middle of another one, which covers all
 that a network's crop can show; people in that one are not annotated.
 """
@@ -16,8 +16,8 @@ import numpy as np
 
 from litehrnet.data.appearance import covering_matrix
 from litehrnet.data.coco import read_photo_list
-from litehrnet.files import new_folder
-from litehrnet.images import read_image, write_image
+from litehrnet.io.files import new_folder
+from litehrnet.io.images import read_image, write_image
 from litehrnet.keypoints.crop import warp
 
 HELD_OUT = Path(__file__).parent.parent / "configs/own/heldout_coco_image_ids.txt"

@@ -80,7 +80,7 @@ def share_of_crop_and_decode(exported: Path, rounds: int) -> None:
     times = in_turn(steps, rounds)
     own = np.array(times["crop"]) + times["decode"]
     share = own / (own + times["network"])
-    print(f"\nbatch {BATCH}, {runtime.description} (normalisation counts as network)")
+    print(f"\nbatch {BATCH}, {runtime.description} (normalization counts as network)")
     for name, values in times.items():
         median, least = (1000 * f(values) / BATCH for f in (np.median, np.min))
         print(f"  {name:22} median {median:.3f} ms/person   min {least:.3f} ms/person")
@@ -90,7 +90,7 @@ def share_of_crop_and_decode(exported: Path, rounds: int) -> None:
 def runtimes(weights: Path, exported: Path, rounds: int) -> None:
     """Milliseconds per crop of each runtime at batch 1 and 32, with one thread and with all."""
     crops = np.random.default_rng(0).integers(0, 256, (BATCH, 256, 192, 3), dtype=np.uint8)
-    print("\nnetwork, normalisation included, ms per crop: median / min (ratio of medians to ONNX Runtime)")
+    print("\nnetwork, normalization included, ms per crop: median / min (ratio of medians to ONNX Runtime)")
     for threads in (1, None):
         opened: dict[str, Runtime] = {
             "onnxruntime": open_runtime(exported, "onnxruntime", threads=threads),

@@ -16,7 +16,7 @@ from litehrnet.variants import STEM_CHANNELS, find_variant
 
 
 class Block(nn.Module):
-    """Convolution, batch normalisation if asked for, ReLU in place if asked for."""
+    """Convolution, batch normalization if asked for, ReLU in place if asked for."""
 
     def __init__(self, conv: nn.Conv2d, *, norm: bool = True, relu: bool = False) -> None:
         super().__init__()

@@ -20,11 +20,11 @@ from benchmarks.identity_scores import IdentityScores, NamedFrame, judge
 from numpy.typing import NDArray
 
 from litehrnet import PoseEstimator, open_detector, read_frames
-from litehrnet.inference.tracking import Tracker
 from litehrnet.keypoints.boxes import BODY_SHARE
 from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.poses import Poses
 from litehrnet.video.predicting import DETECTOR_INTERVAL, FramePoses, predict_frames
+from litehrnet.video.tracking import Tracker
 
 _CLEAR = 0.5  # how much of somebody must be visible to be judged
 

@@ -2,7 +2,7 @@
 
 Run: ``OMP_NUM_THREADS=1 python -m benchmarks.training_pipeline DATA [--rounds 5]`` where DATA holds ``coco_dev`` and,
 if wanted, ``coco_train_crops``, each ``annotations.json`` beside ``images``. Both ways end in what the network takes:
-images float32 and normalised, targets and weights, in batches of 64 persons. Our cache is empty at the start of every
+images float32 and normalized, targets and weights, in batches of 64 persons. Our cache is empty at the start of every
 pass; the files themselves are in the system's memory for both. The two run in turn, since the speed of a shared machine
 drifts; processor time is measured, medians and minima are printed. Decoding alone is printed too: a reduced JPEG still
 has to be read to its end, which bounds what reduction can win.
@@ -24,7 +24,7 @@ from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import make_batch
 from litehrnet.data.settings import AugmentationConfig, DataConfig
 from litehrnet.data.trainingset import TrainingSet, read_training_set
-from litehrnet.images import decode_image
+from litehrnet.io.images import decode_image
 from litehrnet.keypoints.boxes import PIXEL_STD
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.crop import normalize

@@ -30,9 +30,8 @@ from benchmarks.pipeline import cpu_name
 from numpy.typing import NDArray
 
 from litehrnet import PoseEstimator, open_detector, read_image
+from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.inference import estimator as estimating
-from litehrnet.inference.detections import DetectedBoxes
-from litehrnet.inference.tracking import Tracker
 from litehrnet.video import output as outputs
 from litehrnet.video.output import Output
 from litehrnet.video.overlap import Background, read_ahead
@@ -40,6 +39,7 @@ from litehrnet.video.predicting import predict_frames
 from litehrnet.video.reading import Frame, VideoReader
 from litehrnet.video.records import RecordFile
 from litehrnet.video.sources import file_source
+from litehrnet.video.tracking import Tracker
 from litehrnet.video.writing import VideoWriter
 
 SIZE_WH, RATE = (1920, 1080), 30

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from litehrnet.data.settings import DataConfig
-from litehrnet.images import write_image
 from litehrnet.inference.figure import draw_figure
+from litehrnet.io.images import write_image
 from litehrnet.keypoints.skeletons import COCO, MPII
 from litehrnet.variants import find_variant
 

@@ -21,26 +21,26 @@ def draw_scene(seed: int, side: int = 256) -> tuple[NDArray[np.uint8], NDArray[n
         kind = int(rng.integers(1, len(CLASS_NAMES)))
         mask = np.zeros((side, side), np.uint8)
         radius = round(rng.uniform(22, 45) * side / 256)
-        centre = rng.integers(radius, side - radius, 2)
+        center = rng.integers(radius, side - radius, 2)
         if kind == 1:
-            cv2.circle(mask, centre.tolist(), radius, 255, -1)
+            cv2.circle(mask, center.tolist(), radius, 255, -1)
         else:
             corners = {2: 4, 3: 3}[kind]
             angles = rng.uniform(0, 2 * np.pi) + np.arange(corners) * 2 * np.pi / corners
-            points = centre + 1.3 * radius * np.column_stack([np.cos(angles), np.sin(angles)])
+            points = center + 1.3 * radius * np.column_stack([np.cos(angles), np.sin(angles)])
             cv2.fillPoly(mask, [np.rint(points).astype(np.int32)], 255)
         hsv = [[[(_HUES[kind] + rng.integers(-20, 21)) % 180, rng.integers(90, 220), rng.integers(110, 230)]]]
-        colour = cv2.cvtColor(np.array(hsv, np.uint8), cv2.COLOR_HSV2RGB)[0, 0]
-        paint = _texture(rng, side, colour)
+        color = cv2.cvtColor(np.array(hsv, np.uint8), cv2.COLOR_HSV2RGB)[0, 0]
+        paint = _texture(rng, side, color)
         image[mask > 0], labels[mask > 0] = paint[mask > 0], LABEL_IDS[kind]
     return image, labels
 
 
-def _texture(rng: np.random.Generator, side: int, colour: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """A colour with smooth shades and grain."""
+def _texture(rng: np.random.Generator, side: int, color: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """A color with smooth shades and grain."""
     shades = cv2.resize(rng.normal(0, 18, (8, 8)), (side, side), interpolation=cv2.INTER_CUBIC)
     grain = rng.normal(0, 10, (side, side))
-    return np.asarray((colour + (shades + grain)[..., None]).clip(0, 255), np.uint8)
+    return np.asarray((color + (shades + grain)[..., None]).clip(0, 255), np.uint8)
 
 
 def write_scenes(folder: Path, count: int, side: int = 256, first: int = 0) -> Path:

@@ -12,23 +12,11 @@ ROWS = [
     {"cli"},
     {"training", "bench", "serving"},
     {"evaluation", "export", "video"},
-    {"inference", "config"},
+    {"inference", "config", "drawing"},
+    {"detectors"},
     {"runtimes", "data"},
     {"models", "engine"},
-    {
-        "detection",
-        "keypoints",
-        "segmentation",
-        "poses",
-        "variants",
-        "weightsfile",
-        "errors",
-        "files",
-        "archives",
-        "images",
-        "imageformats",
-    }
-    | {"optional", "library", "fetching"},
+    {"io", "weights", "keypoints", "segmentation", "detection", "poses", "variants", "optional", "errors"},
 ]
 ROW_OF = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 # What a module of the last row, or of the engine, may import at module level besides the standard library.

@@ -11,17 +11,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from litehrnet.detectors.detector import open_detector as open_detector
+    from litehrnet.drawing.class_maps import draw_segmentation as draw_segmentation
+    from litehrnet.drawing.skeletons import draw_poses as draw_poses
     from litehrnet.errors import UserError as UserError
-    from litehrnet.images import read_image as read_image
-    from litehrnet.images import write_image as write_image
-    from litehrnet.inference.detector import open_detector as open_detector
-    from litehrnet.inference.draw import draw_poses as draw_poses
     from litehrnet.inference.estimator import PoseEstimator as PoseEstimator
-    from litehrnet.inference.overlay import draw_segmentation as draw_segmentation
     from litehrnet.inference.photo import Photo as Photo
     from litehrnet.inference.photo import make_photo as make_photo
     from litehrnet.inference.segmenter import Segmenter as Segmenter
     from litehrnet.inference.segmenter import open_segmenter as open_segmenter
+    from litehrnet.io.images import read_image as read_image
+    from litehrnet.io.images import write_image as write_image
     from litehrnet.models import create_network as create_network
     from litehrnet.poses import KeypointSet as KeypointSet
     from litehrnet.poses import Poses as Poses
@@ -38,15 +38,15 @@ _PUBLIC = {
     "Segmenter": "litehrnet.inference.segmenter",
     "UserError": "litehrnet.errors",
     "create_network": "litehrnet.models",
-    "draw_poses": "litehrnet.inference.draw",
-    "draw_segmentation": "litehrnet.inference.overlay",
+    "draw_poses": "litehrnet.drawing.skeletons",
+    "draw_segmentation": "litehrnet.drawing.class_maps",
     "make_photo": "litehrnet.inference.photo",
-    "open_detector": "litehrnet.inference.detector",
+    "open_detector": "litehrnet.detectors.detector",
     "open_segmenter": "litehrnet.inference.segmenter",
     "predict_frames": "litehrnet.video.predicting",
     "read_frames": "litehrnet.video.reading",
-    "read_image": "litehrnet.images",
-    "write_image": "litehrnet.images",
+    "read_image": "litehrnet.io.images",
+    "write_image": "litehrnet.io.images",
 }
 __all__ = ["__version__", *_PUBLIC]
 

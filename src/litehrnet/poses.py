@@ -45,7 +45,7 @@ class Poses:
     """Persons found in one photo.
 
     Attributes:
-        keypoints: float32 (persons, keypoints, 2): (x, y) in image pixels, pixel centres at integers.
+        keypoints: float32 (persons, keypoints, 2): (x, y) in image pixels, pixel centers at integers.
         scores: float32 (persons, keypoints): height of each heatmap's peak, nominally 0..1.
         boxes: float32 (persons, 4): (x, y, width, height) in image pixels, as they were given.
         box_scores: float32 (persons,): 0..1; 1 where the boxes came without scores.

@@ -21,7 +21,7 @@ from litehrnet.keypoints.skeletons import COCO
 from litehrnet.models import create_network
 from litehrnet.models.weights import load_network
 from litehrnet.variants import VARIANTS, find_variant
-from litehrnet.weightsfile import read_weights
+from litehrnet.weights.weights_file import read_weights
 
 
 @pytest.mark.parametrize("name", VARIANTS)

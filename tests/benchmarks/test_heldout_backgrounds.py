@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litehrnet.images import read_image
+from litehrnet.io.images import read_image
 
 
 def test_crops_and_keypoints_move_together(
@@ -30,7 +30,7 @@ def test_crops_and_keypoints_move_together(
         there = picture[y : y + crop.shape[0], x : x + crop.shape[1]]
         assert np.abs(there.astype(float) - crop).mean() < 5  # JPEG
         moved, kept = (np.array(a["keypoints"]).reshape(-1, 3) for a in (annotation, first))
-        labelled = kept[:, 2] > 0
-        np.testing.assert_allclose(moved[labelled] - kept[labelled], [(x, y, 0)] * labelled.sum(), atol=1e-9)
-        np.testing.assert_array_equal(moved[~labelled], kept[~labelled])
+        labeled = kept[:, 2] > 0
+        np.testing.assert_allclose(moved[labeled] - kept[labeled], [(x, y, 0)] * labeled.sum(), atol=1e-9)
+        np.testing.assert_array_equal(moved[~labeled], kept[~labeled])
         assert (picture[0] > 0).mean() > 0.5  # another photo, not black

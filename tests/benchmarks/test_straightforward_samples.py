@@ -16,8 +16,8 @@ from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.crop import IMAGENET_STD, normalize
 from litehrnet.keypoints.skeletons import COCO
 
-# OpenCV rounds a mirrored photo's crop and the crop by a mirrored matrix apart by one grey level at most.
-GREY_LEVEL = 1 / (255 * min(IMAGENET_STD))
+# OpenCV rounds a mirrored photo's crop and the crop by a mirrored matrix apart by one gray level at most.
+GRAY_LEVEL = 1 / (255 * min(IMAGENET_STD))
 EXACT = AugmentationConfig(exact_images=True)
 
 
@@ -33,8 +33,8 @@ def _assert_same(straightforward: ModuleType, training_set: TrainingSet, epoch: 
     np.testing.assert_allclose(ours.targets, targets, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(ours.weights, weights)
     difference = np.abs(normalize(ours.images) - images)
-    assert difference.max() <= 1.01 * GREY_LEVEL
-    assert difference.mean() < 0.01 * GREY_LEVEL
+    assert difference.max() <= 1.01 * GRAY_LEVEL
+    assert difference.mean() < 0.01 * GRAY_LEVEL
 
 
 def test_drawn_samples_are_equal(straightforward: ModuleType, drawn_coco: DataConfig) -> None:

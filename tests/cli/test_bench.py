@@ -80,7 +80,7 @@ def test_several_threads_give_the_same_heatmaps(small_weights: Path, small_onnx:
 
 
 def test_tables_name_settings_machine_and_judge(said: tuple[str, dict[str, Any], Path]) -> None:
-    for text in ("CPU threads", "all optimisations, static shape", "latency mode", "float64", "GMAC/s", "stem"):
+    for text in ("CPU threads", "all optimizations, static shape", "latency mode", "float64", "GMAC/s", "stem"):
         assert text in said[0]
     assert said[2].read_bytes().startswith(b"\x89PNG")
 

@@ -7,7 +7,7 @@ import torch
 from litehrnet.cli.main import main
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.models import create_network
-from litehrnet.weightsfile import read_weights
+from litehrnet.weights.weights_file import read_weights
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from litehrnet import read_image
 from litehrnet.cli.main import main
-from litehrnet.config.load import load_config
+from litehrnet.config.read import load_config
 from litehrnet.data.settings import DataConfig
 from litehrnet.keypoints.codec import encode
 

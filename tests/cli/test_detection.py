@@ -12,7 +12,7 @@ from litehrnet.cli.main import main
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.models.lite_hrnet import create_network
 from litehrnet.models.weights import save_network
-from litehrnet.weightsfile import WeightsInfo, read_weights
+from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
 RECIPE = """
 variant = "lite_hrnet_18"

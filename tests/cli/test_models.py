@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from litehrnet import library
 from litehrnet.cli.main import main
-from litehrnet.library import DETECTORS, DOWNLOADS
+from litehrnet.weights import zoo
+from litehrnet.weights.zoo import DETECTORS, DOWNLOADS
 
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(library, "BOX", tmp_path / "box")
-    monkeypatch.setattr(library, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(zoo, "BUNDLED", tmp_path / "box")
+    monkeypatch.setattr(zoo, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path
 
 
@@ -39,15 +39,15 @@ def test_names_are_fetched_and_said_to_be(
 ) -> None:
     digits = hashlib.sha256(b"weights").hexdigest()[:8]
     download = replace(DOWNLOADS[0], sha256=digits)
-    monkeypatch.setattr(library, "DOWNLOADS", (download,))
-    monkeypatch.setattr(library, "DETECTORS", ())
+    monkeypatch.setattr(zoo, "DOWNLOADS", (download,))
+    monkeypatch.setattr(zoo, "DETECTORS", ())
 
     def fetch(url: str, path: Path, sha256: str) -> None:
         assert (url, sha256) == (download.url, digits)
         path.parent.mkdir()
         path.write_bytes(b"weights")
 
-    monkeypatch.setattr(library, "fetch", fetch)
+    monkeypatch.setattr(zoo, "fetch", fetch)
     assert main(["models", "fetch", download.name]) == 0
     said = capsys.readouterr().out
     assert f"6bace359_20211230.pth: 7 bytes, checked by the first 8 digits of the SHA-256 ({digits})" in said

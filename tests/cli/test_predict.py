@@ -13,11 +13,11 @@ from litehrnet import read_image, write_image
 from litehrnet.bench.subject import write_random_weights
 from litehrnet.cli.main import main
 from litehrnet.cli.predict_photos import image_ids
-from litehrnet.inference.detections import DetectedBoxes
+from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.skeletons import unnamed
-from litehrnet.library import DEFAULT_DETECTOR
 from litehrnet.variants import find_variant
+from litehrnet.weights.zoo import DEFAULT_DETECTOR
 
 PORTRAIT = Path(litehrnet.__file__).parent / "photos" / "astronaut.jpg"
 

@@ -103,7 +103,7 @@ def test_exported_model_has_nothing_to_fold(
     published: Path, small_onnx: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(run, parse([str(published), str(small_onnx), "--fuse-conv-bn"])) == 0
-    assert "note: --fuse-conv-bn: an exported model has no batch normalisations left" in capsys.readouterr().err
+    assert "note: --fuse-conv-bn: an exported model has no batch normalizations left" in capsys.readouterr().err
 
 
 def test_overrides_reach_the_test(published: Path, small_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,16 +17,16 @@ from litehrnet.bench import subject
 from litehrnet.bench.subject import write_random_weights
 from litehrnet.cli import published_test
 from litehrnet.cli.main import main, run_command
-from litehrnet.data.segmentation import LabelledImage, read_classes
+from litehrnet.data.segmentation import LabeledImage, read_classes
+from litehrnet.drawing.class_maps import draw_segmentation
 from litehrnet.errors import UserError
-from litehrnet.images import read_image
 from litehrnet.inference.estimator import PoseEstimator
-from litehrnet.inference.overlay import draw_segmentation
 from litehrnet.inference.segmenter import open_segmenter
+from litehrnet.io.images import read_image
 from litehrnet.segmentation.classes import find_class_set
 from litehrnet.segmentation.confusion import confusion_matrix, figures
 from litehrnet.variants import find_variant
-from litehrnet.weightsfile import read_weights
+from litehrnet.weights.weights_file import read_weights
 
 RECIPE = """
 variant = "naive_lite_hrnet_18"
@@ -113,7 +113,7 @@ def test_the_figures_of_a_test_are_those_of_its_predictions(
     classes = find_class_set(str(scenes / "classes.json"))
     matrix = np.zeros((4, 4), np.int64)
     for truth in sorted((scenes / "labels").glob("*.png")):
-        pair = [read_classes(LabelledImage(p, p), classes) for p in (truth, tmp_path / "out" / truth.name)]
+        pair = [read_classes(LabeledImage(p, p), classes) for p in (truth, tmp_path / "out" / truth.name)]
         matrix += confusion_matrix(pair[0], pair[1], 4)
     assert said == figures(matrix, classes.class_names)
 

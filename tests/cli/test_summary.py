@@ -18,7 +18,7 @@ from litehrnet.models import create_network
 from litehrnet.models.complexity import LayerCost, measure
 from litehrnet.models.weights import save_network
 from litehrnet.poses import KeypointSet
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 PARTS = [
     "stem",
@@ -92,7 +92,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 
 def test_named_totals_are_printed_rounded_and_exact(printed: str) -> None:
-    flops = "published FLOPs (multiply-adds + batch normalisation + ReLU + pooling + upsampling)"
+    flops = "published FLOPs (multiply-adds + batch normalization + ReLU + pooling + upsampling)"
     assert _row(printed, flops) == ["205.2", "x", "2^20", "215,202,112"]
     assert _row(printed, "multiply-accumulates, each layer once") == ["198.6", "x", "10^6", "198,626,688"]
     executed = "multiply-accumulates as the published code executes them"

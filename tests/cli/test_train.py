@@ -12,7 +12,7 @@ import pytest
 
 from litehrnet.cli.main import run_command
 from litehrnet.cli.train import add_arguments, run, run_config
-from litehrnet.config.load import LoadedConfig
+from litehrnet.config.read import LoadedConfig
 from litehrnet.config.recipes import read_recipe
 from litehrnet.errors import UserError
 

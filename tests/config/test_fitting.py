@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from litehrnet.config.fitting import FITTED, fit, fitted_schedule
-from litehrnet.config.load import load_config
+from litehrnet.config.read import load_config
 from litehrnet.config.recipes import read_recipe, recipe_names
-from litehrnet.config.run_config import TrainingConfig
-from litehrnet.config.written import differences, recipe_text
+from litehrnet.config.schema import TrainingConfig
+from litehrnet.config.write import differences, recipe_text
 from litehrnet.errors import UserError
 
 OWN = """

@@ -175,7 +175,7 @@ def test_nothing_in_a_recipe_is_run(tmp_path: Path) -> None:
     assert not victim.exists()
 
 
-def test_misspelt_name_of_a_recipe_brings_the_nearest_right_one() -> None:
+def test_misspelled_name_of_a_recipe_brings_the_nearest_right_one() -> None:
     with pytest.raises(UserError, match=r"did you mean litehrnet_18_coco_256x192\?"):
         read_recipe("litehrnet18_coco_256x192")
 

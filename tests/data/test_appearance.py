@@ -19,7 +19,7 @@ from litehrnet.data.appearance import (
     hidden,
     outside,
 )
-from litehrnet.data.colours import Colours
+from litehrnet.data.color_jitter import Colors
 from litehrnet.data.settings import AugmentationConfig
 from litehrnet.keypoints.crop import crop_matrices, warp
 
@@ -56,9 +56,9 @@ def test_published_settings_draw_nothing() -> None:
     [
         ({"background_probability": 1.0}, "background"),
         ({"blur_probability": 1.0}, "blur_sigma"),
-        ({"brightness": 0.1}, "colours"),
-        ({"contrast": 0.1}, "colours"),
-        ({"saturation": 0.1}, "colours"),
+        ({"brightness": 0.1}, "colors"),
+        ({"contrast": 0.1}, "colors"),
+        ({"saturation": 0.1}, "colors"),
         ({"cutout_probability": 1.0}, "cutout"),
     ],
 )
@@ -78,25 +78,25 @@ def test_draws_keep_to_their_ranges_and_happen_as_often_as_asked() -> None:
     for values, (low, high) in ((sigmas, BLUR_SIGMA), (sides, CUTOUT_SIDE)):
         assert low <= min(values) < low + (high - low) / 10
         assert high - (high - low) / 10 < max(values) <= high
-    assert all(each.colours is not None and abs(each.colours.brightness) <= 0.2 for each in drawn)
+    assert all(each.colors is not None and abs(each.colors.brightness) <= 0.2 for each in drawn)
 
 
 def test_a_single_record_has_no_other_photo() -> None:
     assert draw_appearance(np.random.default_rng(0), ALL, 0, 1).background is None
 
 
-@given(size=st.tuples(SIDES, SIDES), place=st.tuples(PARTS, PARTS), colour=st.tuples(PARTS, PARTS, PARTS))
-def test_a_cutout_is_a_rectangle_of_one_colour_and_leaves_the_rest(size: Any, place: Any, colour: Any) -> None:
+@given(size=st.tuples(SIDES, SIDES), place=st.tuples(PARTS, PARTS), color=st.tuples(PARTS, PARTS, PARTS))
+def test_a_cutout_is_a_rectangle_of_one_color_and_leaves_the_rest(size: Any, place: Any, color: Any) -> None:
     crop = np.full((64, 48, 3), 7, np.uint8)
-    assume(any(round(255 * level) != 7 for level in colour))
-    seen = altered(crop, Appearance(cutout=Cutout(size, place, colour)))
+    assume(any(round(255 * level) != 7 for level in color))
+    seen = altered(crop, Appearance(cutout=Cutout(size, place, color)))
     assert (crop == 7).all()
     rows, columns = np.nonzero((seen != 7).any(axis=2))
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     assert len(rows) == height * width  # all of the rectangle, and nothing beside it
     assert abs(width - size[0] * 48) <= 0.5 + 1e-9
     assert abs(height - size[1] * 64) <= 0.5 + 1e-9
-    assert (seen[rows, columns] == [round(255 * level) for level in colour]).all()
+    assert (seen[rows, columns] == [round(255 * level) for level in color]).all()
 
 
 def test_a_cutout_reaches_every_corner_of_the_crop() -> None:
@@ -127,9 +127,9 @@ def test_enlarging_blurs_by_half_of_how_much_it_enlarges(times: int) -> None:
     assert np.sqrt(triangle + times**2 / 12) == pytest.approx(times / 2, rel=0.05)
 
 
-def test_colours_change_all_of_the_crop_but_not_what_hides_it() -> None:
+def test_colors_change_all_of_the_crop_but_not_what_hides_it() -> None:
     cutout = Cutout((0.4, 0.4), (0, 0), (0.2, 0.4, 0.6))
-    seen = altered(_noise(), Appearance(colours=Colours(0, 1, 0), cutout=cutout))
+    seen = altered(_noise(), Appearance(colors=Colors(0, 1, 0), cutout=cutout))
     assert seen[0, 0].tolist() == [51, 102, 153]
     assert (np.ptp(seen[40:].astype(int), axis=2) == 0).all()
 

@@ -58,7 +58,7 @@ def test_good_annotations_have_no_problem(drawn_coco: DataConfig) -> None:
         ({"keypoints": [1, 2, 2]}, "has 1 keypoints (expected 17)"),
         ({"keypoints": [1, 2]}, "keypoints is no list of x, y, visibility triples"),
         ({"keypoints": ["a", 2, 3]}, "keypoints is no list of x, y, visibility triples"),
-        ({"num_keypoints": 5}, "num_keypoints is 5 (expected 17, as many as are labelled)"),
+        ({"num_keypoints": 5}, "num_keypoints is 5 (expected 17, as many as are labeled)"),
         ({"image_id": 77}, "is of image 77, which the file does not have"),
     ],
 )

@@ -24,7 +24,7 @@ from litehrnet.data.detection_samples import Placement, draw_matrix, make_detect
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.settings import DataConfig, DetectionConfig
 from litehrnet.errors import UserError
-from litehrnet.images import write_image
+from litehrnet.io.images import write_image
 
 WriteAnnotations = Callable[..., DataConfig]
 

@@ -10,7 +10,7 @@ from litehrnet.data.photos import REDUCTIONS, PhotoCache, photo_fault, reduction
 from litehrnet.data.samples import cut, make_batch
 from litehrnet.data.settings import AugmentationConfig, DataConfig
 from litehrnet.data.trainingset import read_training_set
-from litehrnet.images import write_image
+from litehrnet.io.images import write_image
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.crop import crop_matrices
 from litehrnet.keypoints.skeletons import COCO

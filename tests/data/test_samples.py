@@ -10,7 +10,7 @@ from litehrnet.data.samples import Batch, draw_crops, draw_image, make_batch, ph
 from litehrnet.data.settings import AugmentationConfig, DataConfig
 from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
-from litehrnet.images import read_image, write_image
+from litehrnet.io.images import read_image, write_image
 from litehrnet.keypoints.codec import HeatmapCodec, decode
 from litehrnet.keypoints.crop import crop_matrices, inverse_matrices, transform_points, warp
 from litehrnet.keypoints.skeletons import COCO
@@ -160,7 +160,7 @@ def test_beyond_the_photo_another_one_is_seen_and_within_it_nothing_changes(
     coco_content: dict[str, Any], save_coco: Any, exact: bool
 ) -> None:
     """The other photos are white, and far larger, so that they are decoded reduced; the person's is by two at most."""
-    margin = 1e-3 if exact else 0.51  # the outermost pixel of a reduced picture has its centre further in
+    margin = 1e-3 if exact else 0.51  # the outermost pixel of a reduced picture has its center further in
     config = save_coco(coco_content)
     for number, size_hw in ((2, (1603, 1207)), (3, (1283, 2409))):
         write_image(Path(config.images) / f"{number}.jpg", np.full((*size_hw, 3), 255, np.uint8))

@@ -5,17 +5,16 @@ import numpy as np
 import pytest
 
 from litehrnet.data.segmentation import (
-    check_labelled_images,
-    labelled_images,
+    check_labeled_images,
+    labeled_images,
     read_classes,
     read_segmentation_set,
     unknown_ids,
 )
 from litehrnet.data.settings import DataConfig, SegmentationConfig
 from litehrnet.errors import UserError
-from litehrnet.images import write_image
-from litehrnet.segmentation.cityscapes import CITYSCAPES
-from litehrnet.segmentation.classes import unnamed_classes
+from litehrnet.io.images import write_image
+from litehrnet.segmentation.classes import CITYSCAPES, unnamed_classes
 
 THREE = unnamed_classes(3)
 
@@ -32,8 +31,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _read(folder: Path) -> list[str]:
-    records = labelled_images("folder", str(folder / "images"), str(folder / "labels"))
-    check_labelled_images(records, "labels")
+    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
+    check_labeled_images(records, "labels")
     return [f"{r.image_file.name} {r.label_file.name}" for r in records]
 
 
@@ -69,28 +68,28 @@ def test_files_without_a_partner_are_named(folder: Path) -> None:
     ("fault", "said"),
     [
         ("size", "another size than the image's: a.png (12x16, not 24x16), b.png (12x16, not 24x16)"),
-        ("16 bits", "a PNG of 16 bits (expected a PNG of 8-bit grey levels, each the id of a class): a.png, b.png"),
-        ("palette", "a palette PNG (expected a PNG of 8-bit grey levels, each the id of a class): a.png, b.png"),
-        ("colour", "a PNG in colour (expected a PNG of 8-bit grey levels, each the id of a class): a.png, b.png"),
-        ("JPEG", "no PNG (expected a PNG of 8-bit grey levels, each the id of a class): a.png, b.png"),
+        ("16 bits", "a PNG of 16 bits (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
+        ("palette", "a palette PNG (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
+        ("color", "a PNG in color (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
+        ("JPEG", "no PNG (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
     ],
 )
 def test_label_images_of_the_wrong_kind_are_one_sentence_naming_the_files(folder: Path, fault: str, said: str) -> None:
     from PIL import Image
 
-    grey = np.zeros((16, 24), np.uint8)
+    gray = np.zeros((16, 24), np.uint8)
     for name in ("a", "b"):
         path = folder / "labels" / f"{name}.png"
         match fault:
             case "size":
-                cv2.imwrite(str(path), grey[:, :12])
+                cv2.imwrite(str(path), gray[:, :12])
             case "16 bits":
-                cv2.imwrite(str(path), grey.astype(np.uint16))
+                cv2.imwrite(str(path), gray.astype(np.uint16))
             case "palette":
-                picture = Image.fromarray(grey, "P")
+                picture = Image.fromarray(gray, "P")
                 picture.putpalette([0, 0, 0, 255, 255, 255])
                 picture.save(path)
-            case "colour":
+            case "color":
                 write_image(path, np.zeros((16, 24, 3), np.uint8))
             case _:
                 path.write_bytes((folder / "images" / "a.jpg").read_bytes())
@@ -101,7 +100,7 @@ def test_label_images_of_the_wrong_kind_are_one_sentence_naming_the_files(folder
 
 def test_ids_outside_the_list_are_one_sentence_naming_the_files(folder: Path) -> None:
     cv2.imwrite(str(folder / "labels" / "b.png"), np.full((16, 24), 7, np.uint8))
-    records = labelled_images("folder", str(folder / "images"), str(folder / "labels"))
+    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
     (said,) = unknown_ids(records, THREE)
     assert said.startswith("1 label images: ")
     assert said.endswith("b.png: class ids 7, which unnamed does not have (expected 0, 1, 2, 255)")
@@ -114,7 +113,7 @@ def test_damaged_label_images_are_refused(folder: Path) -> None:
     content = bytearray(path.read_bytes())
     content[45] ^= 1
     path.write_bytes(bytes(content))
-    records = labelled_images("folder", str(folder / "images"), str(folder / "labels"))
+    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
     with pytest.raises(UserError, match=r"a\.png: "):
         read_classes(records[0], THREE)
 
@@ -124,4 +123,4 @@ def test_two_photos_of_one_name_and_missing_folders_are_refused(folder: Path) ->
     with pytest.raises(UserError, match="of one name"):
         _read(folder)
     with pytest.raises(UserError, match="no such folder"):
-        labelled_images("folder", str(folder / "nowhere"), str(folder / "labels"))
+        labeled_images("folder", str(folder / "nowhere"), str(folder / "labels"))

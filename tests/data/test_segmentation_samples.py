@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tests.drawn_scenes import write_scenes
 
-from litehrnet.data.colours import Colours
+from litehrnet.data.color_jitter import Colors
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.segmentation import SegmentationSet, read_segmentation_set
 from litehrnet.data.segmentation_samples import (
@@ -22,7 +22,7 @@ from litehrnet.data.settings import DataConfig, SegmentationConfig
 from litehrnet.segmentation.classes import IGNORED, find_class_set
 
 PLAIN = SegmentationConfig("classes.json", brightness=0, contrast=0, saturation=0, max_class_share=1)
-SAME = Colours(brightness=0, contrast=1, saturation=1)
+SAME = Colors(brightness=0, contrast=1, saturation=1)
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +100,9 @@ def test_draws_keep_to_their_ranges() -> None:
     drawn = [draw_scene_variation(rng, settings) for _ in range(300)]
     for values, low, high in (
         ([each.scale for each in drawn], 0.5, 2),
-        ([each.colours.brightness for each in drawn], -0.125, 0.125),
-        ([each.colours.contrast for each in drawn], 0.5, 1.5),
-        ([each.colours.saturation for each in drawn], 0.5, 1.5),
+        ([each.colors.brightness for each in drawn], -0.125, 0.125),
+        ([each.colors.contrast for each in drawn], 0.5, 1.5),
+        ([each.colors.saturation for each in drawn], 0.5, 1.5),
     ):
         assert low <= min(values) < low + (high - low) / 10
         assert high - (high - low) / 10 < max(values) <= high

@@ -1,4 +1,4 @@
-"""Networks whose normalisation was settled by a batch of noise, and their arrays."""
+"""Networks whose normalization was settled by a batch of noise, and their arrays."""
 
 from collections.abc import Callable
 from functools import cache
@@ -16,7 +16,7 @@ MakeNetwork = Callable[[str, int], PoseNetwork]
 
 
 def noise(batch: int, size_wh: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
-    """Crops of random grey levels."""
+    """Crops of random gray levels."""
     return np.random.default_rng(seed).integers(0, 256, (batch, size_wh[1], size_wh[0], 3), dtype=np.uint8)
 
 

@@ -86,7 +86,7 @@ def test_crops_in_the_order_of_opencv_give_the_same(settled: MakeNetwork) -> Non
     assert _error(run_program(program, crops, np.float64), expected) > 1e-3
 
 
-def test_other_normalisation_than_the_published_one(settled: MakeNetwork) -> None:
+def test_other_normalization_than_the_published_one(settled: MakeNetwork) -> None:
     network, crops = settled("naive_lite_hrnet_18", 17), noise(1, (64, 64))
     mean, std = (0.1, 0.6, 0.3), (0.5, 0.25, 1.0)
     arrays = arrays_of(network)

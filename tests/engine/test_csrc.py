@@ -15,7 +15,7 @@ from litehrnet.engine.programfile import write_program
 from litehrnet.engine.reference import run_program
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.variants import VARIANTS
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 from .conftest import MakeNetwork, arrays_of, noise
 

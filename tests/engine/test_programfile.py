@@ -16,7 +16,7 @@ from litehrnet.engine.reference import run_program
 from litehrnet.engine.signatures import ProgramError, check_program
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import COCO
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 from .conftest import MakeNetwork, arrays_of, noise
 

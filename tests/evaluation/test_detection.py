@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litehrnet.config.run_config import TestConfig
+from litehrnet.config.schema import TestConfig
+from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.errors import UserError
 from litehrnet.evaluation.detection import FIGURES, DetectionTest, box_figures, found_boxes, read_detection_test
-from litehrnet.images import write_image
-from litehrnet.inference.detections import DetectedBoxes
+from litehrnet.io.images import write_image
 
 BOXES = [[10.0, 10.0, 60.0, 60.0], [100.0, 20.0, 20.0, 90.0], [150.0, 60.0, 120.0, 110.0]]
 """Two medium ones and a large one."""

@@ -18,7 +18,7 @@ def test_the_average_is_of_keypoints_that_somebody_counts() -> None:
     assert pck(PREDICTED, TRUTH, COUNTED, ONES, 5.001).average == 0.75
 
 
-def test_distances_along_x_and_y_have_their_own_normalisers() -> None:
+def test_distances_along_x_and_y_have_their_own_normalizers() -> None:
     normalizers = np.array([[3.0, 2], [6, 4]])
     assert nme(PREDICTED, TRUTH, COUNTED, normalizers) == pytest.approx((5**0.5 + 0.5 + 5**0.5 + 0) / 4, rel=1e-6)
 

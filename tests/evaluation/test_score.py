@@ -84,7 +84,7 @@ def test_pck_is_of_the_longer_side_and_nme_of_both(tmp_path: Path) -> None:
     assert score.figures["NME"] == pytest.approx(0.2)
 
 
-def test_keypoints_that_are_not_labelled_do_not_count(tmp_path: Path) -> None:
+def test_keypoints_that_are_not_labeled_do_not_count(tmp_path: Path) -> None:
     annotations = annotations_of(tmp_path, person([10.0, 20.0, 2, 40.0, 60.0, 0]))
     score = score_keypoints(annotations, [result([10.0, 20.0, 1, 0.0, 0.0, 1])], PAIR)
     assert [(row.annotated, row.pck, row.mean_error) for row in score.rows] == [(1, 1, 0), (0, -1, -1)]
@@ -93,7 +93,7 @@ def test_keypoints_that_are_not_labelled_do_not_count(tmp_path: Path) -> None:
 def test_crowds_and_persons_without_box_or_keypoints_do_not_count(tmp_path: Path) -> None:
     nobody = [person(LEFT, iscrowd=1), person(LEFT, bbox=[0, 0, 0, 9]), person([0.0] * 6), {"image_id": 2}]
     assert score_keypoints(annotations_of(tmp_path, person(LEFT), *nobody), [], PAIR).persons == 1
-    with pytest.raises(UserError, match="has no person with a labelled keypoint and a box"):
+    with pytest.raises(UserError, match="has no person with a labeled keypoint and a box"):
         score_keypoints(annotations_of(tmp_path, *nobody), [], PAIR)
 
 

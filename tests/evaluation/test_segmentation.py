@@ -6,23 +6,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from litehrnet.config.run_config import TestConfig
+from litehrnet.config.schema import TestConfig
 from litehrnet.errors import UserError
 from litehrnet.evaluation.segmentation import SegmentationTest, confusion_of, read_segmentation_test, write_prediction
-from litehrnet.images import write_image
 from litehrnet.inference.segmenter import Segmenter
-from litehrnet.segmentation.cityscapes import CITYSCAPES
-from litehrnet.segmentation.classes import unnamed_classes
+from litehrnet.io.images import write_image
+from litehrnet.segmentation.classes import CITYSCAPES, unnamed_classes
 from litehrnet.training.distributed import Processes, own_share
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 THREE = unnamed_classes(3)
 
 
-class ByColour:
+class ByColor:
     """A runtime that takes the strongest of red, green and blue for the class, and counts the images by their sum."""
 
-    description, input_size_wh, info = "colours", (32, 32), WeightsInfo(None, THREE, (32, 32))
+    description, input_size_wh, info = "colors", (32, 32), WeightsInfo(None, THREE, (32, 32))
 
     def __init__(self) -> None:
         self.seen: Counter[int] = Counter()
@@ -50,7 +49,7 @@ def images(tmp_path: Path) -> SegmentationTest:
 
 @pytest.mark.parametrize("world_size", [2, 3, 7])
 def test_processes_together_count_each_image_once(images: SegmentationTest, world_size: int) -> None:
-    runtime = ByColour()
+    runtime = ByColor()
     whole = confusion_of(Segmenter(lambda _: runtime), images.records)
     assert whole.sum() == 5 * 32 * 32 - 32 * (0 + 1 + 2 + 3 + 4)
     together = np.zeros_like(whole)
@@ -65,10 +64,10 @@ def test_a_label_image_of_another_size_is_named(images: SegmentationTest) -> Non
     # The header was looked at before; the file may have changed since.
     cv2.imwrite(str(images.records[1].label_file), np.zeros((16, 16), np.uint8))
     with pytest.raises(UserError, match=r"1\.png: is 16x16 \(expected 32x32, the size of 1\.png\)"):
-        confusion_of(Segmenter(lambda _: ByColour()), images.records)
+        confusion_of(Segmenter(lambda _: ByColor()), images.records)
 
 
-def test_predictions_for_the_server_are_grey_pngs_of_label_ids(tmp_path: Path) -> None:
+def test_predictions_for_the_server_are_gray_pngs_of_label_ids(tmp_path: Path) -> None:
     classes = np.arange(19, dtype=np.uint8).reshape(1, 19)
     image_file = Path("berlin_000000_000019_leftImg8bit.png")
     path = write_prediction(tmp_path / "out", image_file, classes, CITYSCAPES)

@@ -8,7 +8,7 @@ from litehrnet.engine.reference import run_program
 from litehrnet.errors import UserError
 from litehrnet.export.native import export_native
 from litehrnet.runtimes.torch import open_torch
-from litehrnet.weightsfile import read_weights
+from litehrnet.weights.weights_file import read_weights
 
 
 def test_program_carries_the_description_of_its_weights_and_gives_pytorchs_heatmaps(

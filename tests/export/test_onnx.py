@@ -10,7 +10,7 @@ from litehrnet.errors import UserError
 from litehrnet.export import onnx as exporting
 from litehrnet.export.onnx import Comparison, export_onnx
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
-from litehrnet.weightsfile import read_weights
+from litehrnet.weights.weights_file import read_weights
 
 
 def test_model_carries_the_description_of_its_weights(small_weights: Path, small_onnx: Path) -> None:

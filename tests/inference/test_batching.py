@@ -12,7 +12,7 @@ from litehrnet.inference.batching import CropJob, find_keypoints
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.poses import KeypointSet
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 EYES = KeypointSet("eyes", ("left_eye", "right_eye"), ((0, 1),), (), (0.025, 0.025))
 

@@ -6,15 +6,15 @@ from numpy.typing import NDArray
 
 from litehrnet import Photo, PoseEstimator, UserError, make_photo, read_image, write_image
 from litehrnet.bench.subject import write_random_weights
+from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.inference.batching import CropJob, find_keypoints
-from litehrnet.inference.detections import DetectedBoxes
 from litehrnet.inference.estimator import is_seen
 from litehrnet.inference.photo import ImageLike
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.skeletons import COCO, unnamed
-from litehrnet.library import DEFAULT_DETECTOR
 from litehrnet.poses import Poses
 from litehrnet.variants import find_variant
+from litehrnet.weights.zoo import DEFAULT_DETECTOR
 
 
 @pytest.fixture(scope="module")

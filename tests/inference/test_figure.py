@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from litehrnet.inference.figure import COLOURS, JOINTS, draw_figure
+from litehrnet.inference.figure import COLORS, JOINTS, draw_figure
 from litehrnet.keypoints.skeletons import COCO
 
 
@@ -44,11 +44,11 @@ def test_the_joints_scale_with_the_picture() -> None:
 
 def test_the_joints_lie_on_the_figure() -> None:
     image, keypoints, _ = draw_figure()
-    colour_of = {"left_knee": "trousers", "right_hip": "shirt", "left_wrist": "skin", "left_shoulder": "shirt"}
+    color_of = {"left_knee": "trousers", "right_hip": "shirt", "left_wrist": "skin", "left_shoulder": "shirt"}
     for name, (x, y) in zip(COCO.keypoint_names, np.rint(keypoints).astype(int), strict=True):
-        if name in colour_of:
+        if name in color_of:
             seen = image[y, x] / np.linalg.norm(image[y, x])
-            painted = np.array(COLOURS[colour_of[name]]) / np.linalg.norm(COLOURS[colour_of[name]])
+            painted = np.array(COLORS[color_of[name]]) / np.linalg.norm(COLORS[color_of[name]])
             np.testing.assert_allclose(seen, painted, atol=0.05)  # shading changes brightness, not hue
 
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from litehrnet import UserError, make_photo, write_image
-from litehrnet.inference.detections import DetectedBoxes
+from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.inference.photo import as_rgb
 
 RGB: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)

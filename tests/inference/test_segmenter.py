@@ -14,17 +14,17 @@ from litehrnet.runtimes import Runtime
 from litehrnet.segmentation.classes import unnamed_classes
 from litehrnet.segmentation.scores import probabilities
 from litehrnet.variants import find_variant
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 THREE = unnamed_classes(3)
 
 Opened = tuple[list[tuple[int, ...]], Callable[[tuple[int, int] | None], Runtime]]
 
 
-class ByColour:
+class ByColor:
     """A runtime whose scores are the image's own red, green and blue, at 1/4 or in full; tells of every call."""
 
-    description = "colours"
+    description = "colors"
 
     def __init__(self, size_wh: tuple[int, int], calls: list[tuple[int, ...]], divisor: int = 1) -> None:
         self.info = WeightsInfo("lite_hrnet_18", THREE, size_wh)
@@ -48,7 +48,7 @@ def photo() -> NDArray[np.uint8]:
 @pytest.fixture
 def opened() -> Opened:
     calls: list[tuple[int, ...]] = []
-    return calls, lambda size_wh: ByColour(size_wh or (64, 32), calls)
+    return calls, lambda size_wh: ByColor(size_wh or (64, 32), calls)
 
 
 def test_whole_images_are_filled_up_to_what_the_network_takes(photo: NDArray[np.uint8], opened: Opened) -> None:
@@ -95,7 +95,7 @@ def test_views_are_averaged_as_probabilities(photo: NDArray[np.uint8], opened: O
 
 def test_scores_at_a_quarter_are_enlarged(opened: Opened) -> None:
     image = np.repeat(np.eye(3, dtype=np.uint8)[[0, 2]] * 200, 32, axis=0)[None].repeat(32, axis=0)
-    quarter = Segmenter(lambda size_wh: ByColour(size_wh or (64, 32), [], 4))
+    quarter = Segmenter(lambda size_wh: ByColor(size_wh or (64, 32), [], 4))
     np.testing.assert_array_equal(quarter.segment(image), image.argmax(axis=2))
     np.testing.assert_array_equal(quarter.scores(image).shape, (3, 32, 64))
 

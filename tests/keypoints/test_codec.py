@@ -68,7 +68,7 @@ def test_a_square_that_just_misses_the_left_border_weighs_one_with_an_empty_map(
     assert not heatmaps.any()
 
 
-def test_hidden_counts_as_visible_and_unlabelled_or_infinite_weighs_nothing() -> None:
+def test_hidden_counts_as_visible_and_unlabeled_or_infinite_weighs_nothing() -> None:
     keypoints = np.full((1, 6, 2), 100.0)
     keypoints[0, 3:, 0] = np.nan, np.inf, 1e300
     visible = np.array([[0, 1, 2, 2, 2, 2]])
@@ -186,7 +186,7 @@ def test_dark_makes_no_step_where_the_second_derivatives_cannot_be_inverted() ->
     np.testing.assert_array_equal(heatmap_xy, [[[8, 8]]])
 
 
-def test_default_steps_a_quarter_cell_towards_the_higher_neighbour_but_not_at_the_border() -> None:
+def test_default_steps_a_quarter_cell_toward_the_higher_neighbor_but_not_at_the_border() -> None:
     heatmaps = np.zeros((1, 3, 8, 8), np.float32)
     heatmaps[0, 0, 4, 3:6] = 0.5, 1, 0.6
     heatmaps[0, 0, 3, 4] = 0.1

@@ -1,4 +1,4 @@
-"""Matrices, warping and normalisation against the reference vectors."""
+"""Matrices, warping and normalization against the reference vectors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from litehrnet.keypoints import crop
 
 Arrays = Mapping[str, NDArray[Any]]
 CASES = range(32)
-# Versions before 5 weigh neighbours in steps of 1/32 pixel.
+# Versions before 5 weigh neighbors in steps of 1/32 pixel.
 WARP_IS_EXACT = int(cv2.__version__.split(".")[0]) >= 5
 
 
@@ -109,7 +109,7 @@ def test_warp_of_huge_images_makes_the_published_crops(
     width, height = (int(side) for side in geometry["warp_out_size_wh"])
     warped = crop.warp(geometry["warp_src_rgb"], geometry["warp_matrix"][index], (width, height))
     assert warped.dtype == np.uint8
-    # One grey level where the exact value lies half way between two.
+    # One gray level where the exact value lies half way between two.
     assert np.abs(warped.astype(int) - geometry["warp_out_opencv500"][index]).max() <= 1
 
 
@@ -145,7 +145,7 @@ def test_normalize_is_the_published_tensor(geometry: Arrays) -> None:
     np.testing.assert_allclose(normalized[1], geometry["warp_tensor_case1"], rtol=0, atol=1e-6)
 
 
-def test_normalize_is_the_published_order_of_operations_for_every_grey_level() -> None:
+def test_normalize_is_the_published_order_of_operations_for_every_gray_level() -> None:
     mean, std = (0.1, 0.5, 0.9), (0.2, 0.25, 0.3)
     crops = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
     published = (crops.astype(np.float32) / np.float32(255) - np.array(mean, np.float32)) / np.array(std, np.float32)

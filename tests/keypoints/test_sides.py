@@ -1,4 +1,4 @@
-"""Which keypoints are the two sides of one part, however their names are spelt."""
+"""Which keypoints are the two sides of one part, however their names are spelled."""
 
 import pytest
 from hypothesis import given
@@ -53,8 +53,8 @@ def test_published_pairs_are_what_their_names_say() -> None:
 
 
 def test_sigmas_and_lower_half_are_known_in_every_spelling() -> None:
-    spelt = [" ".join(name.split("_")).title() for name in COCO.keypoint_names]
-    own = from_dict({"name": "own", "keypoints": spelt}, "own.json")
+    spelled = [" ".join(name.split("_")).title() for name in COCO.keypoint_names]
+    own = from_dict({"name": "own", "keypoints": spelled}, "own.json")
     assert own.sigmas == COCO.sigmas
     assert own.flip_pairs == COCO.flip_pairs
     assert lower_body(own).tolist() == lower_body(COCO).tolist()

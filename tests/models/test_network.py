@@ -20,7 +20,7 @@ one_quickly = pytest.mark.parametrize(
 
 
 def _settled(variant: str) -> PoseNetwork:
-    """Random weights whose normalisation was set by one batch, in evaluation mode."""
+    """Random weights whose normalization was set by one batch, in evaluation mode."""
     torch.manual_seed(0)
     network = create_network(variant, 5)
     for module in network.modules():
@@ -56,7 +56,7 @@ def test_no_keypoints_and_unknown_variants_are_refused() -> None:
 
 
 @every_variant
-def test_initialisation_is_the_published_one(variant: str) -> None:
+def test_initialization_is_the_published_one(variant: str) -> None:
     network = create_network(variant)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -184,7 +184,7 @@ def test_bfloat16_autocast_gives_nearly_the_same(variant: str) -> None:
 
 
 @one_quickly
-def test_folding_batch_normalisation_keeps_the_outputs(variant: str) -> None:
+def test_folding_batch_normalization_keeps_the_outputs(variant: str) -> None:
     network, images = _settled_float64(variant)
     folded = fold_batch_norms(network)
     assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]

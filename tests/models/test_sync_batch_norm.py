@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from litehrnet.models import create_network
 from litehrnet.models.blocks import TwiceTrackedBatchNorm
-from litehrnet.models.sync_batch_norm import SynchronisedBatchNorm, convert
+from litehrnet.models.sync_batch_norm import SynchronizedBatchNorm, convert
 
 
 def _close(ours: Tensor, expected: Tensor) -> None:
@@ -48,7 +48,7 @@ def _given() -> dict[str, Any]:
 def test_two_processes_with_half_the_batch_equal_one_with_the_whole(tmp_path: Path) -> None:
     given = _given()
     torch.save(given, tmp_path / "given.pt")
-    script = Path(__file__).with_name("synchronised_process.py")
+    script = Path(__file__).with_name("synchronized_process.py")
     processes = [subprocess.Popen([sys.executable, str(script), str(rank), str(tmp_path)]) for rank in range(2)]
     alone = _train_alone(given)
     assert [process.wait(timeout=300) for process in processes] == [0, 0]
@@ -65,7 +65,7 @@ def test_two_processes_with_half_the_batch_equal_one_with_the_whole(tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", [nn.BatchNorm2d, TwiceTrackedBatchNorm])
-def test_alone_it_is_plain_batch_normalisation(kind: type[nn.BatchNorm2d]) -> None:
+def test_alone_it_is_plain_batch_normalization(kind: type[nn.BatchNorm2d]) -> None:
     torch.manual_seed(0)
     plain, network = kind(5).double(), nn.Sequential(kind(5).double())
     convert(network)
@@ -88,7 +88,7 @@ def test_alone_it_is_plain_batch_normalisation(kind: type[nn.BatchNorm2d]) -> No
 
 
 def test_small_variance_beside_a_large_mean_is_kept() -> None:
-    norm = SynchronisedBatchNorm(nn.BatchNorm2d(1))
+    norm = SynchronizedBatchNorm(nn.BatchNorm2d(1))
     x = 1000 + torch.randn(8, 1, 16, 16)
     expected = nn.BatchNorm2d(1).double()(x.double())
     assert float((norm(x).double() - expected).detach().abs().max()) < 1e-3
@@ -103,10 +103,10 @@ def test_converting_keeps_names_tensors_and_mode() -> None:
     assert all(after[name] is before[name] for name in before)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert len(norms) == 204
-    assert all(isinstance(norm, SynchronisedBatchNorm) and not norm.training for norm in norms)
+    assert all(isinstance(norm, SynchronizedBatchNorm) and not norm.training for norm in norms)
     assert sum(norm.count_per_batch == 2 and norm.momentum == 0.19 for norm in norms) == 52
 
 
 def test_one_value_per_channel_is_refused_in_training() -> None:
     with pytest.raises(ValueError, match="more than 1 value per channel"):
-        SynchronisedBatchNorm(nn.BatchNorm2d(2))(torch.zeros(1, 2, 1, 1))
+        SynchronizedBatchNorm(nn.BatchNorm2d(2))(torch.zeros(1, 2, 1, 1))

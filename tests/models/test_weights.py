@@ -12,7 +12,7 @@ from litehrnet.keypoints.skeletons import COCO, LSP, MPII
 from litehrnet.models import create_network
 from litehrnet.models.weights import load_network, network_from_weights, save_network
 from litehrnet.variants import VARIANTS
-from litehrnet.weightsfile import WeightsInfo, read_weights
+from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
 
 def _state(variant: str = "naive_lite_hrnet_18", num_keypoints: int = 17) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from litehrnet.data.records import Record
 from litehrnet.data.samples import cut, draw_crops, photo_matrices
 from litehrnet.data.settings import AugmentationConfig
 from litehrnet.data.trainingset import TrainingSet
-from litehrnet.images import write_image
+from litehrnet.io.images import write_image
 from litehrnet.keypoints.codec import HeatmapCodec, encode
 from litehrnet.keypoints.crop import normalize
 from litehrnet.keypoints.skeletons import COCO, MPII, lower_body

@@ -108,7 +108,7 @@ def test_every_gradient_norm_equals_the_published_one(training_step: Any, measur
     norms = np.array([float(p.grad.norm()) for p in network.parameters()])
     expected = reference["grad_norm"]
     assert norms.shape == expected.shape
-    # Norms below 1e-12 are zero up to rounding: a batch normalisation that follows cancels those parameters.
+    # Norms below 1e-12 are zero up to rounding: a batch normalization that follows cancels those parameters.
     vanishing = expected < 1e-12
     name = network.variant.name
     measured(f"{name}: vanishing gradient norms, absolute", float(norms[vanishing].max()), 1e-12)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from litehrnet.config.run_config import OptimizerConfig, ScheduleConfig
+from litehrnet.config.schema import OptimizerConfig, ScheduleConfig
 from litehrnet.training.schedule import learning_rate
 
 

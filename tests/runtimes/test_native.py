@@ -28,7 +28,7 @@ from litehrnet.runtimes import open_runtime
 from litehrnet.runtimes.native import NativeRuntime, compile_weights, native_module, open_native
 from litehrnet.runtimes.torch import open_torch
 from litehrnet.variants import VARIANTS, find_variant
-from litehrnet.weightsfile import read_weights
+from litehrnet.weights.weights_file import read_weights
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.runtimes import open_runtime
 from litehrnet.runtimes.onnxfile import BLANK_DIGEST, DIGEST_KEY, PRODUCER, read_info, stamp
-from litehrnet.weightsfile import METADATA_KEY, WeightsInfo, info_to_json
+from litehrnet.weights.weights_file import METADATA_KEY, WeightsInfo, info_to_json
 
 INFO = WeightsInfo("lite_hrnet_18", unnamed(2), (32, 32), provenance="a test")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from litehrnet.errors import UserError
-from litehrnet.segmentation.cityscapes import CITYSCAPES
 from litehrnet.segmentation.classes import (
+    CITYSCAPES,
     IGNORED,
     class_set_from_dict,
     class_set_to_dict,
@@ -39,7 +39,7 @@ def test_label_ids_of_cityscapes_become_train_ids() -> None:
 def test_classes_of_cityscapes_are_named_in_the_order_of_the_train_ids() -> None:
     trained = sorted((train_id, name) for name, _, train_id in CITYSCAPES_LABELS if train_id != 255)
     assert [name for _, name in trained] == list(CITYSCAPES.class_names)
-    assert len(set(CITYSCAPES.colours)) == 19
+    assert len(set(CITYSCAPES.colors)) == 19
 
 
 def test_predictions_are_written_in_the_ids_they_are_read_from() -> None:
@@ -70,8 +70,8 @@ def test_class_sets_come_back_from_plain_values(class_set: Any) -> None:
     assert class_set_from_dict(plain, "file") == class_set
 
 
-def test_colours_that_nobody_chose_differ() -> None:
-    assert len(set(unnamed_classes(60).colours)) == 60
+def test_colors_that_nobody_chose_differ() -> None:
+    assert len(set(unnamed_classes(60).colors)) == 60
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_colours_that_nobody_chose_differ() -> None:
         ({"classes": ["one"]}, "1 classes"),
         ({"classes": ["a", "a"]}, "2 classes, 1 different"),
         ({"classes": ["a", 3]}, "expected a list of names"),
-        ({"classes": ["a", "b"], "colors": []}, "unknown key colors"),
-        ({"classes": ["a", "b"], "colours": [[0, 0, 0]]}, "no list of 2"),
-        ({"classes": ["a", "b"], "colours": [[0, 0, 0], [0, 0, 256]]}, "expected 3 whole numbers from 0 to 255"),
+        ({"classes": ["a", "b"], "tints": []}, "unknown key tints"),
+        ({"classes": ["a", "b"], "colors": [[0, 0, 0]]}, "no list of 2"),
+        ({"classes": ["a", "b"], "colors": [[0, 0, 0], [0, 0, 256]]}, "expected 3 whole numbers from 0 to 255"),
         ({"classes": ["a", "b"], "label_ids": [1, 1]}, "stands for two things"),
         ({"classes": ["a", "b"], "label_ids": [1, 255]}, "stands for two things"),
         ({"classes": ["a", "b"], "label_ids": [1, True]}, "expected 2 whole numbers"),
@@ -102,3 +102,11 @@ def test_unknown_names_and_broken_files_are_refused(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(UserError, match="not a list of classes"):
         find_class_set(str(path))
+
+
+def test_the_spelling_of_older_files_is_read() -> None:
+    colors = [[1, 2, 3], [4, 5, 6]]
+    assert class_set_from_dict({"classes": ["a", "b"], "colours": colors}, "list.json", "two").colors == (
+        (1, 2, 3),
+        (4, 5, 6),
+    )

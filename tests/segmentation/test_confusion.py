@@ -42,6 +42,6 @@ def test_figures_equal_a_plain_count(seed: int) -> None:
     assert found["pixel_accuracy"] == (truth == predicted).sum() / (truth != IGNORED).sum()
 
 
-def test_without_a_labelled_pixel_there_are_no_figures() -> None:
+def test_without_a_labeled_pixel_there_are_no_figures() -> None:
     ignored = np.full((2, 2), IGNORED, np.uint8)
     assert figures(confusion_matrix(ignored, np.zeros_like(ignored), 3), "abc") == {}

@@ -13,7 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from litehrnet.images import encode_jpeg
+from litehrnet.io.images import encode_jpeg
 
 Browser = webdriver.Chrome
 

@@ -13,10 +13,10 @@ from litehrnet.cli.main import main
 from litehrnet.errors import UserError
 from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_POSE_SCORE
 from litehrnet.keypoints.skeletons import COCO, unnamed
-from litehrnet.library import BOX, DEFAULT_WEIGHTS
 from litehrnet.serving import liveview
 from litehrnet.serving.http import Site
 from litehrnet.serving.liveview import GROUP_EXAMPLE, open_live_view, open_model, open_page_detector
+from litehrnet.weights.zoo import BOX, DEFAULT_WEIGHTS
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def test_the_page_gets_its_files_the_model_and_what_is_to_know_of_it(installed: 
     assert model["keypoint_names"] == list(COCO.keypoint_names)
     assert len(model["codec"]["blur_taps"]) == 11
     assert sum(model["codec"]["blur_taps"]) == pytest.approx(1)
-    assert model["colours"] == {
+    assert model["colors"] == {
         "left": "rgb(255, 140, 0)",
         "right": "rgb(30, 160, 255)",
-        "centre": "rgb(240, 240, 225)",
+        "center": "rgb(240, 240, 225)",
     }
 
 

@@ -16,9 +16,9 @@ from selenium.webdriver.common.by import By
 from tests.serving.browsers import Browser, as_base64, open_page, run_script, text_of, wait_for
 
 from litehrnet import PoseEstimator, read_image, write_image
-from litehrnet.images import encode_jpeg
 from litehrnet.inference.batching import CropJob, cut_crops
 from litehrnet.inference.estimator import is_seen
+from litehrnet.io.images import encode_jpeg
 from litehrnet.keypoints.boxes import PADDING, centers_and_scales
 from litehrnet.keypoints.codec import HeatmapCodec, blur_taps, decode, heatmap_to_image
 from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
@@ -278,7 +278,7 @@ def test_the_camera_is_looked_at_until_it_is_stopped(browser: Browser) -> None:
     wait_for(lambda: text_of(browser, "fps") not in ("", NOTHING))
     assert float(text_of(browser, "fps")) > 0
     assert np.isfinite(_shown(browser)).all()
-    # The film shows the astronaut: so does the crop, but for what the camera's colours lose.
+    # The film shows the astronaut: so does the crop, but for what the camera's colors lose.
     code = """
         const crop = document.getElementById("crop");
         return [...crop.getContext("2d").getImageData(0, 0, crop.width, crop.height).data];

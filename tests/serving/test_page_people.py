@@ -15,7 +15,6 @@ from litehrnet.detection.maps import decode, suppress
 from litehrnet.keypoints.boxes import PIXEL_STD
 from litehrnet.keypoints.oks import oks_nms
 from litehrnet.keypoints.skeletons import COCO
-from litehrnet.library import DEFAULT_WEIGHTS
 from litehrnet.serving.http import Site
 from litehrnet.serving.liveview import (
     GROUP_EXAMPLE,
@@ -24,6 +23,7 @@ from litehrnet.serving.liveview import (
     open_model,
     open_page_detector,
 )
+from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 pytestmark = pytest.mark.slow
 

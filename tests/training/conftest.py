@@ -13,7 +13,7 @@ import pytest
 import torch
 from tests.drawn_persons import DrawnPerson, write_drawn_persons
 
-from litehrnet.config.run_config import OptimizerConfig, RunConfig, ScheduleConfig, TestConfig, TrainingConfig
+from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig, TestConfig, TrainingConfig
 from litehrnet.data.settings import DataConfig
 from litehrnet.errors import UserError
 from litehrnet.inference.figure import draw_figure

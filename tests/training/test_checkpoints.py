@@ -13,7 +13,7 @@ import torch
 
 from litehrnet.cli.main import main
 from litehrnet.errors import UserError
-from litehrnet.files import replacing
+from litehrnet.io.files import replacing
 from litehrnet.models.weights import load_network
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, newest_checkpoint, save_checkpoint, set_aside
 

@@ -9,11 +9,11 @@ import pytest
 from tests.training.conftest import Runs
 from tests.training.test_resume import assert_same_runs
 
-from litehrnet.config.run_config import LossConfig, RunConfig
+from litehrnet.config.schema import LossConfig, RunConfig
 from litehrnet.data.settings import DetectionConfig
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.training.checkpoints import LATEST
-from litehrnet.weightsfile import read_weights
+from litehrnet.weights.weights_file import read_weights
 
 
 @pytest.fixture

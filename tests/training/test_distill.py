@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
-from litehrnet.config.run_config import DistillConfig, RunConfig
+from litehrnet.config.schema import DistillConfig, RunConfig
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import make_batch
 from litehrnet.data.settings import AugmentationConfig, DataConfig
@@ -25,7 +25,7 @@ from litehrnet.models.weights import save_network
 from litehrnet.training.distill import Teacher, distilled, module_teacher, open_teacher, widening_matrix
 from litehrnet.training.distill_modules import module_loss, module_names
 from litehrnet.training.loader import TensorBatch
-from litehrnet.weightsfile import WeightsInfo, read_weights
+from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
 CPU = torch.device("cpu")
 
@@ -65,15 +65,15 @@ def _batch() -> TensorBatch:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_target_is_a_mixture_where_labelled_and_the_teachers_elsewhere(share: float) -> None:
+def test_target_is_a_mixture_where_labeled_and_the_teachers_elsewhere(share: float) -> None:
     batch, same = _batch(), torch.eye(16)
     mixed = distilled(batch, Teacher(_Fixed(), share, "", None, 0, (same, same)))
     taught = torch.from_numpy(_Fixed().heatmaps(batch.images.numpy()))
-    labelled = batch.weights > 0
-    assert labelled.any()
-    assert not labelled.all()
-    torch.testing.assert_close(mixed.targets[~labelled], taught[~labelled])
-    torch.testing.assert_close(mixed.targets[labelled], (share * taught + (1 - share) * batch.targets)[labelled])
+    labeled = batch.weights > 0
+    assert labeled.any()
+    assert not labeled.all()
+    torch.testing.assert_close(mixed.targets[~labeled], taught[~labeled])
+    torch.testing.assert_close(mixed.targets[labeled], (share * taught + (1 - share) * batch.targets)[labeled])
     assert (mixed.weights == 1).all()
 
 

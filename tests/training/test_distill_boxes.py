@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from litehrnet.config.run_config import DistillConfig, RunConfig
+from litehrnet.config.schema import DistillConfig, RunConfig
 from litehrnet.data.settings import DetectionConfig
 from litehrnet.detection.maps import DISTANCE_UNIT, encode
 from litehrnet.detection.objects import ObjectClass
@@ -17,7 +17,7 @@ from litehrnet.models import create_network
 from litehrnet.models.weights import save_network
 from litehrnet.training.distill import distilled, distilled_boxes, open_teacher
 from litehrnet.training.loader import TensorBatch
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 NO_BOX = np.zeros((0, 4), np.float32)
 CONFIG = RunConfig("person", "lite_hrnet_18", (64, 64), detection=DetectionConfig())

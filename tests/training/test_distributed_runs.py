@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from litehrnet.config.run_config import RunConfig, TestConfig
-from litehrnet.config.written import recipe_text
+from litehrnet.config.schema import RunConfig, TestConfig
+from litehrnet.config.write import recipe_text
 
 TOGETHER = Path(__file__).with_name("together.py")
 PERSONS = 7

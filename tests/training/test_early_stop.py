@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.training.checkpoints import LATEST
 from litehrnet.training.task import POSES, Evaluation
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 
-from litehrnet.config.run_config import RunConfig, ScheduleConfig
-from litehrnet.config.written import recipe_text
+from litehrnet.config.schema import RunConfig, ScheduleConfig
+from litehrnet.config.write import recipe_text
 from litehrnet.models.checkpoint import read_contents
 from litehrnet.training.checkpoints import LATEST
 from litehrnet.training.start import run_training

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
 from litehrnet.training.distributed import Processes

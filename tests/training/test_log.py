@@ -62,7 +62,7 @@ def test_losses_of_the_log_are_means_over_the_steps_since_the_last_line(
 
 
 def test_loss_has_the_name_of_its_kind(runs: Any) -> None:
-    from litehrnet.config.run_config import LossConfig
+    from litehrnet.config.schema import LossConfig
 
     runs.run(runs.config("run", epochs=1, loss=LossConfig("ohkm")))
     line = _lines(runs.folder / "run")[1]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from litehrnet.config.run_config import OptimizerConfig
+from litehrnet.config.schema import OptimizerConfig
 from litehrnet.models import create_network
 from litehrnet.training.muon import MATRIX_RATE, Muon, matrices_of, orthogonalized
 from litehrnet.training.state import make_optimizer

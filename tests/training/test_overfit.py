@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from litehrnet.config.run_config import OptimizerConfig, ScheduleConfig, TestConfig
+from litehrnet.config.schema import OptimizerConfig, ScheduleConfig, TestConfig
 from litehrnet.data.settings import AugmentationConfig
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.training.start import run_training
@@ -19,7 +19,7 @@ UNVARIED = AugmentationConfig(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
-def test_four_persons_are_learnt_within_200_steps(runs: Any, drawn: Path, tmp_path: Path, seed: int) -> None:
+def test_four_persons_are_learned_within_200_steps(runs: Any, drawn: Path, tmp_path: Path, seed: int) -> None:
     """Evaluated on the same four with the boxes of their annotations; 100 steps were enough when this was written."""
     content = json.loads((drawn / "persons.json").read_text())
     few = content | {name: content[name][:4] for name in ("images", "annotations")}

@@ -108,7 +108,7 @@ def test_detector_learns_the_same_objects_from_the_same_files(tmp_path: Path) ->
 
 
 def test_detector_of_people_starts_from_the_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("litehrnet.training.with_detector.BOX", tmp_path)
+    monkeypatch.setattr("litehrnet.training.with_detector.BUNDLED", tmp_path)
     assert bundled_start("lite_hrnet_18", "person") is None  # there is none
     bundled = tmp_path / "person.safetensors"
     bundled.write_bytes(b"")

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from litehrnet.config.run_config import ScheduleConfig
+from litehrnet.config.schema import ScheduleConfig
 from litehrnet.segmentation.classes import IGNORED
 from litehrnet.training.losses import pixel_accuracy, pixel_cross_entropy, pixel_ohem
 from litehrnet.training.schedule import learning_rate
@@ -11,7 +11,7 @@ from litehrnet.training.schedule import learning_rate
 
 @pytest.fixture
 def case() -> tuple[Tensor, Tensor, np.ndarray]:
-    """Scores and classes of two images, some ignored, and the cross entropy of every labelled pixel by NumPy."""
+    """Scores and classes of two images, some ignored, and the cross entropy of every labeled pixel by NumPy."""
     rng = np.random.default_rng(0)
     scores = rng.normal(0, 2, (2, 4, 6, 5)).astype(np.float32)
     classes = rng.integers(0, 4, (2, 6, 5)).astype(np.uint8)
@@ -21,7 +21,7 @@ def case() -> tuple[Tensor, Tensor, np.ndarray]:
     return torch.from_numpy(scores), torch.from_numpy(classes), errors[classes != IGNORED]
 
 
-def test_cross_entropy_is_the_mean_over_labelled_pixels(case: tuple[Tensor, Tensor, np.ndarray]) -> None:
+def test_cross_entropy_is_the_mean_over_labeled_pixels(case: tuple[Tensor, Tensor, np.ndarray]) -> None:
     scores, classes, errors = case
     assert float(pixel_cross_entropy(scores, classes)) == pytest.approx(errors.mean(), rel=1e-5)
 
@@ -47,7 +47,7 @@ def test_hardest_pixels_are_the_part_asked_for_and_all_below_the_probability(
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
-def test_without_a_labelled_pixel_losses_are_zero_and_so_are_their_gradients() -> None:
+def test_without_a_labeled_pixel_losses_are_zero_and_so_are_their_gradients() -> None:
     classes = torch.full((1, 3, 3), IGNORED, dtype=torch.uint8)
     for loss in (pixel_cross_entropy, lambda s, c: pixel_ohem(s, c, hard_pixels=0.1, hard_below=0.7)):
         scores = torch.randn(1, 4, 3, 3, requires_grad=True)

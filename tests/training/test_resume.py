@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from litehrnet.config.run_config import OptimizerConfig, RunConfig, ScheduleConfig
+from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig
 from litehrnet.models import create_network
 from litehrnet.models.checkpoint import read_contents
 from litehrnet.training.checkpoints import LATEST, write_checkpoint
@@ -18,7 +18,7 @@ from litehrnet.training.curves import read_log
 from litehrnet.training.distributed import Processes
 from litehrnet.training.start import run_training
 from litehrnet.training.state import TrainingState, checkpoint_of, new_state, resume
-from litehrnet.weightsfile import read_weights
+from litehrnet.weights.weights_file import read_weights
 
 TIMES = ("data_time", "time", "seconds")
 THREE_EPOCHS_OF_TWO_STEPS: dict[str, Any] = {

@@ -1,6 +1,6 @@
 import pytest
 
-from litehrnet.config.run_config import ScheduleConfig
+from litehrnet.config.schema import ScheduleConfig
 from litehrnet.training.schedule import learning_rate
 
 NO_WARMUP = ScheduleConfig("cosine", warmup_iterations=0)

@@ -12,7 +12,7 @@ from litehrnet.cli.main import main
 from litehrnet.models.lite_hrnet import create_network
 from litehrnet.models.weights import save_network
 from litehrnet.segmentation.classes import find_class_set
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 RECIPE = """
 variant = "lite_hrnet_18"
@@ -20,7 +20,7 @@ input_size_wh = (96, 96)
 segmentation = dict(
     classes="{folder}/drawn/classes.json",
     scale=(0.75, 1.5),
-    brightness=0.0,  # of scenes whose colours vary already: half the steps are enough so
+    brightness=0.0,  # of scenes whose colors vary already: half the steps are enough so
     contrast=0.0,
     saturation=0.0,
 )
@@ -41,7 +41,7 @@ work_dir = "{folder}/run"
 
 
 @pytest.mark.slow
-def test_drawn_scenes_are_learnt_within_350_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drawn_scenes_are_learned_within_350_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """45 scenes to train on, 15 to test on."""
     write_scenes(tmp_path / "drawn", 45)
     write_scenes(tmp_path / "held_out", 15, first=45)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from litehrnet.config.run_config import OptimizerConfig, RunConfig, TestConfig
+from litehrnet.config.schema import OptimizerConfig, RunConfig, TestConfig
 from litehrnet.data.settings import DataConfig
 from litehrnet.models import create_network
 from litehrnet.training.checkpoints import LATEST

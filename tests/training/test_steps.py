@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from litehrnet.config.run_config import LossConfig, OptimizerConfig, RunConfig, TrainingConfig
+from litehrnet.config.schema import LossConfig, OptimizerConfig, RunConfig, TrainingConfig
 from litehrnet.keypoints.crop import normalize
 from litehrnet.models import create_network
 from litehrnet.training.distributed import Processes
@@ -63,7 +63,7 @@ def _gradients(state: TrainingState) -> Tensor:
     return torch.cat([p.grad.flatten() for p in state.network.parameters() if p.grad is not None])
 
 
-def test_images_are_normalised_as_for_predicting() -> None:
+def test_images_are_normalized_as_for_predicting() -> None:
     images = _batch().images
     expected = torch.from_numpy(normalize(images.numpy()))
     for channels_last in (True, False):
@@ -160,7 +160,7 @@ def test_optimizers_are_those_of_pytorch(config: OptimizerConfig, kind: Any) -> 
         torch.testing.assert_close(one, other)
 
 
-def test_average_moves_towards_the_network(small_config: RunConfig) -> None:
+def test_average_moves_toward_the_network(small_config: RunConfig) -> None:
     state, settings = _state(small_config, ema=0.75)
     assert state.average is not None
     state.progress.iteration = 1000

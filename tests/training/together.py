@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from litehrnet.bench.subject import write_random_weights
-from litehrnet.config.load import load_config
-from litehrnet.config.run_config import RunConfig, TrainingConfig
+from litehrnet.config.read import load_config
+from litehrnet.config.schema import RunConfig, TrainingConfig
 from litehrnet.evaluation.protocol import read_test_set
 from litehrnet.models.weights import load_network
 from litehrnet.runtimes.torch import TorchRuntime

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from litehrnet import PoseEstimator, UserError, predict_frames
-from litehrnet.inference.detections import DetectedBoxes
+from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.poses import Poses
 from litehrnet.video.predicting import FramePoses
@@ -38,7 +38,7 @@ def frames(count: int = 12) -> Iterator[Frame]:
 def test_detected_persons_are_tracked_and_smoothed_beside_the_raw_keypoints(
     small_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("litehrnet.inference.tracking._SURE", 0)  # random weights are never sure
+    monkeypatch.setattr("litehrnet.video.tracking._SURE", 0)  # random weights are never sure
     estimator = PoseEstimator(small_weights, threads=1, detector=Bright())
     found = list(predict_frames(estimator, frames(), smooth=True, detector_interval=0))
     assert [len(each.poses) for each in found] == [0] * 5 + [1] * 7

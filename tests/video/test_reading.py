@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from litehrnet import UserError, read_frames
-from litehrnet.images import encode_jpeg
+from litehrnet.io.images import encode_jpeg
 from litehrnet.serving.http import JpegStream, Site
 from litehrnet.video.pictures import upright
 from litehrnet.video.reading import Frame, VideoReader
@@ -111,7 +111,7 @@ def test_mirrored_videos_are_mirrored_back() -> None:
 
 
 @pytest.mark.parametrize("pixels", ["yuv444p", "yuvj420p", "yuv420p10le"])
-def test_pixel_formats_give_the_same_colours(write_video: WriteVideo, pixels: str) -> None:
+def test_pixel_formats_give_the_same_colors(write_video: WriteVideo, pixels: str) -> None:
     frames = list(
         read_frames(write_video(pixels=pixels, codec="mjpeg" if pixels == "yuvj420p" else "libx264", name="film.mkv"))
     )

@@ -26,7 +26,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, codec: str) -> None:
         assert np.abs(frame.image[10, 10].astype(int) - (200, 30, 30)).max() < 14
 
 
-def test_colours_of_high_definition_are_kept(tmp_path: Path) -> None:
+def test_colors_of_high_definition_are_kept(tmp_path: Path) -> None:
     image = np.full((720, 1280, 3), (30, 160, 255), np.uint8)
     image[:, 640:] = (255, 140, 0)
     with VideoWriter(tmp_path, "out", Fraction(25)) as writer:

@@ -1,6 +1,6 @@
 """Every runtime, opened for a batch and a number of threads, each in the ways that may be its fastest.
 
-The others get images that are already normalised floats, for which they are not charged; ours takes uint8 crops.
+The others get images that are already normalized floats, for which they are not charged; ours takes uint8 crops.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ from litehrnet.bench.subject import Subject
 from litehrnet.optional import is_installed
 from litehrnet.runtimes import Runtime
 from litehrnet.runtimes.native import ABSENT, native_module, open_native
-from litehrnet.runtimes.openvino_core import openvino_core
+from litehrnet.runtimes.openvino import openvino_core
 from litehrnet.segmentation.scores import enlarged
 
 Run = Callable[[], NDArray[np.float32]]
@@ -129,7 +129,7 @@ def maps(runtime: Runtime, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def open_onnxruntime(graph: Path, subject: Subject, batch: int, threads: int, streams: bool) -> Engine:
-    """ONNX Runtime: static shape, all optimisations."""
+    """ONNX Runtime: static shape, all optimizations."""
     import onnxruntime
 
     images = subject.normalized(batch)
@@ -145,7 +145,7 @@ def open_onnxruntime(graph: Path, subject: Subject, batch: int, threads: int, st
     def run(part: NDArray[np.float32]) -> Any:
         return session.run(None, {name: part})[0]
 
-    settings = f"onnxruntime {onnxruntime.__version__}, {graph_name(subject, graph)}, all optimisations, static shape"
+    settings = f"onnxruntime {onnxruntime.__version__}, {graph_name(subject, graph)}, all optimizations, static shape"
     if not streams:
         return Engine("onnxruntime", f"{settings}, {threads} intra-op threads", lambda: run(images))
     singles = [images[i : i + 1] for i in range(batch)]
@@ -199,7 +199,7 @@ def open_openvino(graph: Path, subject: Subject, batch: int, threads: int, strea
 
 
 def open_torch(subject: Subject, batch: int, threads: int, singles: bool, *, compiled: bool) -> Engine:
-    """PyTorch in channels last, normalisations folded; the number of threads is the whole process's."""
+    """PyTorch in channels last, normalizations folded; the number of threads is the whole process's."""
     import torch
 
     from litehrnet.models.folding import fold_batch_norms

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from litehrnet.bench.subject import Subject
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
-from litehrnet.images import decode_image
 from litehrnet.inference.batching import BATCH_SIZE, CropJob, cut_crops
 from litehrnet.inference.estimator import PoseEstimator
 from litehrnet.inference.figure import draw_figure
 from litehrnet.inference.photo import Photo, make_photo
+from litehrnet.io.files import read_bytes
+from litehrnet.io.images import decode_image
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.codec import decode, heatmap_to_image
 

@@ -12,7 +12,7 @@ from litehrnet import __version__
 from litehrnet.bench.floor import Floor, Peaks
 from litehrnet.bench.measure import Case, Result
 from litehrnet.bench.timing import all_threads
-from litehrnet.files import replacing, write_bytes
+from litehrnet.io.files import replacing, write_bytes
 from litehrnet.optional import require
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.config.load import load_config
+from litehrnet.config.read import load_config
 from litehrnet.config.recipes import recipe_names
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.engine.compiler import compile_parameters
@@ -26,7 +26,7 @@ from litehrnet.runtimes.native import compile_weights
 from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.scores import enlarged
 from litehrnet.variants import VARIANTS, Variant, check_input_size, find_variant
-from litehrnet.weightsfile import Outputs, WeightsInfo, write_weights
+from litehrnet.weights.weights_file import Outputs, WeightsInfo, write_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ class Subject:
         return np.ascontiguousarray(self.crops[np.arange(size) % IMAGES])
 
     def normalized(self, size: int) -> NDArray[np.float32]:
-        """The same batch as runtimes without a normalisation of their own take it: float32 (size, 3, height, width)."""
+        """The same batch as runtimes without a normalization of their own take it: float32 (size, 3, height, width)."""
         return np.ascontiguousarray(normalize(self.batch(size), self.info.mean, self.info.std))
 
     def error(self, heatmaps: NDArray[np.float32]) -> float:
@@ -125,7 +125,7 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
 
 
 def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int, int], outputs: Outputs = COCO) -> None:
-    """Write weights of no use with random normalisation statistics; without torch.
+    """Write weights of no use with random normalization statistics; without torch.
 
     Raises:
         UserError: ``path`` cannot be written, or no network takes this size.
@@ -178,7 +178,7 @@ class RandomParameters(Parameters):
         return len(self._outputs)
 
     def _doublings(self, name: str) -> int:
-        """How often branch 0 was doubled by fusions before the convolution that this normalisation follows; else 0."""
+        """How often branch 0 was doubled by fusions before the convolution that this normalization follows; else 0."""
         if re.search(r"head_layer\.projects\.[23]\.depthwise", name):
             return sum(self._modules)
         found = re.search(r"stage(\d)\.(\d+)\.(.*)", name)

@@ -12,7 +12,7 @@ from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 if TYPE_CHECKING:
     from litehrnet.poses import KeypointSet
-    from litehrnet.weightsfile import WeightsInfo
+    from litehrnet.weights.weights_file import WeightsInfo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from litehrnet.cli.published_options import note
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
-    from litehrnet.config.run_config import RunConfig
+    from litehrnet.config.schema import RunConfig
     from litehrnet.data.checks import FileReport, Problem
 
 SHEET_SAMPLES = 24
@@ -69,11 +69,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    from litehrnet.config.load import load_config
     from litehrnet.config.packed import further_files, pack_sources, packed_config
-    from litehrnet.config.written import differences, recipe_text
+    from litehrnet.config.read import load_config
+    from litehrnet.config.write import differences, recipe_text
     from litehrnet.data.packing import pack
-    from litehrnet.files import new_folder, write_bytes
+    from litehrnet.io.files import new_folder, write_bytes
 
     loaded = load_config(options.config, options.overrides)
     for text in loaded.notes:
@@ -98,8 +98,8 @@ def _pack(options: argparse.Namespace) -> int:
 
 
 def _check_all(options: argparse.Namespace) -> int:
-    from litehrnet.config.load import load_config
-    from litehrnet.images import WRITTEN_SUFFIXES
+    from litehrnet.config.read import load_config
+    from litehrnet.io.images import WRITTEN_SUFFIXES
     from litehrnet.keypoints.sides import mirroring_text
 
     if options.sheet.suffix.lower() not in WRITTEN_SUFFIXES:
@@ -200,8 +200,8 @@ def _write_sheet(config: "RunConfig", path: Path) -> "list[Problem]":
     from litehrnet.data.photos import PhotoCache
     from litehrnet.data.samples import make_batch
     from litehrnet.data.trainingset import read_training_set
-    from litehrnet.images import write_image
-    from litehrnet.inference.contact_sheet import contact_sheet
+    from litehrnet.drawing.contact_sheet import contact_sheet
+    from litehrnet.io.images import write_image
 
     if not config.train:
         return []

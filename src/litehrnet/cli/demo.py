@@ -5,7 +5,7 @@ from pathlib import Path
 
 from litehrnet.cli.options import add_runtime_options, runtime_arguments, say, size_text
 from litehrnet.cli.outputs import output_folder
-from litehrnet.library import DEFAULT_WEIGHTS
+from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 PHOTO = Path(__file__).parents[1] / "photos" / "three_people.jpg"
 """Three photos of one person each, side by side; the README beside it names their sources and terms."""
@@ -27,9 +27,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Something that was named cannot be used.
     """
-    from litehrnet.images import write_image
-    from litehrnet.inference.draw import draw_poses
+    from litehrnet.drawing.skeletons import draw_poses
     from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.io.images import write_image
 
     estimator = PoseEstimator(options.weights, flip_test=True, **runtime_arguments(options))
     ((photo, poses),) = estimator.predict_many([options.photo])

@@ -12,7 +12,7 @@ from litehrnet.cli.segmentation_predict import refuse_keypoint_options
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
-    from litehrnet.config.run_config import RunConfig, TestConfig
+    from litehrnet.config.schema import RunConfig, TestConfig
 
 
 def is_detection(options: argparse.Namespace, config: "RunConfig | None") -> bool:
@@ -31,8 +31,8 @@ def run(options: argparse.Namespace, config: "RunConfig | None") -> int:
     Raises:
         UserError: Something that was named is missing, broken, or does not belong together.
     """
+    from litehrnet.detectors.box_detector import BoxDetector
     from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_test
-    from litehrnet.inference.box_detector import BoxDetector
     from litehrnet.runtimes import described_weights, open_runtime
 
     refuse_keypoint_options(options, "boxes", "detector", "per_keypoint", "gallery", "worst", "gallery_out", "out")
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, config: "RunConfig | None") -> int:
 
 
 def _what_to_test(options: argparse.Namespace, config: "RunConfig | None") -> "TestConfig":
-    from litehrnet.config.run_config import TestConfig
+    from litehrnet.config.schema import TestConfig
 
     if config is None:
         require_pair(options.annotations, options.images, "--annotations and --images")
@@ -94,8 +94,8 @@ def check(config: "RunConfig", sheet: Path) -> int:
     """
     from litehrnet.data.checks import check_boxes, check_photo
     from litehrnet.data.detection import read_detection_set
-    from litehrnet.images import write_image
-    from litehrnet.inference.contact_sheet import detection_sheet
+    from litehrnet.drawing.contact_sheet import detection_sheet
+    from litehrnet.io.images import write_image
 
     assert config.detection is not None
     problems: list[str] = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from litehrnet.cli.options import say
 
 if TYPE_CHECKING:
-    from litehrnet.library import Download
+    from litehrnet.weights.zoo import Download
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _fetch(names: list[str]) -> None:
-    from litehrnet.library import fetch_network, find_download
+    from litehrnet.weights.zoo import fetch_network, find_download
 
     for download in [find_download(name) for name in names]:  # all names are looked at before anything is fetched
         say(f"{download.name}: {download.url}")
@@ -41,10 +41,10 @@ def _fetch(names: list[str]) -> None:
 
 
 def _list() -> None:
-    from litehrnet.library import AUTHORS_LINKS, BOX, DETECTORS, DOWNLOADS, box_files, cache_folder
+    from litehrnet.weights.zoo import AUTHORS_LINKS, BUNDLED, DETECTORS, DOWNLOADS, box_files, cache_folder
 
     files = box_files()
-    say(f"in the box ({BOX}):" if files else "in the box: nothing")
+    say(f"in the box ({BUNDLED}):" if files else "in the box: nothing")
     for path in files:
         say(f"  {path.stem:30} {_described(path)}")
     say(f"\nof others, to be fetched into {cache_folder()}:")
@@ -57,7 +57,7 @@ def _list() -> None:
 
 
 def _described(path: Path) -> str:
-    from litehrnet.weightsfile import read_weights
+    from litehrnet.weights.weights_file import read_weights
 
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     if path.suffix != ".safetensors":

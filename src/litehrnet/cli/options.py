@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
-    from litehrnet.inference.draw import DrawStyle
+    from litehrnet.drawing.skeletons import DrawStyle
     from litehrnet.inference.estimator import PoseEstimator
 
 
@@ -114,7 +114,7 @@ def check_people_options(options: argparse.Namespace, *names: str) -> None:
 
 def drawing_style(options: argparse.Namespace) -> "DrawStyle":
     """How people are drawn, by the options of ``litehrnet predict``."""
-    from litehrnet.inference.draw import HIDDEN_SCORE, DrawStyle
+    from litehrnet.drawing.skeletons import HIDDEN_SCORE, DrawStyle
 
     hidden = HIDDEN_SCORE if options.min_keypoint_score is None else options.min_keypoint_score
     if options.colors is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from litehrnet.errors import UserError
-from litehrnet.files import make_folder
+from litehrnet.io.files import make_folder
 
 DEFAULT_FOLDER = "litehrnet-out"
 """Name of the folder if none is given; litehrnet-out-2, litehrnet-out-3, ... if it exists already."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from litehrnet.cli import predict_photos, predict_video, segmentation_predict
 from litehrnet.cli.options import add_runtime_options, check_people_options, positive_int, rgb_color, score, seconds
 from litehrnet.errors import UserError
-from litehrnet.library import DEFAULT_WEIGHTS
+from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from litehrnet.video.sources import Source

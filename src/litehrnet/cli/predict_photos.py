@@ -13,7 +13,7 @@ from litehrnet.cli.outputs import OutputFolder, output_folder
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
-    from litehrnet.inference.boxes import PhotoBoxes
+    from litehrnet.cli.box_files import PhotoBoxes
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.inference.photo import Photo
     from litehrnet.poses import Poses
@@ -50,9 +50,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Weights, detector, boxes or output folder cannot be used, or no photo can.
     """
-    from litehrnet.files import write_bytes
-    from litehrnet.inference.boxes import number_of, read_boxes
-    from litehrnet.inference.inputs import find_images
+    from litehrnet.cli.box_files import number_of, read_boxes
+    from litehrnet.cli.inputs import find_images
+    from litehrnet.io.files import write_bytes
 
     files = find_images(options.photos)
     box_file = None if options.boxes is None else read_boxes(options.boxes, options.min_box_score)
@@ -86,9 +86,9 @@ def _read(
     report: _Report,
 ) -> Iterator["Photo"]:
     """Read the photos one by one, with their boxes; those that cannot be used are reported."""
-    from litehrnet.images import read_image
-    from litehrnet.inference.boxes import usable_boxes
+    from litehrnet.cli.box_files import usable_boxes
     from litehrnet.inference.photo import make_photo
+    from litehrnet.io.images import read_image
 
     for file in files:
         name, most = str(file), options.max_persons
@@ -120,9 +120,9 @@ def _predict(
     report: _Report,
 ) -> None:
     """Find, draw and write photo by photo."""
-    from litehrnet.images import write_image
-    from litehrnet.inference.draw import draw_poses
+    from litehrnet.drawing.skeletons import draw_poses
     from litehrnet.inference.estimator import is_seen
+    from litehrnet.io.images import write_image
 
     style = drawing_style(options)
     detecting = options.boxes is not None or estimator.detector is not None
@@ -162,8 +162,8 @@ def image_ids(numbers: Mapping[Path, int | str | None]) -> dict[Path, int | str]
 
 def picture_suffix(photo: Path) -> str:
     """Suffix of the drawn picture: that of the photo where it can be written, ``.png`` for other formats."""
-    from litehrnet.images import WRITTEN_SUFFIXES
-    from litehrnet.inference.inputs import JPEG_SUFFIXES
+    from litehrnet.cli.inputs import JPEG_SUFFIXES
+    from litehrnet.io.images import WRITTEN_SUFFIXES
 
     suffix = photo.suffix.lower()
     if suffix in WRITTEN_SUFFIXES:
@@ -180,7 +180,7 @@ def say_moved(out: OutputFolder) -> None:
 
 def say_passed_over(arguments: Sequence[str]) -> None:
     """Print how many files of other kinds were in the folders."""
-    from litehrnet.inference.inputs import passed_over
+    from litehrnet.cli.inputs import passed_over
 
     counts = passed_over(arguments)
     if counts:

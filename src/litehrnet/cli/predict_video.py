@@ -83,7 +83,7 @@ def _predict(
 @contextlib.contextmanager
 def _page() -> Iterator[Show]:
     """A page that shows the frames that the function is called with."""
-    from litehrnet.images import encode_jpeg
+    from litehrnet.io.images import encode_jpeg
     from litehrnet.serving.http import LatestFrame
     from litehrnet.serving.show import open_show
 

@@ -10,8 +10,8 @@ from litehrnet.errors import UserError
 from litehrnet.optional import require
 
 if TYPE_CHECKING:
-    from litehrnet.config.load import LoadedConfig
-    from litehrnet.config.run_config import RunConfig
+    from litehrnet.config.read import LoadedConfig
+    from litehrnet.config.schema import RunConfig
     from litehrnet.evaluation.segmentation import SegmentationTest
     from litehrnet.inference.segmenter import Segmenter
     from litehrnet.runtimes import Runtime

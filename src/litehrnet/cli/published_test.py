@@ -15,12 +15,12 @@ from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import PUBLISHED_NAMES, published_json
 from litehrnet.evaluation.pckh import prediction_mat
 from litehrnet.evaluation.predictions import Predictions
-from litehrnet.files import make_folder, write_bytes
+from litehrnet.io.files import make_folder, write_bytes
 from litehrnet.optional import require
 
 if TYPE_CHECKING:
-    from litehrnet.config.load import LoadedConfig
-    from litehrnet.config.run_config import RunConfig, TestConfig
+    from litehrnet.config.read import LoadedConfig
+    from litehrnet.config.schema import RunConfig, TestConfig
     from litehrnet.evaluation.protocol import TestReport
     from litehrnet.runtimes import Runtime
 
@@ -58,7 +58,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="METRIC",
         help="mAP for COCO, PCKh for MPII, mIoU for segmentation (this is the default)",
     )
-    parser.add_argument("--fuse-conv-bn", action="store_true", help="fold batch normalisations into the convolutions")
+    parser.add_argument("--fuse-conv-bn", action="store_true", help="fold batch normalizations into the convolutions")
     parser.add_argument("--gpu_collect", action="store_true", help="processes exchange results without files")
     parser.add_argument("--tmpdir", type=Path, metavar="DIR", help="processes exchange results through files in here")
     parser.add_argument("--proc_per_gpu", type=int, metavar="N", help="accepted; does nothing for images")
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Something that was named is missing, broken, or does not belong together.
     """
-    from litehrnet.config.load import load_config
+    from litehrnet.config.read import load_config
 
     loaded = load_config(options.config, options.cfg_options)
     _check_metrics(options.eval, loaded.config.tested_on)
@@ -141,12 +141,12 @@ def published_runtime(checkpoint: Path) -> str | None:
 
 
 def prepared(runtime: "Runtime", fold: bool) -> "Runtime":
-    """The runtime on this process's GPU where there is one, its batch normalisations folded if asked for."""
+    """The runtime on this process's GPU where there is one, its batch normalizations folded if asked for."""
     from litehrnet.runtimes.torch import TorchRuntime
 
     if not isinstance(runtime, TorchRuntime):
         if fold:
-            note("--fuse-conv-bn: an exported model has no batch normalisations left to fold")
+            note("--fuse-conv-bn: an exported model has no batch normalizations left to fold")
         return runtime
     import torch
 
@@ -194,7 +194,7 @@ def write_outputs(path: Path, predictions: Predictions) -> None:
 def raw_outputs(predictions: Predictions) -> list[dict[str, Any]]:
     """The published raw outputs: one dictionary per batch of one person.
 
-    ``preds`` is float32 (1, keypoints, 3): x, y, score; ``boxes`` float32 (1, 6): centre, scale, area, box score.
+    ``preds`` is float32 (1, keypoints, 3): x, y, score; ``boxes`` float32 (1, 6): center, scale, area, box score.
     """
     p = predictions
     preds = np.concatenate([p.keypoints, p.scores[..., None]], axis=2).astype(np.float32)

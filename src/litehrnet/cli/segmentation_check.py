@@ -8,7 +8,7 @@ from litehrnet.cli.options import say
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
-    from litehrnet.config.run_config import RunConfig
+    from litehrnet.config.schema import RunConfig
 
 SHEET_SAMPLES = 12
 _COLUMNS = 3
@@ -20,7 +20,7 @@ def run(config: "RunConfig", sheet: Path) -> int:
     Raises:
         UserError: The sheet cannot be written, or the class list cannot be read.
     """
-    from litehrnet.data.segmentation import check_labelled_images, labelled_images, unknown_ids
+    from litehrnet.data.segmentation import check_labeled_images, labeled_images, unknown_ids
     from litehrnet.segmentation.classes import find_class_set
 
     assert config.segmentation is not None
@@ -28,8 +28,8 @@ def run(config: "RunConfig", sheet: Path) -> int:
     problems: list[str] = []
     for role, layout, images, labels in _sources(config):
         try:
-            records = labelled_images(layout, images, labels)
-            check_labelled_images(records, labels)
+            records = labeled_images(layout, images, labels)
+            check_labeled_images(records, labels)
         except UserError as error:
             problems.append(f"{role}: {error}")
             continue
@@ -57,9 +57,9 @@ def _write_sheet(config: "RunConfig", path: Path) -> None:
     from litehrnet.data.photos import PhotoCache
     from litehrnet.data.segmentation import read_segmentation_set
     from litehrnet.data.segmentation_samples import make_segmentation_batch
-    from litehrnet.images import write_image
-    from litehrnet.inference.contact_sheet import in_rows
-    from litehrnet.inference.overlay import tinted
+    from litehrnet.drawing.class_maps import tinted
+    from litehrnet.drawing.contact_sheet import in_rows
+    from litehrnet.io.images import write_image
     from litehrnet.segmentation.classes import find_class_set
 
     assert config.segmentation is not None

@@ -27,10 +27,10 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Weights or output folder cannot be used, an option is for keypoints only, or no photo can be read.
     """
+    from litehrnet.cli.inputs import find_images
+    from litehrnet.drawing.class_maps import draw_segmentation
     from litehrnet.evaluation.segmentation import write_prediction
-    from litehrnet.images import read_image, write_image
-    from litehrnet.inference.inputs import find_images
-    from litehrnet.inference.overlay import draw_segmentation
+    from litehrnet.io.images import read_image, write_image
 
     files = find_images(options.photos)
     segmenter = open_for_photos(options)

@@ -12,7 +12,7 @@ from litehrnet.cli.segmentation_predict import refuse_keypoint_options
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
-    from litehrnet.config.run_config import RunConfig, TestConfig
+    from litehrnet.config.schema import RunConfig, TestConfig
     from litehrnet.inference.segmenter import Segmenter
 
 
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, config: "RunConfig | None") -> int:
 
 
 def _what_to_test(options: argparse.Namespace, config: "RunConfig | None") -> "TestConfig":
-    from litehrnet.config.run_config import TestConfig
+    from litehrnet.config.schema import TestConfig
 
     if config is None:
         require_pair(options.annotations, options.images, "--annotations and --images")

@@ -14,8 +14,8 @@ from litehrnet.cli.options import (
     score,
     size_text,
 )
-from litehrnet.library import DEFAULT_WEIGHTS
 from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK
+from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -39,11 +39,11 @@ class _Subject:
     @property
     def outputs(self) -> dict[str, int]:
         """``num_keypoints``, ``num_classes`` or ``boxes`` of the network."""
-        from litehrnet.models import DetectionNet, SegmentationNet
+        from litehrnet.models import DetectionNetwork, SegmentationNetwork
 
-        if isinstance(self.network, DetectionNet):
+        if isinstance(self.network, DetectionNetwork):
             return {"boxes": 1}
-        if isinstance(self.network, SegmentationNet):
+        if isinstance(self.network, SegmentationNetwork):
             return {"num_classes": self.network.num_classes}
         return {"num_keypoints": self.network.num_keypoints}
 
@@ -131,7 +131,7 @@ def _find_subject(target: str, num_keypoints: int | None, num_classes: int | Non
 
 
 def _read_recipe(target: str) -> _Subject:
-    from litehrnet.config.load import load_config
+    from litehrnet.config.read import load_config
     from litehrnet.config.recipes import recipe_names
     from litehrnet.models.weights import new_network
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.files import write_bytes
+from litehrnet.io.files import write_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,7 +178,7 @@ def _figures(complexity: Complexity) -> _Grid:
     flops, macs, executed = complexity.published_flops, complexity.macs, complexity.macs_as_published
     rows = [
         (
-            "published FLOPs (multiply-adds + batch normalisation + ReLU + pooling + upsampling)",
+            "published FLOPs (multiply-adds + batch normalization + ReLU + pooling + upsampling)",
             f"{flops / 2**20:,.1f} x 2^20",
             f"{flops:,}",
         ),

@@ -21,10 +21,10 @@ from litehrnet.cli.published_options import add_cfg_options, note
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
-    from litehrnet.config.run_config import RunConfig, TestConfig
+    from litehrnet.config.schema import RunConfig, TestConfig
+    from litehrnet.detectors.detections import Detector
     from litehrnet.evaluation.pck import KeypointScore
     from litehrnet.evaluation.protocol import TestReport
-    from litehrnet.inference.detections import Detector
     from litehrnet.poses import KeypointSet
 
 DETECTOR_MIN_SCORE = 0.15
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: Something that was named is missing, broken, or does not belong together.
     """
-    from litehrnet.config.load import load_config
+    from litehrnet.config.read import load_config
     from litehrnet.evaluation.protocol import open_weights, run_test
 
     if options.cfg_options and not options.config:
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _what_to_test(options: argparse.Namespace, config: "RunConfig | None") -> "TestConfig":
-    from litehrnet.config.run_config import TestConfig
+    from litehrnet.config.schema import TestConfig
     from litehrnet.data.records import read_json
 
     if config is None:
@@ -133,12 +133,12 @@ def _what_to_test(options: argparse.Namespace, config: "RunConfig | None") -> "T
 
 
 def _detector(options: argparse.Namespace, test: "TestConfig") -> "Detector | None":
-    from litehrnet.inference.detector import open_detector
+    from litehrnet.detectors.detector import open_detector
 
     if options.detector is None:
         return None
     if test.dataset != "coco":
-        raise UserError("--detector: MPII is tested with the annotated centres and scales (expected COCO annotations)")
+        raise UserError("--detector: MPII is tested with the annotated centers and scales (expected COCO annotations)")
     if options.boxes:
         raise UserError("--boxes and --detector: both name the persons (expected one of the two)")
     return open_detector(options.detector, min_score=DETECTOR_MIN_SCORE, threads=options.threads)
@@ -164,7 +164,7 @@ def _write(out: Path, report: "TestReport", test: "TestConfig") -> None:
     from litehrnet.cli.published_test import write_outputs
     from litehrnet.evaluation.coco import published_json
     from litehrnet.evaluation.pckh import prediction_mat
-    from litehrnet.files import write_bytes
+    from litehrnet.io.files import write_bytes
 
     if test.dataset == "coco":
         write_bytes(out, published_json(report.results).encode())
@@ -176,7 +176,7 @@ def _write(out: Path, report: "TestReport", test: "TestConfig") -> None:
 
 def _gallery_out(options: argparse.Namespace) -> Path | None:
     """The picture to draw, if any; refused before the network runs rather than after it."""
-    from litehrnet.images import WRITTEN_SUFFIXES
+    from litehrnet.io.images import WRITTEN_SUFFIXES
 
     if options.gallery is None:
         if options.worst or options.gallery_out:
@@ -194,7 +194,7 @@ def _draw_gallery(
     from litehrnet.data.coco import read_annotations
     from litehrnet.evaluation.gallery import chosen, coco_gallery, draw_gallery, mpii_gallery
     from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth
-    from litehrnet.images import write_image
+    from litehrnet.io.images import write_image
 
     path = Path(test.annotations)
     if test.dataset == "coco":

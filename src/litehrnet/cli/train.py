@@ -11,8 +11,8 @@ from litehrnet.errors import UserError
 from litehrnet.optional import require
 
 if TYPE_CHECKING:
-    from litehrnet.config.load import LoadedConfig
-    from litehrnet.config.run_config import RunConfig
+    from litehrnet.config.read import LoadedConfig
+    from litehrnet.config.schema import RunConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-minutes", type=positive_float, metavar="M", help="stop after so long, with a checkpoint to go on from"
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="of initialisation, order and augmentation")
+    parser.add_argument("--seed", type=int, metavar="S", help="of initialization, order and augmentation")
     parser.add_argument("--deterministic", action="store_true", help="the same result in every run, also on a GPU")
     parser.add_argument(
         "--autoscale-lr",
@@ -86,8 +86,8 @@ def run_config(options: argparse.Namespace) -> "LoadedConfig":
     Raises:
         UserError: The configuration or an override cannot be used, or the launcher's variables are missing.
     """
-    from litehrnet.config.load import load_config
     from litehrnet.config.ranges import check_numbers
+    from litehrnet.config.read import load_config
 
     loaded = load_config(options.config, [*options.overrides, *options.cfg_options])
     config, notes = loaded.config, list(loaded.notes)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 
 FITTED = (
     "epochs",

@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from litehrnet.config.run_config import RunConfig, TestConfig
-from litehrnet.config.written import plain_values
+from litehrnet.config.schema import RunConfig, TestConfig
+from litehrnet.config.write import plain_values
 from litehrnet.data.packing import ANNOTATIONS, PackSource
 from litehrnet.data.settings import DataConfig
 from litehrnet.errors import UserError

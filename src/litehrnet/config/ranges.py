@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.errors import UserError
 
 Range = tuple[str, Callable[[float], bool]]

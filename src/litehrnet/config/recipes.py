@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from litehrnet.config.fitting import left_out
 from litehrnet.config.overrides import apply_overrides
 from litehrnet.config.ranges import check_numbers
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
-from litehrnet.library import box_files
+from litehrnet.io.files import read_bytes
 from litehrnet.variants import check_input_size, find_variant
+from litehrnet.weights.zoo import box_files
 
 _Dataclass = TypeVar("_Dataclass")
 

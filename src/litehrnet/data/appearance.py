@@ -1,4 +1,4 @@
-"""How the pixels of a person's crop vary, beyond what is published: background, blur, colours, hidden parts.
+"""How the pixels of a person's crop vary, beyond what is published: background, blur, colors, hidden parts.
 
 What is drawn (``draw_appearance``) is apart from what is done with it: no draw depends on the photo. All of it happens
 on the uint8 crop and moves nothing, so that labels stay.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.colours import Colours, draw_colours, recolour
+from litehrnet.data.color_jitter import Colors, draw_colors, recolor
 from litehrnet.data.settings import AugmentationConfig
 from litehrnet.keypoints.crop import inverse_matrices
 
@@ -38,17 +38,17 @@ class Background:
 
 @dataclass(frozen=True)
 class Cutout:
-    """A rectangle of one colour, all of it 0..1.
+    """A rectangle of one color, all of it 0..1.
 
     Attributes:
         size: Width and height as parts of the crop's.
         place: Parts of the room beside it that are to the left and above.
-        colour: RGB.
+        color: RGB.
     """
 
     size: tuple[float, float]
     place: tuple[float, float]
-    colour: tuple[float, float, float]
+    color: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Appearance:
     Attributes:
         background: What is seen outside the photo.
         blur_sigma: Of a Gaussian, in pixels of the crop.
-        colours: How they change.
+        colors: How they change.
         cutout: What hides a part.
     """
 
     background: Background | None = None
     blur_sigma: float | None = None
-    colours: Colours | None = None
+    colors: Colors | None = None
     cutout: Cutout | None = None
 
 
@@ -77,17 +77,17 @@ def draw_appearance(rng: np.random.Generator, settings: AugmentationConfig, inde
         index: Of the crop's record.
         records: Of the training set: the background is any other one's photo.
     """
-    background, blur_sigma, colours, cutout = None, None, None, None
+    background, blur_sigma, colors, cutout = None, None, None, None
     if _happens(rng, settings.background_probability) and records > 1:
         background = Background((index + int(rng.integers(1, records))) % records, rng.random())
     if _happens(rng, settings.blur_probability):
         blur_sigma = rng.uniform(*BLUR_SIGMA)
     if settings.brightness or settings.contrast or settings.saturation:
-        colours = draw_colours(rng, settings)
+        colors = draw_colors(rng, settings)
     if _happens(rng, settings.cutout_probability):
         size = rng.uniform(*CUTOUT_SIDE), rng.uniform(*CUTOUT_SIDE)
         cutout = Cutout(size, (rng.random(), rng.random()), (rng.random(), rng.random(), rng.random()))
-    return Appearance(background, blur_sigma, colours, cutout)
+    return Appearance(background, blur_sigma, colors, cutout)
 
 
 def _happens(rng: np.random.Generator, probability: float) -> bool:
@@ -95,7 +95,7 @@ def _happens(rng: np.random.Generator, probability: float) -> bool:
 
 
 def altered(crop: Crop, appearance: Appearance) -> Crop:
-    """A crop blurred, recoloured and hidden in part; the background is ``filled``'s.
+    """A crop blurred, recolored and hidden in part; the background is ``filled``'s.
 
     Args:
         crop: uint8 (height, width, 3), RGB; left as it is.
@@ -105,25 +105,25 @@ def altered(crop: Crop, appearance: Appearance) -> Crop:
 
     if appearance.blur_sigma is not None:
         crop = np.asarray(cv2.GaussianBlur(crop, (0, 0), appearance.blur_sigma), np.uint8)
-    if appearance.colours is not None:
-        crop = recolour(crop, appearance.colours)
+    if appearance.colors is not None:
+        crop = recolor(crop, appearance.colors)
     if appearance.cutout is not None:
         crop = hidden(crop, appearance.cutout)
     return crop
 
 
 def hidden(crop: Crop, cutout: Cutout) -> Crop:
-    """A crop with a rectangle of one colour in it, of one pixel at least."""
+    """A crop with a rectangle of one color in it, of one pixel at least."""
     height, width = crop.shape[:2]
     columns, rows = (max(1, round(part * side)) for part, side in zip(cutout.size, (width, height), strict=True))
     x, y = round(cutout.place[0] * (width - columns)), round(cutout.place[1] * (height - rows))
     crop = crop.copy()
-    crop[y : y + rows, x : x + columns] = [round(255 * level) for level in cutout.colour]
+    crop[y : y + rows, x : x + columns] = [round(255 * level) for level in cutout.color]
     return crop
 
 
 def outside(matrix: NDArray[np.float64], image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int]) -> Crop | None:
-    """Which pixels of a crop lie beyond the centres of a picture's outermost ones, where black begins to mix in.
+    """Which pixels of a crop lie beyond the centers of a picture's outermost ones, where black begins to mix in.
 
     Args:
         matrix: (2, 3), pixels of the picture -> pixels of the crop.

@@ -169,7 +169,7 @@ def put_anywhere(
     size, *place = anywhere
     photo_wh, shape = np.array(image_size_wh, np.float64), np.array(input_size_wh, np.float64)
     crop_wh = size * (photo_wh / shape).min() * shape
-    # Pixel centres are at whole numbers: the photo begins half a pixel before the first.
+    # Pixel centers are at whole numbers: the photo begins half a pixel before the first.
     center = crop_wh / 2 + place * (photo_wh - crop_wh) - 0.5
     return replace(person, center=center, scale=crop_wh / PIXEL_STD, visible=np.zeros_like(person.visible))
 
@@ -177,7 +177,7 @@ def put_anywhere(
 def jitter(
     center: NDArray[np.floating], box_wh: NDArray[np.float64], rng: RandomNumbers, probability: float
 ) -> NDArray[np.floating]:
-    """The centre, with ``probability`` moved by up to a fifth of the box in each direction; its dtype stays.
+    """The center, with ``probability`` moved by up to a fifth of the box in each direction; its dtype stays.
 
     As published this is done once for each person of a dataset, in its order, not once an epoch.
     """

@@ -15,9 +15,9 @@ from litehrnet.data.coco import detection_records, read_annotations
 from litehrnet.data.detection import category_of
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
-from litehrnet.imageformats import read_header
-from litehrnet.images import decode_image
+from litehrnet.io.files import read_bytes
+from litehrnet.io.image_headers import read_header
+from litehrnet.io.images import decode_image
 from litehrnet.keypoints.sides import mirrored_name, mirrored_pairs, sides_without_partner
 from litehrnet.keypoints.skeletons import keypoint_set_from_coco_category
 from litehrnet.poses import KeypointSet
@@ -300,9 +300,9 @@ def _keypoints(flat: Any, count: Any, expected: int | None) -> Iterator[str]:
             yield f"keypoint {index // 3} is at ({x}, {y}) (expected finite numbers)"
         if visibility not in (0, 1, 2):
             yield f"keypoint {index // 3} has visibility {visibility} (expected 0, 1 or 2)"
-    labelled = sum(visibility > 0 for visibility in flat[2::3])
-    if count is not None and count != labelled:
-        yield f"num_keypoints is {count} (expected {labelled}, as many as are labelled)"
+    labeled = sum(visibility > 0 for visibility in flat[2::3])
+    if count is not None and count != labeled:
+        yield f"num_keypoints is {count} (expected {labeled}, as many as are labeled)"
 
 
 def _mpii_entry(entry: Any, keypoint_count: int, with_joints: bool) -> Iterator[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from litehrnet.data.records import Record, read_json
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.boxes import centers_and_scales, clean_box
 
 PERSON_CATEGORY = 1

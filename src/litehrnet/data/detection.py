@@ -15,7 +15,7 @@ from litehrnet.data.photos import check_photos
 from litehrnet.data.records import read_json
 from litehrnet.data.settings import DataConfig, DetectionConfig
 from litehrnet.errors import UserError
-from litehrnet.files import make_folder, write_bytes
+from litehrnet.io.files import make_folder, write_bytes
 from litehrnet.keypoints.boxes import pairwise_iou
 
 Floats = NDArray[np.float32]

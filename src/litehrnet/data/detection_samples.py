@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.colours import draw_colours, recolour
+from litehrnet.data.color_jitter import draw_colors, recolor
 from litehrnet.data.detection import DetectionRecord, DetectionSet
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch, decoded
@@ -98,7 +98,7 @@ def make_sample(
         # Where boxes may be missing, only the labeled objects themselves are certain.
         known.append(_window_corners(placement.window) if record.complete else objects)
     targets = encode(np.concatenate(corners), np.concatenate(ignored), heatmap_size(*size), np.concatenate(known))
-    return recolour(image, draw_colours(rng, settings)), targets
+    return recolor(image, draw_colors(rng, settings)), targets
 
 
 def draw_placements(

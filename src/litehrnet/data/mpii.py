@@ -9,7 +9,7 @@ from litehrnet.data.records import Record, read_json
 from litehrnet.errors import UserError
 from litehrnet.keypoints.boxes import PADDING
 
-# What the annotated centre is moved down by, in units of the annotated scale.
+# What the annotated center is moved down by, in units of the annotated scale.
 _SHIFT_DOWN = 15
 
 

@@ -2,7 +2,7 @@
 
 A packed set is a folder: photos in ``000.zip``, ``001.zip``, ..., stored as they are, and ``annotations.zip`` with
 COCO's ``annotations.json``, whose file names go through the archives. So it is read like any other set, by
-``litehrnet.archives``.
+``litehrnet.io.archives``.
 """
 
 import json
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from litehrnet.data.coco import CocoAnnotations, photo_number, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.files import make_folder, read_bytes, replacing
-from litehrnet.images import decode_image, encode_jpeg
+from litehrnet.io.files import make_folder, read_bytes, replacing
+from litehrnet.io.images import decode_image, encode_jpeg
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales, clean_box
 
 SHARD_BYTES = 60 * 2**20
@@ -168,20 +168,20 @@ def _crop(
     if box is None:
         return None
     triples = np.array(person["keypoints"], np.float64).reshape(-1, 3)
-    labelled = triples[:, 2] > 0
+    labeled = triples[:, 2] > 0
     # As training crops it, with more about it.
     (center,), (scale,) = centers_and_scales(np.array([box]), input_size_wh)
     size = scale * PIXEL_STD * CROP_FACTOR
-    x1, y1, x2, y2 = _surroundings(center, size, triples[labelled, :2], (width, height))
+    x1, y1, x2, y2 = _surroundings(center, size, triples[labeled, :2], (width, height))
     cut = pixels[y1:y2, x1:x2]
     factor = min(1.0, longer_side / max(cut.shape[:2]))
     size_wh = max(1, round((x2 - x1) * factor)), max(1, round((y2 - y1) * factor))
     if size_wh != (x2 - x1, y2 - y1):
         cut = np.asarray(cv2.resize(cut, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     shrink = np.array(size_wh) / (x2 - x1, y2 - y1)
-    # Pixel centres are at whole numbers, boxes are measured between the pixels' edges.
-    triples[labelled, :2] = (triples[labelled, :2] - (x1, y1) + 0.5) * shrink - 0.5
-    triples[~labelled] = 0
+    # Pixel centers are at whole numbers, boxes are measured between the pixels' edges.
+    triples[labeled, :2] = (triples[labeled, :2] - (x1, y1) + 0.5) * shrink - 0.5
+    triples[~labeled] = 0
     x, y, box_width, box_height = person["bbox"]
     moved = np.concatenate([((x, y) - np.array([x1, y1])) * shrink, (box_width, box_height) * shrink])
     entry = {key: value for key, value in image.items() if key not in ("width", "height", "crop")}
@@ -198,7 +198,7 @@ def _surroundings(
     keypoints: NDArray[np.float64],
     size_wh: tuple[int, int],
 ) -> tuple[int, int, int, int]:
-    """Corners in whole pixels of a crop about a centre, with all keypoints, within the photo."""
+    """Corners in whole pixels of a crop about a center, with all keypoints, within the photo."""
     low = np.minimum(center - crop_wh / 2, keypoints.min(axis=0) - 1)
     high = np.maximum(center + crop_wh / 2, keypoints.max(axis=0) + 2)
     x1, y1 = np.floor(low).clip(0, np.array(size_wh) - 1).astype(int).tolist()

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.archives import find_member, inside_archive
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
-from litehrnet.imageformats import ImageHeader, read_header
-from litehrnet.images import decode_image
+from litehrnet.io.archives import find_member, inside_archive
+from litehrnet.io.files import read_bytes
+from litehrnet.io.image_headers import ImageHeader, read_header
+from litehrnet.io.images import decode_image
 
 CACHE_BYTES = 64_000_000
 REDUCTIONS = (8, 4, 2)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Record:
         image_file: Path of the photo.
         image_id: Number of the photo in COCO's files; 0 for MPII, which has none.
         box_id: Tells persons apart: within a photo for annotated boxes, within the file otherwise.
-        center: (2,) centre of the box in image pixels; float32 for COCO, float64 for MPII, as published.
+        center: (2,) center of the box in image pixels; float32 for COCO, float64 for MPII, as published.
         scale: (2,) width and height of the padded box in units of 200 image pixels.
         box_score: 0..1; 1 for annotated boxes.
         joints_xy: float32 (keypoints, 2) in image pixels; zeros where there is no annotation.

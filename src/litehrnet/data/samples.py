@@ -19,7 +19,7 @@ from litehrnet.variants import heatmap_size
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples ready for a network, but for the normalisation of the images.
+    """Samples ready for a network, but for the normalization of the images.
 
     Attributes:
         images: uint8 (samples, height, width, 3), RGB.

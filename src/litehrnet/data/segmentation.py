@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from litehrnet.data.photos import check_photos
 from litehrnet.data.settings import DataConfig, SegmentationConfig
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
-from litehrnet.imageformats import critical_png_chunks, read_header
+from litehrnet.io.files import read_bytes
+from litehrnet.io.image_headers import critical_png_chunks, read_header
 from litehrnet.segmentation.classes import ClassSet
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -23,12 +23,12 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
-class LabelledImage:
+class LabeledImage:
     """A photo and what stands in every pixel of it.
 
     Attributes:
         image_file: The photo.
-        label_file: A PNG of 8-bit grey levels, the label ids.
+        label_file: A PNG of 8-bit gray levels, the label ids.
     """
 
     image_file: Path
@@ -47,7 +47,7 @@ class SegmentationSet:
         seed: Of all that is drawn.
     """
 
-    records: tuple[LabelledImage, ...]
+    records: tuple[LabeledImage, ...]
     class_set: ClassSet
     input_size_wh: tuple[int, int]
     settings: SegmentationConfig
@@ -74,14 +74,14 @@ def read_segmentation_set(
         seed: Of all that is drawn.
 
     Raises:
-        UserError: See ``labelled_images``; or ``label_faults`` finds any.
+        UserError: See ``labeled_images``; or ``label_faults`` finds any.
     """
-    records = tuple(r for each in data for r in labelled_images(each.format, each.images, each.annotations))
-    check_labelled_images(records, ", ".join(each.annotations for each in data))
+    records = tuple(r for each in data for r in labeled_images(each.format, each.images, each.annotations))
+    check_labeled_images(records, ", ".join(each.annotations for each in data))
     return SegmentationSet(records, class_set, input_size_wh, settings, seed)
 
 
-def check_labelled_images(records: Sequence[LabelledImage], source: str) -> None:
+def check_labeled_images(records: Sequence[LabeledImage], source: str) -> None:
     """Refuse to begin with photos or label images that are missing, broken or of the wrong kind; none is decoded.
 
     Raises:
@@ -92,7 +92,7 @@ def check_labelled_images(records: Sequence[LabelledImage], source: str) -> None
         raise UserError("; ".join(faults))
 
 
-def labelled_images(layout: str, images: str, labels: str) -> list[LabelledImage]:
+def labeled_images(layout: str, images: str, labels: str) -> list[LabeledImage]:
     """The pairs in two folders, by name.
 
     Args:
@@ -123,10 +123,10 @@ def labelled_images(layout: str, images: str, labels: str) -> list[LabelledImage
         raise UserError(
             f"{images}: no images (expected {'leftImg8bit of a split' if layout == 'cityscapes' else 'photos'})"
         )
-    return [LabelledImage(path, label_files[key]) for key, path in sorted(image_files.items())]
+    return [LabeledImage(path, label_files[key]) for key, path in sorted(image_files.items())]
 
 
-def label_faults(records: Iterable[LabelledImage]) -> list[str]:
+def label_faults(records: Iterable[LabeledImage]) -> list[str]:
     """What is wrong with label images by their headers alone: one sentence for each kind of fault, naming the files."""
     faults: dict[str, list[str]] = {}
     for record in records:
@@ -139,7 +139,7 @@ def label_faults(records: Iterable[LabelledImage]) -> list[str]:
     return [f"{len(files)} label images: {what}: {_listed(files)}" for what, files in faults.items()]
 
 
-def unknown_ids(records: Iterable[LabelledImage], class_set: ClassSet) -> list[str]:
+def unknown_ids(records: Iterable[LabeledImage], class_set: ClassSet) -> list[str]:
     """The label images with ids that are no class's, in one sentence; every one is decoded."""
     wrong = []
     for record in records:
@@ -150,7 +150,7 @@ def unknown_ids(records: Iterable[LabelledImage], class_set: ClassSet) -> list[s
     return [f"{len(wrong)} label images: {'; '.join(wrong[:_NAMED])}"] if wrong else []
 
 
-def read_classes(record: LabelledImage, class_set: ClassSet) -> NDArray[np.uint8]:
+def read_classes(record: LabeledImage, class_set: ClassSet) -> NDArray[np.uint8]:
     """The class of every pixel of a label image.
 
     Returns:
@@ -196,7 +196,7 @@ def _by_key(folder: str, pattern: str, suffix: str) -> dict[str, Path]:
     return found
 
 
-def _header_fault(record: LabelledImage) -> tuple[str, str] | None:
+def _header_fault(record: LabeledImage) -> tuple[str, str] | None:
     """A kind of fault and the file that has it, from the beginning of a label image and the header of its photo."""
     with record.label_file.open("rb") as file:
         start = file.read(33)
@@ -220,15 +220,15 @@ def _header_fault(record: LabelledImage) -> tuple[str, str] | None:
 
 def _png_fault(content: bytes) -> str | None:
     """Why the beginning of a file is not that of a label image, or None."""
-    wanted = "(expected a PNG of 8-bit grey levels, each the id of a class)"
+    wanted = "(expected a PNG of 8-bit gray levels, each the id of a class)"
     if not content.startswith(_PNG) or len(content) < 33:
         return f"no PNG {wanted}"
-    depth, colour_type = content[24], content[25]
-    if colour_type == 3:
+    depth, color_type = content[24], content[25]
+    if color_type == 3:
         return f"a palette PNG {wanted}"
     if depth != 8:
         return f"a PNG of {depth} bits {wanted}"
-    return None if colour_type == 0 else f"a PNG in colour {wanted}"
+    return None if color_type == 0 else f"a PNG in color {wanted}"
 
 
 def _png_size(content: bytes) -> tuple[int, int]:

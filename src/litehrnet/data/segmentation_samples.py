@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.colours import Colours, draw_colours, recolour
+from litehrnet.data.color_jitter import Colors, draw_colors, recolor
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch
 from litehrnet.data.segmentation import SegmentationSet, read_classes
@@ -32,12 +32,12 @@ class SceneVariation:
     Attributes:
         scale: Factor of the image's size.
         flip: Mirror it.
-        colours: How they change.
+        colors: How they change.
     """
 
     scale: float
     flip: bool
-    colours: Colours
+    colors: Colors
 
 
 def make_segmentation_batch(
@@ -100,7 +100,7 @@ def vary_scene(
         crop = move_classes(classes, matrix, crop_size_wh)
         if largest_share(crop) <= settings.max_class_share:
             break
-    return recolour(move_image(image, matrix, crop_size_wh), variation.colours), crop
+    return recolor(move_image(image, matrix, crop_size_wh), variation.colors), crop
 
 
 def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig) -> SceneVariation:
@@ -108,7 +108,7 @@ def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig)
     return SceneVariation(
         scale=rng.uniform(*settings.scale),
         flip=rng.random() < settings.flip_probability,
-        colours=draw_colours(rng, settings),
+        colors=draw_colors(rng, settings),
     )
 
 
@@ -128,14 +128,14 @@ def draw_crop(
     """
     room = [round(variation.scale * side) - crop for side, crop in zip(size_wh, crop_size_wh, strict=True)]
     corner_x, corner_y = (int(rng.integers(min(0, free), max(0, free) + 1)) for free in room)
-    scale, half = variation.scale, (variation.scale - 1) / 2  # pixel centres lie at whole numbers
+    scale, half = variation.scale, (variation.scale - 1) / 2  # pixel centers lie at whole numbers
     if variation.flip:
         return np.array([[-scale, 0, scale * (size_wh[0] - 1) + half - corner_x], [0, scale, half - corner_y]])
     return np.array([[scale, 0, half - corner_x], [0, scale, half - corner_y]])
 
 
 def move_image(image: Image, matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]) -> Image:
-    """The crop of an image, bilinearly; ImageNet's mean colour beyond it."""
+    """The crop of an image, bilinearly; ImageNet's mean color beyond it."""
     import cv2
 
     mean = [float(round(255 * value)) for value in IMAGENET_MEAN]

@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Annotated persons, or labelled images, to train on.
+    """Annotated persons, or labeled images, to train on.
 
     Attributes:
         format: Form of the annotations: COCO's (also of your own keypoints) or MPII's list; for segmentation
@@ -40,15 +40,15 @@ class AugmentationConfig:
         rotation_deg: Standard deviation of the rotation, which is clipped at twice this.
         rotation_probability: Of turning at all.
         scale: Standard deviation of the crop's relative size, which is clipped at this.
-        center_jitter_probability: Of moving a person's centre, once for the whole run (COCO format only).
-        brightness: Most that is added to or taken from the grey levels, as a part of their range.
+        center_jitter_probability: Of moving a person's center, once for the whole run (COCO format only).
+        brightness: Most that is added to or taken from the gray levels, as a part of their range.
         contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
-        saturation: Most by which the distance of colours from grey does.
+        saturation: Most by which the distance of colors from gray does.
         blur_probability: Of blurring the crop, as persons are that it enlarges up to five times (see ``appearance``).
-        cutout_probability: Of hiding a rectangle of the crop behind one colour. Labels stay: what is hidden is to be
+        cutout_probability: Of hiding a rectangle of the crop behind one color. Labels stay: what is hidden is to be
             guessed, as in COCO's labels.
         background_probability: Of filling what lies outside the photo, otherwise black, from another person's photo.
-            People seen there are unlabelled, but for what a teacher says of the whole crop.
+            People seen there are unlabeled, but for what a teacher says of the whole crop.
         anywhere_probability: Of a crop anywhere in the photo instead of the person's, with no one or parts of people in
             it. Its labels do not count: only a teacher says what is there, so there must be one.
         exact_images: Decode photos whole, as published; otherwise JPEG photos that a crop shrinks by two or more
@@ -79,12 +79,12 @@ class SegmentationConfig:
     Attributes:
         classes: ``cityscapes`` or a file that lists the classes (small TOML or JSON).
         scale: Least and largest factor of an image's size, drawn uniformly.
-        max_class_share: Of one class among the labelled pixels of a crop, 0..1: another crop is drawn, ten times at
+        max_class_share: Of one class among the labeled pixels of a crop, 0..1: another crop is drawn, ten times at
             most, where it is larger.
         flip_probability: Of mirroring.
-        brightness: Most that is added to or taken from the grey levels, as a part of their range.
+        brightness: Most that is added to or taken from the gray levels, as a part of their range.
         contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
-        saturation: Most by which the distance of colours from grey does.
+        saturation: Most by which the distance of colors from gray does.
     """
 
     classes: str

@@ -53,7 +53,7 @@ def read_training_set(
 ) -> TrainingSet:
     """Read the persons of all files, one file after another.
 
-    Keypoints are matched by name; a person's that a file does not have are invisible. The centres of persons in COCO's
+    Keypoints are matched by name; a person's that a file does not have are invisible. The centers of persons in COCO's
     format are jittered here, once for the whole run, as published. Photos that are
     missing, cut short or no pictures make one error; ``litehrnet data check`` decodes them, which finds more.
 

@@ -1,6 +1,6 @@
 """From a network's named arrays to a program; NumPy only.
 
-Batch normalisations are folded in float64. Splitting, concatenating and shuffling channels leave no step behind.
+Batch normalizations are folded in float64. Splitting, concatenating and shuffling channels leave no step behind.
 Sums of 1x1 convolutions become one product, the doubled terms of the fusions stand in its weights, and what is enlarged
 is summed at the lower resolution first. Section numbers are those of the architecture specification.
 """
@@ -61,7 +61,7 @@ def compile_network(
 def compile_parameters(
     variant: Variant, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64], *, bgr: bool
 ) -> Program:
-    """``compile_network`` for whatever ``p`` gives, and with the normalisation as ``compile_stem`` takes it."""
+    """``compile_network`` for whatever ``p`` gives, and with the normalization as ``compile_stem`` takes it."""
     b = Builder()
     x = compile_stem(b, p, input_size_wh, normalization, bgr=bgr)
     features = _head(b, p, _stages(b, p, variant, x))
@@ -72,7 +72,7 @@ def compile_parameters(
 
 
 def _normalization(mean: tuple[float, float, float], std: tuple[float, float, float]) -> NDArray[np.float64]:
-    """Two rows, factor and offset of R, G and B, that normalise grey levels of 0 to 255."""
+    """Two rows, factor and offset of R, G and B, that normalize gray levels of 0 to 255."""
     return np.stack([1 / (255 * np.array(std)), -np.array(mean) / np.array(std)])
 
 
@@ -81,8 +81,8 @@ def compile_stem(
 ) -> Planes:
     """Section 3, as one step: nothing of it needs to leave the caches at full size.
 
-    Its constants are, in this order: factor and offset of the image's channels (2, 3), by which its grey levels are
-    normalised before the zeros are put around it; then weight and bias of the 3x3 convolution (32, 27), of depthwise
+    Its constants are, in this order: factor and offset of the image's channels (2, 3), by which its gray levels are
+    normalized before the zeros are put around it; then weight and bias of the 3x3 convolution (32, 27), of depthwise
     and 1x1 convolution of path A, and of expanding, depthwise and 1x1 convolution of path B.
     """
     width, height = input_size_wh

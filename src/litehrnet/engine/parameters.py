@@ -1,4 +1,4 @@
-"""A network's named arrays, with every batch normalisation folded into the convolution before it, in float64."""
+"""A network's named arrays, with every batch normalization folded into the convolution before it, in float64."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 
 NORM_EPSILON = 1e-5
-"""Of every batch normalisation (architecture specification, section 1)."""
+"""Of every batch normalization (architecture specification, section 1)."""
 
 LAST_LAYERS = {
     "pose": "keypoint_head.final_layer",
@@ -51,13 +51,13 @@ class Parameters:
         return values
 
     def folded(self, conv: str, norm: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-        """A convolution without bias and the batch normalisation after it, as one convolution with bias.
+        """A convolution without bias and the batch normalization after it, as one convolution with bias.
 
         W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (protocol specification, section 5.2).
 
         Args:
             conv: Name of the convolution.
-            norm: Name of the normalisation.
+            norm: Name of the normalization.
             shape: Of the convolution's weight: (out, in, rows, columns).
 
         Returns:
@@ -77,7 +77,7 @@ class Parameters:
         return self.folded(f"{name}.conv", f"{name}.bn", shape)
 
     def biased(self, name: str, out_channels: int, in_channels: int) -> tuple[Floats, Floats]:
-        """A 1x1 convolution with bias and without normalisation: weight (out, in), bias (out,)."""
+        """A 1x1 convolution with bias and without normalization: weight (out, in), bias (out,)."""
         weight = self.take(f"{name}.weight", (out_channels, in_channels, 1, 1))
         return weight.reshape(out_channels, in_channels), self.take(f"{name}.bias", (out_channels,))
 

@@ -34,7 +34,7 @@ class Kind(IntEnum):
     """
 
     STEM = 0
-    """Image to 32 planes at 1/4: normalisation, 3x3 convolution and the shuffle unit of stride 2."""
+    """Image to 32 planes at 1/4: normalization, 3x3 convolution and the shuffle unit of stride 2."""
     POINTWISE = 1
     """1x1 convolution, or a sum of several: out = activation(weight in + bias + addend)."""
     DEPTHWISE = 2

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from litehrnet.engine.program import Activation, Kind, Planes, Program, Step
 from litehrnet.engine.signatures import ProgramError, check_program
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes, write_bytes
-from litehrnet.weightsfile import WeightsInfo, info_from_json, info_to_json
+from litehrnet.io.files import read_bytes, write_bytes
+from litehrnet.weights.weights_file import WeightsInfo, info_from_json, info_to_json
 
 SUFFIX = ".native"
 """Of the names of program files."""

@@ -50,8 +50,8 @@ def _stem(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array
     (factor, offset), *layers = constants
     conv, depthwise_a, pointwise_a, expand, depthwise_b, linear = zip(layers[::2], layers[1::2], strict=True)
     image = (inputs[0] * factor + offset).transpose(2, 0, 1)
-    neighbours = _neighbours(image, 2)
-    a, b = np.split(_relu(_product(*conv, neighbours.reshape(-1, *neighbours.shape[2:]))), 2)
+    neighbors = _neighbors(image, 2)
+    a, b = np.split(_relu(_product(*conv, neighbors.reshape(-1, *neighbors.shape[2:]))), 2)
     a = _relu(_product(*pointwise_a, _depthwise(*depthwise_a, a, 2)))
     b = _relu(_product(*linear, _depthwise(*depthwise_b, _relu(_product(*expand, b)), 2)))
     return [np.stack([a, b], axis=1).reshape(-1, *a.shape[1:])]
@@ -124,11 +124,11 @@ def _product(weight: Array, bias: Array, x: Array) -> Array:
 
 
 def _depthwise(weight: Array, bias: Array, x: Array, stride: int) -> Array:
-    return np.asarray(np.einsum("cnhw,cn->chw", _neighbours(x, stride), weight) + bias[:, None, None])
+    return np.asarray(np.einsum("cnhw,cn->chw", _neighbors(x, stride), weight) + bias[:, None, None])
 
 
-def _neighbours(x: Array, stride: int) -> Array:
-    """(channels, 9, rows, columns): the 3x3 neighbourhood of every pixel, or every second one, with zeros outside."""
+def _neighbors(x: Array, stride: int) -> Array:
+    """(channels, 9, rows, columns): the 3x3 neighborhood of every pixel, or every second one, with zeros outside."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
     height, width = x.shape[1:]
     shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(3) for j in range(3)]

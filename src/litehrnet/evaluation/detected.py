@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from litehrnet.data.coco import PERSON_CATEGORY, CocoAnnotations
-from litehrnet.images import read_image
-from litehrnet.inference.detections import Detector
+from litehrnet.detectors.detections import Detector
+from litehrnet.io.images import read_image
 from litehrnet.keypoints.boxes import clean_box
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.config.run_config import TestConfig
+from litehrnet.config.schema import TestConfig
 from litehrnet.data.coco import CocoAnnotations, read_annotations
 from litehrnet.data.detection import DetectionRecord, category_of, detection_records
 from litehrnet.data.photos import check_photos
-from litehrnet.images import read_image
-from litehrnet.inference.detections import Detector
+from litehrnet.detectors.detections import Detector
+from litehrnet.io.images import read_image
 
 if TYPE_CHECKING:
     from pycocotools.coco import COCO

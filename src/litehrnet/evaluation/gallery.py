@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.coco import CocoAnnotations
+from litehrnet.drawing.contact_sheet import in_rows, labeled
+from litehrnet.drawing.skeletons import draw_poses
 from litehrnet.evaluation.pckh import MpiiGroundTruth, pckh_errors
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.evaluation.score import MatchedPerson, match_persons
-from litehrnet.images import read_image
-from litehrnet.inference.contact_sheet import in_rows, labelled
-from litehrnet.inference.draw import draw_poses
+from litehrnet.io.images import read_image
 from litehrnet.keypoints.boxes import PIXEL_STD
 from litehrnet.keypoints.crop import crop_matrices, transform_points, warp
 from litehrnet.poses import KeypointSet, Poses
@@ -162,13 +162,13 @@ def _tile(case: Case, gallery: Gallery) -> NDArray[np.uint8]:
         for points, scores in ((truth, certain), (case.predicted[:, :2], case.predicted[:, 2]))
     ]
     both = np.concatenate(sides, axis=1)
-    named = labelled(both, f"{gallery.measure} {case.quality:.2f}  {case.label}")
+    named = labeled(both, f"{gallery.measure} {case.quality:.2f}  {case.label}")
     errors = _error_table(case, gallery, both.shape[1])
     return np.concatenate([named, errors])
 
 
 def _view(case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre (1, 2) and scale (1, 2) of a crop that holds the box and all annotated keypoints."""
+    """Center (1, 2) and scale (1, 2) of a crop that holds the box and all annotated keypoints."""
     corners = np.stack([case.box[:2], case.box[:2] + case.box[2:]])
     points = np.concatenate([corners, case.truth[case.annotated]])
     low, high = points.min(axis=0), points.max(axis=0)
@@ -200,8 +200,8 @@ def _error_table(case: Case, gallery: Gallery, width: int) -> NDArray[np.uint8]:
     for index, (name, error, annotated) in enumerate(zip(names, case.errors, case.annotated, strict=True)):
         column, line = divmod(index, lines)
         text = "-" if not annotated else f"{100 * error:.0f}" if np.isfinite(error) else "not found"
-        colour = _FAINT if not annotated else _FAR if error > gallery.far else _PLAIN
-        _write(strip, f"{name} {text}", column * width // _ERROR_COLUMNS, line, colour)
+        color = _FAINT if not annotated else _FAR if error > gallery.far else _PLAIN
+        _write(strip, f"{name} {text}", column * width // _ERROR_COLUMNS, line, color)
     return strip
 
 
@@ -209,8 +209,8 @@ def _strip(width: int, lines: int) -> NDArray[np.uint8]:
     return np.full((lines * _LINE_HEIGHT + 6, width, 3), _BACKGROUND, np.uint8)
 
 
-def _write(strip: NDArray[np.uint8], text: str, x: int, line: int, colour: tuple[int, int, int]) -> None:
+def _write(strip: NDArray[np.uint8], text: str, x: int, line: int, color: tuple[int, int, int]) -> None:
     import cv2
 
     corner = (x + 4, (line + 1) * _LINE_HEIGHT - 2)
-    cv2.putText(strip, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1, cv2.LINE_AA)
+    cv2.putText(strip, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, 1, cv2.LINE_AA)

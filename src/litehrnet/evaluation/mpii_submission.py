@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
 
 MPII_RELEASE = "mpii_human_pose_v1_u12_1.mat"

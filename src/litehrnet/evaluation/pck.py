@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AUC_PIXELS = 30.0
-"""The usual normaliser of the area under the curve."""
+"""The usual normalizer of the area under the curve."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def pck(
     normalizers: NDArray[np.floating],
     threshold: float,
 ) -> Pck:
-    """Share of keypoints whose normalised distance is below ``threshold``; one at exactly the threshold is not."""
+    """Share of keypoints whose normalized distance is below ``threshold``; one at exactly the threshold is not."""
     hits = (_distances(predicted, truth, normalizers) < threshold) & counted
     counts = counted.sum(axis=0)
     rates = np.where(counts > 0, hits.sum(axis=0) / np.maximum(counts, 1), -1.0)
@@ -114,7 +114,7 @@ def nme(
     counted: NDArray[np.bool_],
     normalizers: NDArray[np.floating],
 ) -> float:
-    """Mean normalised distance."""
+    """Mean normalized distance."""
     return _mean(_distances(predicted, truth, normalizers), counted)
 
 
@@ -128,7 +128,7 @@ def keypoint_errors(
 def _distances(
     predicted: NDArray[np.floating], truth: NDArray[np.floating], normalizers: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """Normalised distances (persons, keypoints); float32, as published."""
+    """Normalized distances (persons, keypoints); float32, as published."""
     with np.errstate(over="ignore"):  # what is too far for float32 is infinitely far
         distances = np.linalg.norm((predicted - truth) / normalizers[:, None], axis=2)
         return np.asarray(distances, dtype=np.float32)

@@ -13,7 +13,7 @@ from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.mpii_submission import TestPhoto, submission
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, keypoint_errors
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
 
 HEAD_FRACTION = 0.6

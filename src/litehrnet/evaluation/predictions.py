@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.records import Record
-from litehrnet.images import read_image
 from litehrnet.inference.batching import CropJob, find_keypoints
+from litehrnet.io.images import read_image
 from litehrnet.keypoints.boxes import PIXEL_STD
 from litehrnet.runtimes import Runtime
 
@@ -53,7 +53,7 @@ def predict_records(
 
     Args:
         runtime: The network.
-        records: Neighbours of the same photo are read together.
+        records: Neighbors of the same photo are read together.
         flip_test: Average with the mirrored crops, as published.
         done: Called with the number of persons finished since the last call.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from litehrnet.config.run_config import RunConfig, TestConfig
+from litehrnet.config.schema import RunConfig, TestConfig
 from litehrnet.data.coco import (
     box_records,
     detection_records,
@@ -16,13 +16,13 @@ from litehrnet.data.coco import (
 from litehrnet.data.mpii import mpii_records
 from litehrnet.data.photos import check_photos
 from litehrnet.data.records import Record
+from litehrnet.detectors.detections import Detector
 from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import annotated_keypoints, check_keypoint_count, coco_figures, coco_results
 from litehrnet.evaluation.detected import cleaned, detected_persons
 from litehrnet.evaluation.mpii_submission import MPII_RELEASE, TestPhoto, read_test_photos
 from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth, reported_figures
 from litehrnet.evaluation.predictions import Predictions, predict_records
-from litehrnet.inference.detections import Detector
 from litehrnet.keypoints.skeletons import MPII
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
@@ -136,7 +136,7 @@ def read_test_set(
             test_photos = _mpii_test_photos(records, path)
         else:
             read_mpii_ground_truth(mpii_ground_truth_file(path))
-        box_source = f"annotated centre and scale ({path})"
+        box_source = f"annotated center and scale ({path})"
     else:
         require("pycocotools", "train", "computing AP")  # before the photos are gone through, not after
         annotations = read_annotations(path, test.only, test.without)

@@ -110,7 +110,7 @@ def match_persons(
 ) -> list[MatchedPerson]:
     """Annotated persons with the predicted ones that belong to them, in the order of the file's images.
 
-    Annotated persons count that are no crowd, have a labelled keypoint and a box with an area. In each photo the
+    Annotated persons count that are no crowd, have a labeled keypoint and a box with an area. In each photo the
     predicted and the annotated person most alike (COCO's similarity) are matched, then the next of those left, down
     to a similarity of 0.
 
@@ -130,7 +130,7 @@ def match_persons(
         own = _annotated_persons(annotations, image_id, len(keypoint_set))
         persons += _matched(found[image_id], own, np.array(keypoint_set.sigmas))
     if not persons:
-        raise UserError(f"{annotations.path}: has no person with a labelled keypoint and a box to compare with")
+        raise UserError(f"{annotations.path}: has no person with a labeled keypoint and a box to compare with")
     return persons
 
 

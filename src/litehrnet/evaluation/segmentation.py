@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.config.run_config import TestConfig
-from litehrnet.data.segmentation import LabelledImage, check_labelled_images, labelled_images, read_classes
+from litehrnet.config.schema import TestConfig
+from litehrnet.data.segmentation import LabeledImage, check_labeled_images, labeled_images, read_classes
 from litehrnet.errors import UserError
-from litehrnet.files import make_folder, write_bytes
-from litehrnet.images import read_image
 from litehrnet.inference.segmenter import Segmenter
+from litehrnet.io.files import make_folder, write_bytes
+from litehrnet.io.images import read_image
 from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.confusion import Confusion, confusion_matrix
 
@@ -22,7 +22,7 @@ class SegmentationTest:
     """What is to be segmented, and what should come out."""
 
     test: TestConfig
-    records: tuple[LabelledImage, ...]
+    records: tuple[LabeledImage, ...]
     class_set: ClassSet
 
     @property
@@ -36,16 +36,16 @@ def read_segmentation_test(test: TestConfig, class_set: ClassSet) -> Segmentatio
     """Find the images of a test and check them without decoding them.
 
     Raises:
-        UserError: See ``data.segmentation.labelled_images`` and ``label_faults``.
+        UserError: See ``data.segmentation.labeled_images`` and ``label_faults``.
     """
-    records = tuple(labelled_images(test.dataset, test.images, test.annotations))
-    check_labelled_images(records, test.annotations)
+    records = tuple(labeled_images(test.dataset, test.images, test.annotations))
+    check_labeled_images(records, test.annotations)
     return SegmentationTest(test, records, class_set)
 
 
 def confusion_of(
     segmenter: Segmenter,
-    records: Sequence[LabelledImage],
+    records: Sequence[LabeledImage],
     done: Callable[[int], None] = lambda _: None,
     out_dir: Path | None = None,
 ) -> Confusion:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import read_program, write_program
-from litehrnet.files import replacing
+from litehrnet.io.files import replacing
 from litehrnet.runtimes.native import compile_weights
 
 

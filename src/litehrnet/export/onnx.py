@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 import litehrnet
 from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
-from litehrnet.files import replacing
+from litehrnet.io.files import replacing
 from litehrnet.keypoints.codec import decode
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.runtimes.onnxfile import BLANK_DIGEST, DIGEST_KEY, PRODUCER, stamp
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.runtimes.torch import TorchRuntime, open_torch
-from litehrnet.weightsfile import METADATA_KEY, WeightsInfo, info_to_json
+from litehrnet.weights.weights_file import METADATA_KEY, WeightsInfo, info_to_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,7 +54,7 @@ class Comparison:
         keypoint_shift: Largest distance of two keypoints, or of two sides of a likely box, in pixels of the input; 0 of
             a network that segments.
         other_classes: Share of the pixels whose class is another; 0 of a network that finds keypoints.
-        rounding: As ``relative_error``, of PyTorch in float32. Some weights (normalisations of channels that hardly
+        rounding: As ``relative_error``, of PyTorch in float32. Some weights (normalizations of channels that hardly
             vary) raise rounding errors to more than ``MAX_RELATIVE_ERROR`` in any runtime, on noise above all.
     """
 
@@ -99,10 +99,10 @@ def export_onnx(
         info = replace(network.info, input_size_wh=network.input_size_wh)
         if half:
             _round_to_half(network.network)
-            # Not folded: what a folded normalisation makes of the weights is no float16 any more. Runtimes fold it.
+            # Not folded: what a folded normalization makes of the weights is no float16 any more. Runtimes fold it.
             model = serialize(network.network, info, True)
         else:
-            # Normalisations folded: half the nodes, half the time.
+            # Normalizations folded: half the nodes, half the time.
             model = serialize(fold_batch_norms(network.network), info)
         temporary.write_bytes(model)
         comparisons = _compare(network, OnnxRuntime(temporary))

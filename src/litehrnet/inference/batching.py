@@ -26,7 +26,7 @@ class CropJob(Generic[_Source]):
 
     Attributes:
         image: uint8 (H, W, 3), RGB.
-        centers: (persons, 2) centres of the crops in image pixels.
+        centers: (persons, 2) centers of the crops in image pixels.
         scales: (persons, 2) their sizes in units of 200 image pixels.
         source: What the photo came from, handed back with the result.
     """

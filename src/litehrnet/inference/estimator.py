@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from litehrnet import library
+from litehrnet.detectors.detections import Detector
+from litehrnet.detectors.detector import open_detector
 from litehrnet.errors import UserError
 from litehrnet.inference.batching import CropJob, Keypoints, find_keypoints
-from litehrnet.inference.detections import Detector
-from litehrnet.inference.detector import open_detector
 from litehrnet.inference.photo import ImageLike, Photo, make_photo
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
 from litehrnet.keypoints.oks import oks_nms, rescore
 from litehrnet.keypoints.skeletons import is_of_people
 from litehrnet.poses import Poses
 from litehrnet.runtimes import Runtime, open_runtime
+from litehrnet.weights import zoo
 
 COUNTED_SCORE, MOST_SIMILAR = 0.2, 0.9
 """As published: keypoints with a higher score count in a person's score, and of two poses that are more similar (OKS),
@@ -54,13 +54,13 @@ class PoseEstimator:
         max_persons: Keep only so many of the detected people, the surest; None for all.
 
     Raises:
-        UserError: See ``litehrnet.runtimes.open_runtime`` and ``litehrnet.inference.detector.open_detector``; or
+        UserError: See ``litehrnet.runtimes.open_runtime`` and ``litehrnet.detectors.detector.open_detector``; or
             settings contradict each other.
     """
 
     def __init__(
         self,
-        weights: str | Path = library.DEFAULT_WEIGHTS,
+        weights: str | Path = zoo.DEFAULT_WEIGHTS,
         runtime: str | None = None,
         *,
         flip_test: bool = False,
@@ -93,9 +93,9 @@ class PoseEstimator:
             raise UserError("min_box_score: only works with a detector that is opened here (expected a name or file)")
         named = detector
         if not whole_image and named is None and is_of_people(self._keypoint_set):
-            detector = library.DEFAULT_DETECTOR
+            detector = zoo.DEFAULT_DETECTOR
         # The bundled detector finds more with a low limit, and the keypoints tell people from coats and flags.
-        self._checks_detector = detector == library.DEFAULT_DETECTOR and min_box_score is None
+        self._checks_detector = detector == zoo.DEFAULT_DETECTOR and min_box_score is None
         if self._checks_detector:
             min_box_score = LEAST_BOX_SCORE
         if named is not None:

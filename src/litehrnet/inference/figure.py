@@ -16,7 +16,7 @@ CANVAS_WH, HORIZON = (480, 640), 400
 class Shape(NamedTuple):
     """A part of the body: a row of circles (x, y, radius) and what lies between them, or a smooth outline (x, y)."""
 
-    colour: str
+    color: str
     points: tuple[tuple[float, ...], ...]
     roundness: float  # how far from its edge the surface still bends away
 
@@ -36,7 +36,7 @@ JOINTS = {
     "left_wrist": (389, 136), "right_wrist": (163, 341), "left_hip": (271, 337), "right_hip": (211, 337),
     "left_knee": (281, 455), "right_knee": (202, 455), "left_ankle": (280, 571), "right_ankle": (184, 568),
 }
-COLOURS = {
+COLORS = {
     "skin": (222, 172, 140), "lips": (184, 96, 88), "hair": (74, 48, 34), "white": (240, 238, 234),
     "iris": (58, 40, 30), "shirt": (178, 58, 52), "trousers": (62, 78, 116), "shoe": (72, 58, 52),
 }
@@ -82,7 +82,7 @@ SHAPES = (  # from back to front
     Shape("lips", ((232, 116, 0.8), (237, 118.6, 1.8), (243, 119.6, 2.3), (249, 118.6, 1.8), (254, 116, 0.8)), 3),
 )
 SKY, MEADOW = ((128, 172, 220), (222, 230, 232)), ((150, 164, 112), (98, 116, 66))
-HILLS = ((60, 95, 0.5, (158, 178, 184)), (28, 60, 2.0, (112, 138, 112)))  # rise, length, phase, colour
+HILLS = ((60, 95, 0.5, (158, 178, 184)), (28, 60, 2.0, (112, 138, 112)))  # rise, length, phase, color
 SHADOWS = ((262, 606, 120, 14), (180, 604, 34, 8), (290, 606, 34, 8))  # x, y, half width, half depth
 # fmt: on
 
@@ -120,7 +120,7 @@ def _fit(size_wh: tuple[int, int]) -> View:
 
 
 def _place(canvas_xy: Any, view: View) -> NDArray[np.float64]:
-    # Pixel centres are integers in the canvas and in the picture: what scales are distances to the corner.
+    # Pixel centers are integers in the canvas and in the picture: what scales are distances to the corner.
     return np.asarray((np.array(canvas_xy) + 0.5) * view.scale + view.shift - 0.5)
 
 
@@ -131,9 +131,9 @@ def _landscape(view: View, rng: np.random.Generator) -> Array:
     y, x = np.ogrid[: view.size_wh[1], : view.size_wh[0]]
     x, y = ((each[..., None] - shift) / view.scale for each, shift in zip((x, y), view.shift, strict=True))
     picture = _blend(*SKY, y / HORIZON)
-    for rise, length, phase, colour in HILLS:
+    for rise, length, phase, color in HILLS:
         ridge = HORIZON - rise * (1 + 0.5 * np.sin(x / length + phase) + 0.2 * np.sin(x / length * 2.7))
-        picture = _blend(picture, colour, (y - ridge) / 4)
+        picture = _blend(picture, color, (y - ridge) / 4)
     meadow = _blend(*MEADOW, (y - HORIZON) / 240) * (1 + 0.03 * _smooth_noise(picture.shape, 5 * view.scale, rng))
     picture = _blend(picture, meadow, (y - HORIZON) / 3)
     for x0, y0, across, depth in SHADOWS:
@@ -183,8 +183,8 @@ def _paint(picture: Array, body: Array, shape: Shape, view: View, rng: np.random
     share = mask.astype(np.float32) / 255
     patch *= 1 - 0.4 * (cv2.GaussianBlur(share, (0, 0), 4 * view.scale) * behind)[..., None]
     noise = _smooth_noise(mask.shape, 7 * view.scale, rng)
-    light = _light(mask, shape.roundness * view.scale) * (1 + TEXTURE.get(shape.colour, 0.01) * noise)
-    patch += share[..., None] * (light * np.array(COLOURS[shape.colour], np.float32) - patch)
+    light = _light(mask, shape.roundness * view.scale) * (1 + TEXTURE.get(shape.color, 0.01) * noise)
+    patch += share[..., None] * (light * np.array(COLORS[shape.color], np.float32) - patch)
     np.maximum(behind, share, out=behind)
 
 

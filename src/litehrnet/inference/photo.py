@@ -8,9 +8,9 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from litehrnet.detectors.detections import Detector
 from litehrnet.errors import UserError
-from litehrnet.images import decode_image, read_image
-from litehrnet.inference.detections import Detector
+from litehrnet.io.images import decode_image, read_image
 from litehrnet.keypoints.boxes import check_boxes
 
 EXPECTED = "expected a file's name or content, a PIL image, or a uint8 array (H, W, 3) in RGB"

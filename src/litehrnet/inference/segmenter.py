@@ -18,13 +18,13 @@ OpenRuntime = Callable[[tuple[int, int] | None], Runtime]
 
 _SIDE_STEP = 32  # what the network's fusions take
 _KEPT_RUNTIMES = 4
-_WINDOW_STEP = 2 / 3  # of a window's side: neighbours share a third
+_WINDOW_STEP = 2 / 3  # of a window's side: neighbors share a third
 
 
 class Segmenter:
     """Finds the class of every pixel.
 
-    A whole image is filled up to sides that the network takes with the colour that the network sees as zero. Windows
+    A whole image is filled up to sides that the network takes with the color that the network sees as zero. Windows
     lie side by side and overlap by a third or more; where they do, their scores are averaged. Of several views
     (mirrored, other scales) the probabilities are averaged.
 

@@ -1,4 +1,4 @@
-"""Boxes of persons, and the centre and scale that the published crops are made from.
+"""Boxes of persons, and the center and scale that the published crops are made from.
 
 Source: protocol specification, section 1.1. One unit of scale is 200 image pixels.
 """
@@ -18,7 +18,7 @@ PADDING = 1.25
 def centers_and_scales(
     boxes: NDArray[np.floating], input_size_wh: tuple[int, int], padding: float = PADDING
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Centre and padded scale of each box, the shorter side grown to the shape of the network's input.
+    """Center and padded scale of each box, the shorter side grown to the shape of the network's input.
 
     Args:
         boxes: (persons, 4): (x, y, width, height) in image pixels.
@@ -26,7 +26,7 @@ def centers_and_scales(
         padding: What the grown box is multiplied by.
 
     Returns:
-        Centres (persons, 2) in image pixels and scales (persons, 2): width and height of the grown and
+        Centers (persons, 2) in image pixels and scales (persons, 2): width and height of the grown and
         padded box over 200 pixels. Rounded to float32 where the published code rounds.
     """
     aspect = input_size_wh[0] / input_size_wh[1]

@@ -27,13 +27,13 @@ class HeatmapCodec:
     """How a keypoint is written into a heatmap and read from it.
 
     Attributes:
-        kind: ``default`` (whole cells; a quarter cell towards the higher neighbour), ``dark`` (Gaussians
+        kind: ``default`` (whole cells; a quarter cell toward the higher neighbor), ``dark`` (Gaussians
             between cells; a Newton step on the blurred logarithm) or ``udp`` (sizes measured between pixel
-            centres; a Newton step).
+            centers; a Newton step).
         sigma: Standard deviation of the Gaussian target, in heatmap cells.
         blur_kernel: Side of the square blur kernel of ``dark`` and ``udp``, in heatmap cells; odd.
         flip_shift: Whether the heatmap of the mirrored picture is moved one cell to the right before the
-            flip test averages; it makes up for ``default`` and ``dark`` not mirroring about cell centres,
+            flip test averages; it makes up for ``default`` and ``dark`` not mirroring about cell centers,
             ``udp`` does not need it.
     """
 
@@ -66,7 +66,7 @@ def encode(
 
     Args:
         keypoints: crop_xy (persons, keypoints, 2) in pixels of the input.
-        visible: (persons, keypoints); 0 is unlabelled, anything above is labelled.
+        visible: (persons, keypoints); 0 is unlabeled, anything above is labeled.
         input_size_wh: Width and height of the network's input.
         heatmap_size_wh: Width and height of the heatmaps.
         codec: Kind and sigma.
@@ -79,7 +79,7 @@ def encode(
     sizes = np.array(heatmap_size_wh)
     stride = (np.array(input_size_wh) - between_centers) / (sizes - between_centers)
     position = np.asarray(keypoints, dtype=np.float64) / stride
-    # Rounded towards zero, as published: from -1.5 to 0.5 cells, both excluded, all fall into cell 0.
+    # Rounded toward zero, as published: from -1.5 to 0.5 cells, both excluded, all fall into cell 0.
     nearest = np.trunc(position + 0.5)
     middle = position if codec.kind == "dark" else nearest
     reach = 3 * codec.sigma
@@ -177,7 +177,7 @@ def heatmap_to_image(
         centers: (persons, 2) of the crops, image pixels.
         scales: (persons, 2) of the crops, in units of 200 image pixels; both columns count.
         heatmap_size_wh: Width and height of the heatmaps.
-        codec: ``udp`` measures between the centres of the outermost cells.
+        codec: ``udp`` measures between the centers of the outermost cells.
 
     Returns:
         image_xy float32 (persons, keypoints, 2).
@@ -228,7 +228,7 @@ def _peaks(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _quarter_steps(maps: NDArray[np.float32], cells: NDArray[np.intp]) -> NDArray[np.float64]:
-    # (m, H, W) and (m, 2) -> (m, 2): a quarter cell towards the higher neighbour, none near the border.
+    # (m, H, W) and (m, 2) -> (m, 2): a quarter cell toward the higher neighbor, none near the border.
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 1, height - 1)), axis=1)
     which = np.flatnonzero(inside)

@@ -1,7 +1,7 @@
-"""From the image to the network's input and back: affine matrices, warping, normalisation.
+"""From the image to the network's input and back: affine matrices, warping, normalization.
 
 Source: protocol specification, section 2, items 4 and 5, and its UDP option. A matrix is (2, 3) and maps a
-column (x, y, 1) of image pixels to crop pixels; pixel centres are at integers.
+column (x, y, 1) of image pixels to crop pixels; pixel centers are at integers.
 """
 
 import numpy as np
@@ -22,9 +22,9 @@ def crop_matrices(
     input_size_wh: tuple[int, int],
     rotations_deg: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
-    """Matrices image_xy -> crop_xy of the published crops: turn, scale by the width alone, centre.
+    """Matrices image_xy -> crop_xy of the published crops: turn, scale by the width alone, center.
 
-    Three points define a matrix: the centre, the one half a box width above it (turned with the crop) and
+    Three points define a matrix: the center, the one half a box width above it (turned with the crop) and
     the one a right angle further. They are rounded to float32 as published, which moves the crop by up to
     1e-3 pixels against the closed form. A positive rotation turns the content counter-clockwise.
 
@@ -74,7 +74,7 @@ def udp_crop_matrices(
     input_size_wh: tuple[int, int],
     rotations_deg: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
-    """Matrices image_xy -> crop_xy of unbiased data processing (UDP), which measures between pixel centres.
+    """Matrices image_xy -> crop_xy of unbiased data processing (UDP), which measures between pixel centers.
 
     Both scales count, and a positive rotation turns the content clockwise: the opposite of
     ``crop_matrices``, as published.
@@ -113,7 +113,7 @@ def warp(
 ) -> NDArray[np.uint8]:
     """One crop of an image: bilinear, black outside the image.
 
-    OpenCV before version 5 weighs neighbours in steps of 1/32 pixel, version 5 exactly: up to 5 grey
+    OpenCV before version 5 weighs neighbors in steps of 1/32 pixel, version 5 exactly: up to 5 gray
     levels between them on busy texture.
 
     Args:
@@ -137,7 +137,7 @@ def normalize(
     mean: tuple[float, float, float] = IMAGENET_MEAN,
     std: tuple[float, float, float] = IMAGENET_STD,
 ) -> NDArray[np.float32]:
-    """Crops as the network takes them: grey levels to 0..1, minus ``mean``, over ``std``, channels first.
+    """Crops as the network takes them: gray levels to 0..1, minus ``mean``, over ``std``, channels first.
 
     Args:
         crops: uint8 (persons, height, width, 3), RGB.
@@ -196,9 +196,9 @@ def _warp_any_size(
     corner = np.floor(image_xy)
     total = np.zeros((len(crop_xy), 3))
     for step in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        neighbour = corner + step
-        inside = np.all((neighbour >= 0) & (neighbour < image_rgb.shape[1::-1]), axis=1)
-        x, y = np.where(inside[:, None], neighbour, 0).astype(np.intp).T
-        weight = np.where(inside, (1 - np.abs(image_xy - neighbour)).prod(axis=1), 0)
+        neighbor = corner + step
+        inside = np.all((neighbor >= 0) & (neighbor < image_rgb.shape[1::-1]), axis=1)
+        x, y = np.where(inside[:, None], neighbor, 0).astype(np.intp).T
+        weight = np.where(inside, (1 - np.abs(image_xy - neighbor)).prod(axis=1), 0)
         total += weight[:, None] * image_rgb[y, x]
     return np.rint(total).astype(np.uint8).reshape(height, width, 3)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.sides import mirrored_pairs, plain_name, words
 from litehrnet.poses import KeypointSet
 

@@ -4,7 +4,7 @@ Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 20
 architecture specification, sections 3 to 7. Attribute names give the parameter names of the published checkpoints.
 
 Branches are numbered from 0, the highest resolution (1/4 of the image); each next one has half its sides. Tensors are
-(images, channels, height, width). A convolution that batch normalisation follows has no bias.
+(images, channels, height, width). A convolution that batch normalization follows has no bias.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class ConvBlock(nn.Module):
-    """A convolution with, where asked for, batch normalisation and ReLU after it."""
+    """A convolution with, where asked for, batch normalization and ReLU after it."""
 
     def __init__(self, conv: nn.Conv2d, *, norm: bool = True, relu: bool = False) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class ShuffleUnits(nn.ModuleList):
 
 
 class TwiceTrackedBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that updates its running statistics as if it had been evaluated twice.
+    """Batch normalization that updates its running statistics as if it had been evaluated twice.
 
     The published fusion evaluates the maps from branch 0 downward twice on the same input: with the same batch
     statistics b, two updates r <- 0.9 r + 0.1 b are one update r <- 0.81 r + 0.19 b (architecture

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 
 
 class StandIn:

@@ -174,7 +174,7 @@ def _cost(
 
 
 def _kind(layer: nn.Module) -> str:
-    # One name for all batch normalisations and one for all convolutions: what they compute is the same.
+    # One name for all batch normalizations and one for all convolutions: what they compute is the same.
     for kind in (nn.BatchNorm2d, nn.Conv2d):
         if isinstance(layer, kind):
             return kind.__name__

@@ -1,4 +1,4 @@
-"""Folding batch normalisation into the convolutions before it (protocol specification, section 5.2)."""
+"""Folding batch normalization into the convolutions before it (protocol specification, section 5.2)."""
 
 import copy
 from typing import TypeVar
@@ -10,9 +10,9 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def fold_batch_norms(network: _Network) -> _Network:
-    """A copy of a network in evaluation mode whose convolutions do the work of the batch normalisations after them.
+    """A copy of a network in evaluation mode whose convolutions do the work of the batch normalizations after them.
 
-    Within each module, a batch normalisation that directly follows a convolution is merged into it and becomes the
+    Within each module, a batch normalization that directly follows a convolution is merged into it and becomes the
     identity: W' = W * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta. Computed in float64.
     """
     folded = copy.deepcopy(network).eval()

@@ -33,7 +33,7 @@ def fuse(network: nn.Module) -> bool:
         network: Changed in place: its modules' ways forward.
 
     Returns:
-        Whether it was done: not where the kernels were not built, or batch normalisation is not PyTorch's own.
+        Whether it was done: not where the kernels were not built, or batch normalization is not PyTorch's own.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not kernels.available or any(type(m) not in (nn.BatchNorm2d, TwiceTrackedBatchNorm) for m in norms):
@@ -71,7 +71,7 @@ def _layers(*modules: nn.Module) -> Iterator[nn.Module]:
 
 
 def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
-    """Convolutions and batch normalisations, one after another; ReLU where there is one."""
+    """Convolutions and batch normalizations, one after another; ReLU where there is one."""
     layers = list(_layers(*modules))
     while layers:
         layer = layers.pop(0)

@@ -10,7 +10,7 @@ from litehrnet.models.blocks import ConvBlock, depthwise, pointwise
 
 
 class Projection(nn.Module):
-    """Depthwise 3x3 and pointwise convolution, each with batch normalisation; ReLU only after the latter."""
+    """Depthwise 3x3 and pointwise convolution, each with batch normalization; ReLU only after the latter."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

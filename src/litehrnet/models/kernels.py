@@ -1,6 +1,6 @@
 """Operations of training on a CPU that go through memory once: PyTorch's functions around the kernels in ``csrc``.
 
-All tensors are float32 on the CPU, images in channels last; nothing is checked. Where batch normalisation is a part,
+All tensors are float32 on the CPU, images in channels last; nothing is checked. Where batch normalization is a part,
 its running statistics are moved as in training mode. Gradients are those of the plain layers; there are no second ones.
 """
 
@@ -62,16 +62,16 @@ _Branch = tuple[Shape, int, tuple[int, int, int], int, NormValues, tuple[int, in
 
 
 def norm(x: Tensor, layer: nn.BatchNorm2d, *, relu: bool) -> Tensor:
-    """Batch normalisation, and ReLU where asked for, of (n, c, h, w)."""
-    normalised: Tensor = _Norm.apply(x, layer.weight, layer.bias, layer, relu)  # type: ignore[no-untyped-call]
-    return normalised
+    """Batch normalization, and ReLU where asked for, of (n, c, h, w)."""
+    normalized: Tensor = _Norm.apply(x, layer.weight, layer.bias, layer, relu)  # type: ignore[no-untyped-call]
+    return normalized
 
 
 def depthwise_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
-    """A depthwise 3x3 convolution of (n, c, h, w), and the batch normalisation after it as a factor and an offset.
+    """A depthwise 3x3 convolution of (n, c, h, w), and the batch normalization after it as a factor and an offset.
 
     Returns:
-        The convolution (n, c, h', w'), and two (c,): it times the first plus the second is the normalised one.
+        The convolution (n, c, h', w'), and two (c,): it times the first plus the second is the normalized one.
     """
     parts: tuple[Tensor, Tensor, Tensor] = _DepthwiseNorm.apply(  # type: ignore[no-untyped-call]
         x, conv.weight, layer.weight, layer.bias, layer, conv.stride[0]
@@ -131,7 +131,7 @@ class FuseTerm(NamedTuple):
 
 
 def fused_sum(x: Tensor, scale: float, terms: Sequence[FuseTerm]) -> tuple[Tensor, Tensor]:
-    """``scale * x`` plus all terms, enlarged by nearest neighbours and by their weights; and ReLU of the same.
+    """``scale * x`` plus all terms, enlarged by nearest neighbors and by their weights; and ReLU of the same.
 
     Args:
         x: (n, c, h, w).
@@ -332,7 +332,7 @@ class _Part(NamedTuple):
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Seven: the kernel, batch normalisation's, those of the two layers."""
+        """Seven: the kernel, batch normalization's, those of the two layers."""
         modules = (self.conv, self.norm, *self.layers)
         return [parameter for module in modules for parameter in (module.weight, module.bias) if parameter is not None]
 

@@ -94,7 +94,7 @@ class PoseNetwork(nn.Module):
     """Backbone and heatmap head.
 
     Shapes:
-        images float (n, 3, H, W), RGB, normalised by mean and standard deviation
+        images float (n, 3, H, W), RGB, normalized by mean and standard deviation
         -> heatmaps float (n, keypoints, ceil(H/4), ceil(W/4)), unbounded.
 
     Raises:
@@ -114,7 +114,7 @@ class PoseNetwork(nn.Module):
         return heatmaps
 
 
-class SegmentationNet(nn.Module):
+class SegmentationNetwork(nn.Module):
     """Backbone, a 1x1 classifier on its highest resolution, and bilinear enlarging to the size of the image.
 
     The paper gives 1.95 and 3.02 GMACs for one image of 512 x 1024 (its table of Cityscapes) and does not say of which
@@ -135,7 +135,7 @@ class SegmentationNet(nn.Module):
     also the one that every weight of a trained pose network but its last layer fits.
 
     Shapes:
-        images float (n, 3, H, W), RGB, normalised by mean and standard deviation
+        images float (n, 3, H, W), RGB, normalized by mean and standard deviation
         -> scores float (n, classes, H, W), unbounded: the class of a pixel is the one of the highest score.
 
     Raises:
@@ -155,7 +155,7 @@ class SegmentationNet(nn.Module):
         return F.interpolate(scores, size=images.shape[2:], mode="bilinear", align_corners=False)
 
 
-class DetectionNet(nn.Module):
+class DetectionNetwork(nn.Module):
     """Backbone and one 1x1 layer of five maps: a detector of one class of objects.
 
     Shapes:
@@ -179,7 +179,7 @@ class DetectionNet(nn.Module):
         return maps
 
 
-Network: TypeAlias = PoseNetwork | SegmentationNet | DetectionNet
+Network: TypeAlias = PoseNetwork | SegmentationNetwork | DetectionNetwork
 """What is trained, kept and run: the same backbone in all three."""
 
 RARE_CENTER = -4.6
@@ -192,11 +192,11 @@ def create_network(variant: str, num_keypoints: int = 17) -> PoseNetwork: ...
 
 
 @overload
-def create_network(variant: str, *, num_classes: int) -> SegmentationNet: ...
+def create_network(variant: str, *, num_classes: int) -> SegmentationNetwork: ...
 
 
 @overload
-def create_network(variant: str, *, boxes: Literal[True]) -> DetectionNet: ...
+def create_network(variant: str, *, boxes: Literal[True]) -> DetectionNetwork: ...
 
 
 def create_network(
@@ -205,7 +205,7 @@ def create_network(
     """Create a pose network, a segmentation network (``num_classes``) or a detector (``boxes``), in training mode.
 
     Every convolution weight is drawn from a normal distribution of standard deviation 0.001, every convolution bias
-    is 0, every batch normalisation starts as the identity (architecture specification, section 9). Until training has
+    is 0, every batch normalization starts as the identity (architecture specification, section 9). Until training has
     set the running statistics, outputs in evaluation mode are practically zero.
 
     Args:
@@ -221,11 +221,11 @@ def create_network(
     if num_keypoints < 1:
         raise UserError(f"{num_keypoints} keypoints: a pose network needs at least one")
     if boxes:
-        network = DetectionNet(find_variant(variant))
+        network = DetectionNetwork(find_variant(variant))
     elif num_classes is None:
         network = PoseNetwork(find_variant(variant), num_keypoints)
     elif 2 <= num_classes <= 255:
-        network = SegmentationNet(find_variant(variant), num_classes)
+        network = SegmentationNetwork(find_variant(variant), num_classes)
     else:
         raise UserError(f"{num_classes} classes: a segmentation network has 2 to 255")
     for module in network.modules():
@@ -233,7 +233,7 @@ def create_network(
             nn.init.normal_(module.weight, std=0.001)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    if isinstance(network, DetectionNet):
+    if isinstance(network, DetectionNetwork):
         bias = network.detection_head.box_layer.bias
         assert bias is not None
         nn.init.constant_(bias[:1], RARE_CENTER)

@@ -1,4 +1,4 @@
-"""Batch normalisation with the statistics of the batches of all processes, on CPU and GPU.
+"""Batch normalization with the statistics of the batches of all processes, on CPU and GPU.
 
 PyTorch's own ``SyncBatchNorm`` refuses tensors on the CPU. With this one, processes that share a batch compute what
 one process with the whole batch does.
@@ -15,10 +15,10 @@ from litehrnet.models.blocks import TwiceTrackedBatchNorm
 _IMAGES_AND_PLACES = (0, 2, 3)
 
 
-class SynchronisedBatchNorm(nn.BatchNorm2d):
-    """Takes over a batch normalisation: its parameters, its buffers, and how it tracks them.
+class SynchronizedBatchNorm(nn.BatchNorm2d):
+    """Takes over a batch normalization: its parameters, its buffers, and how it tracks them.
 
-    In evaluation mode, and without other processes, it is plain batch normalisation. In training mode, all processes
+    In evaluation mode, and without other processes, it is plain batch normalization. In training mode, all processes
     of the default group must call it equally often, forward and backward. Gradients of weight and bias are those of
     the process's own images, to be averaged over the processes like all others.
 
@@ -40,8 +40,8 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         mean, square, count = _statistics_of_all(x.detach().to(self.weight.dtype))
         self._track(mean, square / (count - 1))  # the variance that is tracked is the unbiased one
         inverse_std = torch.rsqrt(square / count + self.eps)
-        normalised: Tensor = _Normalise.apply(x, self.weight, self.bias, mean, inverse_std, count)  # type: ignore[no-untyped-call]
-        return normalised
+        normalized: Tensor = _Normalize.apply(x, self.weight, self.bias, mean, inverse_std, count)  # type: ignore[no-untyped-call]
+        return normalized
 
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None
@@ -53,7 +53,7 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked.add_(self.count_per_batch)
 
 
-class _Normalise(torch.autograd.Function):
+class _Normalize(torch.autograd.Function):
     """(x - mean) * inverse_std * weight + bias, with the gradient that the statistics, too, depend on every x."""
 
     @staticmethod
@@ -75,8 +75,8 @@ class _Normalise(torch.autograd.Function):
         if dist.is_initialized():
             dist.all_reduce(of_all)
         for_bias_mean, for_weight_mean = of_all / count
-        centred = gradient - _wide(for_bias_mean) - standard * _wide(for_weight_mean)
-        return (centred * _wide(weight * inverse_std)).to(x.dtype), for_weight, for_bias, None, None, None
+        centered = gradient - _wide(for_bias_mean) - standard * _wide(for_weight_mean)
+        return (centered * _wide(weight * inverse_std)).to(x.dtype), for_weight, for_bias, None, None, None
 
 
 def _statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,7 +106,7 @@ def _wide(per_channel: Tensor) -> Tensor:
 
 
 def convert(network: nn.Module) -> None:
-    """Synchronise every batch normalisation of a network, in place.
+    """Synchronize every batch normalization of a network, in place.
 
     Names and tensors of parameters and buffers stay: state dicts fit as before, and so do optimizers made before.
 
@@ -116,4 +116,4 @@ def convert(network: nn.Module) -> None:
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d):
-                setattr(parent, name, SynchronisedBatchNorm(child))
+                setattr(parent, name, SynchronizedBatchNorm(child))

@@ -9,12 +9,12 @@ from torch import Tensor
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import usual_keypoint_set
-from litehrnet.library import find_weights
 from litehrnet.models.checkpoint import read_checkpoint
 from litehrnet.models.lite_hrnet import Network, create_network
 from litehrnet.segmentation.classes import ClassSet, unnamed_classes
 from litehrnet.variants import describe_weights, identify_variant
-from litehrnet.weightsfile import Outputs, WeightsInfo, read_weights, write_weights
+from litehrnet.weights.weights_file import Outputs, WeightsInfo, read_weights, write_weights
+from litehrnet.weights.zoo import find_weights
 
 _FINAL_LAYER = "keypoint_head.final_layer.weight"
 _CLASSIFIER = "segmentation_head.classifier.weight"

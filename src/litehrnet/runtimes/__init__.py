@@ -6,13 +6,13 @@ from pathlib import Path
 
 from litehrnet.engine.programfile import read_flat
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
-from litehrnet.library import find_weights
+from litehrnet.io.files import read_bytes
 from litehrnet.optional import is_installed
 from litehrnet.runtimes.native import ABSENT, native_module, open_native
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime
-from litehrnet.weightsfile import WeightsInfo, read_weights
+from litehrnet.weights.weights_file import WeightsInfo, read_weights
+from litehrnet.weights.zoo import find_weights
 
 RUNTIMES = ("native", "onnxruntime", "openvino", "torch")
 PRECISIONS = ("float32", "bf16", "fp16")

@@ -7,7 +7,7 @@ from typing import Any
 
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import usual_keypoint_set
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from litehrnet.engine.programfile import SUFFIX, FlatProgram, check_outputs, fla
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant, heatmap_size
-from litehrnet.weightsfile import WeightsInfo, read_weights
+from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
 ABSENT = "the native engine is not part of this installation (installing where there is a C++ compiler builds it)"
 

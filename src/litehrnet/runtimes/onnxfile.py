@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litehrnet.errors import UserError
-from litehrnet.weightsfile import METADATA_KEY, WeightsInfo, info_from_json
+from litehrnet.weights.weights_file import METADATA_KEY, WeightsInfo, info_from_json
 
 DIGEST_KEY = "litehrnet_sha256"
 BLANK_DIGEST = "0" * 64
@@ -24,13 +24,13 @@ _GRAPH_FIELD, _NODE_FIELD, _INPUT_FIELD, _OPERATOR_FIELD = 7, 1, 1, 4
 
 
 def stamp(content: bytes) -> bytes:
-    """A serialised model with its blank checksum filled in."""
+    """A serialized model with its blank checksum filled in."""
     start, _ = _metadata(content)[DIGEST_KEY]
     return content[:start] + _digest(content, start) + content[start + 64 :]
 
 
 def read_info(content: bytes, path: Path) -> WeightsInfo | None:
-    """The description in a serialised model, or None for one that is not ours.
+    """The description in a serialized model, or None for one that is not ours.
 
     Raises:
         UserError: The file is no ONNX model, or its bytes do not match their checksum.
@@ -51,7 +51,7 @@ def read_info(content: bytes, path: Path) -> WeightsInfo | None:
 
 
 def operators_on(content: bytes, name: str) -> set[str]:
-    """Names of the operators of a serialised model's graph that read the array ``name``.
+    """Names of the operators of a serialized model's graph that read the array ``name``.
 
     Args:
         content: A model that a runtime has loaded.

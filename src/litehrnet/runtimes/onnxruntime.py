@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.crop import normalize
 from litehrnet.runtimes.graph import GraphShapes, graph_info, graph_shapes
 from litehrnet.runtimes.onnxfile import read_info

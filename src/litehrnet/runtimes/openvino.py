@@ -1,19 +1,37 @@
 """ONNX models on OpenVINO's CPU device."""
 
 import os
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.runtimes.graph import graph_info, graph_shapes
 from litehrnet.runtimes.onnxfile import read_info
-from litehrnet.runtimes.openvino_core import openvino_core
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
+
+if TYPE_CHECKING:
+    from openvino import Core
+
+
+@cache
+def openvino_core() -> "Core":
+    """The core that everything here shares, never given back.
+
+    Every core with a CPU plugin puts a stack for signal handlers into its thread and, when it is destroyed, the one
+    that it found there before. Of two cores that are destroyed in the order in which they were made, the second puts
+    back the first one's stack, which is unmapped by then: the next signal with a handler, such as Ctrl-C, ends the
+    process (OpenVINO 2026.4).
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class OpenVinoRuntime:

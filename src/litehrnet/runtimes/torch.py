@@ -13,7 +13,7 @@ from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, check_input_size
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 if TYPE_CHECKING:
     import torch

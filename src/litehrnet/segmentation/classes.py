@@ -1,4 +1,4 @@
-"""The classes of a segmentation: their names and colours, and what they are called in label images."""
+"""The classes of a segmentation: their names and colors, and what they are called in label images."""
 
 import colorsys
 import json
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 
 IGNORED = 255
 """The class of pixels that have none: they are neither trained on nor counted."""
@@ -20,7 +20,7 @@ IGNORED = 255
 _UNKNOWN = -1
 _GOLDEN = 0.618033988749895  # steps of this part of a turn never come near a hue again for long
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class ClassSet:
     Attributes:
         name: Short name, such as ``cityscapes``.
         class_names: One per class, in the order of the network's scores; at most 255.
-        colours: Of each class in drawn pictures, RGB, 0..255.
+        colors: Of each class in drawn pictures, RGB, 0..255.
         label_ids: The value that stands for each class in label images, 0..255.
         ignored_ids: Values of label images that stand for no class.
     """
 
     name: str
     class_names: tuple[str, ...]
-    colours: tuple[Colour, ...]
+    colors: tuple[Color, ...]
     label_ids: tuple[int, ...]
     ignored_ids: tuple[int, ...] = (IGNORED,)
 
@@ -80,8 +80,6 @@ def find_class_set(name_or_path: str) -> ClassSet:
     Raises:
         UserError: There is none of that name, or the file cannot be used.
     """
-    from litehrnet.segmentation.cityscapes import CITYSCAPES
-
     if name_or_path == CITYSCAPES.name:
         return CITYSCAPES
     path = Path(name_or_path)
@@ -99,7 +97,7 @@ def class_set_from_dict(fields: Any, source: str, name: str = "") -> ClassSet:
     """A class set from plain values, as files hold them.
 
     Args:
-        fields: ``classes`` (their names in order) and, all optional, ``name``, ``colours`` (``[red, green, blue]``,
+        fields: ``classes`` (their names in order) and, all optional, ``name``, ``colors`` (``[red, green, blue]``,
             0..255, per class), ``label_ids`` (per class; 0, 1, 2, ... where they are missing) and ``ignored_ids``
             (255 where they are missing).
         source: Name of the file, for the message.
@@ -110,9 +108,10 @@ def class_set_from_dict(fields: Any, source: str, name: str = "") -> ClassSet:
     """
     if not isinstance(fields, Mapping) or "classes" not in fields:
         raise UserError(f'{source}: names no classes (expected classes = ["road", "car", ...])')
-    unknown = sorted(fields.keys() - {"name", "classes", "colours", "label_ids", "ignored_ids"})
+    fields = {"colors" if key == "colours" else key: value for key, value in fields.items()}  # files of version 0.1
+    unknown = sorted(fields.keys() - {"name", "classes", "colors", "label_ids", "ignored_ids"})
     if unknown:
-        raise UserError(f"{source}: unknown key {unknown[0]} (expected name, classes, colours, label_ids, ignored_ids)")
+        raise UserError(f"{source}: unknown key {unknown[0]} (expected name, classes, colors, label_ids, ignored_ids)")
     names = fields["classes"]
     if not isinstance(names, Sequence) or not all(isinstance(each, str) and each for each in names):
         raise UserError(f"{source}: classes is {names!r} (expected a list of names)")
@@ -123,10 +122,10 @@ def class_set_from_dict(fields: Any, source: str, name: str = "") -> ClassSet:
     ignored = tuple(i for i in _bytes(fields.get("ignored_ids", [IGNORED]), None, "ignored_ids", source))
     if len(set(ids)) != count or set(ids) & set(ignored):
         raise UserError(f"{source}: a label id stands for two things (expected each once in label_ids and ignored_ids)")
-    colours = fields.get("colours", [_colour(index) for index in range(count)])
-    if not isinstance(colours, Sequence) or len(colours) != count:
-        raise UserError(f"{source}: colours is no list of {count}, one per class")
-    red_green_blue = [_bytes(colour, 3, "colours", source) for colour in colours]
+    colors = fields.get("colors", [_color(index) for index in range(count)])
+    if not isinstance(colors, Sequence) or len(colors) != count:
+        raise UserError(f"{source}: colors is no list of {count}, one per class")
+    red_green_blue = [_bytes(color, 3, "colors", source) for color in colors]
     rgb = tuple((red, green, blue) for red, green, blue in red_green_blue)
     return ClassSet(str(fields.get("name") or name), tuple(names), rgb, ids, ignored)
 
@@ -150,7 +149,32 @@ def _bytes(values: Any, count: int | None, name: str, source: str) -> tuple[int,
     return tuple(values)
 
 
-def _colour(index: int) -> Colour:
+def _color(index: int) -> Color:
     value = (0.95, 0.65)[index % 2]
     red, green, blue = colorsys.hsv_to_rgb(index * _GOLDEN % 1, 0.75, value)
     return round(255 * red), round(255 * green), round(255 * blue)
+
+
+# Cityscapes: 19 of its 35 labels are trained and tested on (Cordts et al., CVPR 2016; its label table).
+# fmt: off
+_CLASSES = (  # name, label id, color, in the order of the train ids
+    ("road", 7, (128, 64, 128)), ("sidewalk", 8, (244, 35, 232)), ("building", 11, (70, 70, 70)),
+    ("wall", 12, (102, 102, 156)), ("fence", 13, (190, 153, 153)), ("pole", 17, (153, 153, 153)),
+    ("traffic light", 19, (250, 170, 30)), ("traffic sign", 20, (220, 220, 0)), ("vegetation", 21, (107, 142, 35)),
+    ("terrain", 22, (152, 251, 152)), ("sky", 23, (70, 130, 180)), ("person", 24, (220, 20, 60)),
+    ("rider", 25, (255, 0, 0)), ("car", 26, (0, 0, 142)), ("truck", 27, (0, 0, 70)), ("bus", 28, (0, 60, 100)),
+    ("train", 31, (0, 80, 100)), ("motorcycle", 32, (0, 0, 230)), ("bicycle", 33, (119, 11, 32)),
+)
+# fmt: on
+
+# Unlabeled, ego vehicle, rectification border, out of roi, static, dynamic, ground, parking, rail track, guard rail,
+# bridge, tunnel, polegroup, caravan, trailer; 255 is what other tools write. License plates, -1, are in no label image.
+_IGNORED_IDS = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30, 255)
+
+CITYSCAPES = ClassSet(
+    "cityscapes",
+    tuple(name for name, _, _ in _CLASSES),
+    tuple(color for _, _, color in _CLASSES),
+    tuple(label_id for _, label_id, _ in _CLASSES),
+    _IGNORED_IDS,
+)

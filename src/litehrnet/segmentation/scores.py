@@ -7,7 +7,7 @@ Scores = NDArray[np.float32]
 
 
 def enlarged(scores: Scores, size_wh: tuple[int, int]) -> Scores:
-    """Scores at another resolution, bilinearly as ``models.SegmentationNet`` enlarges them.
+    """Scores at another resolution, bilinearly as ``models.SegmentationNetwork`` enlarges them.
 
     Args:
         scores: float32 (classes, height, width).

@@ -9,20 +9,20 @@ from typing import Any
 import litehrnet
 from litehrnet.detection import maps
 from litehrnet.detection.letterbox import BACKGROUND
+from litehrnet.detectors.detector import MIN_SCORE as DETECTOR_MIN_SCORE
+from litehrnet.drawing.skeletons import HIDDEN_SCORE, SIDE_COLORS
 from litehrnet.errors import UserError
-from litehrnet.files import make_folder, read_bytes
-from litehrnet.inference.detector import MIN_SCORE as DETECTOR_MIN_SCORE
-from litehrnet.inference.draw import HIDDEN_SCORE, SIDE_COLOURS
 from litehrnet.inference.estimator import COUNTED_SCORE, LEAST_BOX_SCORE, LEAST_POSE_SCORE, MOST_SIMILAR
+from litehrnet.io.files import make_folder, read_bytes
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps
 from litehrnet.keypoints.skeletons import is_of_people
-from litehrnet.library import DEFAULT_DETECTOR, cache_folder, find_detector, find_weights
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK, Document, JpegStream, Site
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
+from litehrnet.weights.zoo import DEFAULT_DETECTOR, cache_folder, find_detector, find_weights
 
 PAGE = Path(__file__).parent / "page"
 ONNXRUNTIME_WEB = Path(__file__).parent / "onnxruntime_web"
@@ -94,7 +94,7 @@ def describe(network: PageNetwork, detector: PageDetector | None) -> dict[str, A
         "keypoint_names": keypoint_set.keypoint_names,
         "limbs": keypoint_set.limbs,
         "sigmas": keypoint_set.sigmas,
-        "colours": {side: f"rgb{colour}" for side, colour in SIDE_COLOURS.items()},
+        "colors": {side: f"rgb{color}" for side, color in SIDE_COLORS.items()},
         "min_score": MIN_SCORE,
         "hidden_score": HIDDEN_SCORE,
         "counted_score": COUNTED_SCORE,

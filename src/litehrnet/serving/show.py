@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from litehrnet.files import read_bytes
+from litehrnet.io.files import read_bytes
 from litehrnet.serving.http import LOOPBACK, Document, JpegStream, LatestFrame, Site
 
 _ICON = Path(__file__).parent / "page" / "icon.svg"

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 import litehrnet
-from litehrnet.config.run_config import RunConfig, TestConfig
+from litehrnet.config.schema import RunConfig, TestConfig
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import PUBLISHED_NAMES, published_json
 from litehrnet.evaluation.detection import FIGURES
 from litehrnet.evaluation.pckh import prediction_mat
 from litehrnet.evaluation.protocol import TestReport
-from litehrnet.files import write_bytes
+from litehrnet.io.files import write_bytes
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import save_network
 from litehrnet.training.checkpoints import BEST, BEST_SCORE, write_checkpoint

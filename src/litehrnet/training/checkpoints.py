@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from litehrnet.errors import UserError
-from litehrnet.files import replacing, write_bytes
+from litehrnet.io.files import replacing, write_bytes
 
 LATEST = "latest.pth"
 SNAPSHOT = "snapshot.pth"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from litehrnet.files import replacing
+from litehrnet.io.files import replacing
 
 CURVES = "curves.png"
 

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.data.detection import DetectionSet, completed, read_detection_set
+from litehrnet.detectors.box_detector import BoxDetector
+from litehrnet.detectors.detector import open_detector
 from litehrnet.evaluation.detection import (
     MIN_SCORE,
     DetectionTest,
@@ -16,15 +18,13 @@ from litehrnet.evaluation.detection import (
     found_boxes,
     read_detection_test,
 )
-from litehrnet.files import read_bytes
-from litehrnet.images import read_image
-from litehrnet.inference.box_detector import BoxDetector
-from litehrnet.inference.detector import open_detector
-from litehrnet.library import cache_folder, find_detector
+from litehrnet.io.files import read_bytes
+from litehrnet.io.images import read_image
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
 from litehrnet.training.evaluate import weights_info
+from litehrnet.weights.zoo import cache_folder, find_detector
 
 
 def read_training_photos(config: RunConfig) -> DetectionSet:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from litehrnet.config.run_config import DistillConfig, RunConfig
+from litehrnet.config.schema import DistillConfig, RunConfig
 from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
 from litehrnet.models.lite_hrnet import PoseNetwork
@@ -29,7 +29,7 @@ class Teacher:
 
     Attributes:
         runtime: What runs it, at the input size of the network in training.
-        share: Of its heatmaps in the target of a labelled keypoint, 0..1.
+        share: Of its heatmaps in the target of a labeled keypoint, 0..1.
         description: What it is, what runs it, and how much it counts.
         network: The same in PyTorch, for the epochs in which modules learn from its modules; None where there are none.
         module_epochs: Their number, at the beginning.
@@ -77,7 +77,7 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
         raise UserError(f"{config.name}: the teacher's sigma is {spread:g} (expected 0 to codec.sigma, {wanted:g})")
     width, height = heatmap_size(*config.input_size_wh)
     along_y, along_x = (torch.from_numpy(widening_matrix(cells, spread, wanted)) for cells in (height, width))
-    counts = f"{distill.share:g} of the targets of labelled keypoints"
+    counts = f"{distill.share:g} of the targets of labeled keypoints"
     description = f"{distill.teacher} on {runtime.description}, {counts}"
     network = None
     if distill.module_epochs > 0:
@@ -106,7 +106,7 @@ def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np
         return np.eye(cells, dtype=np.float32)
     distances = np.subtract.outer(np.arange(cells), np.arange(cells))
     gaussian = np.exp(-(distances**2) / (2 * blur**2))
-    # Normalised by the sum over cells without end: at the border, what lies outside is lost.
+    # Normalized by the sum over cells without end: at the border, what lies outside is lost.
     gaussian /= np.exp(-(np.arange(-cells, cells + 1) ** 2) / (2 * blur**2)).sum()
     return np.asarray(gaussian * wanted_sigma / sigma, dtype=np.float32)
 

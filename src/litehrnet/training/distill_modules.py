@@ -1,7 +1,7 @@
 """Distillation module by module: each module learns from the teacher's, fed what the teacher's is fed.
 
 In this family branch widths and resolutions agree, so that a module of the network in training can stand in the place
-of the teacher's. All learn at once, none waits for those before it; afterwards training goes on end to end.
+of the teacher's. All learn at once, none waits for those before it; afterward training goes on end to end.
 """
 
 from pathlib import Path
@@ -49,7 +49,7 @@ def module_loss(network: PoseNetwork, teacher: PoseNetwork, images: Tensor) -> T
     Args:
         network: In training.
         teacher: From ``open_teacher_network``.
-        images: float (n, 3, H, W), normalised.
+        images: float (n, 3, H, W), normalized.
 
     Returns:
         A scalar tensor.

@@ -20,7 +20,7 @@ from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from litehrnet.errors import UserError
-from litehrnet.files import make_folder, replacing
+from litehrnet.io.files import make_folder, replacing
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.evaluation.predictions import predict_records, predictions_of
 from litehrnet.evaluation.protocol import TestReport, TestSet, report
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.runtimes import Runtime
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
-from litehrnet.weightsfile import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 
 def weights_info(config: RunConfig, provenance: str = "") -> WeightsInfo:
@@ -30,7 +30,7 @@ def weights_info(config: RunConfig, provenance: str = "") -> WeightsInfo:
 def evaluate(network: Network, config: RunConfig, test_set: TestSet, processes: Processes) -> TestReport | None:
     """Figures of ``network`` on ``test_set``; every process must call this and only the first gets them.
 
-    The first process's running statistics of the batch normalisations count, as in the files that are kept of a run;
+    The first process's running statistics of the batch normalizations count, as in the files that are kept of a run;
     the others take them over. While training they are not used, so that this changes nothing else.
 
     Raises:

@@ -1,6 +1,6 @@
 """The training loop: read it from top to bottom.
 
-Sources: protocol specification, section 3 (loss, accuracy, optimisation, schedule) and 5.6 (files).
+Sources: protocol specification, section 3 (loss, accuracy, optimization, schedule) and 5.6 (files).
 """
 
 import time
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from litehrnet.errors import UserError
-from litehrnet.files import write_bytes
+from litehrnet.io.files import write_bytes
 from litehrnet.training.best import has_stalled, keep_if_best, write_weights_file
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
 from litehrnet.training.distill import distilled, module_teacher

@@ -102,8 +102,8 @@ def pixel_cross_entropy(scores: Tensor, classes: Tensor, class_weights: Sequence
     weights = scores.new_tensor(class_weights) if class_weights else None
     target = classes.long()
     total = F.cross_entropy(scores, target, weights, ignore_index=IGNORED, reduction="sum")
-    labelled = target[target != IGNORED]
-    counted = scores.new_tensor(labelled.numel()) if weights is None else weights[labelled].sum()
+    labeled = target[target != IGNORED]
+    counted = scores.new_tensor(labeled.numel()) if weights is None else weights[labeled].sum()
     return total / counted.clamp(min=torch.finfo(scores.dtype).tiny)
 
 
@@ -121,19 +121,19 @@ def pixel_ohem(
         scores: Of the network.
         classes: Of the pixels.
         class_weights: One per class; none for 1.
-        hard_pixels: Part of the labelled pixels that counts at least, 0..1.
+        hard_pixels: Part of the labeled pixels that counts at least, 0..1.
         hard_below: Pixels whose own class has a lower probability all count.
 
     Returns:
         A scalar tensor.
     """
     target = classes.long()
-    labelled = target != IGNORED
-    errors = F.cross_entropy(scores, target, ignore_index=IGNORED, reduction="none")[labelled]
+    labeled = target != IGNORED
+    errors = F.cross_entropy(scores, target, ignore_index=IGNORED, reduction="none")[labeled]
     hard = max(int((errors > -math.log(hard_below)).sum()), math.ceil(hard_pixels * len(errors)))
     errors, places = errors.topk(hard)
     if class_weights:
-        weights = scores.new_tensor(class_weights)[target[labelled][places]]
+        weights = scores.new_tensor(class_weights)[target[labeled][places]]
         return (weights * errors).sum() / weights.sum().clamp(min=torch.finfo(scores.dtype).tiny)
     return errors.sum() / max(hard, 1)
 
@@ -141,6 +141,6 @@ def pixel_ohem(
 @torch.no_grad()
 def pixel_accuracy(scores: Tensor, classes: Tensor) -> float:
     """Share of the pixels with a class whose highest score is that class's; 0 where none has one."""
-    labelled = classes != IGNORED
-    right = (scores.argmax(dim=1) == classes) & labelled
-    return float(right.sum()) / max(int(labelled.sum()), 1)
+    labeled = classes != IGNORED
+    right = (scores.argmax(dim=1) == classes) & labeled
+    return float(right.sum()) / max(int(labeled.sum()), 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.training.distill import Teacher
 from litehrnet.training.distributed import Processes
 from litehrnet.training.task import Task

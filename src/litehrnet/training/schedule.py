@@ -2,7 +2,7 @@
 
 import math
 
-from litehrnet.config.run_config import ScheduleConfig
+from litehrnet.config.schema import ScheduleConfig
 
 
 def learning_rate(schedule: ScheduleConfig, base: float, iteration: int, epochs_done: float, epochs: int) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.data.segmentation import SegmentationSet, read_segmentation_set
 from litehrnet.errors import UserError
 from litehrnet.evaluation.segmentation import SegmentationTest, confusion_of, read_segmentation_test

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from litehrnet.config.fitting import fit
-from litehrnet.config.run_config import RunConfig
-from litehrnet.config.written import differences, recipe_text
+from litehrnet.config.schema import RunConfig
+from litehrnet.config.write import differences, recipe_text
 from litehrnet.errors import UserError
-from litehrnet.files import make_folder, remove_leftovers, write_bytes
+from litehrnet.io.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.keypoints.sides import mirroring_text, plain_name
 from litehrnet.models.checkpoint import read_contents
 from litehrnet.models.kernels import instruction_set
@@ -32,7 +32,7 @@ from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
 from litehrnet.training.task import task_of
-from litehrnet.weightsfile import Outputs, outputs_text
+from litehrnet.weights.weights_file import Outputs, outputs_text
 
 PUBLISHED_PROCESSES = 8
 """What the published learning rate is for."""
@@ -262,7 +262,7 @@ def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -
 def head_by_name(
     own: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: Sequence[str], source_names: Sequence[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The last layer with the rows of keypoints that another network has under the same names, however spelt.
+    """The last layer with the rows of keypoints that another network has under the same names, however spelled.
 
     Args:
         own: Arrays of the network, by name.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import litehrnet
-from litehrnet.config.run_config import OptimizerConfig, RunConfig
+from litehrnet.config.schema import OptimizerConfig, RunConfig
 from litehrnet.errors import UserError
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.training.muon import Muon, matrices_of
@@ -63,7 +63,7 @@ class TrainingState:
 
     @property
     def evaluated(self) -> Network:
-        """The network that is evaluated and used afterwards: the moving average if there is one."""
+        """The network that is evaluated and used afterward: the moving average if there is one."""
         return self.network if self.average is None else self.average
 
 
@@ -94,7 +94,7 @@ def make_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.O
 
 
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move ``average`` towards ``network``: parameters and running statistics; counters are copied."""
+    """Move ``average`` toward ``network``: parameters and running statistics; counters are copied."""
     pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
     floats = [(old, new) for old, new in pairs if old.is_floating_point()]
     torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], 1 - decay)

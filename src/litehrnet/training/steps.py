@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from litehrnet.config.run_config import TrainingConfig
+from litehrnet.config.schema import TrainingConfig
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.models import kernels
 from litehrnet.models.fused import fuse

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from litehrnet.config.run_config import RunConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.data.detection_samples import make_detection_batch
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch, make_batch

@@ -4,13 +4,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from litehrnet.config.run_config import LossConfig, RunConfig, TestConfig
+from litehrnet.config.schema import LossConfig, RunConfig, TestConfig
 from litehrnet.data.coco import read_annotations
 from litehrnet.data.settings import AugmentationConfig, DetectionConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
-from litehrnet.library import BOX, DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 from litehrnet.training.start import train_run
+from litehrnet.weights.zoo import BUNDLED, DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 
 DETECTOR_INPUT_WH = (320, 320)
 """Input size of the detector in pixels, as that of the bundled one."""
@@ -81,7 +81,7 @@ def object_name(config: RunConfig) -> str:
 
 def bundled_start(variant: str, objects: str) -> Path | None:
     """The bundled person detector, if people are to be detected with the network that it is of; None otherwise."""
-    bundled = BOX / f"{DEFAULT_DETECTOR}.safetensors"
+    bundled = BUNDLED / f"{DEFAULT_DETECTOR}.safetensors"
     fits = variant == DEFAULT_WEIGHTS and objects == DEFAULT_DETECTOR
     return bundled if fits and bundled.is_file() else None
 

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.inference.draw import DEFAULT_STYLE, DrawStyle, draw_onto
+from litehrnet.drawing.skeletons import DEFAULT_STYLE, DrawStyle, draw_onto
 from litehrnet.video.predicting import FramePoses
 from litehrnet.video.records import RecordFile
 from litehrnet.video.writing import VideoWriter

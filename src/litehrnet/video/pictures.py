@@ -1,14 +1,17 @@
-"""From decoded pictures to upright RGB arrays."""
+"""Convert decoded pictures to upright RGB arrays."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.video.colours import matrix_of
-
 if TYPE_CHECKING:
     import av
+
+HIGH_DEFINITION = 720
+"""Height from which a video without a stated color matrix is read as BT.709; below it BT.601, as players do."""
+
+_UNSPECIFIED = 2
 
 _AS_STORED = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], np.int32)
 
@@ -50,3 +53,15 @@ def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.u
     if m0 < 0 or m4 < 0:
         image = np.asarray(cv2.flip(image, -1 if m0 < 0 and m4 < 0 else 1 if m0 < 0 else 0), np.uint8)
     return image
+
+
+def matrix_of(colorspace: int, height: int) -> int:
+    """Number of a video's color matrix, the same for FFmpeg's files and for its scaler.
+
+    Args:
+        colorspace: Number in the file.
+        height: Height of the picture in pixels.
+    """
+    if colorspace == _UNSPECIFIED:
+        return 1 if height >= HIGH_DEFINITION else 5
+    return colorspace

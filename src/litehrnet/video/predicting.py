@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.inference.estimator import PoseEstimator
-from litehrnet.inference.tracking import KeypointSmoother, Tracker
 from litehrnet.poses import Poses
 from litehrnet.video.following import Follower, GroupFollower
 from litehrnet.video.reading import Frame
+from litehrnet.video.tracking import KeypointSmoother, Tracker
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.optional import require
-from litehrnet.video.colours import matrix_of
+from litehrnet.video.pictures import matrix_of
 from litehrnet.video.reading import open_container, reason
 from litehrnet.video.sources import Source
 

@@ -33,7 +33,7 @@ enum class Precision { float32, bfloat16 };
 
 class Engine {
 public:
-    // For images that are shared by `shares` threads, besides whole ones. The program may go afterwards. Throws
+    // For images that are shared by `shares` threads, besides whole ones. The program may go afterward. Throws
     // ProgramError where the kernels have no products of that precision.
     Engine(const Program& program, const Kernels& kernels, Precision precision = Precision::float32, int shares = 1);
 
@@ -47,7 +47,7 @@ public:
     // an arena of its own.
     void run(const std::uint8_t* image, float* heatmaps, Arena& arena) const;
 
-    // The same by several threads, each of which calls run_shares with the same arena and turns; heatmaps afterwards.
+    // The same by several threads, each of which calls run_shares with the same arena and turns; heatmaps afterward.
     Turns turns() const { return {static_cast<std::int64_t>(steps_.size()), shares()}; }
     void run_shares(const std::uint8_t* image, Arena& arena, Turns& turns) const;
     void copy_heatmaps(float* heatmaps, const Arena& arena) const;

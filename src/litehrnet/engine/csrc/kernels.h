@@ -110,7 +110,7 @@ struct Stem {
     Place scratch;
     std::int32_t height, width;  // of the image
     std::int32_t begin, end;     // of the rows of out that are computed
-    const float *scale, *offset;  // of every channel of the image: what normalises its levels
+    const float *scale, *offset;  // of every channel of the image: what normalizes its levels
     const float *conv, *conv_bias, *depthwise_a, *depthwise_a_bias, *pointwise_a, *pointwise_a_bias;
     const float *expand, *expand_bias, *depthwise_b, *depthwise_b_bias, *linear, *linear_bias;
 };

@@ -19,7 +19,7 @@ float activated(float x, Activation activation) {
 
 // One pixel of a 3x3 convolution of a function of row and column, which is zero outside of height x width.
 template <typename Value>
-float neighbourhood(int y, int x, int height, int width, const float* k, float bias, Value value) {
+float neighborhood(int y, int x, int height, int width, const float* k, float bias, Value value) {
     float total = bias;
     for (int i = 0; i < 9; ++i) {
         const int row = y - 1 + i / 3, column = x - 1 + i % 3;
@@ -72,7 +72,7 @@ void depthwise(const Depthwise& s, float* arena) {
         float total = 0;
         for (int y = 0; y < out_height; ++y)
             for (int x = 0; x < out_width; ++x)
-                total += results[y * out_width + x] = neighbourhood(y * s.stride, x * s.stride, s.height, s.width,
+                total += results[y * out_width + x] = neighborhood(y * s.stride, x * s.stride, s.height, s.width,
                                                                     s.weight + 9 * c, s.bias[c], value);
         std::copy(results.begin(), results.end(), arena + s.out[c]);
         if (s.means) arena[s.means + c] = total / static_cast<float>(out_height * out_width);
@@ -125,7 +125,7 @@ void fuse_first(const FuseFirst& s, float* arena) {
         for (int b = 0; b < s.branches; ++b)
             for (int y = 0; y < s.height / 2; ++y)
                 for (int x = 0; x < s.width / 2; ++x)
-                    arena[s.lowered[b][c] + y * (s.width / 2) + x] = neighbourhood(
+                    arena[s.lowered[b][c] + y * (s.width / 2) + x] = neighborhood(
                         2 * y, 2 * x, s.height, s.width, s.weight[b] + 9 * c, s.bias[b][c], value);
         for (int y = 0; y < s.height; ++y)
             for (int x = 0; x < s.width; ++x)
@@ -180,7 +180,7 @@ Image halved(const Image& in, int height, int width, const float* k, const float
     for (int c = 0; c < channels; ++c)
         for (int y = 0; y < height; y += 2)
             for (int x = 0; x < width; x += 2)
-                out.push_back(neighbourhood(y, x, height, width, k + 9 * c, bias[c],
+                out.push_back(neighborhood(y, x, height, width, k + 9 * c, bias[c],
                                             [&](int r, int q) { return in[(c * height + r) * width + q]; }));
     return out;
 }

@@ -50,7 +50,7 @@ struct Program {
 };
 
 // Reads the whole numbers of a program file; constants stay where they are and must outlive the program. Throws
-// ProgramError where a number is wrong: afterwards all planes lie in the arena, all constants in `constants`, and all
+// ProgramError where a number is wrong: afterward all planes lie in the arena, all constants in `constants`, and all
 // shapes fit one another.
 Program read_program(std::span<const std::int32_t> numbers, std::span<const float> constants);
 

@@ -1,6 +1,6 @@
 // The parts of a training step that PyTorch leaves to memory: forward and backward, channels last, float32.
 //
-// PyTorch reads and writes every activation once per operation. Here, batch normalisation is two numbers per channel
+// PyTorch reads and writes every activation once per operation. Here, batch normalization is two numbers per channel
 // that the operation after it applies, and what can be computed again from a row in the cache is not kept.
 //
 // An image is (height, width, channels), channels side by side; `stride` is the number of floats from one pixel to the
@@ -20,10 +20,10 @@ struct Shape {
     Int places() const { return height * width; }
 };
 
-// Batch normalisation in training mode: its parameters and running statistics, (channels) each.
+// Batch normalization in training mode: its parameters and running statistics, (channels) each.
 struct Norm {
     const float *weight, *bias;
-    float *running_mean, *running_variance;  // moved by `momentum` towards the batch's, the variance unbiased
+    float *running_mean, *running_variance;  // moved by `momentum` toward the batch's, the variance unbiased
     double momentum, epsilon;
 };
 
@@ -77,7 +77,7 @@ struct Kernels {
     void (*norm_backward)(const Shape& shape, const float* x, const Norm& norm, const Statistics& statistics,
                           bool relu, const float* dout, float* dx, const NormGradient& dnorm, Int threads);
 
-    // y = depthwise(x); its normalisation is y * gain + offset, (channels) each, left to what comes next.
+    // y = depthwise(x); its normalization is y * gain + offset, (channels) each, left to what comes next.
     void (*depthwise_forward)(const Shape& shape, const float* x, Int x_stride, const Depthwise& depthwise,
                               const Norm& norm, const Statistics& statistics, float* y, float* gain, float* offset,
                               Int threads);
@@ -98,7 +98,7 @@ struct Kernels {
                                   Int threads);
 
     // One branch of conditional channel weighting. x has twice the channels: its second half is weighted by cells,
-    // convolved, normalised, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
+    // convolved, normalized, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
     // channels), are sums and sums of squares of the convolution y.
     void (*unit_forward)(const Shape& shape, const float* x, const Cells& cells, const float* kernel, const Norm& norm,
                          const SpatialWeighting& weighting, float* y, double* moments, float* out, Int threads);

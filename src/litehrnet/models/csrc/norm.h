@@ -1,4 +1,4 @@
-// Batch normalisation: statistics from sums, and gradients from sums.
+// Batch normalization: statistics from sums, and gradients from sums.
 #pragma once
 
 #include <cmath>

@@ -185,7 +185,7 @@ void reduce_image(const Shape& shape, const float* dout, const float* y, Int n, 
     }
 }
 
-// The way of a gradient g back through spatial weighting and batch normalisation: dy = gain * g + plus + times * y,
+// The way of a gradient g back through spatial weighting and batch normalization: dy = gain * g + plus + times * y,
 // gain and plus being every image's own. `dgains` and `doffsets` are sums of g * y and of g, (images, channels).
 struct UnitGradient {
     Floats gain, plus, times;

@@ -215,7 +215,7 @@ function makeKeypointRows() {
     const input = Object.assign(document.createElement("input"), { type: "checkbox", name: "heatmap", value: i });
     input.addEventListener("change", () => chooseKeypoint(input.checked ? i : null));
     label.append(input, name.replaceAll("_", " "));
-    label.style.setProperty("--side", model.colours[sideOf(name)]);
+    label.style.setProperty("--side", model.colors[sideOf(name)]);
     row.insertCell().append(label);
     row.insertCell().append(document.createElement("data"));
     row.insertCell().append(document.createElement("data"), ", ", document.createElement("data"));

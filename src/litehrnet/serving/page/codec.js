@@ -44,7 +44,7 @@ function isInside([x, y], [width, height], margin) {
   return x > 1 && y > 1 && x < width - margin && y < height - margin;
 }
 
-// A quarter cell towards the higher neighbour.
+// A quarter cell toward the higher neighbor.
 function quarterStep({ values, size }, cell) {
   if (!isInside(cell, size, 1)) return [0, 0];
   const at = cell[1] * size[0] + cell[0];

@@ -1,13 +1,13 @@
-// Skeletons as litehrnet/inference/draw.py draws them, and heatmaps as glowing clouds.
+// Skeletons as litehrnet/drawing/skeletons.py draws them, and heatmaps as glowing clouds.
 
 const FAINTEST = 0.15;
 const FULL_GLOW = 0.5; // where no cell of a heatmap is as high as this, none glows in full
 const OUTLINE = "rgb(25 25 25)";
 
-/** "left", "right" or "centre", by the keypoint's name. */
+/** "left", "right" or "center", by the keypoint's name. */
 export function sideOf(name) {
   const start = name.split("_")[0];
-  return start === "left" || start === "right" ? start : "centre";
+  return start === "left" || start === "right" ? start : "center";
 }
 
 /**
@@ -26,16 +26,16 @@ export function drawPose(context, { points, scores }, model, scale, boxSides) {
   const longest = Math.max(context.canvas.width, context.canvas.height);
   const width = Math.max(longest / 500, (Math.sqrt(boxSides[0] * boxSides[1]) / 75) * scale);
   for (const [a, b] of model.limbs.filter((ends) => ends.every((end) => shown[end]))) {
-    stroke(context, spots[a], spots[b], width, model.colours[limbSide(sides[a], sides[b])], Math.min(opacity[a], opacity[b]));
+    stroke(context, spots[a], spots[b], width, model.colors[limbSide(sides[a], sides[b])], Math.min(opacity[a], opacity[b]));
   }
-  spots.forEach((spot, i) => shown[i] && disc(context, spot, width, model.colours[sides[i]], opacity[i]));
+  spots.forEach((spot, i) => shown[i] && disc(context, spot, width, model.colors[sides[i]], opacity[i]));
 }
 
 /** Draw a box [x, y, width, height] of image pixels. */
 export function drawBox(context, box, scale, dashes) {
   context.save();
-  for (const [colour, width] of [["rgb(25 25 25 / 0.7)", 3], ["white", 1.5]]) {
-    Object.assign(context, { strokeStyle: colour, lineWidth: width });
+  for (const [color, width] of [["rgb(25 25 25 / 0.7)", 3], ["white", 1.5]]) {
+    Object.assign(context, { strokeStyle: color, lineWidth: width });
     context.setLineDash(dashes);
     context.strokeRect(...box.map((value) => value * scale));
   }
@@ -73,20 +73,20 @@ export function paintCrop(context, crop) {
   context.putImageData(image, 0, 0);
 }
 
-// From transparent through magenta to yellow: neither of the skeleton's colours.
+// From transparent through magenta to yellow: neither of the skeleton's colors.
 function glow(value) {
   return [255, 40 + 215 * value ** 2, 200 * (1 - value), 190 * Math.min(1, 1.6 * value)];
 }
 
 function limbSide(side, other) {
-  const sides = new Set([side, other].filter((each) => each !== "centre"));
-  return sides.size === 1 ? [...sides][0] : "centre";
+  const sides = new Set([side, other].filter((each) => each !== "center"));
+  return sides.size === 1 ? [...sides][0] : "center";
 }
 
-function disc(context, [x, y], radius, colour, opacity) {
+function disc(context, [x, y], radius, color, opacity) {
   context.save();
   context.globalAlpha = opacity;
-  for (const [paint, reach] of [[OUTLINE, radius + borderOf(radius)], [colour, radius]]) {
+  for (const [paint, reach] of [[OUTLINE, radius + borderOf(radius)], [color, radius]]) {
     context.fillStyle = paint;
     context.beginPath();
     context.arc(x, y, reach, 0, 2 * Math.PI);
@@ -100,10 +100,10 @@ function borderOf(width) {
 }
 
 // A line with round ends and a dark border.
-function stroke(context, [x1, y1], [x2, y2], width, colour, opacity) {
+function stroke(context, [x1, y1], [x2, y2], width, color, opacity) {
   context.save();
   Object.assign(context, { lineCap: "round", globalAlpha: opacity });
-  for (const [paint, thickness] of [[OUTLINE, width + 2 * borderOf(width)], [colour, width]]) {
+  for (const [paint, thickness] of [[OUTLINE, width + 2 * borderOf(width)], [color, width]]) {
     Object.assign(context, { strokeStyle: paint, lineWidth: thickness });
     context.beginPath();
     context.moveTo(x1, y1);

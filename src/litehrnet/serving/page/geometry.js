@@ -1,10 +1,10 @@
 // Boxes, crops and the way back, as in litehrnet/keypoints/boxes.py and crop.py. Sizes are [width, height], a matrix is
-// [a, b, c, d, e, f] with crop x = a x + b y + c and crop y = d x + e y + f; pixel centres are at whole numbers.
+// [a, b, c, d, e, f] with crop x = a x + b y + c and crop y = d x + e y + f; pixel centers are at whole numbers.
 
 const PIXEL_STD = 200; // one unit of scale, in image pixels
 const { fround } = Math; // Python rounds to float32 at the same places
 
-/** Centre and padded scale of a box [x, y, width, height], grown to the shape of the network's input. */
+/** Center and padded scale of a box [x, y, width, height], grown to the shape of the network's input. */
 export function centerAndScale(box, [inputWidth, inputHeight], padding) {
   const [x, y, width, height] = box.map(fround);
   const aspect = inputWidth / inputHeight;
@@ -40,7 +40,7 @@ function udpCropMatrix(center, scale, size) {
   return [across, 0, across * (sides[0] / 2 - center[0]), 0, down, down * (sides[1] / 2 - center[1])];
 }
 
-// The centre, the point half a width above it, and the one at a right angle: each rounded before the next.
+// The center, the point half a width above it, and the one at a right angle: each rounded before the next.
 function threePoints(origin, up) {
   const first = origin.map(fround);
   const second = first.map((value, axis) => fround(value + up[axis]));

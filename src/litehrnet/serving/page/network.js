@@ -60,7 +60,7 @@ class Network {
   }
 }
 
-/** Grey levels to 0..1, minus the mean, over the standard deviation, channels first: normalize() of crop.py. */
+/** Gray levels to 0..1, minus the mean, over the standard deviation, channels first: normalize() of crop.py. */
 export function normalize(crop, { mean, std }) {
   const pixels = crop.length / 3;
   const normalized = new Float32Array(crop.length);

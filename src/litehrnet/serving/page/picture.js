@@ -1,6 +1,6 @@
 // What a pose is looked for in: a photo, or the newest frame of the camera.
 
-/** Pixels of an image or a video, as stored: without colour management, upright. */
+/** Pixels of an image or a video, as stored: without color management, upright. */
 export class Picture {
   #source;
   #canvas = document.createElement("canvas");

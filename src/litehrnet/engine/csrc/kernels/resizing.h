@@ -7,9 +7,9 @@
 namespace litehrnet {
 namespace {
 
-// Sums of 2^shift neighbours; `count` is at most 2^shift.
+// Sums of 2^shift neighbors; `count` is at most 2^shift.
 template <int count>
-LITEHRNET_INLINE V sum_neighbours(const V (&v)[count], int shift) {
+LITEHRNET_INLINE V sum_neighbors(const V (&v)[count], int shift) {
     if constexpr (count == 1) {
         V sums = v[0];
         for (; shift > 0; --shift) sums = evens(sums, V{}) + odds(sums, V{});
@@ -20,7 +20,7 @@ LITEHRNET_INLINE V sum_neighbours(const V (&v)[count], int shift) {
             const V next = i + 1 < count ? v[i + 1] : V{};
             pairs[i / 2] = evens(v[i], next) + odds(v[i], next);
         }
-        return sum_neighbours(pairs, shift - 1);
+        return sum_neighbors(pairs, shift - 1);
     }
 }
 
@@ -37,7 +37,7 @@ inline void pool_column(const Pool& s, float* arena, int x) {
             for (int row = 0; row < factor; ++row, in += width)
 #pragma GCC unroll 8
                 for (int v = 0; v < count; ++v) sums[v] += load(in + v * W);
-            store(out, share * sum_neighbours(sums, s.shift));
+            store(out, share * sum_neighbors(sums, s.shift));
         }
     }
 }

@@ -1,4 +1,4 @@
-// 3x3 convolutions whose rows stay in registers, neighbours moved in by permuting lanes: for vectors of 16, of which a
+// 3x3 convolutions whose rows stay in registers, neighbors moved in by permuting lanes: for vectors of 16, of which a
 // row takes few, and a permutation costs no more than a load.
 #pragma once
 

@@ -31,7 +31,7 @@ inline V thirds(V a, V b, V c, int first) {
     return shuffle(shuffle(a, b, index), c, index < 2 * W ? lanes() : index - W);
 }
 
-// 4 W pixels, to W normalised values of every phase and channel from column `u` on. 4 pixels are 12 bytes, 3 elements.
+// 4 W pixels, to W normalized values of every phase and channel from column `u` on. 4 pixels are 12 bytes, 3 elements.
 inline void read_pixels(const StemState& t, const std::uint8_t* pixels, float* const (&rows)[12], int u) {
     const std::uint8_t* bytes = pixels + 12 * u;
     const V a = load(bytes), b = load(bytes + 4 * W), c = load(bytes + 8 * W);

@@ -1,7 +1,7 @@
 // 3x3 convolutions of stride 2, of one plane, several of the same plane at once.
 //
 // Rows are split into even and odd columns in registers, and of three rows, what the next result needs is kept there.
-// An odd column is the right neighbour of one result and the left one of the next: left neighbours are summed in place,
+// An odd column is the right neighbor of one result and the left one of the next: left neighbors are summed in place,
 // and their sums are moved by one lane.
 #pragma once
 

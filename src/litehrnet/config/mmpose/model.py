@@ -1,0 +1,174 @@
+"""The network, the loss and the codec of a published configuration (protocol specification, section 6, ``model``)."""
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Literal
+
+from litehrnet.config.mmpose.section import Section, same, short, tupled
+from litehrnet.config.schema import LossConfig
+from litehrnet.variants import STEM_CHANNELS, VARIANTS, Variant
+
+CodecKind = Literal["default", "dark", "udp"]
+
+GAUSSIAN_TARGETS = ("GaussianHeatMap", "GaussianHeatmap")
+"""The two spellings of the one kind of target that is known here."""
+
+_REDUCE_RATIO = 8
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """What ``model`` says.
+
+    Attributes:
+        variant: Name in ``litehrnet.variants``.
+        num_keypoints: Heatmaps.
+        loss: What is made small.
+        sync_batch_norm: Batch statistics over all processes.
+        decoding: How heatmaps are read.
+        blur_kernel: For reading them.
+        flip: Average with the mirrored crop.
+        flip_shift: Move the mirrored heatmaps by one cell.
+    """
+
+    variant: str
+    num_keypoints: int
+    loss: LossConfig
+    sync_batch_norm: bool
+    decoding: CodecKind
+    blur_kernel: int
+    flip: bool
+    flip_shift: bool
+
+
+def read_model(model: Section) -> ModelPart:
+    """Read ``model``; what cannot be done is remarked upon."""
+    model.one_of("type", ("TopDown",))
+    model.one_of("pretrained", (None,), None)
+    model.unused("train_cfg")
+    backbone = model.section("backbone")
+    variant = _read_backbone(backbone)
+    head = model.section("keypoint_head")
+    num_keypoints = _read_head(head, variant)
+    loss = head.section("loss_keypoint") if head.has("loss_keypoint") else model.section("loss_pose")
+    model.unused("loss_pose")
+    test = model.section("test_cfg", {})
+    return ModelPart(
+        variant=variant.name,
+        num_keypoints=num_keypoints,
+        loss=_read_loss(loss),
+        sync_batch_norm=_read_norm(backbone.section("norm_cfg", {"type": "BN"})),
+        decoding=_read_decoding(test),
+        blur_kernel=test.whole("modulate_kernel", 11, least=1),
+        flip=test.flag("flip_test", True),
+        flip_shift=test.flag("shift_heatmap", False),
+    )
+
+
+def _read_backbone(backbone: Section) -> Variant:
+    backbone.one_of("type", ("LiteHRNet",))
+    backbone.one_of("in_channels", (3,), 3)
+    backbone.one_of("conv_cfg", (None,), None)
+    backbone.one_of("norm_eval", (False,), False)
+    backbone.unused("with_cp", "zero_init_residual")  # memory for time; for blocks that this network has not
+    extra = backbone.section("extra")
+    stem = extra.section("stem")
+    stem.one_of("stem_channels", (STEM_CHANNELS,))
+    stem.one_of("out_channels", (STEM_CHANNELS,))
+    stem.one_of("expand_ratio", (1,))
+    extra.one_of("num_stages", (3,))
+    extra.one_of("with_head", (True,))
+    stages = extra.section("stages_spec")
+    stages.one_of("num_branches", ((2, 3, 4),))
+    stages.one_of("num_blocks", ((2, 2, 2),))
+    stages.one_of("with_fuse", ((True, True, True),))
+    variant = _find_variant(stages)
+    if variant.unit == "lite":
+        stages.one_of("reduce_ratios", ((_REDUCE_RATIO,) * 3,))
+    stages.unused("reduce_ratios")
+    return variant
+
+
+def _spec(variant: Variant) -> dict[str, Any]:
+    """How a published configuration describes the stages of a variant."""
+    return {
+        "module_type": (variant.unit.upper(),) * 3,
+        "num_modules": variant.modules,
+        "num_channels": tuple(variant.channels[:branches] for branches in (2, 3, 4)),
+    }
+
+
+def _find_variant(stages: Section) -> Variant:
+    keys = ("module_type", "num_modules", "num_channels")
+    said = {key: tupled(stages.values[key]) for key in keys if stages.has(key)}
+    distance = {name: _distance(said, _spec(variant)) for name, variant in VARIANTS.items()}
+    nearest = VARIANTS[min(distance, key=lambda name: distance[name])]
+    if stages.is_dict and said != _spec(nearest):
+        differences = [
+            f"{key} {short(said.get(key))} instead of {value}"
+            for key, value in _spec(nearest).items()
+            if said.get(key) != value
+        ]
+        stages.problem("", f"is no published network (nearest: {nearest.name}, with {' and '.join(differences)})")
+    return nearest
+
+
+def _distance(said: dict[str, Any], spec: dict[str, Any]) -> tuple[float, ...]:
+    """How far a description is from a variant's: in kind of units, then in widths, then in numbers of modules."""
+    steps = [
+        sum(abs(a - b) for a, b in zip_longest(_flat(said.get(key)), _flat(spec[key]), fillvalue=0))
+        for key in ("num_channels", "num_modules")
+    ]
+    return (said.get("module_type") != spec["module_type"], *steps)
+
+
+def _flat(value: Any) -> list[float]:
+    """The numbers in nested sequences."""
+    if isinstance(value, tuple):
+        return [number for part in value for number in _flat(part)]
+    return [value] if type(value) in (int, float) else []
+
+
+def _read_norm(norm: Section) -> bool:
+    norm.one_of("requires_grad", (True,), True)
+    return norm.one_of("type", ("BN", "SyncBN")) == "SyncBN"
+
+
+def _read_head(head: Section, variant: Variant) -> int:
+    head.one_of("type", ("TopDownSimpleHead",))
+    width = head.whole("in_channels", least=1)
+    if head.is_dict and "in_channels" in head.values and width != variant.channels[0]:
+        head.remarks.notes.append(
+            f"{head.path('in_channels')} is {width}, but the backbone gives {variant.channels[0]} channels: "
+            f"{variant.channels[0]} is used, since {width} could not run"
+        )
+    # Where it is missing there are three such layers.
+    head.one_of("num_deconv_layers", (0,))
+    head.unused("num_deconv_filters", "num_deconv_kernels", "align_corners")
+    head.one_of("in_index", (0,), 0)
+    head.one_of("input_transform", (None,), None)
+    extra = head.section("extra", {})
+    extra.one_of("final_conv_kernel", (1,), 1)
+    extra.one_of("num_conv_layers", (0,), 0)
+    extra.unused("num_conv_kernels")
+    return head.whole("out_channels", least=1)
+
+
+def _read_loss(loss: Section) -> LossConfig:
+    kind = loss.one_of("type", ("JointsMSELoss", "JointsOHKMMSELoss"))
+    loss.one_of("use_target_weight", (True,))
+    loss.one_of("loss_weight", (1,), 1)
+    if kind == "JointsMSELoss":
+        return LossConfig()
+    return LossConfig("ohkm", loss.whole("topk", 8, least=1))
+
+
+def _read_decoding(test: Section) -> CodecKind:
+    """Section 4.2; the map of ``post_process`` and ``unbiased_decoding`` is that of section 6."""
+    post_process = test.one_of("post_process", (True, "default", "unbiased"), "default")
+    unbiased = test.flag("unbiased_decoding", False) or same(post_process, "unbiased")
+    test.one_of("target_type", GAUSSIAN_TARGETS, GAUSSIAN_TARGETS[0])
+    test.unused("valid_radius_factor")  # of another kind of target
+    if test.flag("use_udp", False):
+        return "udp"
+    return "dark" if unbiased else "default"

@@ -1,0 +1,166 @@
+"""How a published configuration trains (protocol specification, section 6, all but ``model`` and ``data``)."""
+
+from typing import Literal
+
+from litehrnet.config.mmpose.section import Section, short, tupled
+from litehrnet.config.schema import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+
+_METRICS = {"coco": "mAP", "mpii": "PCKh"}
+_FIGURES = {
+    "coco": ("AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"),
+    "mpii": ("PCKh", "PCKh@0.1"),
+}
+_LOGS = ("TextLoggerHook", "TensorboardLoggerHook")
+
+
+def read_training(
+    file: Section,
+    dataset: str,
+    *,
+    batch_size: int,
+    workers: int,
+    loss: LossConfig,
+    sync_batch_norm: bool,
+) -> TrainingConfig:
+    """Read how to train; what cannot be done is remarked upon.
+
+    Args:
+        file: The whole file.
+        dataset: What is trained on, which says the metric.
+        batch_size: From ``data``.
+        workers: From ``data``.
+        loss: From ``model``.
+        sync_batch_norm: From ``model``.
+    """
+    epochs = file.whole("total_epochs", least=1)
+    # Processes and their devices are the command line's business, and so are seeds, as published.
+    file.unused("log_level", "dist_params", "cudnn_benchmark", "find_unused_parameters", "seed", "gpu_ids")
+    _check_workflow(file)
+    evaluate_every, best_by = _read_evaluation(file.section("evaluation", {}), dataset)
+    return TrainingConfig(
+        epochs=epochs,
+        batch_size=batch_size,
+        workers=workers,
+        optimizer=_read_optimizer(file.section("optimizer"), _read_clipping(file)),
+        schedule=_read_schedule(file.section("lr_config"), epochs),
+        loss=loss,
+        precision=_read_precision(file),
+        sync_batch_norm=sync_batch_norm,
+        evaluate_every=evaluate_every,
+        save_every=_read_saving(file.section("checkpoint_config", {}), epochs),
+        log_every=_read_logging(file.section("log_config", {})),
+        best_by=best_by,
+    )
+
+
+def _check_workflow(file: Section) -> None:
+    workflow = tupled(file.values.get("workflow", (("train", 1),)))
+    file.unused("workflow")
+    if workflow == (("train", 1), ("val", 1)):
+        file.remarks.notes.append("workflow: its phase val changes no weights and is left out")
+    elif workflow != (("train", 1),):
+        file.problem("workflow", f"is {short(file.values['workflow'])} (expected [('train', 1)])")
+
+
+def _read_evaluation(evaluation: Section, dataset: str) -> tuple[int, str | None]:
+    """Epochs between evaluations, and the figure that makes the best checkpoint (None for the usual one)."""
+    metric = _METRICS[dataset]
+    evaluation.one_of("metric", (metric, (metric,)), metric)
+    evaluation.one_of("rule", (None, "greater"), None)
+    evaluation.one_of("by_epoch", (True,), True)
+    evaluation.unused("gpu_collect", "key_indicator", "save_best")
+    figures = _FIGURES[dataset]
+    key = "key_indicator" if evaluation.has("key_indicator") else "save_best"
+    best = evaluation.one_of(key, (None, True, "auto", *figures), None)
+    usual = best in (None, True, "auto", figures[0])
+    return evaluation.whole("interval", 1, least=1), None if usual else str(best)
+
+
+def _read_optimizer(optimizer: Section, clip_norm: float | None) -> OptimizerConfig:
+    """Values that are not said are torch's, which are not ours."""
+    kind = optimizer.one_of("type", ("Adam", "AdamW", "SGD"))
+    learning_rate = optimizer.number("lr")
+    optimizer.one_of("paramwise_cfg", (None,), None)
+    decay = optimizer.number("weight_decay", 0.01 if kind == "AdamW" else 0.0)
+    if kind == "SGD":
+        momentum = optimizer.number("momentum", 0.0)
+        optimizer.one_of("dampening", (0,), 0)
+        optimizer.one_of("nesterov", (False,), False)
+        return OptimizerConfig("sgd", learning_rate, momentum=momentum, weight_decay=decay, clip_norm=clip_norm)
+    first, second = optimizer.numbers("betas", 2, (0.9, 0.999))
+    optimizer.one_of("eps", (1e-8,), 1e-8)
+    optimizer.one_of("amsgrad", (False,), False)
+    return OptimizerConfig(
+        "adam" if kind == "Adam" else "adamw",
+        learning_rate,
+        betas=(float(first), float(second)),
+        weight_decay=decay,
+        clip_norm=clip_norm,
+    )
+
+
+def _read_clipping(file: Section) -> float | None:
+    config = file.section("optimizer_config", {})
+    if not config.has("grad_clip"):
+        return None
+    clip = config.section("grad_clip")
+    clip.one_of("norm_type", (2,), 2)
+    return clip.number("max_norm")
+
+
+def _read_schedule(config: Section, epochs: int) -> ScheduleConfig:
+    policy = config.one_of("policy", ("step", "Step", "CosineAnnealing"))
+    iterations, factor = _read_warmup(config)
+    if policy == "CosineAnnealing":
+        if config.flag("by_epoch", True):
+            config.remarks.notes.append(f"{config.name}: the rate falls with every iteration, not with every epoch")
+        config.one_of("min_lr" if "min_lr_ratio" not in config.values else "min_lr_ratio", (0,))
+        return ScheduleConfig("cosine", (), warmup_iterations=iterations, warmup_factor=factor)
+    config.one_of("by_epoch", (True,), True)
+    config.one_of("min_lr", (None,), None)
+    if type(config.values.get("step")) is int:
+        every = config.whole("step", least=1)
+        steps = tuple(range(every, epochs, every))
+    else:
+        steps = config.wholes("step")
+    return ScheduleConfig("step", steps, config.number("gamma", 0.1), iterations, factor)
+
+
+def _read_warmup(config: Section) -> tuple[int, float]:
+    """Iterations and factor."""
+    kind = config.one_of("warmup", (None, "linear"), None)
+    config.one_of("warmup_by_epoch", (False,), False)
+    if kind is None:
+        config.unused("warmup_iters", "warmup_ratio")
+        return 0, ScheduleConfig.warmup_factor
+    return config.whole("warmup_iters", least=1), config.number("warmup_ratio", 0.1)
+
+
+def _read_precision(file: Section) -> Literal["float32", "fp16"]:
+    if not file.has("fp16"):
+        return "float32"
+    # A fixed scale is the published default, but the loop here finds its own.
+    file.section("fp16").one_of("loss_scale", ("dynamic",))
+    return "fp16"
+
+
+def _read_saving(config: Section, epochs: int) -> int:
+    config.one_of("by_epoch", (True,), True)
+    config.one_of("save_optimizer", (True,), True)
+    config.unused("save_last", "create_symlink", "meta")
+    if config.has("out_dir"):
+        config.problem("out_dir", "is not known (expected work_dir, where all files of a run are)")
+    if config.has("max_keep_ckpts") and config.whole("max_keep_ckpts", -1, least=-1) > 0:
+        config.remarks.notes.append(f"{config.path('max_keep_ckpts')}: all checkpoints are kept")
+    interval = config.whole("interval", -1, least=-1)
+    return interval if interval > 0 else epochs
+
+
+def _read_logging(config: Section) -> int:
+    if config.has("hooks"):
+        for hook in config.sections("hooks"):
+            kind = hook.text("type")
+            hook.unused(*hook.values)
+            if kind not in _LOGS:
+                hook.remarks.notes.append(f"{hook.path('type')}: {kind} is left out")
+    return config.whole("interval", 10, least=1)

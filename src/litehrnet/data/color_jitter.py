@@ -1,0 +1,50 @@
+"""How the colors of training images vary, of poses and of segmentation alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.data.settings import AugmentationConfig, DetectionConfig, SegmentationConfig
+
+
+@dataclass(frozen=True)
+class Colors:
+    """One draw of how colors change.
+
+    Attributes:
+        brightness: Added to the gray levels, as a part of their range.
+        contrast: Factor of their distance from the middle.
+        saturation: Factor of the colors' distance from gray.
+    """
+
+    brightness: float
+    contrast: float
+    saturation: float
+
+
+def draw_colors(
+    rng: np.random.Generator, settings: AugmentationConfig | SegmentationConfig | DetectionConfig
+) -> Colors:
+    """Draw each uniformly in the range that the settings give; three draws."""
+    return Colors(
+        brightness=rng.uniform(-settings.brightness, settings.brightness),
+        contrast=rng.uniform(1 - settings.contrast, 1 + settings.contrast),
+        saturation=rng.uniform(1 - settings.saturation, 1 + settings.saturation),
+    )
+
+
+def recolor(image: NDArray[np.uint8], colors: Colors) -> NDArray[np.uint8]:
+    """An image with brightness, contrast and saturation changed; gray levels beyond the range become its ends.
+
+    Args:
+        image: uint8 (height, width, 3), RGB.
+        colors: How much of each.
+    """
+    import cv2
+
+    levels = (np.arange(256) - 128.0) * colors.contrast + 128 + 255 * colors.brightness
+    image = np.asarray(cv2.LUT(image, np.rint(levels).clip(0, 255).astype(np.uint8)), np.uint8)
+    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    mixed = cv2.addWeighted(image, colors.saturation, gray, 1 - colors.saturation, 0)
+    return np.asarray(mixed, np.uint8)

@@ -1,0 +1,1 @@
+"""Detectors: photos to boxes."""

@@ -1,0 +1,165 @@
+"""How exported person detectors want their picture, and what their outputs mean.
+
+Each layout is what a detector's usual exporter writes: YOLOX's ``tools/export_onnx.py`` (with and without decoding in
+the model), MMDeploy for YOLOX and RTMDet, Ultralytics for YOLOv8 and later (raw, and end to end), PaddleDetection for
+PicoDet (without suppression, and end to end).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+PERSON = 0
+"""Number of the class in all of these (COCO's 80 classes, or persons alone)."""
+
+Candidates = tuple[NDArray[np.floating], NDArray[np.floating]]
+"""Boxes (n, 4) as x1, y1, x2, y2 in pixels of the network's input, and scores (n,), of persons and of what is none."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One kind of export.
+
+    Attributes:
+        name: To be printed.
+        decode: From the outputs and the input's (width, height) to candidates.
+        bgr: Whether the channels are blue, green, red.
+        mean: What is subtracted from the channels, 0..255, in their order.
+        std: What they are then divided by.
+        fit: How a photo becomes the input: ``stretch`` to its shape, or scaled and put into the ``corner`` (upper
+            left) or the ``center`` of a gray picture.
+        suppressed: Whether the network has left one box per person already.
+    """
+
+    name: str
+    decode: Callable[[Sequence[NDArray[Any]], tuple[int, int]], Candidates]
+    bgr: bool = False
+    mean: tuple[float, float, float] = (0, 0, 0)
+    std: tuple[float, float, float] = (1, 1, 1)
+    fit: Literal["stretch", "corner", "center"] = "corner"
+    suppressed: bool = False
+
+
+def recognize(
+    shapes: Sequence[tuple[int, ...]], input_size_wh: tuple[int, int], *, has_scale_factor: bool, slices_image: bool
+) -> Layout | None:
+    """The layout of a network, or None for none of them.
+
+    Args:
+        shapes: Of its outputs for one picture.
+        input_size_wh: (width, height) of the picture.
+        has_scale_factor: Whether it takes the scale of the picture as a further input, which is Paddle's way.
+        slices_image: Whether its first step takes every other pixel, which is YOLOX's way.
+    """
+    if has_scale_factor:
+        return PICODET_END_TO_END if _table(shapes) is not None else None
+    match [*shapes]:
+        case [(1, rows, columns)] if rows == _cells(input_size_wh, YOLO_STRIDES) and columns >= 6:
+            return YOLOX
+        case [(1, rows, columns)] if columns in _yolov8_cells(input_size_wh) and rows >= 5:
+            return YOLOV8
+        case [(1, _, 6)]:
+            return YOLOV8_END_TO_END
+        case [(1, boxes, 5), (1, labels)] if boxes == labels:
+            return YOLOX_MMDEPLOY if slices_image else RTMDET
+        case [(1, rows, 4), (1, _, columns)] | [(1, _, columns), (1, rows, 4)] if (
+            rows == columns == _cells(input_size_wh, PICODET_STRIDES)
+        ):
+            return PICODET
+    return None
+
+
+YOLO_STRIDES, PICODET_STRIDES = (8, 16, 32), (8, 16, 32, 64)
+
+
+def _cells(input_size_wh: tuple[int, int], strides: Sequence[int]) -> int:
+    return sum(ceil(input_size_wh[0] / stride) * ceil(input_size_wh[1] / stride) for stride in strides)
+
+
+def _yolov8_cells(input_size_wh: tuple[int, int]) -> tuple[int, int]:
+    return _cells(input_size_wh, YOLO_STRIDES), _cells(input_size_wh, (*YOLO_STRIDES, 64))  # the latter: P6 models
+
+
+def _table(shapes: Sequence[tuple[int, ...]]) -> int | None:
+    """Place of the output that has a row (class, score, x1, y1, x2, y2) for each box; None if there is none."""
+    return next((i for i, shape in enumerate(shapes) if len(shape) == 2 and shape[1] == 6), None)
+
+
+def _decode_yolox(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
+    """Rows of (center x, y, width, height, objectness, classes): in pixels, or as the network's heads give them.
+
+    In the latter case the center is counted in strides from the cell and the sizes are logarithms of strides. Which of
+    the two it is shows in the centers, which lie near their cells.
+    """
+    rows = outputs[0][0].astype(np.float32)
+    cells, strides = _grid(input_size_wh)
+    center, size = rows[:, :2], rows[:, 2:4]
+    if np.abs(center).mean() < np.abs(center / strides - cells).mean():
+        center, size = (center + cells) * strides, np.exp(size) * strides
+    return _corners(center, size), rows[:, 4] * rows[:, 5 + PERSON]
+
+
+def _grid(input_size_wh: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Column and row (cells, 2) of every cell, row by row and level by level, and its stride (cells, 1)."""
+    cells, strides = [], []
+    for stride in YOLO_STRIDES:
+        rows, columns = np.indices([ceil(side / stride) for side in reversed(input_size_wh)], np.float32)
+        cells.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
+        strides.append(np.full((rows.size, 1), stride, np.float32))
+    return np.concatenate(cells), np.concatenate(strides)
+
+
+def _decode_yolov8(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
+    """Columns of (center x, y, width, height, classes), in pixels."""
+    columns = outputs[0][0].astype(np.float32)
+    return _corners(columns[:2].T, columns[2:4].T), columns[4 + PERSON]
+
+
+def _decode_yolov8_end_to_end(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
+    """Rows of (x1, y1, x2, y2, score, class)."""
+    rows = outputs[0][0]
+    persons = rows[rows[:, 5] == PERSON]
+    return persons[:, :4], persons[:, 4]
+
+
+def _decode_mmdeploy(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
+    """Rows of (x1, y1, x2, y2, score), and their classes."""
+    persons = outputs[0][0][outputs[1][0] == PERSON]
+    return persons[:, :4], persons[:, 4]
+
+
+def _decode_picodet(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
+    """Boxes (x1, y1, x2, y2), and scores by class: the one with four columns is the boxes."""
+    boxes, scores = sorted((output[0] for output in outputs), key=lambda output: output.shape[1] != 4)
+    return boxes, scores[PERSON]
+
+
+def _decode_picodet_end_to_end(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
+    """Rows of (class, score, x1, y1, x2, y2), the scale of the picture being given as 1."""
+    rows = outputs[_table([output.shape for output in outputs]) or 0]
+    persons = rows[rows[:, 0] == PERSON]
+    return persons[:, 2:], persons[:, 1]
+
+
+def _corners(center: NDArray[np.float32], size: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([center - size / 2, center + size / 2], axis=1)
+
+
+_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+_UNIT = (255, 255, 255)
+
+YOLOX = Layout("YOLOX", _decode_yolox, bgr=True)
+YOLOX_MMDEPLOY = Layout("YOLOX, end to end", _decode_mmdeploy, bgr=True, suppressed=True)
+RTMDET = Layout(
+    "RTMDet, end to end", _decode_mmdeploy, True, _IMAGENET_MEAN[::-1], _IMAGENET_STD[::-1], suppressed=True
+)
+YOLOV8 = Layout("YOLOv8", _decode_yolov8, std=_UNIT, fit="center")
+YOLOV8_END_TO_END = Layout("YOLOv8, end to end", _decode_yolov8_end_to_end, std=_UNIT, fit="center", suppressed=True)
+PICODET = Layout("PicoDet", _decode_picodet, False, _IMAGENET_MEAN, _IMAGENET_STD, "stretch")
+PICODET_END_TO_END = Layout(
+    "PicoDet, end to end", _decode_picodet_end_to_end, False, _IMAGENET_MEAN, _IMAGENET_STD, "stretch", True
+)

@@ -1,0 +1,1 @@
+"""Files, archives, images and downloads."""

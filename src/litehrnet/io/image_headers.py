@@ -1,0 +1,246 @@
+"""What a picture file says of itself, and whether it is all there, before anything decodes it.
+
+Decoders fill the missing part of a cut file with gray or refuse it, depending on format and version;
+so the containers are walked here to their end first. Nothing is allocated and no pixel is decoded.
+
+Sources: ITU-T T.81 annex B (JPEG markers), the W3C's PNG specification, section 5 (chunks), RFC 9649 (WebP),
+the BITMAPINFOHEADER of Windows (BMP), TIFF 6.0, section 2, and CIPA DC-008 (Exif) for the orientation.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from litehrnet.errors import UserError
+
+EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What a whole picture file says of itself.
+
+    Attributes:
+        format: ``JPEG``, ``PNG``, ``WebP``, ``BMP`` or ``TIFF``.
+        width: Pixels in a stored row, before the orientation is applied.
+        height: Stored rows.
+        orientation: 1 to 8 as in Exif (1 is upright); 1 where the file says none or nonsense.
+        zero_is_white: Gray samples run from white to black (some TIFF files).
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int = 1
+    zero_is_white: bool = False
+
+
+def read_header(content: bytes, name: str) -> ImageHeader:
+    """Recognize a picture by its first bytes and walk it to its end.
+
+    Args:
+        content: The whole file; bytes behind the picture's end are ignored.
+        name: What to call it in errors.
+
+    Raises:
+        UserError: The file is empty, of another format, cut short, or its structure is damaged.
+    """
+    if not content:
+        raise UserError(f"{name}: is empty ({EXPECTED})")
+    for magic, image_format, walk in _FORMATS:
+        if magic.match(content):
+            try:
+                return walk(content)
+            except (EOFError, ValueError, struct.error) as error:
+                raise UserError(f"{name}: is cut short or damaged (expected a whole {image_format} file)") from error
+    if content[4:8] == b"ftyp" and content[8:12] in _PHONE_FORMATS:
+        # Named, as phones write it and a user who reads "not an image" looks for the fault in the file.
+        raise UserError(f"{name}: is {_PHONE_FORMATS[content[8:12]]}, which is not read here ({EXPECTED})")
+    raise UserError(f"{name}: not an image ({EXPECTED})")
+
+
+_PHONE_FORMATS = dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC")
+_PHONE_FORMATS |= {b"avif": "AVIF", b"avis": "AVIF"}
+
+
+def critical_png_chunks(content: bytes) -> bytes:
+    """A PNG reduced to the chunks that make its pixels: no color profiles, texts, or animation."""
+    chunks = (content[start:end] for kind, start, end in _png_chunks(content) if kind[:1].isupper())
+    return content[:8] + b"".join(chunks)
+
+
+# An 0xFF followed by 0x00 is a byte of a scan, 0xD0..0xD7 restart one, and a second 0xFF is filling;
+# all else behind an 0xFF is a marker.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BARE = {0x01, 0xD8}
+
+
+def _jpeg(content: bytes) -> ImageHeader:
+    width = height = orientation = scans = 0
+    position = 2
+    while True:
+        found = _JPEG_MARKER.search(content, position)
+        if found is None:
+            raise EOFError
+        position, marker = found.end(), content[found.end() - 1]
+        if marker == 0xD9:
+            break
+        if marker in _JPEG_BARE:
+            continue
+        (length,) = struct.unpack_from(">H", content, position)
+        if marker in _JPEG_FRAMES and not scans:
+            height, width = struct.unpack_from(">HH", content, position + 3)
+        elif marker == 0xDA:
+            scans += 1
+        elif marker == 0xE1 and not orientation:
+            orientation = _exif_orientation(content[position + 2 : position + length])
+        # A thumbnail inside a segment has markers of its own: the length jumps over them.
+        position += length
+    if not scans:
+        raise ValueError("no scan")
+    return ImageHeader("JPEG", width, height, orientation or 1)
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The kind, first and one-past-last byte of every chunk up to IEND, each with its checksum verified."""
+    view, start, kind = memoryview(content), 8, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", content, start)
+        end = start + 12 + length
+        (checksum,) = struct.unpack_from(">I", content, end - 4)
+        if zlib.crc32(view[start + 4 : end - 4]) != checksum:
+            raise ValueError("checksum")
+        yield kind, start, end
+        start = end
+
+
+def _png(content: bytes) -> ImageHeader:
+    orientation = 0
+    for number, (kind, start, end) in enumerate(_png_chunks(content)):
+        if number == 0 and kind != b"IHDR":
+            raise ValueError("no header")
+        if kind == b"eXIf" and not orientation:
+            orientation = _exif_orientation(content[start + 8 : end - 4])
+    width, height = struct.unpack_from(">II", content, 16)
+    return ImageHeader("PNG", width, height, orientation or 1)
+
+
+def _webp(content: bytes) -> ImageHeader:
+    sizes: list[tuple[int, int]] = []
+    orientation, position = 1, 12
+    end = 8 + int.from_bytes(content[4:8], "little")
+    if end > len(content):
+        raise EOFError
+    while position < end:
+        kind, length = struct.unpack_from("<4sI", content, position)
+        position += 8
+        if position + length > end:
+            raise EOFError
+        if kind == b"EXIF":
+            orientation = _exif_orientation(content[position : position + length]) or 1
+        elif kind in _WEBP_SIZES:
+            sizes.append(_WEBP_SIZES[kind](content[position : position + 10]))
+        position += length + length % 2
+    if not sizes:
+        raise ValueError("no picture")
+    return ImageHeader("WebP", *sizes[0], orientation)
+
+
+def _vp8x_size(chunk: bytes) -> tuple[int, int]:
+    return 1 + int.from_bytes(chunk[4:7], "little"), 1 + int.from_bytes(chunk[7:10], "little")
+
+
+def _vp8_size(chunk: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", chunk, 6)
+    return width & 0x3FFF, height & 0x3FFF
+
+
+def _vp8l_size(chunk: bytes) -> tuple[int, int]:
+    (bits,) = struct.unpack_from("<I", chunk, 1)
+    return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+
+
+_WEBP_SIZES: dict[bytes, Callable[[bytes], tuple[int, int]]] = {
+    b"VP8X": _vp8x_size,
+    b"VP8 ": _vp8_size,
+    b"VP8L": _vp8l_size,
+}
+
+
+def _bmp(content: bytes) -> ImageHeader:
+    pixels, header_size = struct.unpack_from("<II", content, 10)
+    compression, packed_size = 0, 0
+    if header_size == 12:
+        width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
+    else:
+        width, height, _, bits, compression, packed_size = struct.unpack_from("<iiHHII", content, 18)
+    height = abs(height)  # negative where the first row is the upper one
+    run_length_coded = compression in (1, 2)
+    size = packed_size if run_length_coded else (width * bits + 31) // 32 * 4 * height
+    if pixels + size > len(content):
+        raise EOFError
+    return ImageHeader("BMP", width, height)
+
+
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC, _TIFF_ORIENTATION = 256, 257, 262, 274
+_TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # offsets, byte counts
+_TIFF_SAMPLES = (258, 339)  # bits and kind of each, read only to see that they are there
+_TIFF_TAGS = {_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC, _TIFF_ORIENTATION}
+_TIFF_TAGS |= {*_TIFF_STRIPS, *_TIFF_TILES, *_TIFF_SAMPLES}
+_TIFF_INTEGERS = {3: "H", 4: "I"}
+
+
+def _tiff(content: bytes) -> ImageHeader:
+    tags = _tiff_tags(content)
+    offsets, counts = (tags.get(tag, ()) for tag in (_TIFF_TILES if _TIFF_TILES[0] in tags else _TIFF_STRIPS))
+    if not offsets or len(offsets) != len(counts):
+        raise ValueError("no pixels")
+    if any(start + size > len(content) for start, size in zip(offsets, counts, strict=True)):
+        raise EOFError
+    width, height = (tags.get(tag, (0,))[0] for tag in (_TIFF_WIDTH, _TIFF_HEIGHT))
+    zero_is_white = tags.get(_TIFF_PHOTOMETRIC) == (0,)
+    return ImageHeader("TIFF", width, height, _orientation(tags) or 1, zero_is_white)
+
+
+def _tiff_tags(content: bytes) -> dict[int, tuple[int, ...]]:
+    """The integers under those tags of the first directory that this file uses."""
+    order = "<" if content[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(f"{order}I", content, 4)
+    (entries,) = struct.unpack_from(f"{order}H", content, start)
+    tags = {}
+    for entry in range(start + 2, start + 2 + 12 * entries, 12):
+        tag, kind, number = struct.unpack_from(f"{order}HHI", content, entry)
+        if tag in _TIFF_TAGS and kind in _TIFF_INTEGERS and number:
+            values = f"{order}{number}{_TIFF_INTEGERS[kind]}"
+            place = entry + 8
+            if struct.calcsize(values) > 4:
+                (place,) = struct.unpack_from(f"{order}I", content, place)
+            tags[tag] = struct.unpack_from(values, content, place)
+    return tags
+
+
+def _exif_orientation(block: bytes) -> int:
+    """The orientation that an Exif block (a small TIFF) says, 0 if it says none: a broken one harms no pixel."""
+    block = block.removeprefix(b"Exif\0\0")
+    try:
+        return _orientation(_tiff_tags(block)) if _TIFF_MAGIC.match(block) else 0
+    except struct.error:
+        return 0
+
+
+def _orientation(tags: dict[int, tuple[int, ...]]) -> int:
+    value = tags.get(_TIFF_ORIENTATION, (0,))[0]
+    return value if 1 <= value <= 8 else 0
+
+
+_TIFF_MAGIC = re.compile(rb"II\*\0|MM\0\*")
+_FORMATS: tuple[tuple[re.Pattern[bytes], str, Callable[[bytes], ImageHeader]], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), "JPEG", _jpeg),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG", _png),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP", _webp),
+    (re.compile(rb"BM"), "BMP", _bmp),
+    (_TIFF_MAGIC, "TIFF", _tiff),
+)

@@ -1,0 +1,193 @@
+"""Reading and writing pictures: an upright uint8 RGB array, or one sentence that says what is wrong."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litehrnet.errors import UserError
+from litehrnet.io import files
+from litehrnet.io.image_headers import ImageHeader, critical_png_chunks, read_header
+
+MAX_PIXELS = 200_000_000
+"""Larger pictures are refused before memory is taken for them: 600 MB as RGB."""
+
+WRITTEN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read a photo from a file, as ``decode_image`` does.
+
+    Args:
+        path: A JPEG, PNG, WebP, BMP or TIFF file; its content counts, not its suffix.
+
+    Returns:
+        uint8 (height, width, 3), RGB, upright.
+
+    Raises:
+        UserError: The file cannot be read or is not a whole picture of at most ``MAX_PIXELS``.
+    """
+    return decode_image(files.read_bytes(Path(path)), str(path))
+
+
+def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHeader | None = None) -> NDArray[np.uint8]:
+    """Decode the content of a picture file to an upright RGB image.
+
+    ====================  =====================================================================
+    in the file           in the array
+    ====================  =====================================================================
+    8 bits                as stored; color profiles are ignored
+    16 bits               the upper 8 bits, rounded down: 65535 is 255, 255 is 0
+    1, 2 or 4 bits        stretched to 0..255
+    float, 32-bit         an error
+    gray                  three equal channels
+    palette               its colors
+    transparency          dropped: the colors as stored under it
+    CMYK (JPEG)           RGB as OpenCV converts, which takes the inks as Adobe stores them, inverted
+    Exif orientation      applied (JPEG, PNG and WebP; in TIFF the tag of the same number)
+    animation, pages      the first frame or page; an error if OpenCV is older than 4.11 and it is WebP
+    ====================  =====================================================================
+
+    A file that is cut short is always an error, and so is a wrong checksum (PNG). Formats without
+    checksums may hide other damage: it comes out as odd pixels (libjpeg then prints a line of its own on
+    the standard error stream), or as an error.
+
+    Args:
+        content: The whole file.
+        name: What to call it in errors.
+        reduction: 1, or for JPEG also 2, 4 or 8: the sides come out divided by this, rounded up. Each pixel is
+            about the mean of a square of so many pixels of the stored picture, counted from its first corner.
+        header: What ``read_header`` made of the content, where that is known.
+
+    Returns:
+        uint8 (height, width, 3), RGB, contiguous.
+
+    Raises:
+        UserError: Not a whole JPEG, PNG, WebP, BMP or TIFF picture, without pixels, of more than
+            ``MAX_PIXELS``, or of a kind that OpenCV does not decode.
+    """
+    header = header or read_header(content, name)
+    _check_size(header, name)
+    if header.format == "PNG":
+        # Faulty color profiles are common, change nothing here, and make libpng print warnings.
+        content = critical_png_chunks(content)
+    image = _decode(content, header, name, reduction)
+    if header.format != "TIFF":  # which OpenCV turns whatever its flags
+        image = _upright(image, header.orientation)
+    return np.ascontiguousarray(image)
+
+
+def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 92) -> None:
+    """Write a picture in one step: a reader finds the whole file or what was there before.
+
+    Args:
+        path: The suffix chooses the format: ``.jpg``, ``.jpeg``, ``.png`` or ``.webp``.
+        image_rgb: uint8 (height, width, 3), RGB.
+        quality: 1..100 for JPEG and WebP; PNG is exact.
+
+    Raises:
+        UserError: Another suffix, a picture too large for the format, or the file cannot be written.
+    """
+    import cv2
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITTEN_SUFFIXES:
+        raise UserError(f"{path}: cannot tell the format to write (expected {', '.join(WRITTEN_SUFFIXES)})")
+    options = {".png": [], ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality]}
+    bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
+    try:
+        with _silent_opencv():
+            written, content = cv2.imencode(suffix, bgr, options.get(suffix, [cv2.IMWRITE_JPEG_QUALITY, quality]))
+    except cv2.error:
+        written = False
+    if not written:
+        height, width = image_rgb.shape[:2]
+        raise UserError(f"{path}: {width} x {height} pixels are too many for this format (PNG takes more)")
+    files.write_bytes(path, content.tobytes())
+
+
+def encode_jpeg(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
+    """The content of a JPEG file.
+
+    Args:
+        image_rgb: uint8 (height, width, 3), RGB, of at most 65,500 pixels a side.
+        quality: 1..100.
+    """
+    import cv2
+
+    bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
+    _, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return content.tobytes()
+
+
+def _check_size(header: ImageHeader, name: str) -> None:
+    width, height = header.width, header.height
+    if width <= 0 or height <= 0:
+        raise UserError(f"{name}: has no pixels (its header says {width} x {height})")
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            f"{name}: {width} x {height} pixels are too many (expected at most {MAX_PIXELS // 10**6} million)"
+        )
+
+
+def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> NDArray[np.uint8]:
+    import cv2
+
+    # The orientation is applied here, from the header: OpenCV's versions differ in which formats they turn.
+    whole = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    flags = whole if reduction == 1 else getattr(cv2, f"IMREAD_REDUCED_COLOR_{reduction}")
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        with _silent_opencv():
+            bgr = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        bgr = None
+    if bgr is None:
+        raise UserError(
+            f"{name}: cannot be decoded (a damaged {header.format} file, "
+            f"or of a kind that OpenCV {cv2.__version__} does not read)"
+        )
+    if bgr.dtype == np.uint16:
+        bgr = (np.asarray(bgr, np.uint16) >> 8).astype(np.uint8)
+        if header.zero_is_white:  # which OpenCV heeds up to 8 bits only
+            bgr = 255 - bgr
+    if bgr.dtype != np.uint8:
+        raise UserError(f"{name}: its samples are {bgr.dtype} (expected 8 or 16 bits)")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
+
+
+def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an Exif orientation: 5 to 8 swap rows and columns, then either or both are reversed."""
+    if orientation >= 5:
+        image = image.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return image
+
+
+_silence = threading.Lock()
+_silenced: list[int] = []  # the log level to go back to, once for every call that is under way
+
+
+@contextlib.contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """Keep OpenCV from printing what becomes an error's sentence; the last of several threads restores it."""
+    import cv2
+
+    log = getattr(cv2.utils, "logging", cv2)  # where OpenCV 4.10 and 5.0 keep the two functions
+    with _silence:
+        _silenced.append(_silenced[-1] if _silenced else log.getLogLevel())
+        log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        with _silence:
+            level = _silenced.pop()
+            if not _silenced:
+                log.setLogLevel(level)

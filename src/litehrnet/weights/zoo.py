@@ -1,0 +1,198 @@
+"""Networks by name: the weights in the box, and weights and person detectors of others, fetched on request."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from litehrnet.errors import UserError
+from litehrnet.io.downloads import fetch, has_checksum
+
+BUNDLED = Path(__file__).parent
+"""Folder of the weights that come with the package: ``NAME.safetensors``, and ``NAME.onnx`` where there is one."""
+
+DEFAULT_WEIGHTS = "lite_hrnet_18"
+"""What is used where no weights are named."""
+
+DEFAULT_DETECTOR = "person"
+"""The bundled person detector: it finds the people where no boxes and no other detector are named."""
+
+_MMPOSE = "https://download.openmmlab.com/mmpose/top_down/litehrnet/"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A network on somebody's server.
+
+    Attributes:
+        name: What to call it.
+        url: Its address as its owners give it.
+        sha256: Checksum in hexadecimal digits, or its first digits where no more is known.
+        input_size_wh: Width and height of the pictures it was trained for.
+        finds: Name of the keypoint set, or ``persons``.
+        source: Whose it is.
+    """
+
+    name: str
+    url: str
+    sha256: str
+    input_size_wh: tuple[int, int]
+    finds: str
+    source: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies once it was fetched."""
+        return cache_folder() / PurePosixPath(self.url).name
+
+    @property
+    def checked_by(self) -> str:
+        """By which check it is told from another file."""
+        digits = len(self.sha256)
+        return "SHA-256" if digits == 64 else f"first {digits} digits of the SHA-256"
+
+
+def _of_mmpose(name: str, file: str, input_size_wh: tuple[int, int], keypoints: str) -> Download:
+    """MMPose writes the first eight digits of the SHA-256 into its files' names."""
+    return Download(name, _MMPOSE + file, file.split("-")[1].split("_")[0], input_size_wh, keypoints, "MMPose")
+
+
+# Addresses and names as in MMPose's own tables of Lite-HRNet, for COCO and for MPII.
+DOWNLOADS = (
+    _of_mmpose("mmpose_lite_hrnet_18_256x192", "litehrnet18_coco_256x192-6bace359_20211230.pth", (192, 256), "coco"),
+    _of_mmpose("mmpose_lite_hrnet_18_384x288", "litehrnet18_coco_384x288-8d4dac48_20211230.pth", (288, 384), "coco"),
+    _of_mmpose("mmpose_lite_hrnet_30_256x192", "litehrnet30_coco_256x192-4176555b_20210626.pth", (192, 256), "coco"),
+    _of_mmpose("mmpose_lite_hrnet_30_384x288", "litehrnet30_coco_384x288-a3aef5c4_20210626.pth", (288, 384), "coco"),
+    _of_mmpose("mmpose_lite_hrnet_18_mpii", "litehrnet18_mpii_256x256-cabd7984_20210623.pth", (256, 256), "mpii"),
+    _of_mmpose("mmpose_lite_hrnet_30_mpii", "litehrnet30_mpii_256x256-faae8bd8_20210622.pth", (256, 256), "mpii"),
+)
+
+_YOLOX = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/"
+
+
+def _of_yolox(name: str, side: int, sha256: str) -> Download:
+    return Download(name, f"{_YOLOX}{name}.onnx", sha256, (side, side), "persons", "YOLOX, Apache-2.0")
+
+
+# Files of the release that YOLOX's pages link to. It gives no checksums: these are what those who fetched them found.
+DETECTORS = (
+    _of_yolox("yolox_nano", 416, "c789161ed43c8269fcd4e67c67eeeb4e80c622da2eb296a20bc6007bd18a0b7d"),
+    _of_yolox("yolox_tiny", 416, "427cc366d34e27ff7a03e2899b5e3671425c262ea2291f88bb942bc1cc70b0f7"),
+    _of_yolox("yolox_s", 640, "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063"),
+)
+
+# From the README of the published project. Without a checksum there is nothing to check them by.
+AUTHORS_LINKS = {
+    "Lite-HRNet-18, COCO, 256x192": "https://drive.google.com/file/d/1_bLVpm8cVqQF6unmxOQ3ObEr4hpoLuJn/view",
+    "Lite-HRNet-18, COCO, 384x288": "https://drive.google.com/file/d/1djewivNYHKTeaYLL9x7b3wkxHTCtVbJc/view",
+    "Lite-HRNet-30, COCO, 256x192": "https://drive.google.com/file/d/1QczOxBm6rKqDeSlq9SFCma5oqQncZ6ng/view",
+    "Lite-HRNet-30, COCO, 384x288": "https://drive.google.com/file/d/1nx7AT1DMJRuiYNPcI7EqBp6yJN63ewE1/view",
+    "Lite-HRNet-18, MPII, 256x256": "https://drive.google.com/file/d/1Bw4shzVJoaaQWngkL4qnlnaPE87uiJtW/view",
+    "Lite-HRNet-30, MPII, 256x256": "https://drive.google.com/file/d/1bVOahaHY61bhAPFYYfkgkJviyV-3fLKE/view",
+}
+
+
+class FoundWeights(NamedTuple):
+    """A file of weights.
+
+    Attributes:
+        path: Where it lies.
+        input_size_wh: Width and height of the crops, where the name says it and the file does not.
+    """
+
+    path: Path
+    input_size_wh: tuple[int, int] | None = None
+
+
+def cache_folder() -> Path:
+    """Where fetched files lie: the user's cache folder of the platform."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("litehrnet", appauthor=False)
+
+
+def box_files() -> list[Path]:
+    """The files of weights that come with the package, by name."""
+    return sorted(path for path in BUNDLED.glob("*") if path.suffix in (".safetensors", ".onnx"))
+
+
+def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeights:
+    """The file that ``weights`` names: itself, or that of the name of weights in the box or fetched before.
+
+    Args:
+        weights: A path, or a name that ``litehrnet models`` lists.
+        runtime: For which it is to be: of a name in the box, ONNX Runtime and OpenVINO take the ONNX model.
+
+    Raises:
+        UserError: A name that there is not, or weights that were not fetched yet or are damaged.
+    """
+    name = str(weights)
+    if not _is_name(weights):
+        return FoundWeights(Path(weights))
+    if runtime in ("onnxruntime", "openvino") and (onnx := BUNDLED / f"{name}.onnx").is_file():
+        return FoundWeights(onnx)
+    for suffix in (".safetensors", ".onnx"):
+        if (file := BUNDLED / f"{name}{suffix}").is_file():
+            return FoundWeights(file)
+    if name == DEFAULT_WEIGHTS and not box_files():
+        raise UserError(f"{name}: this install has no weights in it (expected a file of weights)")
+    download = find_download(name)
+    if download in DETECTORS:
+        raise UserError(f"{name}: finds persons (expected weights that find keypoints; --detector takes this)")
+    return FoundWeights(_fetched(download), download.input_size_wh)
+
+
+def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
+    """Resolve a path, or the name of a bundled or downloaded detector, to a file.
+
+    Args:
+        detector: A path, or a name that ``litehrnet models`` lists.
+        onnx: Whether of a bundled detector the ONNX model is wanted, for installs without the native engine.
+
+    Raises:
+        UserError: A name that there is not, or a detector that was not fetched yet or is damaged.
+    """
+    if not _is_name(detector):
+        return Path(detector)
+    if str(detector) == DEFAULT_DETECTOR:
+        file = BUNDLED / f"{detector}{'.onnx' if onnx else '.safetensors'}"
+        if not file.is_file():
+            raise UserError(f"{detector}: this install has no bundled detector (expected a file of a detector)")
+        return file
+    if any(path.stem == str(detector) for path in box_files()):
+        raise UserError(f"{detector}: finds keypoints (expected a detector; --weights takes this)")
+    download = find_download(str(detector))
+    if download not in DETECTORS:
+        raise UserError(f"{detector}: finds keypoints (expected a detector; --weights takes this)")
+    return _fetched(download)
+
+
+def _is_name(given: str | Path) -> bool:
+    """Whether it is looked up as a name: it has no folder and no ending, and there is no such file."""
+    path = Path(given)
+    return not path.suffix and path.name == str(given) and not path.is_file()
+
+
+def _fetched(download: Download) -> Path:
+    if not download.path.is_file():
+        raise UserError(f"{download.name}: not fetched yet (litehrnet models fetch {download.name})")
+    if not has_checksum(download.path, download.sha256):
+        raise UserError(f"{download.path}: damaged (litehrnet models fetch {download.name} fetches it again)")
+    return download.path
+
+
+def find_download(name: str) -> Download:
+    """The network of others that is known by a name.
+
+    Raises:
+        UserError: There is none.
+    """
+    for download in (*DOWNLOADS, *DETECTORS):
+        if download.name == name:
+            return download
+    raise UserError(f"{name}: no such file, and no name of a network (litehrnet models lists them)")
+
+
+def fetch_network(download: Download) -> Path:
+    """Fetch a network into the cache folder, unless it is there, and check it; see ``fetching.fetch``."""
+    fetch(download.url, download.path, download.sha256)
+    return download.path

@@ -1,0 +1,98 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from litehrnet.cli.inputs import find_images, passed_over
+from litehrnet.errors import UserError
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with pictures and what is none."""
+    for name in ("b.jpg", "a.PNG", "c.tiff", "notes.txt", ".hidden.jpg", "[1].jpg", "1.jpg", "folder.jpg/d.jpeg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def names(*arguments: Path | str) -> list[str]:
+    return [path.name for path in find_images([str(each) for each in arguments])]
+
+
+def test_a_folder_gives_its_pictures_by_name(photos: Path) -> None:
+    assert names(photos) == ["1.jpg", "[1].jpg", "a.PNG", "b.jpg", "c.tiff"]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "JPEG", "jpe", "JFIF", "mpo", "png", "webp", "bmp", "tif", "TIFF"])
+def test_every_readable_format_is_a_picture(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"photo.{suffix}").touch()
+    assert names(tmp_path) == [f"photo.{suffix}"]
+
+
+def test_files_of_other_kinds_in_folders_are_counted(photos: Path) -> None:
+    for name in ("x.HEIC", "y.heic", "README"):
+        (photos / name).touch()
+    expected = {".heic": 2, ".txt": 1, "without suffix": 1}
+    assert passed_over([str(photos), f"{photos}{os.sep}", str(photos / "x.HEIC")]) == expected
+    assert passed_over([str(photos / "notes.txt"), str(photos / "*.txt")]) == {}
+
+
+def test_a_named_file_is_taken_whatever_its_suffix(photos: Path) -> None:
+    assert find_images([str(photos / "notes.txt")]) == [photos / "notes.txt"]
+    assert names(photos / ".hidden.jpg") == [".hidden.jpg"]
+
+
+def test_a_pattern_gives_the_files_it_matches(photos: Path) -> None:
+    assert names(photos / "*.jpg") == ["1.jpg", "[1].jpg", "b.jpg"]
+    assert names(photos / "**" / "*.jpeg") == ["d.jpeg"]
+
+
+def test_brackets_of_an_existing_file_are_no_pattern(photos: Path) -> None:
+    assert names(photos / "[1].jpg") == ["[1].jpg"]
+    (photos / "[1].jpg").unlink()
+    assert names(photos / "[1].jpg") == ["1.jpg"]
+
+
+def test_the_order_is_that_of_the_arguments_and_every_file_comes_once(photos: Path) -> None:
+    assert names(photos / "c.tiff", photos / "b.jpg", photos, photos / "*.tiff") == [
+        "c.tiff",
+        "b.jpg",
+        "1.jpg",
+        "[1].jpg",
+        "a.PNG",
+    ]
+
+
+def test_a_file_under_two_spellings_comes_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    assert find_images(["b.jpg", f".{os.sep}b.jpg", str(photos / "b.jpg")]) == [Path("b.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("none.jpg", "none.jpg: no such file"),
+        ("*.webp", r"\*.webp: no file matches this pattern"),
+        ("folder*", r"folder\*: no file matches this pattern"),
+        ("", "no photos given, or an empty name"),
+        ("x" * 300, "cannot be read"),
+    ],
+)
+def test_what_names_nothing_is_refused(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, argument: str, sentence: str
+) -> None:
+    monkeypatch.chdir(photos)
+    with pytest.raises(UserError, match=sentence):
+        find_images([argument])
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=r": no pictures in this folder \(expected \.bmp, \.jfif, "):
+        find_images([str(tmp_path)])
+
+
+def test_no_arguments_are_refused() -> None:
+    with pytest.raises(UserError, match="no photos given"):
+        find_images([])

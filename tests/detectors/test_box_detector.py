@@ -1,0 +1,85 @@
+"""Detectors of our own: the bundled one on real pictures, on every runtime."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from litehrnet import PoseEstimator, open_detector, read_image
+from litehrnet.detectors.box_detector import BoxDetector
+from litehrnet.errors import UserError
+from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_POSE_SCORE
+from litehrnet.runtimes import open_runtime
+from litehrnet.weights.zoo import BUNDLED, DEFAULT_DETECTOR, find_detector
+
+PHOTOS = Path(__file__).parents[2] / "src" / "litehrnet" / "photos"
+WEIGHTS = BUNDLED / f"{DEFAULT_DETECTOR}.safetensors"
+PEOPLE_XY = [(160, 220), (500, 220), (970, 220)]
+"""A point inside each of the three people."""
+
+
+def _contains(box: np.ndarray, point: tuple[int, int]) -> bool:
+    x, y, width, height = box
+    return bool(x < point[0] < x + width and y < point[1] < y + height)
+
+
+def test_the_three_people_of_the_bundled_photo_are_found() -> None:
+    found = open_detector(DEFAULT_DETECTOR, threads=1).detect(read_image(PHOTOS / "three_people.jpg"))
+    large = found.boxes[found.boxes[:, 2] > 150]
+    assert all(any(_contains(box, point) for box in large) for point in PEOPLE_XY)
+    assert (np.diff(found.scores) <= 0).all()
+    assert found.boxes.dtype == found.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+def test_every_runtime_finds_the_same_boxes(runtime: str) -> None:
+    pytest.importorskip(runtime)
+    image = read_image(PHOTOS / "three_people.jpg")
+    native = BoxDetector(open_runtime(WEIGHTS, threads=1), 0.1).detect(image)
+    file = WEIGHTS if runtime == "torch" else WEIGHTS.with_suffix(".onnx")
+    other = BoxDetector(open_runtime(file, runtime, threads=1), 0.1).detect(image)
+    np.testing.assert_allclose(other.boxes, native.boxes, atol=0.5)
+    np.testing.assert_allclose(other.scores, native.scores, atol=1e-3)
+    assert len(native.boxes) >= 3
+
+
+def test_threads_change_nothing() -> None:
+    image = read_image(PHOTOS / "three_people.jpg")
+    one, two = (open_detector(WEIGHTS, threads=threads).detect(image) for threads in (1, 2))
+    assert (one.boxes == two.boxes).all()
+    assert (one.scores == two.scores).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 10_000), (10_000, 3), (480, 640)])
+def test_a_picture_without_people_has_no_boxes(shape: tuple[int, int]) -> None:
+    found = open_detector(DEFAULT_DETECTOR, threads=1).detect(np.full((*shape, 3), 128, np.uint8))
+    assert found.boxes.shape == (0, 4)
+    assert found.scores.shape == (0,)
+
+
+def test_boxes_lie_inside_the_photo() -> None:
+    image = read_image(PHOTOS / "three_people.jpg")[:200]
+    found = open_detector(DEFAULT_DETECTOR, min_score=0.05, threads=1).detect(image)
+    assert (found.boxes[:, :2] >= 0).all()
+    assert (found.boxes[:, :2] + found.boxes[:, 2:] <= [image.shape[1], image.shape[0]]).all()
+
+
+def test_weights_of_keypoints_are_no_detector() -> None:
+    with pytest.raises(UserError, match=r"finds 17 keypoints \(coco\) \(expected a detector's weights\)"):
+        open_detector(BUNDLED / "lite_hrnet_18.safetensors")
+    with pytest.raises(UserError, match=r"finds keypoints .expected a detector"):
+        find_detector("lite_hrnet_18")
+
+
+def test_installs_without_the_engine_take_the_onnx_model() -> None:
+    assert find_detector(DEFAULT_DETECTOR, onnx=True) == WEIGHTS.with_suffix(".onnx")
+    assert find_detector(DEFAULT_DETECTOR) == WEIGHTS
+
+
+def test_keypoints_confirm_the_people_of_the_bundled_detector_unless_a_limit_is_named() -> None:
+    image = read_image(PHOTOS / "three_people.jpg")
+    found = PoseEstimator(threads=1).predict(image)
+    every = PoseEstimator(threads=1, min_box_score=LEAST_BOX_SCORE).predict(image)
+    assert len(found) == 3
+    assert len(every) > 3  # the flags too
+    assert (found.pose_scores >= LEAST_POSE_SCORE).all()

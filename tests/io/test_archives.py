@@ -1,0 +1,77 @@
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from litehrnet.errors import UserError
+from litehrnet.io.archives import find_member, inside_archive, read_member
+from litehrnet.io.files import read_bytes
+
+CONTENT = b"a small file, " * 20
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("stored.txt", CONTENT)
+        opened.writestr("inner/deflated.txt", CONTENT, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def test_files_are_read_through_the_archive(archive: Path) -> None:
+    assert read_bytes(archive / "stored.txt") == CONTENT
+    assert read_bytes(archive / "inner" / "deflated.txt") == CONTENT
+    assert find_member(archive, "inner/deflated.txt").size == len(CONTENT)
+
+
+def test_only_archives_that_are_there_are_gone_through(tmp_path: Path) -> None:
+    (tmp_path / "folder.zip").mkdir()
+    (tmp_path / "folder.zip" / "a.txt").write_bytes(b"a")
+    assert inside_archive(tmp_path / "folder.zip" / "a.txt") is None
+    assert read_bytes(tmp_path / "folder.zip" / "a.txt") == b"a"
+    with pytest.raises(UserError, match=r"none\.zip/a\.txt: no such file"):
+        read_bytes(tmp_path / "none.zip" / "a.txt")
+
+
+def test_an_archive_that_was_replaced_is_read_anew(archive: Path) -> None:
+    assert read_bytes(archive / "stored.txt") == CONTENT
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("new.txt", b"new")
+    os.utime(archive, (1, 1))
+    assert read_bytes(archive / "new.txt") == b"new"
+    with pytest.raises(UserError, match=r"set\.zip: has no file stored\.txt"):
+        read_bytes(archive / "stored.txt")
+
+
+def test_an_archive_cut_short_is_one_sentence(archive: Path) -> None:
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"set\.zip: no zip archive, or cut short"):
+        read_bytes(archive / "stored.txt")
+
+
+@pytest.mark.parametrize("name", ["stored.txt", "inner/deflated.txt"])
+def test_damage_is_found_by_the_checksum(archive: Path, name: str) -> None:
+    content = bytearray(archive.read_bytes())
+    content[find_member(archive, name).offset + 30 + len(name) + 3] ^= 0x55
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match=rf"set\.zip: is damaged \(its file {name} has another checksum"):
+        read_bytes(archive / name)
+
+
+@given(st.data())
+def test_any_byte_may_be_wrong(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = tmp_path_factory.mktemp("broken") / "set.zip"
+    with zipfile.ZipFile(path, "w") as opened:
+        opened.writestr("a.txt", CONTENT, zipfile.ZIP_DEFLATED)
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        read = read_member(path, "a.txt")
+    except UserError:
+        return  # which names the file
+    assert read == CONTENT

@@ -1,0 +1,106 @@
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from litehrnet import PoseEstimator
+from litehrnet.errors import UserError
+from litehrnet.weights import zoo
+from litehrnet.weights.zoo import AUTHORS_LINKS, DETECTORS, DOWNLOADS, find_detector, find_weights
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An own box and cache folder."""
+    monkeypatch.setattr(zoo, "BUNDLED", tmp_path / "box")
+    monkeypatch.setattr(zoo, "cache_folder", lambda: tmp_path / "cache")
+    for name in ("box", "cache"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def test_names_carry_the_digits_that_files_are_checked_by() -> None:
+    networks = (*DOWNLOADS, *DETECTORS)
+    assert len({network.name for network in networks}) == len({n.url for n in networks}) == len(networks)
+    for download in DOWNLOADS:
+        assert re.fullmatch(r"[0-9a-f]{8}", download.sha256)
+        assert f"-{download.sha256}_" in download.url
+        assert download.url.startswith("https://download.openmmlab.com/mmpose/top_down/litehrnet/litehrnet")
+        assert download.checked_by == "first 8 digits of the SHA-256"
+    for detector in DETECTORS:
+        assert re.fullmatch(r"[0-9a-f]{64}", detector.sha256)
+        assert detector.path.name == f"{detector.name}.onnx"
+        assert detector.checked_by == "SHA-256"
+    assert all(link.startswith("https://drive.google.com/") for link in AUTHORS_LINKS.values())
+
+
+def test_names_in_the_box_are_its_files(folders: Path) -> None:
+    for name in ("mine.safetensors", "mine.onnx", "other.onnx"):
+        (folders / "box" / name).touch()
+    assert find_weights("mine").path == folders / "box" / "mine.safetensors"
+    assert find_weights(Path("mine"), "torch").path == folders / "box" / "mine.safetensors"
+    assert find_weights("mine", "openvino").path == folders / "box" / "mine.onnx"
+    assert find_weights("other").path == folders / "box" / "other.onnx"
+
+
+def test_files_come_before_names(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folders)
+    (folders / "box" / "mine.safetensors").touch()
+    (folders / "mine").touch()
+    assert find_weights("mine").path == Path("mine")
+    assert find_weights("run/mine").path == Path("run/mine")
+    assert find_weights("./other").path == Path("other")
+    assert find_weights("mine.pth").path == Path("mine.pth")
+
+
+def test_a_name_that_was_not_fetched_says_how(folders: Path) -> None:
+    with pytest.raises(UserError, match=r"^mmpose_lite_hrnet_18_mpii: not fetched yet \(litehrnet models fetch "):
+        find_weights("mmpose_lite_hrnet_18_mpii")
+
+
+def test_fetched_weights_are_checked_whenever_they_are_used(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = hashlib.sha256(b"weights").hexdigest()[:8]
+    monkeypatch.setattr(zoo, "DOWNLOADS", (replace(DOWNLOADS[4], sha256=digits),))
+    path = folders / "cache" / "litehrnet18_mpii_256x256-cabd7984_20210623.pth"
+    path.write_bytes(b"weights")
+    assert find_weights("mmpose_lite_hrnet_18_mpii") == (path, (256, 256))
+    path.write_bytes(b"weight5")
+    with pytest.raises(UserError, match=r"cabd7984_20210623\.pth: damaged \(litehrnet models fetch mmpose_lite"):
+        find_weights("mmpose_lite_hrnet_18_mpii")
+
+
+def test_other_names_are_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"^nothing: no such file, and no name of a network \(litehrnet models lists"):
+        find_weights("nothing")
+
+
+def test_detectors_are_no_weights_nor_the_other_way_round() -> None:
+    with pytest.raises(UserError, match=r"^yolox_s: finds persons \(expected weights that find keypoints; --detector"):
+        find_weights("yolox_s")
+    with pytest.raises(UserError, match=r"^mmpose_lite_hrnet_18_mpii: finds keypoints \(expected a detector; "):
+        find_detector("mmpose_lite_hrnet_18_mpii")
+    with pytest.raises(UserError, match=r"^yolox_x: no such file, and no name of a network \(litehrnet models lists"):
+        find_detector("yolox_x")
+
+
+def test_the_estimator_takes_what_is_in_the_box(folders: Path, small_weights: Path) -> None:
+    with pytest.raises(UserError, match=r"^lite_hrnet_18: this install has no weights in it"):
+        PoseEstimator()
+    (folders / "box" / "lite_hrnet_18.safetensors").write_bytes(small_weights.read_bytes())
+    image = np.zeros((64, 64, 3), np.uint8)
+    by_default = PoseEstimator(whole_image=True).predict(image)
+    named = PoseEstimator(small_weights, whole_image=True).predict(image)
+    np.testing.assert_array_equal(by_default.keypoints, named.keypoints)
+
+
+def test_the_input_size_of_a_name_is_used(
+    folders: Path, small_mpii_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = hashlib.sha256(small_mpii_weights.read_bytes()).hexdigest()
+    monkeypatch.setattr(zoo, "DOWNLOADS", (replace(DOWNLOADS[4], sha256=digits),))
+    (folders / "cache" / "litehrnet18_mpii_256x256-cabd7984_20210623.pth").write_bytes(small_mpii_weights.read_bytes())
+    assert PoseEstimator("mmpose_lite_hrnet_18_mpii").runtime.input_size_wh == (256, 256)
+    assert PoseEstimator("mmpose_lite_hrnet_18_mpii", input_size_wh=(128, 64)).runtime.input_size_wh == (128, 64)
