@@ -271,7 +271,7 @@ def test_unit_that_the_engine_does_not_know_runs_on_pytorch(
     small_weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delitem(units.STEPS, NAIVE)
-    litehrnet.runtimes._say_once.cache_clear()
+    litehrnet.runtimes.open._say_once.cache_clear()
     with caplog.at_level(logging.WARNING, logger="litehrnet"):
         assert open_runtime(small_weights, threads=1).description.startswith("torch")
     (record,) = caplog.records

@@ -96,6 +96,23 @@ def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without:
         )
 
 
+def check_people_options(options: argparse.Namespace, *names: str) -> None:
+    """Refuse options that contradict each other.
+
+    Args:
+        options: Also has ``min_box_score`` and ``whole_image``.
+        names: Options of which at most one is allowed, such as ``whole-image``.
+
+    Raises:
+        UserError: Two are given, or a box score without boxes.
+    """
+    given = [f"--{name}" for name in names if getattr(options, name.replace("-", "_"))]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)}: each says where the people are (expected one of them)")
+    if options.whole_image and options.min_box_score is not None:
+        raise UserError("--min-box-score: is for boxes, and --whole-image uses none (expected one of the two)")
+
+
 def drawing_style(options: argparse.Namespace) -> "DrawStyle":
     """How people are drawn, by the options of ``litehrnet predict``."""
     from litehrnet.drawing.skeletons import HIDDEN_SCORE, DrawStyle

@@ -6,6 +6,7 @@ from pathlib import Path
 from litehrnet.cli import predict_photos, predict_video, segmentation
 from litehrnet.cli.options import (
     add_runtime_options,
+    check_people_options,
     positive_int,
     refuse_options,
     rgb_color,
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photos",
         nargs="+",
         metavar="PHOTO|FOLDER|GLOB|VIDEO|CAMERA|ADDRESS",
-        help="photos to find people in; or one video file, a camera's number, or an address such as rtsp://...",
+        help="photos to find people in; or video files, a camera's number, or an address such as rtsp://...",
     )
     parser.add_argument(
         "--weights",
@@ -109,7 +110,7 @@ def _add_drawing_options(group: "argparse._ArgumentGroup") -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict, draw and write: photos, a video, or with weights for segmentation classes of photos.
+    """Predict, draw and write: photos, videos, or with weights for segmentation classes of photos.
 
     Returns:
         0, or 1 if photos or boxes were left out.
@@ -124,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
     given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
     if given and not sources:
         raise UserError(f"--{given[0]}: only works with video or camera input (expected a video or a camera)")
-    _check_people(options)
+    check_people_options(options, "boxes", "detector", "whole-image")
     runtime = open_runtime(options.weights, **runtime_arguments(options))
     if runtime.info.segments:
         if sources:
@@ -134,14 +135,5 @@ def run(options: argparse.Namespace) -> int:
     if options.window:
         raise UserError("--window: only works with segmentation weights, and these weights find keypoints")
     if sources:
-        return predict_video.run(options, sources[0], runtime)
+        return predict_video.run(options, sources, runtime)
     return predict_photos.run(options, runtime)
-
-
-def _check_people(options: argparse.Namespace) -> None:
-    """Refuse options that contradict each other."""
-    given = [f"--{name}" for name in ("boxes", "detector", "whole-image") if getattr(options, name.replace("-", "_"))]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join(given)}: each says where the people are (expected one of them)")
-    if options.whole_image and options.min_box_score is not None:
-        raise UserError("--min-box-score: is for boxes, and --whole-image uses none (expected one of the two)")

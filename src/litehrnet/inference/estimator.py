@@ -19,9 +19,9 @@ from litehrnet.poses import Poses
 from litehrnet.runtimes import Runtime, open_runtime
 from litehrnet.weights import zoo
 
-# The published protocol's: the least score of a keypoint that counts in a person's score, and how similar two poses
-# may be before the worse one is dropped.
-_COUNTED_SCORE, _MOST_SIMILAR = 0.2, 0.9
+COUNTED_SCORE, MOST_SIMILAR = 0.2, 0.9
+"""As published: keypoints with a higher score count in a person's score, and of two poses that are more similar (OKS),
+the worse one is dropped."""
 
 LEAST_BOX_SCORE, LEAST_POSE_SCORE = 0.2, 0.05
 """Boxes of the bundled detector need at least this box score, and their poses at least this pose score."""
@@ -170,10 +170,10 @@ def _distinct(poses: Poses, scales: NDArray[np.floating]) -> NDArray[np.intp]:
 
     As in the reference implementation: poses are rescored, and OKS uses the area of the padded box.
     """
-    scores = rescore(poses.box_scores, poses.scores, _COUNTED_SCORE)
+    scores = rescore(poses.box_scores, poses.scores, COUNTED_SCORE)
     areas = np.prod(scales.astype(np.float64) * PIXEL_STD, axis=1)
     sigmas = np.array(poses.keypoint_set.sigmas)
-    return np.sort(oks_nms(poses.keypoints, scores, areas, sigmas, _MOST_SIMILAR))
+    return np.sort(oks_nms(poses.keypoints, scores, areas, sigmas, MOST_SIMILAR))
 
 
 def is_seen(poses: Poses) -> NDArray[np.bool_]:
