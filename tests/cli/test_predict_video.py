@@ -169,8 +169,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         ([path, "99"], "/dev/video99: never ends"),
         ([path, "--start", "2", "--end", "1"], "--end 1: not after --start 2"),
         ([path, "--start", "9"], "film.mp4: no frame could be read from 9 s on"),
-        ([photo, "--track"], "--track: is for keypoints in videos and cameras"),
-        ([photo, "--every", "2"], "--every: is for keypoints in videos and cameras"),
+        ([photo, "--track"], "--track: only works with video or camera input"),
+        ([photo, "--every", "2"], "--every: only works with video or camera input"),
     ]
     for arguments, said in cases:
         assert _predict(out, *arguments) == 2, arguments

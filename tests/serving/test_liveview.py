@@ -76,7 +76,7 @@ def test_the_page_uses_the_detector_that_predict_uses() -> None:
 
 def test_contradictory_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--whole-image", "--detector", "person"]) == 2
-    assert "each says where the people are" in capsys.readouterr().err
+    assert "both state where the people are" in capsys.readouterr().err
 
 
 def test_the_page_names_no_other_server() -> None:
