@@ -97,7 +97,7 @@ def test_broken_detections_are_one_line_and_exit_code_2(
 
 def test_annotations_without_images_are_an_error(small_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(small_onnx), "--annotations", "a.json"]) == 2
-    assert "--annotations and --images: both are needed" in capsys.readouterr().err
+    assert "--annotations and --images: one is missing" in capsys.readouterr().err
 
 
 RECIPE = """

@@ -380,7 +380,7 @@ def test_boxes_of_another_category_are_said(
     path, out = tmp_path / "boxes.json", tmp_path / "out"
     path.write_text(json.dumps([{"image_id": 1, "category_id": 0, "bbox": [1, 1, 9, 9], "score": 1}] * 3))
     assert _predict(small_weights, out, folder, "--boxes", path) == 2
-    assert "boxes.json: none of 3 boxes belongs to category 1 (expected people; it has category 0)" in _one_line_error(capsys)
+    assert "none of 3 boxes belongs to category 1 (expected people; it has category 0)" in _one_line_error(capsys)
     path.write_text(json.dumps([{"image_id": 1, "category_id": "1", "bbox": [1, 1, 9, 9], "score": 0.002}]))
     assert _predict(small_weights, out, folder, "--boxes", path) == 0
     said = capsys.readouterr().out

@@ -199,7 +199,7 @@ def test_bad_input_is_explained_in_one_line(capsys: pytest.CaptureFixture[str], 
     refused = {
         ("lite_hrnet_18", "--shape", "100", "192"): "input size 192x100",
         ("lite_hrnet_18", "--shape", "32", "32", "32"): "one number for a square",
-        ("lite_hrnet_18", "--shape", "3200000000"): "no side may be longer than 100,000 pixels",
+        ("lite_hrnet_18", "--shape", "3200000000"): "too large (expected up to 100,000 pixels per side)",
         ("lite_hrnet_19",): "did you mean lite_hrnet_18?",
         ("lite_hrnet_18", "--num-keypoints", "0"): "at least 1",
         ("litehrnet_30_mpii_256x256", "--num-keypoints", "3"): "only with a variant",

@@ -110,7 +110,7 @@ def test_learning_rate_scales_with_the_number_of_devices(
         monkeypatch.setenv("WORLD_SIZE", world_size)
     loaded = _loaded("--autoscale-lr", *flags)
     assert loaded.config.training.optimizer.learning_rate == pytest.approx(2e-3 * factor)
-    assert loaded.notes[-1].startswith(f"--autoscale-lr: learning rate {2e-3 * factor:g}, which is 0.002 times")
+    assert loaded.notes[-1].startswith(f"--autoscale-lr: learning rate {2e-3 * factor:g}, 0.002 times")
 
 
 def test_scaling_for_a_launcher_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
