@@ -1,9 +1,10 @@
 """Network and loss of the reference implementation in training: a reference for the speed of ours.
 
 A transcription of the architecture specification, sections 3 to 9, and of the protocol specification, section 3. It
-computes like the reference implementation: sums in place, maps from branch 0 downward evaluated twice, pooling and
-resizing to sizes of tensors, shuffles by view and transpose, one loss per joint, PyTorch's plain Adam. Parameter names
-are ours, so that one state dict fits both. Only benchmarks and tests use this module.
+computes like the reference implementation. Sums are in place, and maps from branch 0 downward are evaluated twice.
+Pooling and resizing use sizes of tensors, shuffles use view and transpose, and each joint has its own loss. The
+optimizer is PyTorch's plain Adam. Parameter names are ours, so that one state dict fits both networks. Only benchmarks
+and tests use this module.
 """
 
 from collections.abc import Iterable

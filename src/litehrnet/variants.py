@@ -38,7 +38,7 @@ VARIANTS = {
     for variant in (
         Variant("lite_hrnet_18", "lite", (40, 80, 160, 320), (2, 4, 2)),
         Variant("lite_hrnet_30", "lite", (40, 80, 160, 320), (3, 8, 3)),
-        # The mmpose configs give this network a head of 40 channels, which cannot run: the highest-resolution
+        # In the mmpose configs, the head of this network has 40 channels, which cannot run: the highest-resolution
         # branch has 30. A head of 30 reproduces the paper's parameters and FLOPs.
         Variant("naive_lite_hrnet_18", "naive", (30, 60, 120, 240), (2, 4, 2)),
         Variant("wider_naive_lite_hrnet_18", "naive", (40, 80, 160, 320), (2, 4, 2)),

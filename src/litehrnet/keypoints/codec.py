@@ -27,9 +27,9 @@ class HeatmapCodec:
     """Encoding of keypoints in heatmaps, and the matching decoding.
 
     Attributes:
-        kind: ``default`` (whole cells; a quarter cell toward the higher neighbor), ``dark`` (Gaussians
-            between cells; a Newton step on the blurred logarithm) or ``udp`` (sizes measured between pixel
-            centers; a Newton step).
+        kind: ``default`` encodes in whole cells and decodes a quarter cell toward the higher neighbor. ``dark``
+            encodes Gaussians between cells and decodes by a Newton step on the blurred logarithm. ``udp`` measures
+            sizes between pixel centers and decodes by a Newton step.
         sigma: Standard deviation of the Gaussian target, in heatmap cells.
         blur_kernel: Side of the square blur kernel of ``dark`` and ``udp``, in heatmap cells; odd.
         flip_shift: Whether the flip test moves the heatmap of the mirrored image one cell to the right before
@@ -245,8 +245,8 @@ def _dark_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int)
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 2, height - 2)), axis=1)
     patches = _blurred_patches(maps, cells, 2, kernel, "constant")
-    # The reference implementation rescales each blurred map to its old maximum. A factor has no effect on the
-    # derivatives of the logarithm unless a value is below the minimum: only those few maps are blurred as a whole.
+    # The reference implementation rescales each blurred map to its old maximum. The factor changes the derivatives of
+    # the logarithm only if a value is below the minimum. Only those few maps are blurred as a whole.
     cut = np.flatnonzero(inside & (patches.min(axis=(1, 2)) <= DARK_FLOOR))
     lost = maps[cut].max(axis=(1, 2)) / _blur(maps[cut], kernel).max(axis=(1, 2))
     patches[cut] *= lost[:, None, None]

@@ -183,8 +183,9 @@ Network: TypeAlias = PoseNetwork | SegmentationNetwork | DetectionNetwork
 """Network of any task; all have the same backbone."""
 
 RARE_CENTER = -4.6
-"""Initial bias of the center scores, a score of 0.01, so that the many empty cells do not dominate the loss (Lin et
-al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1)."""
+"""Initial bias of the center scores: a score of 0.01, so that the many empty cells do not dominate the loss.
+
+Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1."""
 
 
 @overload
@@ -204,7 +205,7 @@ def create_network(
 ) -> Network:
     """Create a pose network, a segmentation network (``num_classes``) or a detector (``boxes``), in training mode.
 
-    Convolution weights are drawn from a normal distribution with standard deviation 0.001, convolution biases are 0,
+    Convolution weights are drawn from a normal distribution with standard deviation 0.001. Convolution biases are 0,
     and batch normalizations are the identity (architecture specification, section 9). Before training has updated the
     running statistics, outputs in evaluation mode are practically zero.
 
