@@ -1,6 +1,6 @@
 """Keypoints to heatmaps and back (default, DARK and UDP), and the average of the flip test.
 
-Sources: protocol specification, sections 2 (item 6 and its options), 4.1 and 4.2. DARK is Zhang et al.,
+Sources: docs/spec/protocol.md, sections 2.6, 2.7, 4.1 and 4.2. DARK is Zhang et al.,
 "Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020); UDP is Huang et al.,
 "The Devil is in the Details: Delving into Unbiased Data Processing for Human Pose Estimation" (CVPR 2020).
 """
@@ -140,7 +140,7 @@ def merge_flipped(
     flip_order: NDArray[np.intp],
     shift: bool,
 ) -> NDArray[np.float32]:
-    """Average the heatmaps of an image with those of its mirror image, mirrored back (section 4.1).
+    """Average the heatmaps of an image with those of its mirror image (docs/spec/protocol.md, section 4.1).
 
     Args:
         heatmaps: float32 (people, keypoints, H, W).
@@ -169,7 +169,7 @@ def heatmap_to_image(
     heatmap_size_wh: tuple[int, int],
     codec: HeatmapCodec,
 ) -> NDArray[np.float32]:
-    """Convert positions in heatmaps to positions in the image, for crops without rotation (section 4.2).
+    """Convert positions in heatmaps of unrotated crops to positions in the image (docs/spec/protocol.md, section 4.2).
 
     Args:
         heatmap_xy: (people, keypoints, 2) in heatmap cells.
