@@ -3,9 +3,9 @@
 Run: ``python -m benchmarks.heldout_backgrounds DATA OUT`` where DATA contains ``coco_train_crops``; then
 ``litehrnet test WEIGHTS --annotations OUT/annotations.json --images OUT/images``.
 
-The crops are cut closely around their people. So a network's input is mostly black around the person, in training
-too, and an evaluation on such crops does not show how the network handles real backgrounds. Here every held-out crop
-is in the middle of another photo that fills the network's input. People in the other photo are not annotated.
+The crops are cut closely around their people, so a network's input is mostly black around the person, in training too.
+An evaluation on such crops does not show how the network handles real backgrounds. Here every held-out crop is in the
+middle of another photo that fills the network's input. People in the other photo are not annotated.
 """
 
 import argparse

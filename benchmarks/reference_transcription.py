@@ -1,9 +1,10 @@
 """Network and loss of the reference implementation in training: a reference for the speed of ours.
 
-A transcription of the architecture specification, sections 3 to 9, and of the protocol specification, section 3. It
-computes like the reference implementation: sums in place, maps from branch 0 downward evaluated twice, pooling and
-resizing to sizes of tensors, shuffles by view and transpose, one loss per joint, PyTorch's plain Adam. Parameter names
-are ours, so that one state dict fits both. Only benchmarks and tests use this module.
+It follows docs/spec/architecture.md, sections 3 to 9, and docs/spec/protocol.md, section 3, and computes like the
+reference implementation. Sums are in place, and maps from branch 0 downward are evaluated twice.
+Pooling and resizing use sizes of tensors, shuffles use view and transpose, and each joint has its own loss. The
+optimizer is PyTorch's plain Adam. Parameter names are ours, so that one state dict fits both networks. Only benchmarks
+and tests use this module.
 """
 
 from collections.abc import Iterable
@@ -51,7 +52,7 @@ def joined(first: Tensor, second: Tensor) -> Tensor:
 
 
 class Stem(nn.Module):
-    """Stem (section 3)."""
+    """Stem (docs/spec/architecture.md, section 3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ class Stem(nn.Module):
 
 
 class CrossResolutionWeighting(nn.Module):
-    """Cross-resolution weighting (section 5.1)."""
+    """Cross-resolution weighting (docs/spec/architecture.md, section 5.1)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class CrossResolutionWeighting(nn.Module):
 
 
 class SpatialWeighting(nn.Module):
-    """Spatial weighting (section 5.3)."""
+    """Spatial weighting (docs/spec/architecture.md, section 5.3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -101,7 +102,7 @@ class SpatialWeighting(nn.Module):
 
 
 class LiteUnit(nn.Module):
-    """Unit of Lite-HRNet (section 5)."""
+    """Conditional channel weighting (docs/spec/architecture.md, section 5)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -120,7 +121,7 @@ class LiteUnit(nn.Module):
 
 
 class NaiveUnit(nn.Module):
-    """Unit of Naive Lite-HRNet (section 6)."""
+    """Shuffle unit (docs/spec/architecture.md, section 6)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -136,18 +137,18 @@ class NaiveUnit(nn.Module):
 
 
 def upward(a: int, b: int, factor: int) -> nn.Sequential:
-    """Create the map U of section 7."""
+    """Create the map U_ij (docs/spec/architecture.md, section 7)."""
     return nn.Sequential(full(a, b), nn.BatchNorm2d(b), nn.Upsample(scale_factor=factor, mode="nearest"))
 
 
 def step(a: int, b: int, *, stride: int = 2, relu: bool = True) -> nn.Sequential:
-    """Create a depthwise and a pointwise convolution: a step of D in section 7, and a transition in section 4."""
+    """Create a step of D_ij, which is also a transition (docs/spec/architecture.md, sections 4 and 7)."""
     layers = [single(a, stride), nn.BatchNorm2d(a), full(a, b), nn.BatchNorm2d(b)]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class Module(nn.Module):
-    """Module of two units and the fusion (sections 5 to 7)."""
+    """Two units, then the fuse layer (docs/spec/architecture.md, sections 5 to 7)."""
 
     def __init__(self, unit: str, channels: list[int]) -> None:
         super().__init__()
@@ -186,7 +187,7 @@ class Module(nn.Module):
 
 
 class Projection(nn.Module):
-    """Projection of the head (section 8)."""
+    """One step of the iterative head (docs/spec/architecture.md, section 8.1)."""
 
     def __init__(self, a: int, b: int) -> None:
         super().__init__()
@@ -200,7 +201,7 @@ class Projection(nn.Module):
 
 
 class Head(nn.Module):
-    """Iterative head (section 8)."""
+    """Iterative head (docs/spec/architecture.md, section 8.1)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -219,7 +220,7 @@ class Head(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Backbone (sections 2 and 4)."""
+    """Transitions and stages (docs/spec/architecture.md, sections 2 and 4)."""
 
     def __init__(self, variant_name: str) -> None:
         super().__init__()

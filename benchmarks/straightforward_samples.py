@@ -1,7 +1,7 @@
 """Straightforward training samples, one by one: a reference for the speed of the training pipeline.
 
 OpenCV decodes the whole photo, which is mirrored as an image, warped, converted to float and normalized. A loop over
-joints draws the targets (protocol specification, section 2). Random numbers are those of
+joints draws the targets (docs/spec/protocol.md, section 2). Random numbers are those of
 ``litehrnet.data.augmentation``, so that the samples are the same. Only benchmarks and tests use this module.
 """
 

@@ -79,5 +79,5 @@ def test_accepted_sides_are_those_that_meet_in_the_fusions() -> None:
     ],
 )
 def test_other_sizes_are_refused_with_the_nearest_ones(size: tuple[int, int], nearest: str) -> None:
-    with pytest.raises(UserError, match=rf"input size {size[0]}x{size[1]} .*\(nearest: {nearest}\)"):
+    with pytest.raises(UserError, match=rf"input size {size[0]}x{size[1]} .*nearest: {nearest}\)"):
         check_input_size(*size)

@@ -235,7 +235,7 @@ def test_another_range_than_asked_for_is_not_taken(server: Server, path: Path) -
 def test_files_without_end_are_stopped(server: Server, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "LARGEST", 1000)
     server.answers = [says_length(None)]
-    with pytest.raises(UserError, match="more than 1,000 bytes"):
+    with pytest.raises(UserError, match="is larger than 1,000 bytes"):
         fetch(server.url, path, SHA256)
     assert not path.exists()
 

@@ -82,7 +82,7 @@ def test_colors_that_nobody_chose_differ() -> None:
         ({"classes": ["a", "a"]}, "2 classes, 1 different"),
         ({"classes": ["a", 3]}, "expected a list of names"),
         ({"classes": ["a", "b"], "tints": []}, "unknown key tints"),
-        ({"classes": ["a", "b"], "colors": [[0, 0, 0]]}, "no list of 2"),
+        ({"classes": ["a", "b"], "colors": [[0, 0, 0]]}, "expected a list of 2"),
         ({"classes": ["a", "b"], "colors": [[0, 0, 0], [0, 0, 256]]}, "expected 3 whole numbers from 0 to 255"),
         ({"classes": ["a", "b"], "label_ids": [1, 1]}, "is used twice"),
         ({"classes": ["a", "b"], "label_ids": [1, 255]}, "is used twice"),

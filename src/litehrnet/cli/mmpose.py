@@ -1,4 +1,4 @@
-"""The mmpose command lines ``tools/train.py`` and ``tools/test.py`` (protocol specification, sections 5.1 and 5.2)."""
+"""The mmpose command lines ``tools/train.py`` and ``tools/test.py`` (docs/spec/protocol.md, sections 5.1 and 5.2)."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""People of a data set: what crops and evaluation are made from (protocol specification, section 1)."""
+"""People of a data set: what crops and evaluation are made from (docs/spec/protocol.md, section 1)."""
 
 import json
 from collections.abc import Collection

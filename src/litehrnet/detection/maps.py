@@ -1,7 +1,7 @@
 """Boxes to training targets, and output maps of a network to boxes.
 
-An object is one peak in a map of center scores, as in CenterNet (Zhou et al., "Objects as Points", 2019). The Gaussian
-around it is elliptical and the sides of the box are learned over its whole area, as in TTFNet (Liu et al.,
+An object is one peak in a map of center scores, as in CenterNet (Zhou et al., "Objects as Points", 2019). Around it is
+an elliptical Gaussian, over whose whole area the sides of the box are learned. This follows TTFNet (Liu et al.,
 "Training-Time-Friendly Network for Real-Time Object Detection", AAAI 2020).
 
 Coordinates: a box has corners (x1, y1, x2, y2) in pixels, where pixel i covers the range from i to i + 1. A cell of a

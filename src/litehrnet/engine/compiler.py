@@ -2,7 +2,7 @@
 
 Batch normalization is folded in float64. Splits, concatenations and shuffles of channels need no steps. A sum of 1x1
 convolutions becomes one product, whose weights contain the doubled terms of the fusions. Terms that are enlarged are
-summed at the lower resolution first. Section numbers refer to the architecture specification.
+summed at the lower resolution first. Section numbers refer to docs/spec/architecture.md.
 """
 
 from collections.abc import Mapping

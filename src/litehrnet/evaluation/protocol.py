@@ -1,4 +1,4 @@
-"""Evaluation of keypoints by the published protocol (protocol specification, sections 1 and 4)."""
+"""Evaluation of keypoints by the published protocol (docs/spec/protocol.md, sections 1 and 4)."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -55,7 +55,7 @@ class Comparison:
         keypoint_shift: Largest distance of two keypoints, or of two sides of a likely box, in pixels of the input; 0
             for a segmentation network.
         other_classes: Share of the pixels with another class, 0..1; 0 for pose networks and detectors.
-        rounding: Like ``relative_error``, but for PyTorch in float32. Some weights (normalizations of almost constant
+        rounding: Relative error of PyTorch itself in float32. Some weights (normalizations of almost constant
             channels) cause rounding errors above ``MAX_RELATIVE_ERROR`` in every runtime, especially on noise.
     """
 

@@ -52,9 +52,8 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
     animation, pages      the first frame or page; an error if OpenCV is older than 4.11 and it is WebP
     ====================  =====================================================================
 
-    A truncated file is always an error, and so is a wrong checksum (PNG). Formats without checksums may hide
-    other damage: the result is then wrong pixels (with a line from libjpeg on the standard error stream) or an
-    error.
+    A truncated file is always an error, and so is a wrong checksum (PNG). Other damage in formats without
+    checksums leads to an error or to wrong pixels, which libjpeg reports on the standard error stream.
 
     Args:
         content: The whole file.
@@ -67,8 +66,8 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
         uint8 (height, width, 3), RGB, contiguous.
 
     Raises:
-        UserError: The content is not a complete JPEG, PNG, WebP, BMP or TIFF image, has no pixels or more than
-            ``MAX_PIXELS``, or cannot be decoded by OpenCV.
+        UserError: The content is not a complete JPEG, PNG, WebP, BMP or TIFF image, has no pixels, has more than
+            ``MAX_PIXELS``, or OpenCV cannot decode it.
     """
     header = header or read_header(content, name)
     _check_size(header, name)

@@ -1,6 +1,6 @@
 """Boxes of people, and the center and scale that define their crops.
 
-Source: protocol specification, section 1.1. One unit of scale is 200 image pixels.
+Source: docs/spec/protocol.md, section 1.1. One unit of scale is 200 image pixels.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Keypoints to heatmaps and back (default, DARK and UDP), and the average of the flip test.
 
-Sources: protocol specification, sections 2 (item 6 and its options), 4.1 and 4.2. DARK is Zhang et al.,
+Sources: docs/spec/protocol.md, sections 2.6, 2.7, 4.1 and 4.2. DARK is Zhang et al.,
 "Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020); UDP is Huang et al.,
 "The Devil is in the Details: Delving into Unbiased Data Processing for Human Pose Estimation" (CVPR 2020).
 """
@@ -27,9 +27,9 @@ class HeatmapCodec:
     """Encoding of keypoints in heatmaps, and the matching decoding.
 
     Attributes:
-        kind: ``default`` (whole cells; a quarter cell toward the higher neighbor), ``dark`` (Gaussians
-            between cells; a Newton step on the blurred logarithm) or ``udp`` (sizes measured between pixel
-            centers; a Newton step).
+        kind: ``default`` encodes in whole cells and decodes a quarter cell toward the higher neighbor. ``dark``
+            encodes Gaussians between cells and decodes by a Newton step on the blurred logarithm. ``udp`` measures
+            sizes between pixel centers and decodes by a Newton step.
         sigma: Standard deviation of the Gaussian target, in heatmap cells.
         blur_kernel: Side of the square blur kernel of ``dark`` and ``udp``, in heatmap cells; odd.
         flip_shift: Whether the flip test moves the heatmap of the mirrored image one cell to the right before
@@ -140,7 +140,7 @@ def merge_flipped(
     flip_order: NDArray[np.intp],
     shift: bool,
 ) -> NDArray[np.float32]:
-    """Average the heatmaps of an image with those of its mirror image, mirrored back (section 4.1).
+    """Average the heatmaps of an image with those of its mirror image (docs/spec/protocol.md, section 4.1).
 
     Args:
         heatmaps: float32 (people, keypoints, H, W).
@@ -169,7 +169,7 @@ def heatmap_to_image(
     heatmap_size_wh: tuple[int, int],
     codec: HeatmapCodec,
 ) -> NDArray[np.float32]:
-    """Convert positions in heatmaps to positions in the image, for crops without rotation (section 4.2).
+    """Convert positions in heatmaps of unrotated crops to positions in the image (docs/spec/protocol.md, section 4.2).
 
     Args:
         heatmap_xy: (people, keypoints, 2) in heatmap cells.
@@ -245,8 +245,8 @@ def _dark_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int)
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 2, height - 2)), axis=1)
     patches = _blurred_patches(maps, cells, 2, kernel, "constant")
-    # The reference implementation rescales each blurred map to its old maximum. A factor has no effect on the
-    # derivatives of the logarithm unless a value is below the minimum: only those few maps are blurred as a whole.
+    # The reference implementation rescales each blurred map to its old maximum. The factor changes the derivatives of
+    # the logarithm only if a value is below the minimum. Only those few maps are blurred as a whole.
     cut = np.flatnonzero(inside & (patches.min(axis=(1, 2)) <= DARK_FLOOR))
     lost = maps[cut].max(axis=(1, 2)) / _blur(maps[cut], kernel).max(axis=(1, 2))
     patches[cut] *= lost[:, None, None]

@@ -1,6 +1,6 @@
 """Image to network input and back: affine matrices, warping, normalization.
 
-Source: protocol specification, section 2, items 4 and 5, and its UDP option. A matrix is (2, 3) and maps a
+Source: docs/spec/protocol.md, sections 2.4, 2.5 and 2.7. A matrix is (2, 3) and maps a
 column (x, y, 1) of image pixels to crop pixels; pixel centers are at integers.
 """
 
@@ -24,9 +24,9 @@ def crop_matrices(
 ) -> NDArray[np.float64]:
     """Compute the matrices image_xy -> crop_xy: rotation, scale by the width only, centering.
 
-    Three points define a matrix: the center, the point half a box width above it (rotated with the crop), and
-    that point rotated by a right angle. They are rounded to float32 as in the reference implementation, which
-    moves the crop by up to 1e-3 pixels from the exact one. A positive rotation is counter-clockwise.
+    Three points define a matrix: the center, the point half a box width above it, and the latter turned by a right
+    angle. The crop's rotation is included. The points are rounded to float32 as in the reference implementation,
+    which moves the crop by up to 1e-3 pixels from the exact one. A positive rotation is counter-clockwise.
 
     Args:
         centers: (people, 2) in image pixels.

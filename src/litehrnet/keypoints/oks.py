@@ -1,6 +1,6 @@
 """Object keypoint similarity (OKS), non-maximum suppression based on it, and rescoring.
 
-Source: protocol specification, section 4.3, steps 3 and 4.
+Source: docs/spec/protocol.md, section 4.3.
 """
 
 from collections.abc import Iterator
@@ -62,7 +62,7 @@ def oks_nms(
     threshold: float,
     images: NDArray[np.integer] | None = None,
 ) -> NDArray[np.intp]:
-    """In each image keep the best person, drop people more similar to it than ``threshold``, and repeat.
+    """Keep the best person of each image, drop people more similar to it than ``threshold``, and repeat.
 
     Args:
         keypoints: image_xy (people, keypoints, 2).

@@ -1,6 +1,6 @@
 """Keypoint sets of COCO, MPII and LSP, and reading a user's own set from a TOML or JSON file.
 
-Source: protocol specification, sections 1.1 and 1.2. The limbs of MPII and LSP follow the human body.
+Source: docs/spec/protocol.md, sections 1.1 and 1.2. The limbs of MPII and LSP follow the human body.
 """
 
 import json
@@ -261,7 +261,7 @@ _LOWER_BODY = {"pelvis", "hip", "knee", "ankle", "foot", "feet", "heel", "toe"}
 def lower_body(keypoint_set: KeypointSet) -> NDArray[np.bool_]:
     """Return a mask (keypoints,) of the lower body, recognized by name: hips, knees, ankles, feet and the pelvis.
 
-    All other keypoints are the upper body (protocol specification, sections 1.1 and 1.2).
+    All other keypoints are the upper body (docs/spec/protocol.md, sections 1.1 and 1.2).
     """
     named = (words(name) for name in keypoint_set.keypoint_names)
     return np.array([any(word in _LOWER_BODY or word[:-1] in _LOWER_BODY for word in each) for each in named])

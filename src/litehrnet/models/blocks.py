@@ -1,7 +1,7 @@
 """The building blocks of Lite-HRNet: stem, conditional channel weighting, shuffle unit, fusion.
 
 Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, section 3 and figures 3 and 4;
-architecture specification, sections 3 to 7. Attribute names follow the parameter names of the reference
+docs/spec/architecture.md, sections 3 to 7. Attribute names follow the parameter names of the reference
 implementation's checkpoints.
 
 Branches are numbered from 0, the highest resolution (1/4 of the image); each next branch halves both sides. Tensors
@@ -173,8 +173,8 @@ class TwiceTrackedBatchNorm(nn.BatchNorm2d):
     """Batch normalization that updates its running statistics as if it were evaluated twice.
 
     The reference implementation evaluates the maps from branch 0 downward twice on the same input. With the same
-    batch statistics b, two updates r <- 0.9 r + 0.1 b equal one update r <- 0.81 r + 0.19 b (architecture
-    specification, section 7, quirk 3).
+    batch statistics b, two updates r <- 0.9 r + 0.1 b equal one update r <- 0.81 r + 0.19 b
+    (docs/spec/architecture.md, quirk 3).
     """
 
     def __init__(self, channels: int) -> None:
@@ -218,7 +218,7 @@ class Fuse(nn.ModuleList):
 
     The final ReLU is not included. The reference implementation accumulates the output of branch 0 in the tensor
     that holds its input, and reads this tensor again for the other outputs. The result is therefore not the plain
-    sum of one term per branch, but (architecture specification, section 7; U increases the resolution, D reduces it)
+    sum of one term per branch, but (docs/spec/architecture.md, section 7; U increases the resolution, D reduces it)
 
         S   = 2 x_0 + sum over j > 0 of U_0j(x_j)
         y_i = 2 D_i0(S) + sum over 0 < j < i of D_ij(x_j) + x_i + sum over j > i of U_ij(x_j)        for i > 0

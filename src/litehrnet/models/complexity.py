@@ -1,7 +1,7 @@
 """Cost of a network: parameters, operations and memory, layer by layer.
 
 There are two counts. The published FLOPs follow the reference implementation's counter with its mistakes
-(architecture specification, section 13.1). The multiply-accumulates count the convolutions only.
+(docs/spec/architecture.md, section 13.1). The multiply-accumulates count the convolutions only.
 """
 
 import copy
@@ -187,7 +187,7 @@ def _macs(layer: nn.Module, output_shape: Shape) -> int:
 
 
 def _published_flops(layer: nn.Module, input_shape: Shape, output_shape: Shape) -> int:
-    """Apply the reference implementation's rule with its mistakes (architecture specification, section 13.1)."""
+    """Apply the reference implementation's rule with its mistakes (docs/spec/architecture.md, section 13.1)."""
     match layer:
         case nn.Conv2d():
             return _macs(layer, output_shape) + (0 if layer.bias is None else prod(output_shape))

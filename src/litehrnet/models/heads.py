@@ -1,4 +1,4 @@
-"""Heads: iterative head, heatmap head (architecture specification, section 8), segmentation and detection heads."""
+"""Heads: iterative head, heatmap, segmentation and detection head (docs/spec/architecture.md, sections 8 and 15)."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,8 @@
 """Lite-HRNet: parallel branches of four resolutions, and the networks for poses, segmentation and detection.
 
-Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, table 1; architecture
-specification, sections 2, 4, 9 and 11. The paper's stages 2, 3 and 4 are named stage0, stage1 and stage2, as in the
-reference implementation's checkpoints.
+Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, table 1;
+docs/spec/architecture.md, sections 2, 4, 9, 11 and 15. The paper's stages 2, 3 and 4 are named stage0, stage1 and
+stage2, as in the reference implementation's checkpoints.
 """
 
 from collections.abc import Callable, Sequence
@@ -198,8 +198,9 @@ Network: TypeAlias = PoseNetwork | SegmentationNetwork | DetectionNetwork
 """Network of any task; all have the same backbone."""
 
 RARE_CENTER = -4.6
-"""Initial bias of the center scores, a score of 0.01, so that the many empty cells do not dominate the loss (Lin et
-al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1)."""
+"""Initial bias of the center scores: a score of 0.01, so that the many empty cells do not dominate the loss.
+
+Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1."""
 
 
 @overload
@@ -219,8 +220,8 @@ def create_network(
 ) -> Network:
     """Create a pose network, a segmentation network (``num_classes``) or a detector (``boxes``), in training mode.
 
-    Convolution weights are drawn from a normal distribution with standard deviation 0.001, convolution biases are 0,
-    and batch normalizations are the identity (architecture specification, section 9). Before training has updated the
+    Convolution weights are drawn from a normal distribution with standard deviation 0.001. Convolution biases are 0,
+    and batch normalizations are the identity (docs/spec/architecture.md, section 9). Before training has updated the
     running statistics, outputs in evaluation mode are practically zero.
 
     Args:

@@ -97,8 +97,8 @@ def class_set_from_dict(fields: Any, source: str, name: str = "") -> ClassSet:
     """Create a class set from the plain values of a parsed file.
 
     Args:
-        fields: ``classes`` (their names in order) and, all optional, ``name``, ``colors`` (``[red, green, blue]``,
-            0..255, per class), ``label_ids`` (per class; default 0, 1, 2, ...) and ``ignored_ids`` (default 255).
+        fields: ``classes``, their names in order. Optional are ``name``, ``colors`` (``[red, green, blue]``, 0..255,
+            per class), ``label_ids`` (per class; default 0, 1, 2, ...) and ``ignored_ids`` (default 255).
         source: File name for error messages.
         name: Name of the set if the fields have none.
 

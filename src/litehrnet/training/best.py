@@ -1,6 +1,6 @@
 """The best weights of a run so far, and weights files for prediction.
 
-Source: protocol specification, section 5.6.
+Names and contents of the files: docs/spec/protocol.md, section 5.6.
 """
 
 import json

@@ -43,7 +43,7 @@ class WeightsInfo:
         outputs: Meaning of the output maps, in their order: keypoints, the classes of a segmentation network, or the
             object class of a detector.
         input_size_wh: (width, height) of the crop in pixels; None if unknown, as in checkpoints of other projects.
-        codec: How heatmaps become positions.
+        codec: Decoding of heatmaps to positions.
         mean: Mean of each RGB channel, 0..1, subtracted from the image.
         std: Standard deviation of each RGB channel, 0..1; the difference is divided by it.
         provenance: Origin of the weights, in a sentence or two.

@@ -46,7 +46,7 @@ class Download:
 
     @property
     def checked_by(self) -> str:
-        """How the download is verified, in a few words."""
+        """Check of the download in a few words."""
         digits = len(self.sha256)
         return "SHA-256" if digits == 64 else f"first {digits} digits of the SHA-256"
 
