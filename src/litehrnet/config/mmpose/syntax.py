@@ -286,7 +286,10 @@ class _Interpreter:
         return result
 
     def _refusal(self, node: ast.expr | ast.stmt) -> UserError:
-        text = " ".join(ast.unparse(node).split())[:60]
+        try:
+            text = " ".join(ast.unparse(node).split())[:60]
+        except ValueError:
+            text = "..."  # a number with more digits than Python prints
         return UserError(
             f"{self._path}, line {node.lineno}: '{text}' is not understood (expected assignments "
             "of dictionaries, lists, strings and numbers; nothing in a configuration is run)"
