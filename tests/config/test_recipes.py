@@ -73,13 +73,13 @@ def test_recipe_says_what_its_name_says(name: str) -> None:
     assert recipe.name == name
     assert f"{recipe.input_size_wh[1]}x{recipe.input_size_wh[0]}" == size
     assert recipe.variant.replace("lite_hrnet", "litehrnet") == name.split("_coco")[0].split("_mpii")[0]
-    assert recipe.keypoints == recipe.tested_on.dataset == name.split("_")[-2]
-    assert len(recipe.outputs) == (17 if recipe.tested_on.dataset == "coco" else 16)
+    assert recipe.keypoints == recipe.tested_on.format == name.split("_")[-2]
+    assert len(recipe.outputs) == (17 if recipe.tested_on.format == "coco" else 16)
     assert recipe.codec.sigma == (3 if size == "384x288" else 2)
     assert recipe.codec.kind == "default"
     assert recipe.codec.flip_shift
     assert recipe.tested_on.flip
-    assert recipe.tested_on.annotations.startswith(f"data/{recipe.tested_on.dataset}/annotations/")
+    assert recipe.tested_on.annotations.startswith(f"data/{recipe.tested_on.format}/annotations/")
 
 
 def test_recipes_lie_at_the_published_paths(project: Path) -> None:
@@ -94,7 +94,7 @@ variant = "lite_hrnet_18"
 keypoints = "coco"
 input_size_wh = (64, 96)
 codec = dict(kind="dark", sigma=1)
-test = dict(dataset="coco", annotations="a.json", images="photos", boxes=None)
+test = dict(format="coco", annotations="a.json", images="photos", boxes=None)
 """
 
 
@@ -121,7 +121,7 @@ def test_own_recipe_is_read_from_its_file(tmp_path: Path) -> None:
         ("(64, 96)", "64", r"input_size_wh is 64"),
         ("(64, 96)", "(64, 100)", "64x100"),
         ('kind="dark"', 'kind="drak"', r"codec.kind is 'drak' \(expected 'default' or 'dark' or 'udp'\)"),
-        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: no such network"),
+        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: unknown network"),
         ("boxes=None", "boxes=5", "test.boxes is 5"),
         ('"photos"', "open('x')", r"line 6: 'open\('x'\)' is no plain value"),
         ("test = dict(", "import os\ntest = dict(", "line 6: 'import os' is no plain value"),

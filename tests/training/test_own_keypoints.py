@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from tests.drawn_persons import DrawnPerson, write_drawn_persons
+from tests.figure import draw_figure
 
 from litehrnet.cli.main import main
 from litehrnet.data.records import Record
 from litehrnet.errors import UserError
 from litehrnet.evaluation.score import records_pck
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.sides import mirroring_text
 from litehrnet.keypoints.skeletons import COCO, LSP, from_dict
 from litehrnet.models import create_network
@@ -47,7 +47,7 @@ keypoints = "{folder}/train.json"
 input_size_wh = (96, 128)
 codec = dict(sigma=1.5)
 train = (dict(format="coco", annotations="{folder}/train.json", images="{folder}/train"),)
-validation = dict(dataset="coco", annotations="{folder}/val.json", images="{folder}/val")
+validation = dict(format="coco", annotations="{folder}/val.json", images="{folder}/val")
 work_dir = "{folder}/run"
 {lines}
 """

@@ -1,4 +1,4 @@
-"""The tables of ``litehrnet summary``: on the screen, as HTML and as CSV."""
+"""Tables of ``litehrnet summary``: on the screen, as HTML and as CSV."""
 
 from __future__ import annotations
 

@@ -4,13 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from litehrnet.config.schema import RunConfig, TestConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.config.write import plain_values
+from litehrnet.data.formats import COCO
 from litehrnet.data.packing import ANNOTATIONS, PackSource
-from litehrnet.data.settings import DataConfig
+from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
 
-_Data = TypeVar("_Data", DataConfig, TestConfig)
+_Data = TypeVar("_Data", DataConfig, EvalConfig)
 
 
 def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]:
@@ -24,32 +25,26 @@ def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]
         UserError: The recipe segments or detects, there is nothing to train on, a set is not in COCO's format, or
             validation takes a detector's boxes.
     """
-    if config.detection is not None:
-        raise UserError(f"{config.name}: trains a detector (expected a recipe of keypoints; copy its folders instead)")
-    if config.segmentation is not None:
+    if config.task != "keypoints":
         raise UserError(
-            f"{config.name}: segments images, and label images are not packed (expected a recipe of keypoints; copy "
-            "the folders of its photos and label images instead)"
+            f"{config.name}: data for {config.task} is not packed (expected a recipe with keypoints; copy the folders "
+            "instead)"
         )
     if not config.train:
         raise UserError(f"{config.name}: has no train (expected sets to pack)")
     size = config.input_size_wh
-    sources = [
-        _source(f"train-{number}", data.format, data, size, longer_side) for number, data in enumerate(config.train)
-    ]
+    sources = [_source(f"train-{number}", data, size, longer_side) for number, data in enumerate(config.train)]
     validation = config.validation
     if validation is not None:
         if validation.boxes is not None:
             raise UserError(f"{config.name}: a detector's boxes are not packed (expected validation without boxes)")
-        sources.append(_source("validation", validation.dataset, validation, size, None))
+        sources.append(_source("validation", validation, size, None))
     return sources
 
 
-def _source(
-    name: str, form: str, data: DataConfig | TestConfig, size_wh: tuple[int, int], longer_side: int | None
-) -> PackSource:
-    if form != "coco":
-        raise UserError(f"{data.annotations}: only annotations in COCO's format are packed (expected no {form})")
+def _source(name: str, data: DataConfig | EvalConfig, size_wh: tuple[int, int], longer_side: int | None) -> PackSource:
+    if data.format != COCO.name:
+        raise UserError(f"{data.annotations}: annotations in the format {data.format} are not packed (expected coco)")
     return PackSource(name, Path(data.annotations), Path(data.images), data.only, data.without, size_wh, longer_side)
 
 

@@ -60,7 +60,6 @@ _RANGES: dict[str, Range] = {
     "training.seed": _from(0),
     "distill.share": _PART,
     "distill.teacher_sigma": _ABOVE_ZERO,
-    "distill.module_epochs": _from(0),
 }
 for _role in ("validation", "test"):
     _RANGES |= {

@@ -3,17 +3,20 @@
 Defaults are the reference implementation's recipe (docs/spec/protocol.md, sections 2 and 3).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from litehrnet.data.settings import AugmentationConfig, DataConfig, DetectionConfig, SegmentationConfig
+from litehrnet.data.settings import AugmentationConfig, DataConfig, DetectionConfig, EvalConfig, SegmentationConfig
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import find_keypoint_set
 from litehrnet.poses import KeypointSet
-from litehrnet.segmentation.classes import find_class_set
+from litehrnet.segmentation.classes import ClassSet, find_class_set
 from litehrnet.weights.weights_file import Outputs
+
+TaskName = Literal["keypoints", "segmentation", "detection"]
+"""Field of ``RunConfig`` that names the task of a network."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,6 @@ class LossConfig:
     hard_below: float = 0.7
     class_weights: tuple[float, ...] = ()
 
-    @property
-    def of_pixels(self) -> bool:
-        """Whether it is a loss of classes of pixels, not of heatmaps."""
-        return self.kind in ("cross_entropy", "ohem")
-
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -144,54 +142,11 @@ class DistillConfig:
         share: Of its heatmaps in the target of a labeled keypoint, 0..1; where there is no label, they are the target.
         teacher_sigma: Standard deviation of the peaks of its heatmaps in cells, where they are narrower than those of
             the run's codec: they are widened to be as wide. None for what its file says.
-        module_epochs: Epochs at the beginning in which each module learns from the teacher's by itself, fed what that
-            one is fed; the teacher is then PyTorch weights of a network with the same branches. After them the whole
-            network learns as without.
     """
 
     teacher: str
     share: float = 0.5
     teacher_sigma: float | None = None
-    module_epochs: int = 0
-
-
-@dataclass(frozen=True)
-class TestConfig:
-    """On what and how a network is tested.
-
-    Attributes:
-        dataset: Format of the annotations, which also says the metric: COCO's AP, MPII's PCKh; mIoU for ``cityscapes``
-            and ``folder``.
-        annotations: Annotation file (for MPII the JSON list; its ``.mat`` file is expected beside it), or folder of
-            label images.
-        images: Folder of the photos.
-        boxes: Detection file in COCO's results format; None for the boxes of the annotations.
-        min_box_score: Detections with a lower score are left out.
-        flip: Average with the heatmaps of the mirrored crop, or the scores of the mirrored image.
-        nms: Drop the lower of two poses that are alike (oks), only lower its score (soft), or keep all (none).
-        oks_threshold: What alike is, 0..1.
-        visibility_threshold: Keypoint scores above it enter the score of a pose.
-        only: File of numbers of photos, to test on no others (COCO format only), as in ``DataConfig``.
-        without: File of numbers of photos that are left out.
-        window: Segment windows of the run's input size, side by side; otherwise whole images.
-        scales: Sizes at which an image is segmented, as factors of its own; probabilities are averaged.
-    """
-
-    __test__ = False  # not a class of tests, whatever pytest makes of its name
-
-    dataset: Literal["coco", "mpii", "cityscapes", "folder"]
-    annotations: str
-    images: str
-    boxes: str | None = None
-    min_box_score: float = 0.0
-    flip: bool = True
-    nms: Literal["oks", "soft", "none"] = "oks"
-    oks_threshold: float = 0.9
-    visibility_threshold: float = 0.2
-    only: str | None = None
-    without: str | None = None
-    window: bool = False
-    scales: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
@@ -218,6 +173,7 @@ class RunConfig:
         resume_from: Checkpoint of an unfinished run to go on with; it wins over ``load_from``.
         fitted: Names of settings below ``training`` that the recipe leaves out and the number of samples decides: only
             for your own keypoints, see ``config.fitting``. Set by the reader of recipes.
+        resolved: The keypoints, classes or object class that the settings name. Set by ``with_outputs``.
     """
 
     name: str
@@ -231,12 +187,28 @@ class RunConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     distill: DistillConfig | None = None
-    validation: TestConfig | None = None
-    test: TestConfig | None = None
+    validation: EvalConfig | None = None
+    test: EvalConfig | None = None
     work_dir: str | None = None
     load_from: str | None = None
     resume_from: str | None = None
     fitted: tuple[str, ...] = ()
+    resolved: Outputs | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def task(self) -> TaskName:
+        """Task of the network."""
+        if self.detection is not None:
+            return "detection"
+        return "keypoints" if self.segmentation is None else "segmentation"
+
+    def sources(self) -> list[tuple[str, DataConfig | EvalConfig]]:
+        """All data sets of the recipe, each with the setting that names it."""
+        numbered = len(self.train) > 1
+        sets: list[tuple[str, DataConfig | EvalConfig]] = [
+            (f"train.{i}" if numbered else "train", data) for i, data in enumerate(self.train)
+        ]
+        return sets + [(role, test) for role, test in (("validation", self.validation), ("test", self.test)) if test]
 
     @property
     def has_own_keypoints(self) -> bool:
@@ -245,24 +217,35 @@ class RunConfig:
 
     @property
     def keypoint_set(self) -> KeypointSet:
-        """The keypoint set that ``keypoints`` names.
+        """Keypoints that the network finds.
 
         Raises:
-            UserError: There is no such one, or the network finds no keypoints.
+            UserError: It finds none.
         """
-        if self.keypoints is None:
-            raise UserError(f"{self.name}: its network finds no keypoints (expected a recipe with keypoints)")
-        return find_keypoint_set(self.keypoints)
+        if not isinstance(self.outputs, KeypointSet):
+            raise UserError(f"{self.name}: its network does not find keypoints (expected a recipe with keypoints)")
+        return self.outputs
+
+    @property
+    def class_set(self) -> ClassSet:
+        """Classes that the network segments.
+
+        Raises:
+            UserError: It does not segment.
+        """
+        if not isinstance(self.outputs, ClassSet):
+            raise UserError(f"{self.name}: its network does not segment (expected a recipe with segmentation)")
+        return self.outputs
 
     @property
     def outputs(self) -> Outputs:
-        """What the network's maps are of: keypoints, classes, or the boxes of an object class."""
-        if self.detection is not None:
-            return ObjectClass(self.detection.objects)
-        return self.keypoint_set if self.segmentation is None else find_class_set(self.segmentation.classes)
+        """What the network finds: keypoints, classes, or boxes of an object class."""
+        if self.resolved is None:
+            raise ValueError("the configuration has no outputs yet (expected one from load_config or with_outputs)")
+        return self.resolved
 
     @property
-    def tested_on(self) -> TestConfig:
+    def tested_on(self) -> EvalConfig:
         """``test``, or ``validation`` where there is none.
 
         Raises:
@@ -272,3 +255,25 @@ class RunConfig:
         if test is None:
             raise UserError(f"{self.name}: says neither test nor validation (expected what to test on)")
         return test
+
+
+SET_BY_READER = ("fitted", "resolved")
+"""Fields of ``RunConfig`` that no recipe states."""
+
+
+def with_outputs(config: RunConfig) -> RunConfig:
+    """Resolve the keypoint set, class set or object class that a configuration names; this may read a file.
+
+    Raises:
+        UserError: The name is unknown, or its file is missing or broken.
+    """
+    outputs: Outputs
+    if config.detection is not None:
+        outputs = ObjectClass(config.detection.objects)
+    elif config.segmentation is not None:
+        outputs = find_class_set(config.segmentation.classes)
+    elif config.keypoints is not None:
+        outputs = find_keypoint_set(config.keypoints)
+    else:
+        raise UserError(f"{config.name}: names no task (expected keypoints, segmentation or detection)")
+    return replace(config, resolved=outputs)

@@ -6,7 +6,7 @@ nothing stops.
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -15,7 +15,7 @@ from litehrnet.data.coco import detection_records, read_annotations
 from litehrnet.data.detection import category_of
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import read_data_file
 from litehrnet.io.image_headers import read_header
 from litehrnet.io.images import decode_image
 from litehrnet.keypoints.sides import mirrored_name, mirrored_pairs, sides_without_partner
@@ -75,17 +75,25 @@ class FileReport:
     problems: list[Problem] = field(default_factory=list)
 
 
-def check_coco(path: Path, images: Path, keypoint_count: int | None) -> FileReport:
+def check_coco(
+    path: Path,
+    images: Path,
+    keypoint_count: int | None,
+    with_joints: bool = True,
+    load: Callable[[Path], Any] = read_json,
+) -> FileReport:
     """Check an annotation file in COCO's format, without its photos.
 
     Args:
         path: The file.
         images: Folder of its photos.
-        keypoint_count: What every person must have; None for as many as the file itself names.
+        keypoint_count: Keypoints that every person must have; None for as many as the file names.
+        with_joints: Ignored: people may have no keypoints.
+        load: See ``read_annotations``.
     """
     report, file = FileReport(), str(path)
     try:
-        content = read_json(path)
+        content = load(path)
     except UserError as error:
         report.problems.append(Problem("", "", str(error)))
         return report
@@ -160,14 +168,14 @@ def check_photo_lists(annotations: Path, only: str | None, without: str | None) 
     return []
 
 
-def check_mpii(path: Path, images: Path, keypoint_count: int, *, with_joints: bool) -> FileReport:
+def check_mpii(path: Path, images: Path, keypoint_count: int | None, with_joints: bool = True) -> FileReport:
     """Check an annotation file in MPII's format, without its photos.
 
     Args:
         path: The file.
         images: Folder of its photos.
-        keypoint_count: Joints of every person.
-        with_joints: Persons must have joints, as for training.
+        keypoint_count: Joints that every person must have; None for MPII's 16.
+        with_joints: Whether people must have joints, as for training.
     """
     report, file = FileReport(), str(path)
     try:
@@ -179,9 +187,10 @@ def check_mpii(path: Path, images: Path, keypoint_count: int, *, with_joints: bo
         report.problems.append(Problem(file, "", "not MPII annotations (expected a list of persons)"))
         return report
     used: dict[str, str] = {}
+    count = keypoint_count or 16
     for index, entry in enumerate(entries):
         place = f"person {index}"
-        report.problems += [Problem(file, place, wrong) for wrong in _mpii_entry(entry, keypoint_count, with_joints)]
+        report.problems += [Problem(file, place, wrong) for wrong in _mpii_entry(entry, count, with_joints)]
         if isinstance(entry, dict) and isinstance(entry.get("image"), str):
             used.setdefault(entry["image"], place)
             report.persons += any(value == 1 for value in _list(entry.get("joints_vis")))
@@ -213,7 +222,7 @@ def check_keypoint_set(keypoint_set: KeypointSet, file: str) -> list[Problem]:
 def check_photo(use: PhotoUse) -> list[Problem]:
     """Decode a photo, and compare its size with what the annotations say."""
     try:
-        content = read_bytes(use.path)
+        content = read_data_file(use.path)
         header = read_header(content, str(use.path))
         # The strongest reduction goes through the whole code of a JPEG as well.
         decode_image(content, str(use.path), 8 if header.format == "JPEG" else 1, header)

@@ -7,7 +7,7 @@ COCO's ``annotations.json``, whose file names go through the archives. So it is 
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from litehrnet.data.coco import CocoAnnotations, photo_number, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.io.files import make_folder, read_bytes, replacing
+from litehrnet.io.archives import read_data_file
+from litehrnet.io.files import make_folder, replacing
 from litehrnet.io.images import decode_image, encode_jpeg
+from litehrnet.io.progress import SILENT, Progress
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales, clean_box
 
 SHARD_BYTES = 60 * 2**20
@@ -81,7 +83,7 @@ class _Picture:
 def pack(
     source: PackSource,
     folder: Path,
-    started: Callable[[int], Callable[[int], None]] = lambda _: lambda _: None,
+    progress: Progress = SILENT,
     shard_bytes: int = SHARD_BYTES,
 ) -> Packed:
     """Pack the photos that have persons with keypoints.
@@ -89,7 +91,7 @@ def pack(
     Args:
         source: What.
         folder: Where ``source.name`` is made.
-        started: Called with the number of photos; returns what is called with the number of photos done.
+        progress: Counts photos.
         shard_bytes: Of the largest file.
 
     Raises:
@@ -100,7 +102,7 @@ def pack(
     if not used:
         raise UserError(f"{source.annotations}: no person to pack (expected annotations with visible keypoints)")
     target = make_folder(folder / source.name)
-    done = started(len(used))
+    progress.start(len(used))
     images: list[dict[str, Any]] = []
     persons: list[dict[str, Any]] = []
 
@@ -111,7 +113,7 @@ def pack(
                 images.append(picture.image | {"file_name": name})
                 persons.extend(picture.annotations)
                 yield name, picture.content
-            done(1)
+            progress.advance(1)
 
     shards = _write_shards(target, pictures(), shard_bytes)
     for image in images:
@@ -135,7 +137,7 @@ def _has_keypoints(annotation: dict[str, Any]) -> bool:
 def _pictures(source: PackSource, annotations: CocoAnnotations, image: dict[str, Any]) -> list[_Picture]:
     """A photo as it is, or the crops of its persons."""
     path = source.images / image["file_name"]
-    content, persons = read_bytes(path), _of(annotations, image)
+    content, persons = read_data_file(path), _of(annotations, image)
     pixels = decode_image(content, str(path))
     persons = [{key: value for key, value in person.items() if key != "segmentation"} for person in persons]
     whole = _Picture(content, dict(image), persons)

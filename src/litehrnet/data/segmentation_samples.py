@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.color_jitter import Colors, draw_colors, recolor
+from litehrnet.data.label_images import read_classes
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch
-from litehrnet.data.segmentation import SegmentationSet, read_classes
+from litehrnet.data.segmentation import SegmentationSet
 from litehrnet.data.settings import SegmentationConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN

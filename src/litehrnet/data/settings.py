@@ -6,27 +6,64 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Annotated persons, or labeled images, to train on.
+    """Annotated people, or labeled images, to train on.
 
     Attributes:
-        format: Form of the annotations: COCO's (also of your own keypoints) or MPII's list; for segmentation
-            Cityscapes' folders of cities, or a folder of label images that are called as the photos are.
+        format: Name of the annotation format, in ``data.formats``: ``coco`` (also for your own keypoints) or ``mpii``;
+            for segmentation ``cityscapes`` or ``folder``.
         annotations: Annotation file; for segmentation the folder of the label images.
         images: Folder of the photos.
-        keypoints: The keypoints of the file, by name or file as in ``RunConfig``; None for those that it names
-            itself. They are matched with the run's by name; those that it lacks are masked.
-        only: File of numbers of photos: persons in others are left out (COCO format only; see ``read_photo_list``).
-        without: File of numbers of photos: persons in these are left out.
-        boxes_complete: Whether every object of every photo has a box, for detection; None for what each photo says.
+        keypoints: Keypoint set of the file, by name or file as in ``RunConfig``; None for the names in the file.
+            Keypoints are matched with the run's by name. Those that the file lacks are masked.
+        only: File with numbers of photos to train on (COCO format only; see ``read_photo_list``). None for all photos.
+        without: File with numbers of photos to leave out.
+        boxes_complete: Whether every object of every photo has a box, for detection. None for what each photo says.
     """
 
-    format: Literal["coco", "mpii", "cityscapes", "folder"]
+    format: str
     annotations: str
     images: str
     keypoints: str | None = None
     only: str | None = None
     without: str | None = None
     boxes_complete: bool | None = None
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Annotations to evaluate a network on, and how it is evaluated.
+
+    Attributes:
+        format: Name of the annotation format, in ``data.formats``. It also decides the metric: AP for ``coco``, PCKh
+            for ``mpii``, mIoU for ``cityscapes`` and ``folder``.
+        annotations: Annotation file, or folder of label images. For MPII it is the JSON list, with its ``.mat`` file in
+            the same folder.
+        images: Folder of the photos.
+        boxes: File of detected boxes in COCO's results format; None for the annotated boxes.
+        min_box_score: Detected boxes with a lower score are left out.
+        flip: Average with the heatmaps of the mirrored crop, or the scores of the mirrored image.
+        nms: What happens to the lower of two similar poses: drop it (oks), lower its score (soft), or keep it (none).
+        oks_threshold: Similarity (OKS) above which two poses count as similar, 0..1.
+        visibility_threshold: Keypoints with a higher score count in the score of a pose.
+        only: File with numbers of photos to evaluate on, as in ``DataConfig`` (COCO format only).
+        without: File with numbers of photos to leave out.
+        window: Segment windows of the run's input size side by side, instead of whole images.
+        scales: Sizes at which an image is segmented, as factors of its own size; the probabilities are averaged.
+    """
+
+    format: str
+    annotations: str
+    images: str
+    boxes: str | None = None
+    min_box_score: float = 0.0
+    flip: bool = True
+    nms: Literal["oks", "soft", "none"] = "oks"
+    oks_threshold: float = 0.9
+    visibility_threshold: float = 0.2
+    only: str | None = None
+    without: str | None = None
+    window: bool = False
+    scales: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 import contextlib
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.coco import CocoAnnotations
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.predictions import Predictions
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 """Names of the ten figures, in pycocotools' order: overall, OKS 0.50, OKS 0.75, medium and large persons."""
-
-PUBLISHED_NAMES = ("AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)")
-"""What the published tools call them."""
 
 
 def coco_results(
@@ -96,20 +92,22 @@ def coco_figures(
     results: list[dict[str, Any]],
     keypoint_set: KeypointSet,
     image_ids: Collection[int] | None = None,
+    load: Callable[[Path], Any] = read_json,
 ) -> dict[str, float]:
-    """Average precision and recall of results, judged by pycocotools.
+    """Compute average precision and recall of results with pycocotools.
 
     Args:
-        annotations: COCO keypoint annotations.
-        results: What ``coco_results`` gave, or others with image_id, category_id, keypoints and score.
-        keypoint_set: For its sigmas.
-        image_ids: Of the images that count; None for all of the file.
+        annotations: Annotation file.
+        results: Entries with image_id, category_id, keypoints and score, such as those of ``coco_results``.
+        keypoint_set: Keypoint set, for its sigmas.
+        image_ids: Numbers of the images that count; None for all images of the file.
+        load: Function that parses the file into COCO's object.
 
     Returns:
-        The ten ``FIGURES``, 0..1; -1 where there is nothing to find.
+        The ten ``FIGURES``, 0..1; -1 where nobody is annotated, as pycocotools returns it.
 
     Raises:
-        UserError: The annotations lack what the figures are computed from.
+        UserError: The annotations lack a field that the metric needs.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -117,7 +115,7 @@ def coco_figures(
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             truth = COCO()
-            truth.dataset = read_json(annotations)
+            truth.dataset = load(annotations)
             truth.createIndex()
             evaluation = COCOeval(truth, _detected(truth, results), "keypoints")
             evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
@@ -150,35 +148,6 @@ def _detected(truth: "COCO", results: list[dict[str, Any]]) -> "COCO":
     return truth.loadRes([{name: entry[name] for name in fields} | only for entry in results])
 
 
-def published_json(results: list[dict[str, Any]]) -> str:
-    """The text of the published ``result_keypoints.json``."""
+def results_json(results: list[dict[str, Any]]) -> str:
+    """Return the text of ``result_keypoints.json``, as the reference implementation writes it."""
     return json.dumps(results, sort_keys=True, indent=4)
-
-
-def check_keypoint_count(keypoint_set: KeypointSet, annotated: int, annotations: Path, weights: Path) -> None:
-    """Refuse to test weights on annotations of other keypoints.
-
-    Raises:
-        UserError: The numbers differ.
-    """
-    if len(keypoint_set) != annotated:
-        raise UserError(
-            f"{annotations}: its persons have {annotated} keypoints (expected {len(keypoint_set)}, as {weights} has)"
-        )
-
-
-def annotated_keypoints(annotations: CocoAnnotations) -> int:
-    """How many keypoints every annotated person has.
-
-    Raises:
-        UserError: None has any, or they differ.
-    """
-    lists = [a["keypoints"] for persons in annotations.by_image.values() for a in persons if a.get("keypoints")]
-    if not all(isinstance(each, list) for each in lists):
-        raise UserError(f"{annotations.path}: has keypoints that are no list (expected x, y and visibility in turn)")
-    counts = {len(each) // 3 for each in lists}
-    if len(counts) != 1:
-        raise UserError(
-            f"{annotations.path}: its persons have {sorted(counts)} keypoints (expected one number for all)"
-        )
-    return counts.pop()

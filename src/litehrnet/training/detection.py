@@ -1,4 +1,4 @@
-"""Training a detector: its data and its evaluation; everything else is the loop's (see ``training.task``)."""
+"""Data and evaluation of a detector in training; the loop does the rest (see ``training.task``)."""
 
 import hashlib
 from pathlib import Path
@@ -28,7 +28,7 @@ from litehrnet.weights.zoo import cache_folder, find_detector
 
 
 def read_training_photos(config: RunConfig) -> DetectionSet:
-    """Read what a configuration trains on; ``detection.fill_from`` completes photos with missing boxes.
+    """Read the photos that a configuration trains on; ``detection.fill_from`` completes missing boxes.
 
     Raises:
         UserError: A file is missing or broken, or has no box of the object class.
@@ -51,7 +51,7 @@ def read_training_photos(config: RunConfig) -> DetectionSet:
 
 
 def read_test_photos(config: RunConfig) -> DetectionTest:
-    """Read what a configuration evaluates on while training."""
+    """Read the photos that a configuration evaluates on while training."""
     assert config.validation is not None
     assert config.detection is not None
     return read_detection_test(config.validation, config.detection.objects)
@@ -60,7 +60,7 @@ def read_test_photos(config: RunConfig) -> DetectionTest:
 def evaluate_detection(
     network: Network, config: RunConfig, test: DetectionTest, processes: Processes
 ) -> dict[str, float] | None:
-    """Figures of ``network``; each photo is looked at by exactly one process, and only the first gets the figures.
+    """Evaluate ``network``; exactly one process runs each photo, and only the first gets the values.
 
     Raises:
         UserError: A photo is broken.

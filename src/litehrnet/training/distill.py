@@ -16,11 +16,9 @@ from torch import Tensor
 from litehrnet.config.schema import DistillConfig, RunConfig
 from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
-from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.runtimes import Runtime, open_runtime
-from litehrnet.training.distill_modules import open_teacher_network
 from litehrnet.training.loader import TensorBatch
-from litehrnet.variants import find_variant, heatmap_size
+from litehrnet.variants import heatmap_size
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,6 @@ class Teacher:
         runtime: What runs it, at the input size of the network in training.
         share: Of its heatmaps in the target of a labeled keypoint, 0..1.
         description: What it is, what runs it, and how much it counts.
-        network: The same in PyTorch, for the epochs in which modules learn from its modules; None where there are none.
-        module_epochs: Their number, at the beginning.
         widening: (along y, along x) float32 square matrices: peaks of its heatmaps to those of the run's spread; None
             for a detector.
     """
@@ -40,8 +36,6 @@ class Teacher:
     runtime: Runtime
     share: float
     description: str
-    network: PoseNetwork | None
-    module_epochs: int
     widening: tuple[Tensor, Tensor] | None
 
 
@@ -64,7 +58,7 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
         runtime = open_runtime(path, input_size_wh=size, threads=torch.get_num_threads())
     else:
         runtime = open_runtime(path, "torch", input_size_wh=size, device=str(device))
-    if config.detection is not None:
+    if config.task == "detection":
         return _box_teacher(config, distill, runtime)
     names, own = runtime.info.keypoint_set.keypoint_names, config.keypoint_set.keypoint_names
     if names != own:
@@ -79,24 +73,17 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
     along_y, along_x = (torch.from_numpy(widening_matrix(cells, spread, wanted)) for cells in (height, width))
     counts = f"{distill.share:g} of the targets of labeled keypoints"
     description = f"{distill.teacher} on {runtime.description}, {counts}"
-    network = None
-    if distill.module_epochs > 0:
-        network = open_teacher_network(Path(distill.teacher), find_variant(config.variant), device)
-        description += f"; module by module for {distill.module_epochs} epochs"
-    return Teacher(runtime, distill.share, description, network, distill.module_epochs, (along_y, along_x))
+    return Teacher(runtime, distill.share, description, (along_y, along_x))
 
 
 def _box_teacher(config: RunConfig, distill: DistillConfig, runtime: Runtime) -> Teacher:
     """The teacher of a detector: another detector of ours."""
     if not runtime.info.detects:
         raise UserError(f"{distill.teacher}: finds {runtime.info.outputs_text} (expected a detector of ours)")
-    if distill.module_epochs > 0 or distill.teacher_sigma is not None:
-        raise UserError(
-            f"{config.name}: distill.module_epochs and distill.teacher_sigma are for keypoints (expected to be left "
-            "out)"
-        )
+    if distill.teacher_sigma is not None:
+        raise UserError(f"{config.name}: distill.teacher_sigma only works with keypoints (expected to be left out)")
     description = f"{distill.teacher} on {runtime.description}, {distill.share:g} of the targets of boxes"
-    return Teacher(runtime, distill.share, description, None, 0, None)
+    return Teacher(runtime, distill.share, description, None)
 
 
 def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np.float32]:
@@ -109,11 +96,6 @@ def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np
     # Normalized by the sum over cells without end: at the border, what lies outside is lost.
     gaussian /= np.exp(-(np.arange(-cells, cells + 1) ** 2) / (2 * blur**2)).sum()
     return np.asarray(gaussian * wanted_sigma / sigma, dtype=np.float32)
-
-
-def module_teacher(teacher: Teacher | None, epoch: int) -> PoseNetwork | None:
-    """The network whose modules are learned from in an epoch, counted from 0; None where targets are learned from."""
-    return teacher.network if teacher is not None and epoch < teacher.module_epochs else None
 
 
 def distilled(batch: TensorBatch, teacher: Teacher) -> TensorBatch:

@@ -12,7 +12,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import write_bytes
 from litehrnet.training.best import has_stalled, keep_if_best, write_weights_file
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
-from litehrnet.training.distill import distilled, module_teacher
+from litehrnet.training.distill import distilled
 from litehrnet.training.distributed import highest_of, mean_of
 from litehrnet.training.loader import TensorBatch, epoch_batches, load_batches
 from litehrnet.training.log import RunLog
@@ -40,8 +40,7 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
         for batches, waited in remaining_steps(run, state):
             started = time.monotonic()
             try:
-                rate, modules = current_rate(run, state), module_teacher(run.teacher, progress.epoch)
-                values = optimizer_step(network, state, batches, settings, rate, run.processes, modules)
+                values = optimizer_step(network, state, batches, settings, current_rate(run, state), run.processes)
             except NonFiniteLossError as error:
                 raise UserError(_not_finite(run, state, error)) from error
             count_step(run, state, values, waited=waited, took=waited + time.monotonic() - started)
@@ -98,13 +97,11 @@ def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[Tenso
     done = state.progress.samples_in_epoch // run.samples_per_step
     batches = batches[done * settings.accumulate : run.steps_per_epoch * settings.accumulate]
     pin = run.device.type == "cuda"
-    loaded = load_batches(
-        run.training_set, epoch, batches, make=run.task.make_batch, workers=settings.workers, pin_memory=pin
-    )
+    loaded = load_batches(run.training_set, epoch, batches, workers=settings.workers, pin_memory=pin)
     for _ in range(done, run.steps_per_epoch):
         started = time.monotonic()
         step = list(islice(loaded, settings.accumulate))
-        if run.teacher is not None and module_teacher(run.teacher, epoch) is None:
+        if run.teacher is not None:
             step = [distilled(batch, run.teacher) for batch in step]
         yield step, time.monotonic() - started
 
@@ -136,14 +133,14 @@ def evaluate_and_keep(run: Run, state: TrainingState, log: RunLog) -> None:
         return
     # Evaluating may take long: a run that is killed meanwhile goes on right here.
     save(run, state, SNAPSHOT)
-    log.evaluating(len(run.test_set.records))
-    evaluation = run.task.evaluate(state.evaluated, run.config, run.test_set, run.processes)
+    log.evaluating(run.test_set.count)
+    evaluation = run.test_set.evaluate(state.evaluated, run.config, run.processes)
     if evaluation is None:
         return
     for name, content in evaluation.files.items():
         write_bytes(run.folder / name, content)
     is_best = keep_if_best(run.folder, state, run.config, evaluation.figures, epoch)
-    log.evaluation(evaluation.figures, state, run.task.how(run.test_set), is_best)
+    log.evaluation(evaluation.figures, state, run.test_set.how, is_best)
 
 
 def save(run: Run, state: TrainingState, name: str) -> None:

@@ -47,12 +47,10 @@ class Accuracy(NamedTuple):
     Attributes:
         average: The mean over keypoints that are counted in an image at least; 0 if there is none.
         per_keypoint: float64 (keypoints,): share of images; -1 where none counts.
-        counted: Keypoints that the average is over.
     """
 
     average: float
     per_keypoint: Tensor
-    counted: int
 
 
 @torch.no_grad()
@@ -75,9 +73,8 @@ def keypoint_accuracy(output: Tensor, target: Tensor, weight: Tensor, threshold:
     found = (offset.norm(dim=2).float() < threshold) & counts
     images = counts.sum(dim=0)
     per_keypoint = torch.where(images > 0, found.sum(dim=0).double() / images, -1.0)
-    counted = int((images > 0).sum())
-    average = float(per_keypoint[images > 0].sum()) / max(counted, 1)
-    return Accuracy(average, per_keypoint, counted)
+    average = float(per_keypoint[images > 0].sum()) / max(int((images > 0).sum()), 1)
+    return Accuracy(average, per_keypoint)
 
 
 def _peaks_xy(heatmaps: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.keypoints.sides import mirroring_text, plain_name
 from litehrnet.models.checkpoint import read_contents
-from litehrnet.models.kernels import instruction_set
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.poses import KeypointSet
@@ -24,6 +23,7 @@ from litehrnet.training.best import best_by, best_epoch, best_score
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, highest_of, joined, own_device
+from litehrnet.training.fast.kernels import instruction_set
 from litehrnet.training.log import RunLog, clock
 from litehrnet.training.loop import is_finished, train
 from litehrnet.training.memory import keep_freed_memory
@@ -127,12 +127,14 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
     if settings.deterministic != torch.are_deterministic_algorithms_enabled():  # asking is free, setting takes seconds
         torch.use_deterministic_algorithms(settings.deterministic)
     torch.backends.cudnn.benchmark = not settings.deterministic
+    if uses_kernels(settings, device):
+        instruction_set()  # one that this machine does not have is refused before anything is written
     task = task_of(config)
-    training_set = task.read_training_set(config)
+    training_set = task.read(config)
     test_set = None
     if config.validation is not None:
         best_by(config, config.validation)
-        test_set = task.read_test_set(config)
+        test_set = task.read_test(config)
     teacher = None if config.distill is None else open_teacher(config, config.distill, device)
     folder = Path(config.work_dir or f"work_dirs/{config.name}")
     config, fitted = fit(config, len(training_set), processes.world_size)
@@ -295,7 +297,7 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
     config, settings = run.config, run.config.training
     where = f"{run.device.type}, {torch.get_num_threads()} threads" if run.device.type == "cpu" else _gpu(run.device)
     steps = f"kernels for {instruction_set()}" if uses_kernels(settings, run.device) else "PyTorch"
-    validation = f"every {settings.evaluate_every} epochs, {run.task.how(run.test_set)}" if run.test_set else "none"
+    validation = f"every {settings.evaluate_every} epochs, {run.test_set.how}" if run.test_set else "none"
     width, height = config.input_size_wh
     data = f"{len(run.training_set)} {run.task.samples}"
     batch = f"{settings.batch_size} x {settings.accumulate} accumulated x {run.processes.world_size} processes"

@@ -8,12 +8,10 @@ from torch import Tensor, nn
 
 from litehrnet.config.schema import TrainingConfig
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
-from litehrnet.models import kernels
-from litehrnet.models.fused import fuse
-from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.training.box_loss import box_accuracy, detection_loss
-from litehrnet.training.distill_modules import module_loss
 from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
+from litehrnet.training.fast import kernels
+from litehrnet.training.fast.fused import use_kernels
 from litehrnet.training.loader import TensorBatch
 from litehrnet.training.losses import (
     keypoint_accuracy,
@@ -53,7 +51,7 @@ def prepared(network: nn.Module, settings: TrainingConfig, processes: Processes)
     # Running statistics are not exchanged while training: as published, those of the first process count.
     copy_from_first(network.parameters(), processes)
     if uses_kernels(settings, next(network.parameters()).device):
-        fuse(network)
+        use_kernels(network)
     return torch.compile(network) if settings.compile else network  # type: ignore[return-value]
 
 
@@ -70,7 +68,6 @@ def optimizer_step(
     settings: TrainingConfig,
     rate: float,
     processes: Processes,
-    module_teacher: PoseNetwork | None = None,
 ) -> dict[str, float]:
     """One step of the optimizer along the mean gradient of the ``batches`` of all processes.
 
@@ -81,7 +78,6 @@ def optimizer_step(
         settings: Loss, precision, clipping.
         rate: Learning rate of this step.
         processes: All must call this together.
-        module_teacher: Where it is given, every module learns by itself from this network's instead of the targets.
 
     Returns:
         Loss and training accuracy of this process, by their names in the log.
@@ -94,11 +90,7 @@ def optimizer_step(
     accuracy_name = ACCURACY_NAMES[settings.loss.kind]
     total = {f"{settings.loss.kind}_loss": 0.0, accuracy_name: 0.0}
     for batch in batches:
-        if module_teacher is None:
-            loss, accuracy = loss_and_accuracy(network, batch, settings)
-        else:
-            assert isinstance(state.network, PoseNetwork)
-            loss, accuracy = forward_modules(state.network, module_teacher, batch, settings), 0.0
+        loss, accuracy = loss_and_accuracy(network, batch, settings)
         value = float(loss.item())
         if not math.isfinite(value):
             raise NonFiniteLossError(value, batch.indices)
@@ -121,13 +113,19 @@ def optimizer_step(
 def loss_and_accuracy(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, float]:
     """The loss against the targets, a scalar, and the training accuracy."""
     output, target, weight = forward(network, batch, settings)
-    if settings.loss.kind == "boxes":
-        accuracy = box_accuracy(output.detach(), target)
-    elif settings.loss.of_pixels:
-        accuracy = pixel_accuracy(output.detach(), target)
-    else:
-        accuracy = keypoint_accuracy(output.detach(), target, weight).average
+    accuracy = accuracy_of(output.detach(), target, weight, settings)
     return loss_of(output, target, weight, settings), accuracy
+
+
+def accuracy_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> float:
+    """The training accuracy that belongs to the loss, 0..1."""
+    match settings.loss.kind:
+        case "mse" | "ohkm":
+            return keypoint_accuracy(output, target, weight).average
+        case "cross_entropy" | "ohem":
+            return pixel_accuracy(output, target)
+        case "boxes":
+            return box_accuracy(output, target)
 
 
 def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,14 +141,6 @@ def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) ->
     with _autocast(device, settings):
         output = network(normalized(images, settings.channels_last))
     return output.float(), target, weight
-
-
-def forward_modules(network: PoseNetwork, teacher: PoseNetwork, batch: TensorBatch, settings: TrainingConfig) -> Tensor:
-    """How far the network's modules are from the teacher's, a scalar (see ``module_loss``)."""
-    device = next(network.parameters()).device
-    images = normalized(batch.images.to(device, non_blocking=True), settings.channels_last)
-    with _autocast(device, settings):
-        return module_loss(network, teacher, images)
 
 
 def _autocast(device: torch.device, settings: TrainingConfig) -> torch.autocast:

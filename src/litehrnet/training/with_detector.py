@@ -4,9 +4,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from litehrnet.config.schema import LossConfig, RunConfig, TestConfig
+from litehrnet.config.schema import LossConfig, RunConfig, with_outputs
 from litehrnet.data.coco import read_annotations
-from litehrnet.data.settings import AugmentationConfig, DetectionConfig
+from litehrnet.data.settings import AugmentationConfig, DetectionConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.training.start import train_run
@@ -62,7 +62,7 @@ def object_name(config: RunConfig) -> str:
         UserError: The recipe does not find keypoints in annotations of COCO's form, or several categories are there and
             none is named like the keypoint set.
     """
-    sets = [data.format for data in config.train] + ([config.validation.dataset] if config.validation else [])
+    sets = [data.format for data in config.train] + ([config.validation.format] if config.validation else [])
     if config.keypoints is None or not sets or set(sets) != {"coco"}:
         raise UserError(f"{config.name}: --with-detector needs keypoints in annotations of COCO's form")
     first = config.train[0]
@@ -97,10 +97,10 @@ def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) 
     """
     validation = config.validation
     if validation is not None:
-        validation = TestConfig(
+        validation = EvalConfig(
             "coco", validation.annotations, validation.images, only=validation.only, without=validation.without
         )
-    return replace(
+    detector = replace(
         config,
         name=f"{config.name}_detector",
         input_size_wh=DETECTOR_INPUT_WH,
@@ -118,6 +118,7 @@ def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) 
         # With another checkpoint named, only the keypoint network goes on from it.
         resume_from=None if config.resume_from is None else "latest",
     )
+    return with_outputs(detector)
 
 
 def best_weights(folder: Path) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from litehrnet.config.mmpose.syntax import interpret
 from litehrnet.config.read import LoadedConfig, load_config
-from litehrnet.config.recipes import read_recipe, recipe_names
+from litehrnet.config.recipes import parse_python, read_recipe, recipe_names
 from litehrnet.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from litehrnet.errors import UserError
 
@@ -52,7 +52,7 @@ def test_only_the_narrow_networks_have_a_head_to_correct(load: Load, name: str) 
 def json_file(published_text: Callable[[str], str], tmp_path: Path) -> Path:
     """What the published tools make of a file when they write it as JSON."""
     path = tmp_path / f"{COCO}.json"
-    values = interpret(published_text(COCO), path).values
+    values = interpret(parse_python(published_text(COCO), path), path).values
     path.write_text(json.dumps({name: value for name, value in values.items() if name not in ("load", "normal")}))
     return path
 
@@ -334,7 +334,7 @@ def test_override_of_one_use_of_a_helper_leaves_the_others(load: Load) -> None:
         ("data_cfg.oks_treshold=0.5", r"data.test.data_cfg.oks_treshold is unknown"),
         ("test_pipeline.1.use_udp=True", "nothing in the file uses test_pipeline.1.use_udp"),
         ("train_pipeline.40.sigma=3", "there is no element 40"),
-        ("optimizer.lr.x=3", "has no parts to override"),
+        ("optimizer.lr.x=3", "has no parts"),
     ],
 )
 def test_override_without_effect_is_refused(load: Load, override: str, message: str) -> None:
@@ -373,7 +373,7 @@ def test_broken_json_is_one_sentence(tmp_path: Path, text: str, message: str) ->
 
 
 def test_mpii_needs_its_sixteen_keypoints(load: Load) -> None:
-    with pytest.raises(UserError, match=r"out_channels is 14 \(expected MPII's 16\)"):
+    with pytest.raises(UserError, match=r"out_channels is 14 \(expected 16, as mpii has\)"):
         load(MPII, overrides=("channel_cfg.num_output_channels=14", "channel_cfg.dataset_joints=14"))
 
 

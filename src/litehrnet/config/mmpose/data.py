@@ -1,16 +1,15 @@
 """Data of an mmpose config: its ``data`` and the pipelines (docs/spec/protocol.md, section 6)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from litehrnet.config.mmpose.model import GAUSSIAN_TARGETS, CodecKind
 from litehrnet.config.mmpose.section import Section
-from litehrnet.config.schema import TestConfig
-from litehrnet.data.settings import AugmentationConfig, DataConfig
+from litehrnet.data.formats import find_format
+from litehrnet.data.settings import AugmentationConfig, DataConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.variants import check_input_size
 
-_FORMATS: dict[str, Literal["coco", "mpii"]] = {"TopDownCocoDataset": "coco", "TopDownMpiiDataset": "mpii"}
+_FORMATS = {"TopDownCocoDataset": "coco", "TopDownMpiiDataset": "mpii"}
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _BEFORE = ("TopDownRandomFlip", "TopDownHalfBodyTransform", "TopDownGetRandomScaleRotation")
@@ -45,8 +44,8 @@ class DataPart:
     """
 
     train: DataConfig
-    validation: TestConfig | None
-    test: TestConfig | None
+    validation: EvalConfig | None
+    test: EvalConfig | None
     augmentation: AugmentationConfig
     input_size_wh: tuple[int, int]
     num_joints: dict[str, int]
@@ -62,7 +61,7 @@ class _Dataset:
     """One of ``train``, ``val`` and ``test``; ``data_cfg`` and ``steps`` (by type) are still to be read."""
 
     section: Section
-    format: Literal["coco", "mpii"]
+    format: str
     annotations: str
     images: str
     data_cfg: Section
@@ -164,10 +163,10 @@ def _joints(data_cfg: Section) -> dict[str, int]:
     return counts if data_cfg.is_dict else {}
 
 
-def _read_test(dataset: _Dataset, flip: bool) -> TestConfig:
+def _read_test(dataset: _Dataset, flip: bool) -> EvalConfig:
     cfg = dataset.data_cfg
-    plain = TestConfig(dataset.format, dataset.annotations, dataset.images, flip=flip)
-    if dataset.format == "mpii":
+    plain = EvalConfig(dataset.format, dataset.annotations, dataset.images, flip=flip)
+    if not find_format(dataset.format).takes_boxes:
         cfg.unused("use_gt_bbox", "bbox_file", "soft_nms", "use_nms", "oks_thr", "vis_thr", "det_bbox_thr", "image_thr")
         return plain
     boxes = cfg.optional_text("bbox_file")
@@ -177,7 +176,7 @@ def _read_test(dataset: _Dataset, flip: bool) -> TestConfig:
         cfg.problem("bbox_file", "is missing (expected a file of boxes, or use_gt_bbox=True)")
     soft, nms = cfg.flag("soft_nms", False), cfg.flag("use_nms", True)
     score = cfg.number("det_bbox_thr", plain.min_box_score)
-    return TestConfig(
+    return EvalConfig(
         dataset.format,
         dataset.annotations,
         dataset.images,

@@ -6,14 +6,12 @@ from typing import Any, Literal
 
 from litehrnet.config.mmpose.section import Section, same, short, tupled
 from litehrnet.config.schema import LossConfig
-from litehrnet.variants import STEM_CHANNELS, VARIANTS, Variant
+from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, LITE, STEM_CHANNELS, VARIANTS, Variant
 
 CodecKind = Literal["default", "dark", "udp"]
 
 GAUSSIAN_TARGETS = ("GaussianHeatMap", "GaussianHeatmap")
 """The two spellings of the one kind of target that is known here."""
-
-_REDUCE_RATIO = 8
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,8 @@ def _read_backbone(backbone: Section) -> Variant:
     stages.one_of("num_blocks", ((2, 2, 2),))
     stages.one_of("with_fuse", ((True, True, True),))
     variant = _find_variant(stages)
-    if variant.unit == "lite":
-        stages.one_of("reduce_ratios", ((_REDUCE_RATIO,) * 3,))
+    if variant.unit is LITE:
+        stages.one_of("reduce_ratios", ((CROSS_RESOLUTION_REDUCTION,) * 3,))
     stages.unused("reduce_ratios")
     return variant
 
@@ -92,7 +90,7 @@ def _read_backbone(backbone: Section) -> Variant:
 def _spec(variant: Variant) -> dict[str, Any]:
     """How a published configuration describes the stages of a variant."""
     return {
-        "module_type": (variant.unit.upper(),) * 3,
+        "module_type": (variant.unit.name.upper(),) * 3,
         "num_modules": variant.modules,
         "num_channels": tuple(variant.channels[:branches] for branches in (2, 3, 4)),
     }

@@ -7,6 +7,7 @@ import ast
 import difflib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from litehrnet.config.mmpose.section import Remarks, Section
 from litehrnet.config.mmpose.syntax import PublishedFile, check_extent, interpret
 from litehrnet.config.mmpose.training import read_training
 from litehrnet.config.overrides import apply_overrides
-from litehrnet.config.recipes import parse_python
 from litehrnet.config.schema import RunConfig
+from litehrnet.data.formats import find_format
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import read_keypoint_set
@@ -39,17 +40,24 @@ _USUAL_HELPERS = frozenset([
 # fmt: on
 
 
-def is_published(text: str, path: Path) -> bool:
-    """Whether a configuration is in the published style: JSON, or Python that assigns ``model`` or ``_base_``.
+@dataclass(frozen=True)
+class PublishedSource:
+    """A parsed mmpose config.
 
-    Raises:
-        UserError: ``text`` is not Python.
+    Attributes:
+        path: The file, for its name and for messages.
+        content: Syntax tree of a Python file, or the object in a JSON file.
     """
-    if path.suffix == ".json":
-        return True
+
+    path: Path
+    content: ast.Module | dict[str, Any]
+
+
+def is_published(tree: ast.Module) -> bool:
+    """Return whether Python is an mmpose config: it assigns ``model`` or ``_base_``."""
     assigned = {
         target.id
-        for statement in parse_python(text, path).body
+        for statement in tree.body
         if isinstance(statement, ast.Assign)
         for target in statement.targets
         if isinstance(target, ast.Name)
@@ -57,12 +65,28 @@ def is_published(text: str, path: Path) -> bool:
     return bool(assigned & {"model", "_base_"})
 
 
-def read_published(text: str, path: Path, overrides: Mapping[str, Any]) -> tuple[RunConfig, tuple[str, ...]]:
-    """Read a published configuration.
+def parse_json(text: str, path: Path) -> dict[str, Any]:
+    """Parse an mmpose config in JSON.
+
+    Raises:
+        UserError: ``text`` is not a JSON object, or too large.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UserError(f"{path}: broken JSON ({reason})") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not a configuration (expected a JSON object)")
+    check_extent(values, path)
+    return values
+
+
+def read_published(source: PublishedSource, overrides: Mapping[str, Any]) -> tuple[RunConfig, tuple[str, ...]]:
+    """Make the configuration of an mmpose config.
 
     Args:
-        text: The file's content.
-        path: The file.
+        source: The parsed file.
         overrides: New values by published key, such as ``{"optimizer.lr": 1e-3}``. Those of helper names are set
             where the file assigns them.
 
@@ -72,16 +96,15 @@ def read_published(text: str, path: Path, overrides: Mapping[str, Any]) -> tuple
     Raises:
         UserError: The file or an override is not understood, unknown, or asks for what cannot be done.
     """
-    file = _evaluate(text, path, {})
+    path = source.path
+    file = _evaluate(source, {})
     if "_base_" in file.values:
         raise UserError(f"{path}: builds on other files by _base_ (expected a file that says everything itself)")
     _check_overrides(file, overrides, path)
     helpers = {key: value for key, value in overrides.items() if key.split(".")[0] not in PUBLISHED_KEYS}
-    notes = helper_notes(
-        file.values, helpers, PUBLISHED_KEYS, lambda some: _evaluate(text, path, some).values, str(path)
-    )
+    notes = helper_notes(file.values, helpers, PUBLISHED_KEYS, lambda some: _evaluate(source, some).values, str(path))
     others = {key: value for key, value in overrides.items() if key not in helpers}
-    values = apply_overrides(_evaluate(text, path, helpers).values, others)
+    values = apply_overrides(_evaluate(source, helpers).values, others)
     remarks = Remarks(notes=notes)
     config = _build(values, file.helpers | _USUAL_HELPERS, path, remarks)
     if config is None:
@@ -89,19 +112,11 @@ def read_published(text: str, path: Path, overrides: Mapping[str, Any]) -> tuple
     return config, tuple(remarks.notes)
 
 
-def _evaluate(text: str, path: Path, overrides: Mapping[str, Any]) -> PublishedFile:
-    if path.suffix != ".json":
-        return interpret(text, path, overrides)
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UserError(f"{path}: broken JSON ({reason})") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: is no configuration (expected a JSON object)")
-    check_extent(values, path)
-    # Nothing in JSON is made from anything else.
-    return PublishedFile(apply_overrides(values, overrides), frozenset())
+def _evaluate(source: PublishedSource, overrides: Mapping[str, Any]) -> PublishedFile:
+    if isinstance(source.content, ast.Module):
+        return interpret(source.content, source.path, overrides)
+    # In JSON no value is derived from another.
+    return PublishedFile(apply_overrides(source.content, overrides), frozenset())
 
 
 def _check_overrides(file: PublishedFile, overrides: Mapping[str, Any], path: Path) -> None:
@@ -178,10 +193,13 @@ def _keypoints(model: ModelPart, data: DataPart, remarks: Remarks) -> str:
         for key, number in data.num_joints.items()
         if number != count
     ]
-    if data.train.format == "mpii":
-        if count != 16:
-            remarks.problems.append(f"model.keypoint_head.out_channels is {count} (expected MPII's 16)")
-        return "mpii"
+    form = find_format(data.train.format)
+    if form.keypoint_count is not None:
+        if count != form.keypoint_count:
+            remarks.problems.append(
+                f"model.keypoint_head.out_channels is {count} (expected {form.keypoint_count}, as {form.name} has)"
+            )
+        return form.name
     if count == 17:
         return "coco"
     # Where the file is missing, that is said by whoever needs it.

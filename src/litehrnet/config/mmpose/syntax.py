@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from litehrnet.config.overrides import apply_overrides
-from litehrnet.config.recipes import parse_python
 from litehrnet.errors import UserError
 
 _LONGEST = 10_000  # characters of a string, elements of a list
@@ -49,11 +48,11 @@ class PublishedFile:
     helpers: frozenset[str]
 
 
-def interpret(text: str, path: Path, overrides: Mapping[str, Any] | None = None) -> PublishedFile:
+def interpret(tree: ast.Module, path: Path, overrides: Mapping[str, Any] | None = None) -> PublishedFile:
     """Build the values of a published configuration file.
 
     Args:
-        text: The file's content.
+        tree: Syntax tree of the file.
         path: The file, for messages.
         overrides: New values by dotted key, set wherever the file assigns the name that the key begins with, so that
             whatever the file derives from it follows.
@@ -61,9 +60,9 @@ def interpret(text: str, path: Path, overrides: Mapping[str, Any] | None = None)
     Raises:
         UserError: The file holds something other than the syntax above (named with its line), or builds too much.
     """
-    interpreter = _Interpreter(text, path, overrides or {})
+    interpreter = _Interpreter(path, overrides or {})
     try:
-        for statement in parse_python(text, path).body:
+        for statement in tree.body:
             interpreter.run(statement)
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply") from error
@@ -95,10 +94,9 @@ def _root(node: ast.expr) -> str | None:
 
 
 class _Interpreter:
-    def __init__(self, text: str, path: Path, overrides: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, overrides: Mapping[str, Any]) -> None:
         self.values: dict[str, Any] = {}
         self.read: set[str] = set()
-        self._lines = text.splitlines()
         self._path = path
         self._overrides = overrides
 
@@ -288,8 +286,11 @@ class _Interpreter:
         return result
 
     def _refusal(self, node: ast.expr | ast.stmt) -> UserError:
-        line = self._lines[node.lineno - 1].strip()[:60] if node.lineno <= len(self._lines) else ""
+        try:
+            text = " ".join(ast.unparse(node).split())[:60]
+        except ValueError:
+            text = "..."  # a number with more digits than Python prints
         return UserError(
-            f"{self._path}, line {node.lineno}: '{line}' is not understood (expected assignments of dictionaries, "
-            "lists, strings and numbers; nothing in a configuration is run)"
+            f"{self._path}, line {node.lineno}: '{text}' is not understood (expected assignments "
+            "of dictionaries, lists, strings and numbers; nothing in a configuration is run)"
         )

@@ -4,12 +4,8 @@ from typing import Literal
 
 from litehrnet.config.mmpose.section import Section, short, tupled
 from litehrnet.config.schema import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from litehrnet.data.formats import find_format
 
-_METRICS = {"coco": "mAP", "mpii": "PCKh"}
-_FIGURES = {
-    "coco": ("AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"),
-    "mpii": ("PCKh", "PCKh@0.1"),
-}
 _LOGS = ("TextLoggerHook", "TensorboardLoggerHook")
 
 
@@ -64,15 +60,14 @@ def _check_workflow(file: Section) -> None:
 
 def _read_evaluation(evaluation: Section, dataset: str) -> tuple[int, str | None]:
     """Epochs between evaluations, and the figure that makes the best checkpoint (None for the usual one)."""
-    metric = _METRICS[dataset]
-    evaluation.one_of("metric", (metric, (metric,)), metric)
+    metric = find_format(dataset).metric
+    evaluation.one_of("metric", (metric.name, (metric.name,)), metric.name)
     evaluation.one_of("rule", (None, "greater"), None)
     evaluation.one_of("by_epoch", (True,), True)
     evaluation.unused("gpu_collect", "key_indicator", "save_best")
-    figures = _FIGURES[dataset]
     key = "key_indicator" if evaluation.has("key_indicator") else "save_best"
-    best = evaluation.one_of(key, (None, True, "auto", *figures), None)
-    usual = best in (None, True, "auto", figures[0])
+    best = evaluation.one_of(key, (None, True, "auto", *metric.values), None)
+    usual = best in (None, True, "auto", metric.best_by)
     return evaluation.whole("interval", 1, least=1), None if usual else str(best)
 
 
