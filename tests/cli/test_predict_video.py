@@ -127,7 +127,7 @@ def test_a_video_that_is_cut_short_leaves_what_could_be_read(
     out = tmp_path / "out"
     assert _predict(out, tmp_path / "cut.mkv") == 2
     captured = capsys.readouterr()
-    assert re.fullmatch(r"error: .*cut\.mkv: cut short, there are pictures for \d\.\d s of 2\.5 s\n", captured.err)
+    assert re.fullmatch(r"error: .*cut\.mkv: truncated, it has frames for \d\.\d s of 2\.5 s\n", captured.err)
     records = _records(out / "cut.jsonl")
     assert 5 < len(records) < 60
     assert len(list(read_frames(out / "cut.mp4"))) == len(records)
@@ -199,7 +199,7 @@ def test_a_camera_that_goes_away_keeps_what_was_seen(
     threading.Thread(target=send, daemon=True).start()
     port, out = server.getsockname()[1], tmp_path / "out"
     assert _predict(out, f"tcp://127.0.0.1:{port}", "--track") == 2
-    assert re.search(rf"error: tcp://127.0.0.1:{port}: went away after \d\.\d s", capsys.readouterr().err)
+    assert re.search(rf"error: tcp://127.0.0.1:{port}: stopped after \d\.\d s", capsys.readouterr().err)
     records = _records(out / f"127-0-0-1-{port}.jsonl")
     assert records[0]["time"] == 0
     assert len(list(read_frames(out / f"127-0-0-1-{port}.mp4"))) == len(records) > 0

@@ -1,4 +1,4 @@
-"""What of a recipe is packed, and the recipe that trains on it."""
+"""Find the data sets of a recipe to pack, and make the recipe that trains on the packed sets."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +15,15 @@ _Data = TypeVar("_Data", DataConfig, EvalConfig)
 
 
 def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]:
-    """The sets to pack: all of ``train``, and ``validation`` with its photos whole, so that its figures stay.
+    """List the sets to pack: all of ``train``, and ``validation`` with whole photos, so its metrics stay the same.
 
     Args:
         config: Any recipe.
-        longer_side: Of the crops of persons to train on; None for whole photos.
+        longer_side: Longer side in pixels of the packed crops of people; None for whole photos.
 
     Raises:
-        UserError: The recipe segments or detects, there is nothing to train on, a set is not in COCO's format, or
-            validation takes a detector's boxes.
+        UserError: The recipe has another task than keypoints or nothing to train on, a set is not in COCO's format, or
+            validation uses a detector's boxes.
     """
     if config.task != "keypoints":
         raise UserError(
@@ -49,11 +49,11 @@ def _source(name: str, data: DataConfig | EvalConfig, size_wh: tuple[int, int], 
 
 
 def packed_config(config: RunConfig, folder: str) -> RunConfig:
-    """The recipe on the packed sets, which hold just the photos that the lists of photos leave; ``test`` is dropped.
+    """Make the recipe for the packed sets, without lists of photos, which were applied, and without ``test``.
 
     Args:
-        config: What was packed.
-        folder: Where the packed sets will be, seen from where the training starts.
+        config: Configuration whose data was packed.
+        folder: Folder of the packed sets, relative to the folder in which the training starts.
     """
     train = tuple(_placed(data, f"{folder}/train-{number}") for number, data in enumerate(config.train))
     validation = config.validation
@@ -67,6 +67,6 @@ def _placed(data: _Data, folder: str) -> _Data:
 
 
 def further_files(config: RunConfig) -> list[str]:
-    """Files that a recipe names beside its data, such as weights to start from: they are not packed."""
+    """List files that a recipe names and that are not packed, such as weights to start from."""
     values = plain_values(replace(config, train=(), validation=None, test=None))
     return sorted({value for value in values if isinstance(value, str) and Path(value).is_file()})

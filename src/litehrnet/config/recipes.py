@@ -1,6 +1,6 @@
-"""Reading recipe files: Python syntax, but plain values only, and nothing in them is run.
+"""Read recipes: files in Python syntax with plain values, of which nothing is executed.
 
-A recipe is a file of assignments ``name = value`` whose names are the fields of ``RunConfig``; a value is a number, a
+A recipe consists of assignments ``name = value``, with the fields of ``RunConfig`` as names. A value is a number, a
 string, True, False, None, a tuple, a list, or ``dict(field=value, ...)``.
 """
 
@@ -70,7 +70,7 @@ def make_recipe(assignments: Mapping[str, Any], path: Path, overrides: Mapping[s
 
 
 def _for_own_keypoints(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """A recipe of the user's own keypoints: bundled weights to start from, and what it leaves out fitted to the set."""
+    """Complete a recipe for own keypoints: start from bundled weights, and note the settings to choose by the data."""
     has_weights = config.variant in {path.stem for path in bundled_files()}
     start = config.variant if has_weights and "load_from" not in values else config.load_from
     return replace(config, load_from=start, fitted=left_out(values.get("training", {})))
@@ -88,22 +88,22 @@ def _with_new_names(assignments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_augmentation(config: RunConfig, path: Path) -> None:
-    """Refuse parts and probabilities outside 0 to 1, and samples that nobody labels."""
+    """Refuse shares and probabilities outside 0 to 1, and samples without labels."""
     probabilities = [f.name for f in fields(config.augmentation) if f.name.endswith("_probability")]
     for name in [*probabilities, "brightness", "contrast", "saturation"]:
         value = getattr(config.augmentation, name)
         if not 0 <= value <= 1:
-            raise UserError(f"{path}: augmentation.{name} is {value:g} (expected a part, 0 to 1)")
+            raise UserError(f"{path}: augmentation.{name} is {value:g} (expected 0 to 1)")
     anywhere = config.augmentation.anywhere_probability
     if anywhere > 0 and config.distill is None:
         raise UserError(
-            f"{path}: augmentation.anywhere_probability is {anywhere:g}, but crops anywhere have no labels (expected "
+            f"{path}: augmentation.anywhere_probability is {anywhere:g}, but such crops have no labels (expected "
             "distill.teacher as well)"
         )
 
 
 def recipe_path(target: str | Path) -> Path:
-    """The file that ``target`` names: itself, or that of a recipe that comes with the package.
+    """Resolve a path, or the name of a bundled recipe, to a file.
 
     Raises:
         UserError: There is no recipe of that name.
@@ -113,7 +113,7 @@ def recipe_path(target: str | Path) -> Path:
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """List the names of the bundled recipes."""
     return sorted(path.stem for path in _recipe_folder().rglob("*.py"))
 
 
@@ -127,7 +127,7 @@ def _find_recipe(name: str) -> Path:
     for path in _recipe_folder().rglob("*.py"):
         if path.stem == name:
             return path
-    raise UserError(f"{name}: no such recipe{_suggestion(name, recipe_names())}")
+    raise UserError(f"{name}: unknown recipe{_suggestion(name, recipe_names())}")
 
 
 def _suggestion(name: str, known: list[str]) -> str:
@@ -136,14 +136,16 @@ def _suggestion(name: str, known: list[str]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The content of a configuration file.
+    """Read a configuration file.
 
     Raises:
-        UserError: The file is missing, not text, or far longer than any configuration.
+        UserError: The file is missing, not text, or too long for a configuration.
     """
     content = read_bytes(path)
     if len(content) > _LONGEST_FILE:
-        raise UserError(f"{path}: {len(content):,} bytes (expected a configuration, of {_LONGEST_FILE:,} at most)")
+        raise UserError(
+            f"{path}: {len(content):,} bytes, too long for a configuration (expected up to {_LONGEST_FILE:,})"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -151,14 +153,14 @@ def read_text(path: Path) -> str:
 
 
 def parse_python(text: str, path: Path) -> ast.Module:
-    """The syntax tree of a configuration file; nothing is run.
+    """Parse a configuration file to a syntax tree; nothing is executed.
 
     Raises:
         UserError: ``text`` is not Python, or nested too deeply.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in strings, of no use to whoever reads a file of others
+            warnings.simplefilter("ignore")  # about escapes in strings, which readers of the file cannot change
             return ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{path}: not a recipe ({error})") from error
@@ -200,22 +202,22 @@ def _plain_value(node: ast.expr, path: Path) -> Any:
 
 def _not_plain(node: ast.stmt | ast.expr, path: Path) -> UserError:
     return UserError(
-        f"{path}, line {node.lineno}: '{ast.unparse(node)[:60]}' is no plain value (a recipe holds only assignments "
-        "of numbers, strings, tuples and dict(...))"
+        f"{path}, line {node.lineno}: '{ast.unparse(node)[:60]}' is not a plain value (expected "
+        "assignments of numbers, strings, tuples and dict(...))"
     )
 
 
 def build(kind: type[_Dataclass], values: Mapping[str, Any], source: str, inside: str = "") -> _Dataclass:
-    """Make a dataclass of plain values, strictly.
+    """Make a dataclass from plain values, strictly.
 
     Args:
         kind: A frozen dataclass.
-        values: Field values; nested dataclasses as mappings.
+        values: Values by field; nested dataclasses are mappings.
         source: Name of the file, for the message.
-        inside: Dotted name of the field this is, for the message.
+        inside: Dotted name of the field that holds this dataclass, for the message.
 
     Raises:
-        UserError: A field is missing, unknown (the nearest right name is given), or of another type.
+        UserError: A field is missing, unknown (the message suggests a name), or of the wrong type.
     """
     hints = typing.get_type_hints(kind)
     known = {f.name: f for f in fields(kind) if f.name not in SET_BY_READER}  # type: ignore[arg-type]
@@ -229,7 +231,7 @@ def build(kind: type[_Dataclass], values: Mapping[str, Any], source: str, inside
 
 
 def _typed(hint: Any, value: Any, source: str, name: str) -> Any:
-    """``value`` as the type ``hint`` of the field ``name``, or a UserError."""
+    """Return ``value`` as the type ``hint``, or raise a UserError that names the field ``name``."""
     if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return build(hint, value, source, f"{name}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -253,7 +255,7 @@ def _typed(hint: Any, value: Any, source: str, name: str) -> Any:
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    # bool is a subclass of int, but True is no number of pixels.
+    # bool is a subclass of int, but True is not a number of pixels.
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 
