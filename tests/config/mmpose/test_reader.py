@@ -192,7 +192,7 @@ def test_other_ways_to_write_heatmaps_are_taken(load: Load, changes: list[tuple[
         ("final_conv_kernel=1", "final_conv_kernel=3", "final_conv_kernel is 3"),
         ("reduce_ratios=(8, 8, 8)", "reduce_ratios=(4, 4, 4)", "reduce_ratios is"),
         ("pretrained=None", "pretrained='a.pth'", "model.pretrained is 'a.pth'"),
-        ("num_channels=((40, 80)", "num_channels=((32, 64)", "not a network of the paper .nearest: lite_hrnet_18, with num"),
+        ("num_channels=((40, 80)", "num_channels=((32, 64)", "of the paper .nearest: lite_hrnet_18, with num"),
         ("num_modules=(2, 4, 2)", "num_modules=(3, 8, 2)", r"nearest: lite_hrnet_30, with num_modules \(3, 8, 2\)"),
         ("'LITE'", "'NAIVE'", None),
         ("'JointsMSELoss'", "'AdaptiveWingLoss'", "model.loss_pose.type is 'AdaptiveWingLoss'"),
