@@ -1,6 +1,6 @@
 """The four published networks as one small table, and the image sizes they take; without torch.
 
-Source: the paper's table 1 and the published configurations (architecture specification, sections 2 and 10).
+Source: table 1 of the paper, and docs/spec/architecture.md, sections 2 and 10.
 """
 
 from collections.abc import Mapping
@@ -118,7 +118,7 @@ def identify_variant(shapes: Mapping[str, tuple[int, ...]]) -> Variant | None:
     """The variant whose published parameter names and widths ``shapes`` has, or None where none fits.
 
     Args:
-        shapes: Array shapes by parameter name (architecture specification, section 11).
+        shapes: Array shapes by parameter name (docs/spec/architecture.md, section 11).
     """
     units = [unit for unit in UNITS if any(unit.marker in name for name in shapes)]
     width = shapes.get("backbone.transition0.0.2.weight", (0,))[0]
