@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "../training/choose_kernels.h"
+#include "../training/kernels.h"
 
 namespace nb = nanobind;
 

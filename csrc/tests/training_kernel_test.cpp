@@ -6,7 +6,7 @@
 #include <functional>
 #include <vector>
 
-#include "../training/choose_kernels.h"
+#include "../training/kernels.h"
 
 using namespace litehrnet::training;
 

@@ -1,9 +1,8 @@
-#include "choose_kernels.h"
-
 #include <algorithm>
 #include <future>
 
 #include "../cpu.h"
+#include "kernels.h"
 
 namespace litehrnet::training {
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace litehrnet::training {
 
@@ -124,6 +125,12 @@ struct Kernels {
     void (*fuse_backward)(const Shape& shape, const float* sum, const float* dsum, const float* drectified, float* dx,
                           const Term* terms, Int count, Int threads);
 };
+
+// The kernels for the instruction sets of this CPU, the best first.
+std::vector<const Kernels*> present_kernels();
+
+// The best of them, or those that the environment variable LITEHRNET_KERNELS names (cpu.h).
+const Kernels& choose_kernels();
 
 // Calls work(context, first image, last image + 1) for equal shares at once, one per thread.
 void share_images(Int images, Int threads, void (*work)(void* context, Int begin, Int end), void* context);

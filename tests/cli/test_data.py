@@ -34,7 +34,7 @@ def test_good_data_are_counted_once_and_drawn(recipe: Path, capsys: pytest.Captu
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("mirroring: ")
     assert lines[0].endswith(" change places")
-    assert lines[1].endswith("annotations.json: 3 persons with keypoints, 3 photos, 0 problems")
+    assert lines[1].endswith("annotations.json: 3 people with keypoints, 3 photos, 0 problems")
     assert lines[1].startswith("train, validation, test: ")
     assert lines[2].endswith("sheet.png: 3 of 3 training samples")
     assert lines[3:] == ["no problems"]
@@ -129,8 +129,8 @@ def test_packed_recipe_trains_on_the_same_and_is_good(
     lists = [f"train.0.without={listed}", f"validation.only={listed}", f"load_from={listed}"]
     assert main(["data", "pack", str(recipe), *lists]) == 0
     said = capsys.readouterr().out
-    assert "packed/train-0: 2 persons with keypoints in 2 pictures, 2 files, " in said
-    assert "packed/validation: 1 persons with keypoints in 1 pictures, 2 files, " in said
+    assert "packed/train-0: 2 people with keypoints in 2 pictures, 2 files, " in said
+    assert "packed/validation: 1 people with keypoints in 1 pictures, 2 files, " in said
     assert f"not packed, but needed as well: {listed}" in said
     assert said.splitlines()[-1].endswith("litehrnet train packed/drawn.py")
     config = load_config("packed/drawn.py").config
@@ -138,7 +138,7 @@ def test_packed_recipe_trains_on_the_same_and_is_good(
     assert [(data.only, data.without) for data in config.train] == [(None, None)]
     assert main(["data", "check", "packed/drawn.py"]) == 0
     said = capsys.readouterr().out
-    assert "train: packed/train-0/annotations.zip/annotations.json: 2 persons with keypoints, 2 photos, 0 probl" in said
+    assert "train: packed/train-0/annotations.zip/annotations.json: 2 people with keypoints, 2 photos, 0 probl" in said
     assert "2 of 2 training samples" in said
 
 

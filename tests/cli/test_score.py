@@ -128,7 +128,7 @@ def test_mpii_is_scored_by_pckh_from_the_mat_file_or_the_list_beside_it(
     ("preds", "message"),
     [
         (np.zeros((3, 16, 2)), "3 people predicted (expected 2, as in the ground truth)"),
-        (np.zeros((2, 17, 2)), "preds has shape (2, 17, 2) (expected persons x 16 x 2)"),
+        (np.zeros((2, 17, 2)), "preds has shape (2, 17, 2) (expected people x 16 x 2)"),
         (np.full((2, 16, 2), np.nan), "not finite"),
     ],
 )

@@ -101,7 +101,7 @@ def test_training_starts_from_a_pose_network(
     words = [f"load_from={small_weights}", "training.epochs=1", "validation=none", f"work_dir={scenes / 'from_pose'}"]
     assert main(["train", str(scenes / "recipe.py"), *words]) == 0
     said = capsys.readouterr().out
-    assert "but for 2 arrays that it lacks or has in another size: segmentation_head.classifier.weight" in said
+    assert "except 2 arrays that it lacks or has in another size: segmentation_head.classifier.weight" in said
 
 
 def test_the_figures_of_a_test_are_those_of_its_predictions(

@@ -154,7 +154,7 @@ def test_published_configuration_is_trained_from_a_checkout(published: Path, pro
     command = [*(alone if processes == 1 else together), "--work-dir", "out", "--cfg-options", "data.samples_per_gpu=1"]
     done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "model.keypoint_head.in_channels is 40, but the backbone gives 30 channels" in done.stdout
+    assert "model.keypoint_head.in_channels is 40, but the backbone has 30 channels" in done.stdout
     assert re.search(rf"processes: +{processes}\n", done.stdout)
     assert Path("out/epoch_2.pth").is_file()
     assert Path("out/latest.pth").resolve().name == "epoch_2.pth"

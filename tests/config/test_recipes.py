@@ -110,9 +110,16 @@ def test_own_recipe_is_read_from_its_file(tmp_path: Path) -> None:
     assert recipe.tested_on.boxes is None
 
 
+def test_the_older_name_of_the_format_is_read_in_files_and_overrides(tmp_path: Path) -> None:
+    older = _recipe(tmp_path, GOOD.replace("format=", "dataset="))
+    assert read_recipe(older).tested_on.format == "coco"
+    assert read_recipe(older, {"keypoints": "mpii", "test.dataset": "mpii"}).tested_on.format == "mpii"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ('format="coco"', 'format="csv"', r"test.format is csv, not a format for keypoints \(expected coco or mpii\)"),
         ("sigma=1", "sgima=1", r"unknown key codec.sgima \(did you mean sigma\?\)"),
         ("variant =", "varian =", r"unknown key varian \(did you mean variant\?\)"),
         ('variant = "lite_hrnet_18"', "", "variant is missing"),

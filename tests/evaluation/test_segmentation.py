@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
-from litehrnet.evaluation.segmentation import SegmentationTest, confusion_of, read_segmentation_test, write_prediction
+from litehrnet.evaluation.segmentation import (
+    SegmentationEvalSet,
+    confusion_of,
+    read_segmentation_eval_set,
+    write_prediction,
+)
 from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.images import write_image
 from litehrnet.segmentation.classes import CITYSCAPES, unnamed_classes
@@ -36,7 +41,7 @@ class ByColor:
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> SegmentationTest:
+def images(tmp_path: Path) -> SegmentationEvalSet:
     """Five images of 32x32, no two alike, of which about a third of the pixels is called something else."""
     rng = np.random.default_rng(0)
     for name in ("images", "labels"):
@@ -48,11 +53,11 @@ def images(tmp_path: Path) -> SegmentationTest:
         labels[:number] = 255
         cv2.imwrite(str(tmp_path / f"labels/{number}.png"), labels)
     test = EvalConfig("folder", str(tmp_path / "labels"), str(tmp_path / "images"), flip=False)
-    return read_segmentation_test(test, THREE)
+    return read_segmentation_eval_set(test, THREE)
 
 
 @pytest.mark.parametrize("world_size", [2, 3, 7])
-def test_processes_together_count_each_image_once(images: SegmentationTest, world_size: int) -> None:
+def test_processes_together_count_each_image_once(images: SegmentationEvalSet, world_size: int) -> None:
     runtime = ByColor()
     whole = confusion_of(Segmenter(runtime), images.records)
     assert whole.sum() == 5 * 32 * 32 - 32 * (0 + 1 + 2 + 3 + 4)
@@ -64,7 +69,7 @@ def test_processes_together_count_each_image_once(images: SegmentationTest, worl
     assert sum(runtime.seen.values()) == 2 * 5
 
 
-def test_a_label_image_of_another_size_is_named(images: SegmentationTest) -> None:
+def test_a_label_image_of_another_size_is_named(images: SegmentationEvalSet) -> None:
     # The header was looked at before; the file may have changed since.
     cv2.imwrite(str(images.records[1].label_file), np.zeros((16, 16), np.uint8))
     with pytest.raises(UserError, match=r"1\.png: is 16x16 \(expected 32x32, the size of 1\.png\)"):

@@ -65,7 +65,7 @@ def test_the_teacher_is_run_on_the_batch(teacher_file: Path) -> None:
 
 def test_what_cannot_be_is_one_sentence(teacher_file: Path, user_error: Any) -> None:
     config = replace(CONFIG, input_size_wh=(192, 256))
-    assert "expected a detector of ours" in user_error(
+    assert "expected a detector of this package" in user_error(
         lambda: open_teacher(config, DistillConfig("lite_hrnet_18"), CPU)
     )
     wrong = DistillConfig(str(teacher_file), teacher_sigma=1.0)

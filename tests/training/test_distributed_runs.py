@@ -223,7 +223,7 @@ def test_the_death_of_a_process_is_one_sentence_in_the_others(
     processes[1].kill()
     printed = processes[0].communicate(timeout=600)[0]
     assert processes[0].returncode == 2
-    assert "error: process 0 of 2: another process has ended, see why (" in printed
+    assert "error: process 0 of 2: another process has ended, see its error (" in printed
     assert "Traceback" not in printed
 
 

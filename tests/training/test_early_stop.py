@@ -45,7 +45,7 @@ def test_run_ends_when_evaluations_in_a_row_are_no_better(runs: Any, score: Any,
     folder = runs.folder / "run"
     assert (folder / LATEST).readlink() == Path("epoch_4.pth")
     assert (folder / "last.safetensors").exists()
-    assert said()[-1].startswith("done: 4 of 5 epochs, as nothing got better after epoch 2, 20 iterations, ")
+    assert said()[-1].startswith("done: 4 of 5 epochs, without improvement after epoch 2, 20 iterations, ")
 
 
 def test_resuming_a_run_that_ended_early_is_over_at_once_and_with_more_patience_goes_on(runs: Any, score: Any) -> None:

@@ -104,7 +104,7 @@ def _bad_config(what: str, config: RunConfig, folder: Path) -> RunConfig:
         ("missing photos", "(10 of the 10 photos of "),
         ("keypoint count", "keypoints"),
         ("nobody", "person"),
-        ("no data", "names no data to train on"),
+        ("no data", "has no data to train on"),
         ("batch", "10 people do not fill a step of 12 samples"),
         ("validation photos", "(10 of the 10 photos of "),
         ("validation annotations", "gone.json: no such file"),
@@ -156,7 +156,7 @@ def test_weights_that_are_not_finite_are_not_saved(runs: Any, stop_after: int | 
     optimizer = OptimizerConfig(learning_rate=float("inf"))
     config = runs.config("run", optimizer=optimizer, snapshot_minutes=0.0, resume_from="latest")
     said = user_error(lambda: runs.run(config, stop_after=stop_after))
-    assert "snapshot.pth: not written, some weights are no longer finite numbers after iteration 6" in said
+    assert "snapshot.pth: not written, since some weights are not finite after iteration 6" in said
     assert (runs.folder / "run" / LATEST).readlink() == Path("epoch_1.pth")
 
 

@@ -3,8 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import add_input_size, input_size, positive_float, positive_int, say
+
+if TYPE_CHECKING:
+    from litehrnet.bench.measure import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,23 +50,12 @@ def run(options: argparse.Namespace) -> int:
     """
     from rich.console import Console
 
-    from litehrnet.bench.measure import Settings, measure
-    from litehrnet.bench.pipeline import read_photos
+    from litehrnet.bench.measure import measure
     from litehrnet.bench.report import case_notes, case_table, machine, other_lines, profile_table, write_json
-    from litehrnet.bench.timing import all_threads
     from litehrnet.runtimes.native import instruction_set
 
     instruction_set()  # fails early if this machine does not support it
-    threads = options.threads or sorted({1, all_threads()})
-    settings = Settings(
-        input_size(options),
-        tuple(options.batch),
-        tuple(threads),
-        options.seconds,
-        options.rounds,
-        options.compile,
-        read_photos(options.photos),
-    )
+    settings = _settings(options)
     if options.plot:
         _check_plot(options.plot)
     say(machine())
@@ -90,6 +83,22 @@ def run(options: argparse.Namespace) -> int:
 
         write_plot(options.plot, results)
     return 0
+
+
+def _settings(options: argparse.Namespace) -> "Settings":
+    from litehrnet.bench.measure import Settings
+    from litehrnet.bench.pipeline import read_photos
+    from litehrnet.bench.timing import all_threads
+
+    return Settings(
+        input_size(options),
+        tuple(options.batch),
+        tuple(options.threads or sorted({1, all_threads()})),
+        options.seconds,
+        options.rounds,
+        options.compile,
+        read_photos(options.photos),
+    )
 
 
 def _tell(text: str) -> None:

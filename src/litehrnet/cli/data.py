@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--longer-side",
         type=positive_int,
         metavar="PIXELS",
-        help="pack the persons to train on as crops of at most this size (default: whole photos, unchanged)",
+        help="pack people as crops of at most this size (default: whole, unchanged photos)",
     )
 
 
@@ -84,7 +84,7 @@ def _pack(options: argparse.Namespace) -> int:
                 packed = pack(source, folder, progress)
             size = sum(packed.sizes) / 1e6
             say(
-                f"{options.out / source.name}: {packed.persons} persons with keypoints in {packed.photos} pictures, "
+                f"{options.out / source.name}: {packed.persons} people with keypoints in {packed.photos} pictures, "
                 f"{len(packed.sizes)} files, {size:.1f} MB"
             )
         config = packed_config(loaded.config, options.out.name)
@@ -124,7 +124,7 @@ def _check_keypoints(config: "RunConfig", sheet: Path) -> list[str]:
         report = _check(source)
         problems += report.problems
         say(
-            f"{source.role}: {source.annotations}: {report.persons} persons with keypoints, "
+            f"{source.role}: {source.annotations}: {report.persons} people with keypoints, "
             f"{len(report.photos)} photos, {len(report.problems)} problems"
         )
     problems += _check_tests(config)

@@ -25,7 +25,7 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
     from litehrnet.cli.tables import print_figures
     from litehrnet.config.tasks import TASKS
     from litehrnet.detectors.box_detector import BoxDetector
-    from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_test
+    from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_eval_set
     from litehrnet.runtimes import open_runtime
 
     refuse_options(options, "detection", "boxes", "detector", "per_keypoint", "gallery", "worst", "gallery_out", "out")
@@ -36,7 +36,7 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
     if not runtime.info.detects:
         raise UserError(f"{options.weights}: finds {runtime.info.outputs_text} (expected the weights of a detector)")
     detector = BoxDetector(runtime, MIN_SCORE, str(options.weights))
-    photos = read_detection_test(test, runtime.info.outputs.name)
+    photos = read_detection_eval_set(test, runtime.info.outputs.name)
     with progress_bar("photos") as progress:
         found = found_boxes(detector, photos.records, progress)
     figures = box_figures(photos, found)

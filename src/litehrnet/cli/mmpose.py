@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from litehrnet.config.read import LoadedConfig
     from litehrnet.config.schema import RunConfig
     from litehrnet.evaluation.report import EvalReport
-    from litehrnet.evaluation.segmentation import SegmentationTest
+    from litehrnet.evaluation.segmentation import SegmentationEvalSet
     from litehrnet.inference.segmenter import Segmenter
     from litehrnet.runtimes import Runtime
 
@@ -160,11 +160,11 @@ def _run_segmentation(options: argparse.Namespace, loaded: "LoadedConfig") -> in
         raise UserError(f"{options.out}: not a folder (expected one for label images, as this network segments)")
     if options.launcher != "none":
         return _segmentation_together(options, loaded)
-    from litehrnet.evaluation.segmentation import confusion_of, read_segmentation_test
+    from litehrnet.evaluation.segmentation import confusion_of, read_segmentation_eval_set
     from litehrnet.segmentation.confusion import figures
 
     segmenter = _segmenter(options, loaded.config, None)
-    images = read_segmentation_test(loaded.config.tested_on, segmenter.class_set)
+    images = read_segmentation_eval_set(loaded.config.tested_on, segmenter.class_set)
     _introduce(segmenter.runtime, options, loaded, images.how)
     with progress_bar("images") as progress:
         matrix = confusion_of(segmenter, images.records, progress, options.out)
@@ -177,14 +177,14 @@ def _segmentation_together(options: argparse.Namespace, loaded: "LoadedConfig") 
     require("torch", "train", f"--launcher {options.launcher}")
     import torch
 
-    from litehrnet.evaluation.segmentation import read_segmentation_test
+    from litehrnet.evaluation.segmentation import read_segmentation_eval_set
     from litehrnet.training.distributed import joined
     from litehrnet.training.segmentation import evaluate_segmenter
 
     with joined(options.launcher) as processes:
         # As many threads as the launcher allows each process, not as many as there are cores.
         segmenter = _segmenter(options, loaded.config, torch.get_num_threads())
-        images = read_segmentation_test(loaded.config.tested_on, segmenter.class_set)
+        images = read_segmentation_eval_set(loaded.config.tested_on, segmenter.class_set)
         folder = None if options.gpu_collect else options.tmpdir
         if not processes.is_first:
             evaluate_segmenter(segmenter, images, processes, folder, options.out)
@@ -212,7 +212,7 @@ def _segmenter(options: argparse.Namespace, config: "RunConfig", threads: int | 
     return segmenter
 
 
-def _print(figures: dict[str, float], images: "SegmentationTest") -> None:
+def _print(figures: dict[str, float], images: "SegmentationEvalSet") -> None:
     if not figures:
         say(f"no metrics: no pixel of {images.test.annotations} has a class")
     for name, value in figures.items():

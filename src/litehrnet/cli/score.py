@@ -18,23 +18,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "predictions",
         type=Path,
-        help="COCO keypoint results (predict and test write them); for MPII pred.mat or raw outputs as JSON",
+        help="COCO keypoint results, as predict and test write them; for MPII pred.mat or raw outputs as JSON",
     )
     parser.add_argument(
         "annotations",
         type=Path,
-        help="COCO keypoint annotations, of any keypoints; or MPII's JSON list beside its .mat file, or that .mat file",
+        help="COCO keypoint annotations with any keypoints, or MPII's JSON list beside its .mat file, or this file",
     )
     parser.add_argument(
         "--keypoints",
         metavar="NAME|FILE",
-        help="names and sigmas: coco, mpii, lsp or a .toml or .json file (default: the annotations' own names)",
+        help="names and sigmas: coco, mpii, lsp or a .toml or .json file (default: the names in the annotations)",
     )
     parser.add_argument(
         "--pck-threshold",
         type=_threshold,
         metavar="T",
-        help="distance of a found keypoint, relative to the longer side of the person's box (default: 0.2)",
+        help="largest error of a correct keypoint, divided by the longer side of the box (default: 0.2)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 

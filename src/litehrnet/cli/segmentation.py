@@ -30,12 +30,12 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
     Raises:
         UserError: A file or folder is missing or broken, or two do not belong together.
     """
-    from litehrnet.evaluation.segmentation import confusion_of, read_segmentation_test
+    from litehrnet.evaluation.segmentation import confusion_of, read_segmentation_eval_set
     from litehrnet.segmentation.confusion import figures
 
     refuse_options(options, "segmentation", "boxes", "detector", "per_keypoint", "gallery", "worst", "gallery_out")
     segmenter = _open(options, config, test)
-    images = read_segmentation_test(test, segmenter.class_set)
+    images = read_segmentation_eval_set(test, segmenter.class_set)
     with progress_bar("images") as progress:
         matrix = confusion_of(segmenter, images.records, progress, options.out)
     found = figures(matrix, segmenter.class_set.class_names)

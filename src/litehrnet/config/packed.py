@@ -1,4 +1,4 @@
-"""Find the data sets of a recipe to pack, and make the recipe that trains on the packed sets."""
+"""Data sets of a recipe to pack, and the recipe that trains on the packed sets."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +15,15 @@ _Data = TypeVar("_Data", DataConfig, EvalConfig)
 
 
 def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]:
-    """List the sets to pack: all of ``train``, and ``validation`` with whole photos, so its metrics stay the same.
+    """Find the data sets to pack: all of ``train``, and ``validation`` with whole photos, so that its metrics stay.
 
     Args:
         config: Any recipe.
-        longer_side: Longer side in pixels of the packed crops of people; None for whole photos.
+        longer_side: Longest side in pixels of the crops of people to train on; None for whole photos.
 
     Raises:
-        UserError: The recipe has another task than keypoints or nothing to train on, a set is not in COCO's format, or
-            validation uses a detector's boxes.
+        UserError: The recipe has no keypoints or no ``train``, a set is not in COCO's format, or validation uses
+            detected boxes.
     """
     if config.task != "keypoints":
         raise UserError(
@@ -31,7 +31,7 @@ def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]
             "instead)"
         )
     if not config.train:
-        raise UserError(f"{config.name}: has no train (expected sets to pack)")
+        raise UserError(f"{config.name}: has no train (expected data sets to pack)")
     size = config.input_size_wh
     sources = [_source(f"train-{number}", data, size, longer_side) for number, data in enumerate(config.train)]
     validation = config.validation
@@ -49,11 +49,11 @@ def _source(name: str, data: DataConfig | EvalConfig, size_wh: tuple[int, int], 
 
 
 def packed_config(config: RunConfig, folder: str) -> RunConfig:
-    """Make the recipe for the packed sets, without lists of photos, which were applied, and without ``test``.
+    """Make the recipe for the packed sets, which contain only the listed photos; ``test`` is dropped.
 
     Args:
-        config: Configuration whose data was packed.
-        folder: Folder of the packed sets, relative to the folder in which the training starts.
+        config: Recipe that was packed.
+        folder: Folder of the packed sets, relative to where the training starts.
     """
     train = tuple(_placed(data, f"{folder}/train-{number}") for number, data in enumerate(config.train))
     validation = config.validation
@@ -67,6 +67,6 @@ def _placed(data: _Data, folder: str) -> _Data:
 
 
 def further_files(config: RunConfig) -> list[str]:
-    """List files that a recipe names and that are not packed, such as weights to start from."""
+    """Find files that a recipe names beside its data, such as initial weights; they are not packed."""
     values = plain_values(replace(config, train=(), validation=None, test=None))
     return sorted({value for value in values if isinstance(value, str) and Path(value).is_file()})

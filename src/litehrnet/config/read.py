@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litehrnet.config.mmpose.reader import PublishedSource, is_published, parse_json, read_published
+from litehrnet.config.mmpose.reader import MmposeSource, is_mmpose_config, make_config, parse_json
 from litehrnet.config.overrides import parse_overrides
 from litehrnet.config.recipes import make_recipe, parse_python, read_assignments, read_text, recipe_path
 from litehrnet.config.schema import RunConfig, with_outputs
@@ -55,11 +55,11 @@ _Build = Callable[[Mapping[str, Any]], tuple[RunConfig, tuple[str, ...]]]
 def _builder(path: Path, text: str) -> _Build:
     """Parse a file; return the function that makes the configuration, and notes on it, from overrides."""
     if path.suffix == ".json":
-        source = PublishedSource(path, parse_json(text, path))
-        return lambda overrides: read_published(source, overrides)
+        source = MmposeSource(path, parse_json(text, path))
+        return lambda overrides: make_config(source, overrides)
     tree = parse_python(text, path)
-    if is_published(tree):
-        source = PublishedSource(path, tree)
-        return lambda overrides: read_published(source, overrides)
+    if is_mmpose_config(tree):
+        source = MmposeSource(path, tree)
+        return lambda overrides: make_config(source, overrides)
     values = read_assignments(tree, path)
     return lambda overrides: (make_recipe(values, path, overrides), ())

@@ -82,7 +82,7 @@ def mpii_records(annotations: Path, images: Path, *, with_joints: bool) -> list[
     """
     entries = read_json(annotations)
     if not isinstance(entries, list) or not entries:
-        raise UserError(f"{annotations}: not MPII annotations (expected a list of persons)")
+        raise UserError(f"{annotations}: not MPII annotations (expected a list of people)")
     return [_record(entry, index, annotations, images, with_joints) for index, entry in enumerate(entries)]
 
 

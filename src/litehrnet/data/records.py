@@ -22,12 +22,12 @@ class Record:
         image_file: Path of the photo.
         image_id: Number of the photo in COCO's files; 0 for MPII, which has no such numbers.
         box_id: Number of the person, unique in the photo for annotated boxes, otherwise in the file.
-        center: (2,) center of the box in image pixels; float32 for COCO, float64 for MPII, as published.
+        center: (2,) center of the box in image pixels; float32 for COCO, float64 for MPII, as in the reference.
         scale: (2,) width and height of the padded box in units of 200 image pixels.
         box_score: 0..1; 1 for annotated boxes.
         joints_xy: float32 (keypoints, 2) in image pixels; zeros where there is no annotation.
         visible: float32 (keypoints,): 1 for annotated joints, also hidden ones, 0 for others.
-        box_wh: (2,) width and height of an annotated COCO box, clean but not grown; None for all others.
+        box_wh: (2,) width and height of an annotated COCO box, clean but not grown; None for other boxes.
     """
 
     image_file: Path

@@ -68,28 +68,29 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How training samples vary. From ``brightness`` to ``anywhere_probability`` nothing is published, and all is off.
+    """How training samples vary. The settings from ``brightness`` on are not in the paper, and off by default.
 
     Attributes:
-        flip_probability: Of mirroring.
-        half_body_probability: Of cropping to the upper or lower body, where enough joints are visible.
-        half_body_above: Only persons with more visible joints than this.
-        rotation_deg: Standard deviation of the rotation, which is clipped at twice this.
-        rotation_probability: Of turning at all.
-        scale: Standard deviation of the crop's relative size, which is clipped at this.
-        center_jitter_probability: Of moving a person's center, once for the whole run (COCO format only).
-        brightness: Most that is added to or taken from the gray levels, as a part of their range.
-        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
-        saturation: Most by which the distance of colors from gray does.
-        blur_probability: Of blurring the crop, as persons are that it enlarges up to five times (see ``appearance``).
-        cutout_probability: Of hiding a rectangle of the crop behind one color. Labels stay: what is hidden is to be
-            guessed, as in COCO's labels.
-        background_probability: Of filling what lies outside the photo, otherwise black, from another person's photo.
-            People seen there are unlabeled, but for what a teacher says of the whole crop.
-        anywhere_probability: Of a crop anywhere in the photo instead of the person's, with no one or parts of people in
-            it. Its labels do not count: only a teacher says what is there, so there must be one.
-        exact_images: Decode photos whole, as published; otherwise JPEG photos that a crop shrinks by two or more
-            are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and smoother.
+        flip_probability: Probability of mirroring.
+        half_body_probability: Probability of cropping to the upper or lower body, if enough joints are visible.
+        half_body_above: Number of visible joints above which a person may be cropped to half the body.
+        rotation_deg: Standard deviation of the rotation in degrees; the rotation is clipped at twice this value.
+        rotation_probability: Probability of rotating at all.
+        scale: Standard deviation of the crop's relative size, clipped at one standard deviation.
+        center_jitter_probability: Probability of moving a person's center, once for the whole run (COCO format only).
+        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
+        contrast: Largest relative change of the distance of gray levels from the middle.
+        saturation: Largest relative change of the distance of colors from gray.
+        blur_probability: Probability of blurring the crop, like people that are enlarged up to five times (see
+            ``appearance``).
+        cutout_probability: Probability of hiding a rectangle of the crop behind one color. Labels stay, so that the
+            network learns to guess hidden keypoints, as in COCO's labels.
+        background_probability: Probability of filling the area outside the photo, otherwise black, from another
+            person's photo. People there are unlabeled, except by a teacher.
+        anywhere_probability: Probability of a crop anywhere in the photo instead of the person's. Its labels do not
+            count, so this needs a teacher.
+        exact_images: Whether to decode whole photos, as the reference implementation does. Otherwise JPEG photos that a
+            crop shrinks by two or more are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and smoother.
     """
 
     flip_probability: float = 0.5
@@ -111,17 +112,17 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class SegmentationConfig:
-    """What is segmented, and how its training samples vary.
+    """Settings of a segmentation.
 
     Attributes:
         classes: ``cityscapes`` or a file that lists the classes (small TOML or JSON).
-        scale: Least and largest factor of an image's size, drawn uniformly.
-        max_class_share: Of one class among the labeled pixels of a crop, 0..1: another crop is drawn, ten times at
-            most, where it is larger.
-        flip_probability: Of mirroring.
-        brightness: Most that is added to or taken from the gray levels, as a part of their range.
-        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
-        saturation: Most by which the distance of colors from gray does.
+        scale: Smallest and largest factor of an image's size, drawn uniformly.
+        max_class_share: Largest share of one class among the labeled pixels of a crop, 0..1. A crop with a larger share
+            is drawn again, up to ten times.
+        flip_probability: Probability of mirroring.
+        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
+        contrast: Largest relative change of the distance of gray levels from the middle.
+        saturation: Largest relative change of the distance of colors from gray.
     """
 
     classes: str
@@ -135,21 +136,20 @@ class SegmentationConfig:
 
 @dataclass(frozen=True)
 class DetectionConfig:
-    """What is detected, and how its training samples vary.
+    """Settings of a detector.
 
     Attributes:
-        objects: Name of the object class: the category of the annotation files.
-        scale: Smallest and largest factor of the size that a photo has when it just fits into the input.
-        aspect: Largest change of the ratio of width to height, as a part of it.
+        objects: Name of the object class: a category of the annotation files.
+        scale: Smallest and largest factor of the size at which a photo just fits into the input.
+        aspect: Largest relative change of the ratio of width to height.
         flip_probability: Probability of mirroring.
         mosaic_probability: Probability that a sample shows four photos side by side.
-        brightness: Most that is added to or taken from the gray levels, as a part of their range.
-        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
-        saturation: Most by which the distance of colors from gray grows or shrinks, as a part of it.
-        fill_from: A detector (file or name) that completes photos with missing boxes; None to learn only from what is
-            labeled there.
-        fill_above: Its boxes with this score and more become objects.
-        ignore_above: Its boxes with this score and more, up to ``fill_above``, become ignored regions.
+        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
+        contrast: Largest relative change of the distance of gray levels from the middle.
+        saturation: Largest relative change of the distance of colors from gray.
+        fill_from: Detector (file or name) that adds missing boxes to photos; None to learn only from labels there.
+        fill_above: Lowest score at which a detected box becomes an object.
+        ignore_above: Lowest score at which a detected box becomes an ignored region.
     """
 
     objects: str = "person"

@@ -2,7 +2,7 @@
 
 Batch normalization is folded in float64. Splits, concatenations and shuffles of channels need no steps. A sum of 1x1
 convolutions becomes one product, whose weights contain the doubled terms of the fusions. Terms that are enlarged are
-summed at the lower resolution first. Section numbers refer to docs/spec/architecture.md.
+summed at the lower resolution first. The network: docs/spec/architecture.md, sections 3 to 8.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,8 @@ def compile_network(
 
     Args:
         variant: Network variant that the arrays belong to.
-        arrays: Parameters and running statistics by published name (section 11); any number of keypoints or classes.
+        arrays: Parameters and running statistics by name (docs/spec/architecture.md, section 11), for any number of
+            keypoints or classes.
         input_size_wh: (width, height) of the images in pixels.
         source: Name of the weights, for messages.
         mean: Mean of R, G and B (0..1), subtracted from the image.
@@ -85,7 +86,7 @@ def _normalization(mean: tuple[float, float, float], std: tuple[float, float, fl
 def compile_stem(
     b: Builder, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64], *, bgr: bool
 ) -> Planes:
-    """Compile section 3 to one step, so that nothing of full size needs to leave the caches.
+    """The stem (docs/spec/architecture.md, section 3) as one step: nothing at full size leaves the caches.
 
     The constants are, in this order: factor and offset of the image's channels (2, 3), which normalize its levels
     before zeros are padded; weight and bias of the 3x3 convolution (32, 27); of the depthwise and 1x1 convolution of
@@ -118,7 +119,7 @@ def _transition(b: Builder, p: Parameters, name: str, x: Planes, out_channels: i
 
 
 def _stages(b: Builder, p: Parameters, variant: Variant, x: Planes) -> list[Planes]:
-    """Compile sections 4 to 7: from the output of the stem to the four branches."""
+    """From the output of the stem to the four branches (docs/spec/architecture.md, sections 4 to 7)."""
     branches = [_transition(b, p, "backbone.transition0.0", x, variant.channels[0], stride=1)]
     for stage, modules in enumerate(variant.modules):
         new = stage + 1
@@ -135,7 +136,7 @@ def _module(b: Builder, p: Parameters, variant: Variant, name: str, branches: li
 
 
 def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:
-    """Compile section 8: from the lowest resolution upward; the highest one is the result."""
+    """The iterative head, from the lowest resolution to the highest (docs/spec/architecture.md, section 8.1)."""
     channels = [len(branch) for branch in branches]
     x = branches[-1]
     for index, out_channels in enumerate([*channels[-2::-1], channels[0]]):

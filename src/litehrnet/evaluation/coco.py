@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pycocotools.coco import COCO
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-"""Names of the ten figures, in pycocotools' order: overall, OKS 0.50, OKS 0.75, medium and large persons."""
+"""Names of the ten values, in pycocotools' order: overall, OKS 0.50, OKS 0.75, medium and large people."""
 
 
 def coco_results(
@@ -31,14 +31,14 @@ def coco_results(
     oks_threshold: float = 0.9,
     visibility_threshold: float = 0.2,
 ) -> list[dict[str, Any]]:
-    """Entries of the published result file: rescored, duplicates of one pose removed, image by image.
+    """Make the entries of the result file: rescored, without duplicates of a pose, image by image.
 
     Args:
-        predictions: Of a whole dataset; persons of an image that have the same ``box_id`` count once.
-        sigmas: Of the keypoints.
-        nms: Drop the lower of two poses that are alike, lower its score instead, or keep all.
-        oks_threshold: What alike is.
-        visibility_threshold: Keypoint scores above it enter the score of a pose.
+        predictions: Predictions of a whole data set; people in an image with the same ``box_id`` count once.
+        sigmas: Sigmas of the keypoints.
+        nms: What happens to the lower of two similar poses: drop it, lower its score, or keep it.
+        oks_threshold: Similarity (OKS) above which two poses count as similar.
+        visibility_threshold: Keypoints with a higher score count in the score of a pose.
 
     Returns:
         Entries with category_id, center, image_id, keypoints (x, y, score triples), scale and score.
@@ -59,7 +59,7 @@ def coco_results(
 
 
 def _once_each(predictions: Predictions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Numbers of the persons' images, by first appearance; and the persons by image and box, each box once."""
+    """Number the images by first appearance, and sort the people by image and box, each box once."""
     _, first, inverse = np.unique(predictions.image_ids, return_index=True, return_inverse=True)
     images = first[inverse]
     order = np.lexsort((predictions.box_ids, images))
@@ -134,14 +134,14 @@ def coco_figures(
 
 
 def _detected(truth: "COCO", results: list[dict[str, Any]]) -> "COCO":
-    """The results as pycocotools wants them."""
+    """Convert the results for pycocotools."""
     if not results:
-        # Its own reader takes no empty list.
+        # pycocotools refuses an empty list.
         empty = type(truth)()
         empty.dataset = {**truth.dataset, "annotations": []}
         empty.createIndex()
         return empty
-    # The one category of a file is meant, whatever its number. A box beside the keypoints would take their place.
+    # The only category of a file is used, whatever its number. Boxes are dropped: pycocotools would use them.
     categories = truth.getCatIds()
     only = {"category_id": categories[0]} if len(categories) == 1 else {}
     fields = ("image_id", "category_id", "keypoints", "score")

@@ -29,7 +29,7 @@ Found = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class DetectionTest:
+class DetectionEvalSet:
     """Photos with annotated boxes to test a detector on.
 
     Attributes:
@@ -50,7 +50,7 @@ class DetectionTest:
         return f"{len(self.records)} photos"
 
 
-def read_detection_test(test: EvalConfig, objects: str) -> DetectionTest:
+def read_detection_eval_set(test: EvalConfig, objects: str) -> DetectionEvalSet:
     """Read the annotations of an evaluation, and check that the photos are there.
 
     Raises:
@@ -60,7 +60,7 @@ def read_detection_test(test: EvalConfig, objects: str) -> DetectionTest:
     annotations = read_annotations(path, test.only, test.without)
     records = tuple(detection_records(annotations, Path(test.images), objects))
     check_photos((record.image_file for record in records), str(path))
-    return DetectionTest(test, annotations, records, objects)
+    return DetectionEvalSet(test, annotations, records, objects)
 
 
 def found_boxes(detector: Detector, records: Sequence[DetectionRecord], progress: Progress = SILENT) -> Found:
@@ -87,7 +87,7 @@ def found_boxes(detector: Detector, records: Sequence[DetectionRecord], progress
     return np.concatenate(rows)
 
 
-def box_figures(test: DetectionTest, found: Found) -> dict[str, float | None]:
+def box_figures(test: DetectionEvalSet, found: Found) -> dict[str, float | None]:
     """Compute average precision and recall of boxes with pycocotools.
 
     Args:
@@ -111,7 +111,7 @@ def box_figures(test: DetectionTest, found: Found) -> dict[str, float | None]:
     return {name: None if v < 0 else float(v) for name, v in zip(BOX_AP.values, evaluation.stats, strict=True)}
 
 
-def _indexed(test: DetectionTest, annotations: list[dict[str, Any]]) -> "COCO":
+def _indexed(test: DetectionEvalSet, annotations: list[dict[str, Any]]) -> "COCO":
     from pycocotools.coco import COCO
 
     coco, images = COCO(), [{"id": number} for number in range(len(test.records))]
@@ -125,7 +125,7 @@ def _indexed(test: DetectionTest, annotations: list[dict[str, Any]]) -> "COCO":
     return coco
 
 
-def _annotated(test: DetectionTest) -> list[dict[str, Any]]:
+def _annotated(test: DetectionEvalSet) -> list[dict[str, Any]]:
     """The annotated boxes as pycocotools takes them: one category, and ids from 1, as it takes id 0 for no match."""
     category = category_of(test.annotations, test.objects)
     entries = [

@@ -16,7 +16,7 @@ from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import coco_figures, coco_results, results_json
 from litehrnet.evaluation.gallery import Gallery, coco_gallery, mpii_gallery
-from litehrnet.evaluation.mpii_submission import MPII_RELEASE, TestPhoto, read_test_photos
+from litehrnet.evaluation.mpii_submission import MPII_RELEASE, MpiiPhoto, read_test_photos
 from litehrnet.evaluation.pck import KeypointScore
 from litehrnet.evaluation.pckh import (
     mpii_ground_truth_file,
@@ -51,7 +51,7 @@ class Measure:
     """
 
     package: str | None
-    prepare: Callable[[EvalConfig, Sequence[Record], bool], Sequence[TestPhoto]]
+    prepare: Callable[[EvalConfig, Sequence[Record], bool], Sequence[MpiiPhoto]]
     figures: Callable[[EvalSet, Predictions], tuple[dict[str, float], Results]]
     file_name: str
     encode: Callable[[EvalReport, str], bytes]
@@ -101,7 +101,7 @@ def _coco_rows(report: EvalReport) -> KeypointScore:
     return score_keypoints(_coco_annotations(report.eval_set.test), report.results, report.eval_set.keypoint_set)
 
 
-def _mpii_prepare(test: EvalConfig, records: Sequence[Record], without_truth: bool) -> Sequence[TestPhoto]:
+def _mpii_prepare(test: EvalConfig, records: Sequence[Record], without_truth: bool) -> Sequence[MpiiPhoto]:
     path = Path(test.annotations)
     truth = mpii_ground_truth_file(path)
     if not without_truth or truth.is_file():

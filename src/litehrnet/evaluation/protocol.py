@@ -52,8 +52,8 @@ def open_weights(
         raise UserError(f"{weights}: weights of {info.variant} (expected {config.variant}, as in {config.name})")
     if info.input_size_wh is not None:
         if config is not None and info.codec != config.codec:
-            wanted = f"{config.codec}, as in {config.name}"
-            raise UserError(f"{weights}: heatmaps are decoded by {info.codec} (expected {wanted})")
+            codec = f"{config.codec}, as in {config.name}"
+            raise UserError(f"{weights}: heatmaps are decoded by {info.codec} (expected {codec})")
         return opened, "from the weights' file"
     if config is not None:
         check_keypoint_count(config.keypoint_set, len(info.keypoint_set), weights, Path(config.name))

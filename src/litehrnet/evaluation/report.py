@@ -6,7 +6,7 @@ from typing import Any
 
 from litehrnet.data.records import Record
 from litehrnet.data.settings import EvalConfig
-from litehrnet.evaluation.mpii_submission import TestPhoto
+from litehrnet.evaluation.mpii_submission import MpiiPhoto
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.poses import KeypointSet
 
@@ -29,7 +29,7 @@ class EvalSet:
     keypoint_set: KeypointSet
     box_source: str
     image_ids: Collection[int] = ()
-    mpii_test_photos: Sequence[TestPhoto] = ()
+    mpii_test_photos: Sequence[MpiiPhoto] = ()
 
     @property
     def how(self) -> str:

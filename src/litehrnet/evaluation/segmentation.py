@@ -21,7 +21,7 @@ from litehrnet.segmentation.confusion import Confusion, confusion_matrix
 
 
 @dataclass(frozen=True)
-class SegmentationTest:
+class SegmentationEvalSet:
     """Photos to segment, with their label images.
 
     Attributes:
@@ -41,7 +41,7 @@ class SegmentationTest:
         return ", ".join(["windows" if self.test.window else "whole images", *views, *["flip"] * self.test.flip])
 
 
-def read_segmentation_test(test: EvalConfig, class_set: ClassSet) -> SegmentationTest:
+def read_segmentation_eval_set(test: EvalConfig, class_set: ClassSet) -> SegmentationEvalSet:
     """Find the images of an evaluation and check them without decoding.
 
     Raises:
@@ -49,7 +49,7 @@ def read_segmentation_test(test: EvalConfig, class_set: ClassSet) -> Segmentatio
     """
     records = tuple(find_label_format(test.format).read(test.images, test.annotations))
     check_labeled_images(records, test.annotations)
-    return SegmentationTest(test, records, class_set)
+    return SegmentationEvalSet(test, records, class_set)
 
 
 def confusion_of(

@@ -13,10 +13,10 @@ from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detector import open_detector
 from litehrnet.evaluation.detection import (
     MIN_SCORE,
-    DetectionTest,
+    DetectionEvalSet,
     box_figures,
     found_boxes,
-    read_detection_test,
+    read_detection_eval_set,
 )
 from litehrnet.io.files import read_bytes
 from litehrnet.io.images import read_image
@@ -50,15 +50,15 @@ def read_training_photos(config: RunConfig) -> DetectionSet:
     return completed(detection_set, find_boxes, name, cache_folder())
 
 
-def read_test_photos(config: RunConfig) -> DetectionTest:
+def read_test_photos(config: RunConfig) -> DetectionEvalSet:
     """Read the photos that a configuration evaluates on while training."""
     assert config.validation is not None
     assert config.detection is not None
-    return read_detection_test(config.validation, config.detection.objects)
+    return read_detection_eval_set(config.validation, config.detection.objects)
 
 
 def evaluate_detection(
-    network: Network, config: RunConfig, test: DetectionTest, processes: Processes
+    network: Network, config: RunConfig, test: DetectionEvalSet, processes: Processes
 ) -> dict[str, float] | None:
     """Evaluate ``network``; exactly one process runs each photo, and only the first gets the values.
 

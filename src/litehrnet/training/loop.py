@@ -24,11 +24,10 @@ from litehrnet.training.steps import NonFiniteLossError, optimizer_step, prepare
 
 
 def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> None:
-    """Train from where ``state`` is to the last epoch, or until nothing gets better, or a stop is requested.
+    """Train from ``state`` to the last epoch, until nothing improves, or until a stop is requested.
 
-    All three end with a checkpoint.
-
-    A run that was stopped and resumed gives the same weights, bit for bit on a CPU, as one that was not.
+    All three end with a checkpoint. A run that was stopped and resumed gives the same weights, bit for bit on a CPU, as
+    an uninterrupted run.
 
     Raises:
         UserError: A photo is broken, the loss is not finite, or a file cannot be written.
@@ -64,7 +63,7 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
 
 
 def is_finished(run: Run, progress: Progress) -> bool:
-    """Whether all epochs are done, or the last ``stop_after`` evaluations gave nothing better; all processes agree."""
+    """Whether all epochs are done, or the last ``stop_after`` evaluations did not improve; all processes agree."""
     settings = run.config.training
     if progress.epoch >= settings.epochs:
         return True
@@ -78,8 +77,8 @@ def is_finished(run: Run, progress: Progress) -> bool:
 
 
 def is_stopping(run: Run, stop: StopRequest) -> bool:
-    """Whether any process was asked to stop; all then do so at the same step, with the same exit code."""
-    # A signal may come at any moment: what counts is what the processes have agreed on.
+    """Whether any process was asked to stop; all processes stop at the same step, with the same exit code."""
+    # A signal may arrive at any moment, so only the value that the processes have agreed on counts.
     agreed = highest_of(stop.wish, run.processes, run.device)
     if agreed > 1:
         stop.exit_code = agreed
@@ -87,10 +86,10 @@ def is_stopping(run: Run, stop: StopRequest) -> bool:
 
 
 def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[TensorBatch], float]]:
-    """The batches of every step that the epoch under way still has, and the seconds waited for them.
+    """Load the batches of every remaining step of the epoch, with the seconds waited for them.
 
-    A run that goes on with steps of another size begins with the step in which the one before it was: some samples of
-    the epoch may come twice, none is left out.
+    A run that resumes with another step size repeats the step that was interrupted: some samples may be used twice, but
+    none is left out.
     """
     settings, epoch = run.config.training, state.progress.epoch
     batches = epoch_batches(len(run.training_set), settings.batch_size, settings.seed, epoch, run.processes)
@@ -114,7 +113,7 @@ def current_rate(run: Run, state: TrainingState) -> float:
 
 
 def count_step(run: Run, state: TrainingState, values: dict[str, float], *, waited: float, took: float) -> None:
-    """Add a step to the progress: losses are averaged over the processes, the accuracy is this one's, as published."""
+    """Add a step to the progress; losses are averaged over the processes, the accuracy is that of this process."""
     progress = state.progress
     for name, value in {**values, "data_time": waited, "time": took}.items():
         mean = mean_of(value, run.processes, run.device) if name.endswith("_loss") else value
@@ -126,12 +125,12 @@ def count_step(run: Run, state: TrainingState, values: dict[str, float], *, wait
 
 
 def evaluate_and_keep(run: Run, state: TrainingState, log: RunLog) -> None:
-    """At the end of an epoch whose turn it is: evaluate, log, and keep the weights if they are the best so far."""
+    """Evaluate at the end of an epoch if it is due, log, and write the weights if they are the best so far."""
     epoch = state.progress.epoch + 1
     settings = run.config.training
     if run.test_set is None or (epoch % settings.evaluate_every and epoch != settings.epochs):
         return
-    # Evaluating may take long: a run that is killed meanwhile goes on right here.
+    # Evaluating may take long: a run that is killed meanwhile resumes here.
     save(run, state, SNAPSHOT)
     log.evaluating(run.test_set.count)
     evaluation = run.test_set.evaluate(state.evaluated, run.config, run.processes)
@@ -147,15 +146,15 @@ def save(run: Run, state: TrainingState, name: str) -> None:
     """Write a checkpoint, in the first process.
 
     Raises:
-        UserError: It cannot be written, or the weights are not worth it.
+        UserError: The file cannot be written, or a weight is not a finite number.
     """
     if not run.processes.is_first:
         return
     progress = state.progress
     if not state.is_finite():
         raise UserError(
-            f"{run.folder / name}: not written, some weights are no longer finite numbers after iteration "
-            f"{progress.iteration} ({LATEST} is of a step before; try a lower training.optimizer.learning_rate)"
+            f"{run.folder / name}: not written, since some weights are not finite after iteration {progress.iteration} "
+            f"({LATEST} is an earlier step; try a lower training.optimizer.learning_rate)"
         )
     save_checkpoint(run.folder, name, checkpoint_of(state, run.config_text, run.config.training.seed))
 

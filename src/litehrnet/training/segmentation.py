@@ -8,7 +8,7 @@ import torch
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.segmentation import SegmentationSet, read_segmentation_set
 from litehrnet.errors import UserError
-from litehrnet.evaluation.segmentation import SegmentationTest, confusion_of, read_segmentation_test
+from litehrnet.evaluation.segmentation import SegmentationEvalSet, confusion_of, read_segmentation_eval_set
 from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.models.lite_hrnet import Network
@@ -36,14 +36,14 @@ def read_training_images(config: RunConfig) -> SegmentationSet:
     return read_segmentation_set(config.train, class_set, size, config.segmentation, seed)
 
 
-def read_test_images(config: RunConfig) -> SegmentationTest:
+def read_test_images(config: RunConfig) -> SegmentationEvalSet:
     """Read the images that a configuration evaluates on while training."""
     assert config.validation is not None
-    return read_segmentation_test(config.validation, config.class_set)
+    return read_segmentation_eval_set(config.validation, config.class_set)
 
 
 def evaluate_segmentation(
-    network: Network, config: RunConfig, test: SegmentationTest, processes: Processes
+    network: Network, config: RunConfig, test: SegmentationEvalSet, processes: Processes
 ) -> dict[str, float] | None:
     """Evaluate ``network``; exactly one process segments each image, and only the first gets the values.
 
@@ -66,7 +66,7 @@ def evaluate_segmentation(
 
 def evaluate_segmenter(
     segmenter: Segmenter,
-    test: SegmentationTest,
+    test: SegmentationEvalSet,
     processes: Processes,
     folder: Path | None = None,
     out_dir: Path | None = None,

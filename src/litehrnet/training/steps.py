@@ -34,11 +34,11 @@ ACCURACY_NAMES = {
 
 
 class NonFiniteLossError(Exception):
-    """The loss is not a number to go on with.
+    """The loss is not a finite number.
 
     Args:
         value: The loss.
-        indices: Of the samples in the batch.
+        indices: Indices of the samples in the batch.
     """
 
     def __init__(self, value: float, indices: list[int]) -> None:
@@ -47,8 +47,8 @@ class NonFiniteLossError(Exception):
 
 
 def prepared(network: nn.Module, settings: TrainingConfig, processes: Processes) -> nn.Module:
-    """The network as the loop calls it: the same in all processes, and compiled where asked for."""
-    # Running statistics are not exchanged while training: as published, those of the first process count.
+    """Prepare the network for training: the same in all processes, with fast kernels or compiled."""
+    # Running statistics are not exchanged while training: those of the first process count, as in the reference.
     copy_from_first(network.parameters(), processes)
     if uses_kernels(settings, next(network.parameters()).device):
         use_kernels(network)
@@ -56,7 +56,7 @@ def prepared(network: nn.Module, settings: TrainingConfig, processes: Processes)
 
 
 def uses_kernels(settings: TrainingConfig, device: torch.device) -> bool:
-    """Whether steps are computed by the kernels of training instead of by PyTorch's own operations."""
+    """Whether the compiled training kernels replace PyTorch's operations."""
     plain = settings.compile or settings.sync_batch_norm or settings.precision != "float32"
     return kernels.available and device.type == "cpu" and settings.channels_last and not plain
 
@@ -69,21 +69,21 @@ def optimizer_step(
     rate: float,
     processes: Processes,
 ) -> dict[str, float]:
-    """One step of the optimizer along the mean gradient of the ``batches`` of all processes.
+    """Make one optimizer step along the mean gradient of the ``batches`` of all processes.
 
     Args:
-        network: What ``prepared`` made of the state's.
-        state: Its network, optimizer, scaler and moving average change.
-        batches: As many as are accumulated.
-        settings: Loss, precision, clipping.
+        network: Network of the state, after ``prepared``.
+        state: State whose network, optimizer, scaler and moving average change.
+        batches: Batches whose gradients are accumulated.
+        settings: Loss, precision and clipping.
         rate: Learning rate of this step.
-        processes: All must call this together.
+        processes: The processes, which must all call this together.
 
     Returns:
         Loss and training accuracy of this process, by their names in the log.
 
     Raises:
-        NonFiniteLossError: The loss of a batch is infinite or no number; the step is not made.
+        NonFiniteLossError: The loss of a batch is infinite or not a number; the step is not made.
     """
     state.optimizer.param_groups[0]["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)
@@ -104,14 +104,14 @@ def optimizer_step(
     state.scaler.step(state.optimizer)
     state.scaler.update()
     if settings.ema is not None and state.average is not None:
-        # A young average forgets faster, so that nothing of the random start stays in it.
+        # A young average decays faster, so that nothing of the random start stays in it.
         steps = state.progress.iteration
         update_average(state.average, state.network, min(settings.ema, (1 + steps) / (10 + steps)))
     return total
 
 
 def loss_and_accuracy(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, float]:
-    """The loss against the targets, a scalar, and the training accuracy."""
+    """Compute the loss against the targets, a scalar, and the training accuracy."""
     output, target, weight = forward(network, batch, settings)
     accuracy = accuracy_of(output.detach(), target, weight, settings)
     return loss_of(output, target, weight, settings), accuracy
@@ -129,10 +129,12 @@ def accuracy_of(output: Tensor, target: Tensor, weight: Tensor, settings: Traini
 
 
 def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Heatmaps and targets (n, keypoints, h, w) and weights (n, keypoints, 1), float32, on the network's device.
+    """Run the network on a batch.
 
-    For segmentation scores (n, classes, H, W), classes uint8 (n, H, W) and no weights; for detection maps (n, 5, h, w),
-    targets (n, 7, h, w) and no weights.
+    Returns:
+        Heatmaps and targets (n, keypoints, h, w) and weights (n, keypoints, 1), float32, on the network's device. For
+        segmentation: scores (n, classes, H, W), classes uint8 (n, H, W) and empty weights. For detection: maps (n, 5,
+        h, w), targets (n, 7, h, w) and empty weights.
     """
     device = next(network.parameters()).device
     images, target, weight = (
@@ -149,7 +151,7 @@ def _autocast(device: torch.device, settings: TrainingConfig) -> torch.autocast:
 
 
 def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> Tensor:
-    """The loss that the settings choose, a scalar."""
+    """Compute the loss that the settings choose, a scalar."""
     loss = settings.loss
     match loss.kind:
         case "mse":
@@ -166,7 +168,7 @@ def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingCo
 
 
 def normalized(images: Tensor, channels_last: bool) -> Tensor:
-    """uint8 (n, H, W, 3) RGB to float32 (n, 3, H, W), minus ImageNet's mean over its deviation."""
+    """Normalize uint8 (n, H, W, 3) RGB to float32 (n, 3, H, W): minus ImageNet's mean, divided by its deviation."""
     mean, std = (torch.tensor(v, dtype=torch.float64) for v in (IMAGENET_MEAN, IMAGENET_STD))
     factor, offset = ((1 / (255 * std)).float().to(images.device), (-mean / std).float().to(images.device))
     planes = torch.addcmul(offset, images.float(), factor).permute(0, 3, 1, 2)

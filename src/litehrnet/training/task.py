@@ -10,12 +10,12 @@ from litehrnet.data.detection_samples import make_detection_batch
 from litehrnet.data.samples import make_batch
 from litehrnet.data.segmentation_samples import make_segmentation_batch
 from litehrnet.data.trainingset import read_training_set
-from litehrnet.evaluation.detection import DetectionTest
+from litehrnet.evaluation.detection import DetectionEvalSet
 from litehrnet.evaluation.metrics import find_measure, logged_figures
 from litehrnet.evaluation.protocol import read_eval_set
 from litehrnet.evaluation.report import EvalSet
 from litehrnet.evaluation.score import records_pck
-from litehrnet.evaluation.segmentation import SegmentationTest
+from litehrnet.evaluation.segmentation import SegmentationEvalSet
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.training.best import PCK, evaluates_pck
 from litehrnet.training.detection import evaluate_detection, read_test_photos, read_training_photos
@@ -107,7 +107,7 @@ def _test_images(config: RunConfig) -> EvalSamples:
 
 
 def _evaluate_images(
-    images: SegmentationTest, network: Network, config: RunConfig, processes: Processes
+    images: SegmentationEvalSet, network: Network, config: RunConfig, processes: Processes
 ) -> Evaluation | None:
     found = evaluate_segmentation(network, config, images, processes)
     return None if found is None else Evaluation(found)
@@ -124,7 +124,7 @@ def _test_photos(config: RunConfig) -> EvalSamples:
 
 
 def _evaluate_photos(
-    photos: DetectionTest, network: Network, config: RunConfig, processes: Processes
+    photos: DetectionEvalSet, network: Network, config: RunConfig, processes: Processes
 ) -> Evaluation | None:
     found = evaluate_detection(network, config, photos, processes)
     return None if found is None else Evaluation(found)

@@ -1,8 +1,8 @@
 """Read the Python of mmpose configs without running it (docs/spec/protocol.md, section 5.5).
 
-Such files build nested dictionaries. What they use for it is understood here: assignments, literals, ``dict(...)``,
+Such files build nested dictionaries. The supported syntax is: assignments, literals, ``dict(...)``,
 ``list``, ``tuple`` and ``range``, names, subscripts, f-strings, arithmetic, ``.copy()``, ``copy.deepcopy``,
-``x['key'] = value`` and ``x.update(...)``. Anything else is refused, and so is what would grow without bounds.
+``x['key'] = value`` and ``x.update(...)``. Other syntax is refused, and so are values that would grow without bounds.
 """
 
 import ast
@@ -36,11 +36,11 @@ _FORMAT = re.compile(r"[-+ 0<>^]{0,2}\d{0,2}(?:\.\d{1,2})?[sdefg%]?")
 
 
 @dataclass(frozen=True)
-class PublishedFile:
-    """What a published configuration file says.
+class MmposeFile:
+    """Values of an mmpose config.
 
     Attributes:
-        values: By name, in the order of the file.
+        values: Values by name, in the order of the file.
         helpers: Names that other assignments of the file refer to.
     """
 
@@ -48,14 +48,14 @@ class PublishedFile:
     helpers: frozenset[str]
 
 
-def interpret(tree: ast.Module, path: Path, overrides: Mapping[str, Any] | None = None) -> PublishedFile:
+def interpret(tree: ast.Module, path: Path, overrides: Mapping[str, Any] | None = None) -> MmposeFile:
     """Build the values of a published configuration file.
 
     Args:
         tree: Syntax tree of the file.
         path: The file, for messages.
-        overrides: New values by dotted key, set wherever the file assigns the name that the key begins with, so that
-            whatever the file derives from it follows.
+        overrides: New values by dotted key. They take effect where the file assigns the first name of the key, so
+            that derived values follow.
 
     Raises:
         UserError: The file holds something other than the syntax above (named with its line), or builds too much.
@@ -67,11 +67,11 @@ def interpret(tree: ast.Module, path: Path, overrides: Mapping[str, Any] | None 
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply") from error
     check_extent(interpreter.values, path)
-    return PublishedFile(interpreter.values, frozenset(interpreter.read))
+    return MmposeFile(interpreter.values, frozenset(interpreter.read))
 
 
 def check_extent(values: Any, path: Path) -> None:
-    """Refuse values that are nested too deeply (or into themselves) or too many, counted as often as referred to.
+    """Refuse values that are nested too deeply, into themselves, or too many, counted once per reference.
 
     Raises:
         UserError: They are.
@@ -130,7 +130,7 @@ class _Interpreter:
                 raise self._refusal(target)
 
     def _holder(self, node: ast.expr, kind: type | tuple[type, ...]) -> Any:
-        """What is about to be changed; to change a name is not to refer to it."""
+        """Return the container to change; this does not count as a reference to its name."""
         read = set(self.read)
         value = self._value(node, kind)
         self.read = read
@@ -226,7 +226,7 @@ class _Interpreter:
 
     @staticmethod
     def _bounded(op: type[ast.operator], left: Any, right: Any) -> bool:
-        """Whether an operation makes a number, or a string or list of bearable length, and takes no time."""
+        """Return whether an operation gives a number, or a short string or list, in a short time."""
         numbers = isinstance(left, int | float) and isinstance(right, int | float)
         if op is ast.Pow:
             return numbers and abs(right) <= 64
@@ -274,7 +274,7 @@ class _Interpreter:
         raise self._refusal(node)
 
     def _dict(self, call: ast.Call) -> dict[str, Any]:
-        """What ``dict(...)`` makes of the arguments of a call."""
+        """Evaluate a call of ``dict(...)``."""
         if len(call.args) > 1:
             raise self._refusal(call)
         result: dict[str, Any] = dict(self._value(call.args[0], dict)) if call.args else {}

@@ -1,6 +1,11 @@
 """The compiled kernels of training steps on a CPU: whether they were built, and on which instruction set they run."""
 
+from types import ModuleType
+
 from litehrnet.errors import UserError
+
+compiled: ModuleType
+"""The compiled module ``_kernels``; ``available`` says whether it was built."""
 
 try:
     from litehrnet.training.fast import _kernels as compiled
@@ -19,14 +24,15 @@ def instruction_set() -> str:
         UserError: LITEHRNET_KERNELS names an instruction set that this machine does not have.
     """
     try:
-        return compiled.name()
+        return str(compiled.name())
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
 def instruction_sets() -> list[str]:
     """Names of this machine's instruction sets that there are kernels for, the best first."""
-    return compiled.instruction_sets()
+    names: list[str] = compiled.instruction_sets()
+    return names
 
 
 def use(instruction_set: str) -> None:

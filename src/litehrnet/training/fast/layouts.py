@@ -35,7 +35,8 @@ def norm_of(layer: nn.BatchNorm2d) -> "Norm":
     assert layer.running_var is not None
     assert layer.momentum is not None
     values = arrays(layer.weight, layer.bias, layer.running_mean, layer.running_var)
-    return compiled.Norm(*values, layer.momentum, layer.eps)
+    norm: Norm = compiled.Norm(*values, layer.momentum, layer.eps)
+    return norm
 
 
 def dense(x: Tensor) -> Tensor:
