@@ -101,7 +101,7 @@ def test_convert_and_predict_refuse_what_is_for_another_task(
     assert main(["convert", str(weights), out, "--codec", "dark"]) == 2
     assert "--codec" in capsys.readouterr().err
     assert main(["convert", "lite_hrnet_18", out, "--objects", "hand"]) == 2
-    assert "--objects: is for detectors" in capsys.readouterr().err
+    assert "--objects: only works with detectors" in capsys.readouterr().err
 
 
 def test_summary_counts_a_detector_by_its_recipe(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:

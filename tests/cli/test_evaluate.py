@@ -97,7 +97,7 @@ def test_broken_detections_are_one_line_and_exit_code_2(
 
 def test_annotations_without_images_are_an_error(small_onnx: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", str(small_onnx), "--annotations", "a.json"]) == 2
-    assert "--annotations and --images: both are needed" in capsys.readouterr().err
+    assert "--annotations and --images: one is missing" in capsys.readouterr().err
 
 
 RECIPE = """
@@ -117,7 +117,7 @@ test = dict(format="coco", annotations="gone.json", images="gone")
             "lite_hrnet_18",
             "weights of naive_lite_hrnet_18 (expected lite_hrnet_18, as in own)",
         ),
-        ("(64, 64)", "(96, 128)", "is for 64x64 input (width x height), not 96x128"),
+        ("(64, 64)", "(96, 128)", "input size is 64x64 (width x height) and cannot be changed to 96x128"),
         ('"default"', '"dark"', "heatmaps are decoded by HeatmapCodec(kind='default'"),
     ],
 )

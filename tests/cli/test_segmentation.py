@@ -307,15 +307,15 @@ def test_data_check_decodes_everything_and_draws_samples(
             ["convert", "{weights}", "o.safetensors", "--codec", "udp"],
             "--codec: does not work with weights for segmentation",
         ),
-        (["convert", "{weights}", "o.safetensors", "--classes", "cityscapes"], "tells 4 classes apart (expected 19"),
-        (["convert", "lite_hrnet_18", "o.safetensors", "--classes", "cityscapes"], "--classes: is for networks that"),
+        (["convert", "{weights}", "o.safetensors", "--classes", "cityscapes"], "has 4 classes (expected 19"),
+        (["convert", "lite_hrnet_18", "o.safetensors", "--classes", "cityscapes"], "--classes: only works with"),
         (["data", "pack", "{recipe}", "--out", "o"], "recipe: data for segmentation is not packed"),
         (
             ["predict", "film.mp4", "--weights", "{weights}", "--out-dir", "o"],
-            "film.mp4: a video, and {weights} segments",
+            "film.mp4: a video, and {weights} only segments",
         ),
-        (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--track"], "--track: is for keypoints"),
-        (["predict", "{photo}", "--out-dir", "o", "--window"], "--window: is for networks that segment"),
+        (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--track"], "--track: only works with"),
+        (["predict", "{photo}", "--out-dir", "o", "--window"], "--window: only works"),
     ],
 )
 def test_what_does_not_belong_together_is_one_sentence(

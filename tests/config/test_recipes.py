@@ -128,11 +128,11 @@ def test_the_older_name_of_the_format_is_read_in_files_and_overrides(tmp_path: P
         ("(64, 96)", "64", r"input_size_wh is 64"),
         ("(64, 96)", "(64, 100)", "64x100"),
         ('kind="dark"', 'kind="drak"', r"codec.kind is 'drak' \(expected 'default' or 'dark' or 'udp'\)"),
-        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: no such network"),
+        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: unknown network"),
         ("boxes=None", "boxes=5", "test.boxes is 5"),
-        ('"photos"', "open('x')", r"line 6: 'open\('x'\)' is no plain value"),
-        ("test = dict(", "import os\ntest = dict(", "line 6: 'import os' is no plain value"),
-        ("test = dict(", "test = dict(**{}, ", "is no plain value"),
+        ('"photos"', "open('x')", r"line 6: 'open\('x'\)' is not a plain value"),
+        ("test = dict(", "import os\ntest = dict(", "line 6: 'import os' is not a plain value"),
+        ("test = dict(", "test = dict(**{}, ", "is not a plain value"),
         ("test = dict(", "test = dict((", "not a recipe"),
     ],
 )
@@ -145,18 +145,18 @@ def test_mistake_in_a_recipe_is_named(tmp_path: Path, old: str, new: str, messag
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("blur_probability=1.5", r"own\.py: augmentation\.blur_probability is 1\.5 \(expected a part, 0 to 1\)"),
-        ("cutout_probability=-0.1", r"augmentation\.cutout_probability is -0\.1 \(expected a part, 0 to 1\)"),
-        ("background_probability=2", r"augmentation\.background_probability is 2 \(expected a part, 0 to 1\)"),
-        ("anywhere_probability=1e999", r"augmentation\.anywhere_probability is inf \(expected a part, 0 to 1\)"),
-        ("brightness=1.01", r"augmentation\.brightness is 1\.01 \(expected a part, 0 to 1\)"),
-        ("contrast=-1", r"augmentation\.contrast is -1 \(expected a part, 0 to 1\)"),
-        ("saturation=3", r"augmentation\.saturation is 3 \(expected a part, 0 to 1\)"),
-        ("flip_probability=50", r"augmentation\.flip_probability is 50 \(expected a part, 0 to 1\)"),
+        ("blur_probability=1.5", r"own\.py: augmentation\.blur_probability is 1\.5 \(expected 0 to 1\)"),
+        ("cutout_probability=-0.1", r"augmentation\.cutout_probability is -0\.1 \(expected 0 to 1\)"),
+        ("background_probability=2", r"augmentation\.background_probability is 2 \(expected 0 to 1\)"),
+        ("anywhere_probability=1e999", r"augmentation\.anywhere_probability is inf \(expected 0 to 1\)"),
+        ("brightness=1.01", r"augmentation\.brightness is 1\.01 \(expected 0 to 1\)"),
+        ("contrast=-1", r"augmentation\.contrast is -1 \(expected 0 to 1\)"),
+        ("saturation=3", r"augmentation\.saturation is 3 \(expected 0 to 1\)"),
+        ("flip_probability=50", r"augmentation\.flip_probability is 50 \(expected 0 to 1\)"),
         ("blur=0.5", r"unknown key augmentation\.blur"),
         (
             "anywhere_probability=0.2",
-            r"own\.py: augmentation\.anywhere_probability is 0\.2, but crops anywhere have no labels "
+            r"own\.py: augmentation\.anywhere_probability is 0\.2, but such crops have no labels "
             r"\(expected distill\.teacher as well\)",
         ),
     ],
@@ -177,7 +177,7 @@ def test_ends_of_ranges_are_possible_and_a_teacher_makes_crops_anywhere_so(tmp_p
 def test_nothing_in_a_recipe_is_run(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     text = f"keypoints = __import__('pathlib').Path({str(victim)!r}).touch()\n"
-    with pytest.raises(UserError, match="no plain value"):
+    with pytest.raises(UserError, match="not a plain value"):
         read_recipe(_recipe(tmp_path, GOOD + text))
     assert not victim.exists()
 

@@ -31,6 +31,10 @@ class ByColor:
     def __init__(self) -> None:
         self.seen: Counter[int] = Counter()
 
+    def resized(self, input_size_wh: tuple[int, int]) -> "ByColor":
+        assert input_size_wh == self.input_size_wh
+        return self
+
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.seen[int(crops.astype(int).sum())] += 1
         return np.asarray(crops.transpose(0, 3, 1, 2), np.float32)
@@ -55,12 +59,12 @@ def images(tmp_path: Path) -> SegmentationEvalSet:
 @pytest.mark.parametrize("world_size", [2, 3, 7])
 def test_processes_together_count_each_image_once(images: SegmentationEvalSet, world_size: int) -> None:
     runtime = ByColor()
-    whole = confusion_of(Segmenter(lambda _: runtime), images.records)
+    whole = confusion_of(Segmenter(runtime), images.records)
     assert whole.sum() == 5 * 32 * 32 - 32 * (0 + 1 + 2 + 3 + 4)
     together = np.zeros_like(whole)
     for rank in range(world_size):
         share = own_share(images.records, Processes(rank=rank, world_size=world_size))
-        together += confusion_of(Segmenter(lambda _: runtime), share)
+        together += confusion_of(Segmenter(runtime), share)
     np.testing.assert_array_equal(together, whole)
     assert sum(runtime.seen.values()) == 2 * 5
 
@@ -69,7 +73,7 @@ def test_a_label_image_of_another_size_is_named(images: SegmentationEvalSet) -> 
     # The header was looked at before; the file may have changed since.
     cv2.imwrite(str(images.records[1].label_file), np.zeros((16, 16), np.uint8))
     with pytest.raises(UserError, match=r"1\.png: is 16x16 \(expected 32x32, the size of 1\.png\)"):
-        confusion_of(Segmenter(lambda _: ByColor()), images.records)
+        confusion_of(Segmenter(ByColor()), images.records)
 
 
 def test_predictions_for_the_server_are_gray_pngs_of_label_ids(tmp_path: Path) -> None:

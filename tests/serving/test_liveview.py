@@ -11,10 +11,12 @@ import pytest
 import litehrnet.export.onnx
 from litehrnet.cli.main import main
 from litehrnet.errors import UserError
-from litehrnet.keypoints.skeletons import COCO
+from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_POSE_SCORE
+from litehrnet.keypoints.skeletons import COCO, unnamed
 from litehrnet.serving import liveview
 from litehrnet.serving.http import Site
-from litehrnet.serving.liveview import open_live_view, open_model
+from litehrnet.serving.liveview import GROUP_EXAMPLE, open_live_view, open_model, open_page_detector
+from litehrnet.weights.zoo import BOX, DEFAULT_WEIGHTS
 
 
 @pytest.fixture
@@ -52,6 +54,31 @@ def test_the_page_gets_its_files_the_model_and_what_is_to_know_of_it(installed: 
     }
 
 
+def test_a_page_with_a_detector_gets_it_and_what_to_know_of_it(installed: Path) -> None:
+    detector = open_page_detector(None, COCO)
+    assert detector is not None
+    with open_live_view(open_model(DEFAULT_WEIGHTS), detector, port=0) as site:
+        assert _get(site, "detector.onnx")[1] == (BOX / "person.onnx").read_bytes()
+        assert _get(site, "example.jpg")[1] == GROUP_EXAMPLE.read_bytes()
+        told = json.loads(_get(site, "model.json")[1])["detector"]
+    assert (told["name"], told["input_size_wh"], told["stride"]) == ("person", [320, 320], 4)
+    assert (told["min_score"], told["least_pose_score"]) == (LEAST_BOX_SCORE, LEAST_POSE_SCORE)
+
+
+def test_the_page_uses_the_detector_that_predict_uses() -> None:
+    assert open_page_detector(None, unnamed(4)) is None
+    lower = open_page_detector("person", COCO, 0.4)
+    assert lower is not None
+    assert (lower.min_score, lower.least_pose_score) == (0.4, 0)
+    with pytest.raises(UserError, match="finds 17 keypoints"):
+        open_page_detector(BOX / "lite_hrnet_18.onnx", COCO)
+
+
+def test_contradictory_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--whole-image", "--detector", "person"]) == 2
+    assert "both state where the people are" in capsys.readouterr().err
+
+
 def test_the_page_names_no_other_server() -> None:
     for path in liveview.PAGE.iterdir():
         addresses = set(re.findall(r"https?://[\w./]+", path.read_text()))
@@ -76,7 +103,7 @@ def test_a_taken_port_is_said_in_one_line(
     with Site({}, port=0) as other:
         port = other.url.rstrip("/").rpartition(":")[2]
         assert main(["serve", str(small_onnx), "--port", port]) == 2
-    assert capsys.readouterr().err == f"error: port {port}: taken on 127.0.0.1 (expected a free one; 0 takes any)\n"
+    assert capsys.readouterr().err == f"error: port {port}: taken on 127.0.0.1 (expected a free port, or 0 for any)\n"
 
 
 def test_programs_of_the_engine_are_refused(tmp_path: Path) -> None:

@@ -1,24 +1,19 @@
 """The page in Debian's Chromium without a screen, with a film in the place of the camera."""
 
-import base64
-import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from tests.serving.browsers import Browser, as_base64, open_page, run_script, text_of, wait_for
 
 from litehrnet import PoseEstimator, read_image, write_image
 from litehrnet.inference.batching import CropJob, cut_crops
@@ -31,31 +26,15 @@ from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.poses import Poses
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.serving.http import LatestFrame, Site
-from litehrnet.serving.liveview import EXAMPLE, ONNXRUNTIME_WEB, open_live_view, open_model
+from litehrnet.serving.liveview import EXAMPLE, open_live_view, open_model
 from litehrnet.serving.show import open_show
 
 pytestmark = pytest.mark.slow
 
-Browser = webdriver.Chrome
 WITHIN = 0.05
 """Pixels."""
 NOTHING = "\N{EN DASH}"
 """Where the page shows no number."""
-
-
-@pytest.fixture(scope="module")
-def programs() -> dict[str, str]:
-    """Where the browser and its driver are; make tools-system and make web install what is needed."""
-    found = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    missing = [name for name, path in found.items() if path is None]
-    if not (ONNXRUNTIME_WEB / "package.json").is_file():
-        missing.append("ONNX Runtime Web")
-    if missing:
-        reason = f"not installed: {', '.join(missing)} (make tools-system web)"
-        if os.environ.get("LITEHRNET_REQUIRE_SHARED") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return {name: str(path) for name, path in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -67,57 +46,8 @@ def site(small_onnx: Path) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def browser(programs: dict[str, str], site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The page, opened, with the network loaded."""
-    film = tmp_path_factory.mktemp("camera") / "film.mjpeg"
-    film.write_bytes(encode_jpeg(read_image(EXAMPLE), 95) * 3)
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs["chromium"]
-    options.page_load_strategy = "eager"  # a page with a film in it is never loaded to its end
-    for argument in (
-        "headless=new",
-        "no-sandbox",  # which root cannot have
-        "disable-dev-shm-usage",  # which is small in containers
-        "disable-gpu",
-        "window-size=1400,1000",
-        "use-fake-ui-for-media-stream",
-        "use-fake-device-for-media-stream",
-        f"use-file-for-fake-video-capture={film}",
-    ):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options, Service(programs["chromedriver"]))
-    try:
-        opened.set_script_timeout(60)
-        opened.get(site.url)
-        wait_for(lambda: _text(opened, "running").startswith("WebAssembly"))
+    with open_page(programs, site.url, read_image(EXAMPLE), tmp_path_factory.mktemp("camera")) as opened:
         yield opened
-    finally:
-        opened.quit()
-
-
-def wait_for(happens: Callable[[], bool]) -> None:
-    """Look again and again for up to a minute."""
-    for _ in range(600):
-        if happens():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not happen")
-
-
-def _text(browser: Browser, name: str) -> str:
-    return browser.find_element(By.ID, name).text
-
-
-def _run(browser: Browser, code: str, given: Any = None) -> Any:
-    """The value of JavaScript that may wait, may import the page's modules and sees ``given``."""
-    script = f"""
-        const [given, done] = arguments;
-        (async () => {{{code}}})().then(done, (error) => done(String(error)));
-    """
-    return browser.execute_async_script(script, given)
-
-
-def _base64(array: NDArray[Any]) -> str:
-    return base64.b64encode(array.tobytes()).decode()
 
 
 def _codec(codec: HeatmapCodec) -> dict[str, Any]:
@@ -200,8 +130,8 @@ def test_on_the_same_crop_the_keypoints_equal_pythons(browser: Browser, small_on
         await network.close();
         return found;
     """
-    persons = [[_base64(crop), box] for crop, box in zip(crops, boxes.tolist(), strict=True)]
-    found = _run(browser, code, {"persons": persons, "codec": _codec(codec)})
+    persons = [[as_base64(crop), box] for crop, box in zip(crops, boxes.tolist(), strict=True)]
+    found = run_script(browser, code, {"persons": persons, "codec": _codec(codec)})
     distances = np.linalg.norm(np.array([person[0] for person in found]) - expected, axis=2)
     assert distances[clear].max() < WITHIN
     np.testing.assert_allclose([person[1] for person in found], scores, atol=1e-4)
@@ -228,7 +158,7 @@ def test_heatmaps_of_every_sort_are_read_as_python_reads_them(browser: Browser, 
         const { points, scores } = decode({ data, size: [12, 16] }, given.codec);
         return [points, scores];
     """
-    found, found_scores = _run(browser, code, {"heatmaps": _base64(heatmaps), "codec": _codec(codec)})
+    found, found_scores = run_script(browser, code, {"heatmaps": as_base64(heatmaps), "codec": _codec(codec)})
     np.testing.assert_allclose(found_scores, scores[0], atol=1e-6)
     np.testing.assert_allclose(found, points[0], atol=1e-3)
 
@@ -255,9 +185,9 @@ def test_crops_equal_pythons(browser: Browser, tmp_path: Path, kind: str) -> Non
             return [matrix, [...warp(picture.pixels(region), matrix, size, [region.x, region.y])]];
         });
     """
-    given = {"photo": base64.b64encode(photo.read_bytes()).decode(), "boxes": boxes.tolist()}
+    given = {"photo": as_base64(np.frombuffer(photo.read_bytes(), np.uint8)), "boxes": boxes.tolist()}
     given |= {"size": size, "padding": PADDING, "kind": kind}
-    for matrix, (found, crop) in zip(matrices, _run(browser, code, given), strict=True):
+    for matrix, (found, crop) in zip(matrices, run_script(browser, code, given), strict=True):
         np.testing.assert_allclose(np.array(found).reshape(2, 3), matrix, rtol=1e-12, atol=1e-12)
         difference = np.abs(np.array(crop).reshape(64, 48, 3) - warp(image, matrix, size).astype(int))
         # A sum that is rounded up here and down there.
@@ -268,8 +198,8 @@ def test_a_photo_gets_the_keypoints_that_predict_finds(browser: Browser, small_o
     found, expected = _load(browser, photo), _expected(small_onnx, photo)
     assert np.abs(found[:, 1:] - expected[:, 1:]).max() < WITHIN
     assert np.abs(found[:, 0] - expected[:, 0]).max() < 0.01
-    assert float(_text(browser, "total")) > 0
-    assert _text(browser, "fps") == NOTHING
+    assert float(text_of(browser, "total")) > 0
+    assert text_of(browser, "fps") == NOTHING
 
 
 def test_whether_somebody_is_there_is_decided_as_in_python(browser: Browser) -> None:
@@ -283,7 +213,7 @@ def test_whether_somebody_is_there_is_decided_as_in_python(browser: Browser) -> 
         persons = len(scores)
         boxes, sure = np.zeros((persons, 4), np.float32), np.ones(persons, np.float32)
         poses = Poses(np.zeros((persons, count, 2), np.float32), scores, boxes, sure, kind)
-        assert _run(browser, code, scores.tolist()) == is_seen(poses).tolist()
+        assert run_script(browser, code, scores.tolist()) == is_seen(poses).tolist()
 
 
 def test_a_turned_photo_stands_upright(browser: Browser, small_onnx: Path, tmp_path: Path) -> None:
@@ -331,7 +261,7 @@ def test_the_heatmap_of_a_chosen_keypoint_is_laid_over_the_picture(browser: Brow
         inputs[4].click();
         return [changed(before, first), changed(first, second), changed(before, pixels()), chosen];
     """
-    first, second, after, chosen = _run(browser, code)
+    first, second, after, chosen = run_script(browser, code)
     assert first > 1000
     assert second > 1000
     assert after == 0
@@ -345,15 +275,15 @@ def test_the_camera_is_looked_at_until_it_is_stopped(browser: Browser) -> None:
     wait_for(follow.is_displayed)
     follow.click()  # from then on, the whole picture is looked at
     browser.find_element(By.ID, "canvas").click()
-    wait_for(lambda: _text(browser, "fps") not in ("", NOTHING))
-    assert float(_text(browser, "fps")) > 0
+    wait_for(lambda: text_of(browser, "fps") not in ("", NOTHING))
+    assert float(text_of(browser, "fps")) > 0
     assert np.isfinite(_shown(browser)).all()
     # The film shows the astronaut: so does the crop, but for what the camera's colors lose.
     code = """
         const crop = document.getElementById("crop");
         return [...crop.getContext("2d").getImageData(0, 0, crop.width, crop.height).data];
     """
-    crop = np.array(_run(browser, code)).reshape(64, 64, 4)[..., :3]
+    crop = np.array(run_script(browser, code)).reshape(64, 64, 4)[..., :3]
     centers, scales = centers_and_scales(np.array([[0, 0, 512, 512]]), (64, 64))
     expected = warp(read_image(EXAMPLE), crop_matrices(centers, scales, (64, 64))[0], (64, 64))
     assert np.abs(crop - expected.astype(int)).mean() < 6
@@ -366,11 +296,11 @@ def test_what_is_no_picture_is_said_in_one_sentence(browser: Browser, tmp_path: 
     path = tmp_path / "notes.jpg"
     path.write_text("no picture")
     browser.find_element(By.ID, "file").send_keys(str(path))
-    wait_for(lambda: _text(browser, "error") == "notes.jpg: not a picture that this browser reads.")
+    wait_for(lambda: text_of(browser, "error") == "notes.jpg: not a picture that this browser reads.")
 
 
 def test_the_command_serves_until_it_is_interrupted(programs: dict[str, str], small_onnx: Path) -> None:
-    command = [sys.executable, "-m", "litehrnet", "serve", str(small_onnx), "--port", "0"]
+    command = [sys.executable, "-m", "litehrnet", "serve", str(small_onnx), "--whole-image", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == f"weights: {small_onnx} (random numbers), input 64x64 (width x height)\n"
@@ -404,7 +334,7 @@ def test_an_isolated_page_runs_the_network_on_threads(
     browser: Browser, site: Site, small_onnx: Path, photo: Path
 ) -> None:
     browser.get(f"{site.url}?threads=2")
-    wait_for(lambda: _text(browser, "running") == "WebAssembly, 2 threads")
+    wait_for(lambda: text_of(browser, "running") == "WebAssembly, 2 threads")
     assert browser.execute_script("return crossOriginIsolated") is True
     found, expected = _load(browser, photo), _expected(small_onnx, photo)
     assert np.abs(found[:, 1:] - expected[:, 1:]).max() < WITHIN

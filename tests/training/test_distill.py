@@ -50,6 +50,9 @@ class _Fixed:
 
     description, input_size_wh, info = "fixed", (64, 64), WeightsInfo(None, COCO)
 
+    def resized(self, input_size_wh: tuple[int, int]) -> "_Fixed":
+        raise NotImplementedError
+
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         rng = np.random.default_rng(0)
         return np.repeat(rng.random((1, 17, 16, 16), np.float32), len(crops), axis=0)

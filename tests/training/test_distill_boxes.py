@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from litehrnet.config.schema import DistillConfig, RunConfig
+from litehrnet.config.schema import DistillConfig, RunConfig, with_outputs
 from litehrnet.data.settings import DetectionConfig
 from litehrnet.detection.maps import DISTANCE_UNIT, encode
 from litehrnet.detection.objects import ObjectClass
@@ -20,7 +20,7 @@ from litehrnet.training.loader import TensorBatch
 from litehrnet.weights.weights_file import WeightsInfo
 
 NO_BOX = np.zeros((0, 4), np.float32)
-CONFIG = RunConfig("person", "lite_hrnet_18", (64, 64), detection=DetectionConfig())
+CONFIG = with_outputs(RunConfig("person", "lite_hrnet_18", (64, 64), detection=DetectionConfig()))
 CPU = torch.device("cpu")
 
 

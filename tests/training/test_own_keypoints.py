@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from tests.drawn_persons import DrawnPerson, write_drawn_persons
+from tests.figure import draw_figure
 
 from litehrnet.cli.main import main
 from litehrnet.data.records import Record
 from litehrnet.errors import UserError
 from litehrnet.evaluation.score import records_pck
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.sides import mirroring_text
 from litehrnet.keypoints.skeletons import COCO, LSP, from_dict
 from litehrnet.models import create_network

@@ -122,7 +122,7 @@ def test_what_cannot_be_trained_is_one_sentence_before_anything_is_written(
 
 def test_folder_that_cannot_be_made_is_one_sentence(runs: Any, user_error: Any) -> None:
     (runs.folder / "run").write_text("in the way")
-    assert "run: cannot be made a folder" in user_error(lambda: runs.run(runs.config("run")))
+    assert "run: the folder cannot be created" in user_error(lambda: runs.run(runs.config("run")))
 
 
 def test_broken_best_score_is_one_sentence_before_the_first_step(runs: Any, user_error: Any) -> None:

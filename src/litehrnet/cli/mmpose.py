@@ -202,13 +202,12 @@ def _segmenter(options: argparse.Namespace, config: "RunConfig", threads: int | 
     from litehrnet.inference.segmenter import Segmenter
     from litehrnet.runtimes import open_runtime
 
-    def open_at(size_wh: tuple[int, int] | None) -> "Runtime":
-        size_wh, name = size_wh or config.input_size_wh, _runtime_name(options.checkpoint)
-        opened = open_runtime(options.checkpoint, name, input_size_wh=size_wh, threads=threads)
-        return _prepared(opened, options.fuse_conv_bn)
-
+    name = _runtime_name(options.checkpoint)
+    opened = open_runtime(options.checkpoint, name, input_size_wh=config.input_size_wh, threads=threads)
     test = config.tested_on
-    segmenter = Segmenter(open_at, window=test.window, flip=test.flip, scales=test.scales)
+    segmenter = Segmenter(
+        _prepared(opened, options.fuse_conv_bn), window=test.window, flip=test.flip, scales=test.scales
+    )
     take_classes(segmenter, config, options.checkpoint)
     return segmenter
 

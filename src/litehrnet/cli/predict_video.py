@@ -1,10 +1,10 @@
-"""``litehrnet predict`` of a video, a camera or a stream: a drawn video and JSON lines."""
+"""``litehrnet predict`` for videos, cameras and streams: a drawn video and JSON lines for each."""
 
 import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_people
@@ -15,38 +15,64 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.runtimes import Runtime
     from litehrnet.video.output import Output
     from litehrnet.video.reading import VideoReader
     from litehrnet.video.sources import Source
 
 
-def run(options: argparse.Namespace, source: "Source") -> int:
-    """Predict, draw and write frame by frame.
+Show = Callable[["NDArray[np.uint8]"], None]
+"""Shows a drawn frame."""
+
+
+def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runtime") -> int:
+    """Predict, draw and write video after video, each frame by frame; a bad one among several does not stop the others.
 
     Returns:
         0.
 
     Raises:
-        UserError: Something that was named cannot be used. Or the video is cut short or damaged, or the camera went
-            away: then all that could be read has been written.
+        UserError: An input or option cannot be used. Or a video is truncated or damaged, or a camera stopped: then
+            all frames that could be read have been written, and so have the other videos.
+    """
+    _check(options, sources)
+    estimator = pose_estimator(options, runtime, with_detector=True)
+    say_people(options, estimator, "no detector: one person is followed")
+    problems: list[str] = []
+    with contextlib.ExitStack() as stack:
+        inputs = [source.path for source in sources if source.path is not None]
+        out = stack.enter_context(output_folder(options.out_dir, inputs))
+        show = stack.enter_context(_page()) if options.show else None
+        for source in sources:
+            try:
+                _predict(options, source, estimator, out, show)
+            except UserError as error:
+                problems.append(str(error))
+    if problems:
+        raise UserError("; ".join(problems))
+    return 0
+
+
+def _predict(
+    options: argparse.Namespace, source: "Source", estimator: "PoseEstimator", out: OutputFolder, show: Show | None
+) -> None:
+    """Predict, draw and write one video.
+
+    Raises:
+        UserError: See ``run``.
     """
     from litehrnet.video.overlap import Background, read_ahead
     from litehrnet.video.predicting import predict_frames
     from litehrnet.video.reading import VideoReader
 
-    _check(options)
-    threads = options.threads
-    reader = VideoReader(source, start=options.start, end=options.end, every=options.every, threads=threads)
-    estimator = pose_estimator(options, with_detector=True)
-    say_people(options, estimator, "no detector: one person is followed")
+    reader = VideoReader(source, start=options.start, end=options.end, every=options.every, threads=options.threads)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(output_folder(options.out_dir, [] if source.path is None else [source.path]))
         output = _output(options, reader, out)
         stack.callback(lambda: _report(output, out, time.monotonic() - began))
         stack.enter_context(output)
-        if options.show:
-            output.show = stack.enter_context(_page())
+        output.show = show
         progress = stack.enter_context(progress_bar("frames"))
         progress.start(reader.expected)
         written = stack.enter_context(Background(output.write))
@@ -54,12 +80,11 @@ def run(options: argparse.Namespace, source: "Source") -> int:
         for found in predict_frames(estimator, frames, track=options.track is not False, smooth=options.smooth):
             written.put(found)
             progress.advance(1)
-    return 0
 
 
 @contextlib.contextmanager
-def _page() -> Iterator[Callable[["NDArray[np.uint8]"], None]]:
-    """A page that shows the frames that the function is called with."""
+def _page() -> Iterator[Show]:
+    """Open a page in the browser; yield the function that shows a frame on it."""
     from litehrnet.io.images import encode_jpeg
     from litehrnet.serving.http import LatestFrame
     from litehrnet.serving.show import open_show
@@ -67,20 +92,23 @@ def _page() -> Iterator[Callable[["NDArray[np.uint8]"], None]]:
     frames = LatestFrame()
     with open_show(frames) as site:
         say(f"show: {site.url}")
-        sys.stdout.flush()  # also where it is read by a program: the page is of use while the run lasts
+        sys.stdout.flush()  # a program that reads our output needs the address now
         try:
             yield lambda image: frames.publish(encode_jpeg(image, quality=80))
         finally:
             frames.end()
 
 
-def _check(options: argparse.Namespace) -> None:
-    if len(options.photos) > 1:
-        raise UserError(f"{', '.join(options.photos)}: a video among several inputs (expected one video, or photos)")
+def _check(options: argparse.Namespace, sources: "Sequence[Source]") -> None:
+    if len(sources) < len(options.photos):
+        raise UserError(f"{', '.join(options.photos)}: videos and other inputs (expected only videos, or only photos)")
+    live = [source.name for source in sources if source.endless]
+    if live and len(sources) > 1:
+        raise UserError(f"{live[0]}: never ends, so other inputs would wait forever (expected it alone)")
     if options.boxes:
-        raise UserError("--boxes: names the persons in photos (of a video --detector finds them)")
+        raise UserError("--boxes: only works with photos (expected --detector for videos)")
     if options.end is not None and options.end <= options.start:
-        raise UserError(f"--end {options.end:g}: is not after --start {options.start:g}")
+        raise UserError(f"--end {options.end:g}: not after --start {options.start:g} (expected a later time)")
 
 
 def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolder) -> "Output":
@@ -89,7 +117,7 @@ def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolde
     from litehrnet.video.writing import VideoWriter
 
     source = reader.source
-    records, *_ = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv")  # the sound decides which of the latter
+    records, *_ = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv")  # the sound decides between MP4 and Matroska
     video = VideoWriter(
         out.path,
         records.stem,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from litehrnet.config.schema import RunConfig
     from litehrnet.data.settings import EvalConfig
     from litehrnet.inference.segmenter import Segmenter
+    from litehrnet.runtimes import Runtime
 
 LABELS = "labels"
 """Folder for label images inside the output folder."""
@@ -93,10 +94,7 @@ def check(config: "RunConfig", sheet: Path) -> list[str]:
     """
     from litehrnet.data.formats import find_label_format
     from litehrnet.data.label_images import check_labeled_images, unknown_ids
-    from litehrnet.segmentation.classes import find_class_set
 
-    assert config.segmentation is not None
-    class_set = find_class_set(config.segmentation.classes)
     problems: list[str] = []
     for role, data in config.sources():
         try:
@@ -105,7 +103,7 @@ def check(config: "RunConfig", sheet: Path) -> list[str]:
         except UserError as error:
             problems.append(f"{role}: {error}")
             continue
-        problems += [f"{role}: {fault}" for fault in unknown_ids(records, class_set)]
+        problems += [f"{role}: {fault}" for fault in unknown_ids(records, config.class_set)]
         say(f"{role}: {len(records)} images in {data.images}")
     if config.train and not problems:
         _write_sheet(config, sheet)
@@ -121,10 +119,9 @@ def _write_sheet(config: "RunConfig", path: Path) -> None:
     from litehrnet.drawing.class_maps import tinted
     from litehrnet.drawing.contact_sheet import in_rows
     from litehrnet.io.images import write_image
-    from litehrnet.segmentation.classes import find_class_set
 
     assert config.segmentation is not None
-    class_set = find_class_set(config.segmentation.classes)
+    class_set = config.class_set
     size, seed = config.input_size_wh, config.training.seed
     images = read_segmentation_set(config.train, class_set, size, config.segmentation, seed)
     indices = np.unique(np.linspace(0, len(images) - 1, SHEET_SAMPLES).astype(int)).tolist()
@@ -134,28 +131,29 @@ def _write_sheet(config: "RunConfig", path: Path) -> None:
     say(f"{path}: {len(indices)} of {len(images)} training samples")
 
 
-def predict(options: argparse.Namespace) -> int:
+def predict(options: argparse.Namespace, runtime: "Runtime") -> int:
     """Segment photos and write tinted pictures and label images; a bad photo does not stop the others.
 
     Args:
         options: See ``litehrnet.cli.predict``.
+        runtime: The opened weights.
 
     Returns:
         0, or 1 if photos were left out.
 
     Raises:
-        UserError: The weights or the output folder cannot be used, or no photo can be read.
+        UserError: The output folder cannot be used, or no photo can be read.
     """
     from litehrnet.cli.inputs import find_images
     from litehrnet.drawing.class_maps import draw_segmentation
     from litehrnet.evaluation.segmentation import write_prediction
-    from litehrnet.inference.segmenter import open_segmenter
+    from litehrnet.inference.segmenter import Segmenter
     from litehrnet.io.images import read_image, write_image
 
     files = find_images(options.photos)
     # Models and programs of one input size segment photos of any size in windows.
     window = options.window or options.weights.suffix.lower() in (".onnx", ".native")
-    segmenter = open_segmenter(options.weights, window=window, flip=options.flip, **runtime_arguments(options))
+    segmenter = Segmenter(runtime, window=window, flip=options.flip)
     say(f"runtime: {segmenter.runtime.description}, {len(segmenter.class_set)} classes ({segmenter.class_set.name})")
     problems: list[str] = []
     with output_folder(options.out_dir, files) as out, progress_bar("photos") as progress:

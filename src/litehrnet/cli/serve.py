@@ -5,20 +5,37 @@ import contextlib
 import sys
 import threading
 
-from litehrnet.cli.options import add_input_size, input_size, say, size_text
+from litehrnet.cli.options import (
+    WHOLE_PICTURE,
+    add_input_size,
+    check_people_options,
+    input_size,
+    say,
+    score,
+    size_text,
+)
 from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet serve`` takes."""
+    """Declare the arguments of ``litehrnet serve``."""
     parser.add_argument(
-        "weights", nargs="?", default=DEFAULT_WEIGHTS, help=".onnx, weights or a name (default: those in the box)"
+        "weights", nargs="?", default=DEFAULT_WEIGHTS, help=".onnx, weights or a name (default: the bundled weights)"
     )
+    parser.add_argument(
+        "--detector",
+        metavar="NAME|FILE",
+        help="a detector that litehrnet trained (default: the bundled one, for keypoints of people)",
+    )
+    parser.add_argument("--min-box-score", type=score, metavar="S", help="leave out boxes with a lower score, 0 to 1")
+    parser.add_argument("--whole-image", action="store_true", help=WHOLE_PICTURE)
     parser.add_argument(
         "--host", default=LOOPBACK, help=f"address to listen on (default: {LOOPBACK}, this machine only)"
     )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"0 for any (default: {DEFAULT_PORT})")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"port, 0 for any free one (default: {DEFAULT_PORT})"
+    )
     add_input_size(parser)
 
 
@@ -26,16 +43,24 @@ def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C.
 
     Raises:
-        UserError: ONNX Runtime Web or a package is missing, the weights cannot be used, or the port is taken.
+        UserError: ONNX Runtime Web or a package is missing, the weights cannot be used, the port is taken, or options
+            contradict each other.
     """
-    from litehrnet.serving.liveview import check_installed, open_live_view, open_model
+    from litehrnet.serving.liveview import check_installed, open_live_view, open_model, open_page_detector
 
+    check_people_options(options, "detector", "whole-image")
     check_installed()
     model = open_model(options.weights, input_size(options))
-    with open_live_view(model, options.host, options.port) as site:
+    detector = None
+    if not options.whole_image:
+        detector = open_page_detector(options.detector, model.info.keypoint_set, options.min_box_score)
+    with open_live_view(model, detector, options.host, options.port) as site:
         say(f"weights: {options.weights} ({model.info.provenance}), input {size_text(model.input_size_wh)}")
+        if detector is not None:
+            network = detector.network
+            say(f"detector: {options.detector or network.name}, input {size_text(network.input_size_wh)}")
         say(f"{site.url} shows the live view, until Ctrl-C")
-        sys.stdout.flush()  # where it is read by another program, too
+        sys.stdout.flush()  # also if another program reads it
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
     return 0

@@ -14,7 +14,7 @@ from litehrnet.data.coco import detection_records, read_annotations
 from litehrnet.data.detection import category_of
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import read_data_file
 from litehrnet.io.image_headers import read_header
 from litehrnet.io.images import decode_image
 from litehrnet.keypoints.sides import mirrored_name, mirrored_pairs, sides_without_partner
@@ -221,7 +221,7 @@ def check_keypoint_set(keypoint_set: KeypointSet, file: str) -> list[Problem]:
 def check_photo(use: PhotoUse) -> list[Problem]:
     """Decode a photo, and compare its size with that in the annotations."""
     try:
-        content = read_bytes(use.path)
+        content = read_data_file(use.path)
         header = read_header(content, str(use.path))
         # The strongest reduction still reads all data of a JPEG.
         decode_image(content, str(use.path), 8 if header.format == "JPEG" else 1, header)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from litehrnet.data.coco import CocoAnnotations, photo_number, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.io.files import make_folder, read_bytes, replacing
+from litehrnet.io.archives import read_data_file
+from litehrnet.io.files import make_folder, replacing
 from litehrnet.io.images import decode_image, encode_jpeg
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales, clean_box
@@ -136,7 +137,7 @@ def _has_keypoints(annotation: dict[str, Any]) -> bool:
 def _pictures(source: PackSource, annotations: CocoAnnotations, image: dict[str, Any]) -> list[_Picture]:
     """Return an unchanged photo, or the crops of its people."""
     path = source.images / image["file_name"]
-    content, persons = read_bytes(path), _of(annotations, image)
+    content, persons = read_data_file(path), _of(annotations, image)
     pixels = decode_image(content, str(path))
     persons = [{key: value for key, value in person.items() if key != "segmentation"} for person in persons]
     whole = _Picture(content, dict(image), persons)

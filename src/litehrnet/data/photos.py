@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io.archives import find_member, inside_archive
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import find_member, inside_archive, read_data_file
 from litehrnet.io.image_headers import ImageHeader, read_header
 from litehrnet.io.images import decode_image
 
@@ -70,7 +69,7 @@ class PhotoCache:
         """
 
         def read() -> tuple[Photo, int]:
-            content = read_bytes(path)
+            content = read_data_file(path)
             return Photo(path, content, read_header(content, str(path))), len(content)
 
         return self._get((path, 0), read)
@@ -144,7 +143,7 @@ def photo_fault(path: Path) -> str | None:
     if any(start.startswith(magic) and end in tail for magic, end in _END_MARKS.items()):
         return None
     try:
-        read_header(read_bytes(path), str(path))
+        read_header(read_data_file(path), str(path))
     except UserError as error:
         return str(error)
     return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import read_data_file
 from litehrnet.poses import KeypointSet
 
 
@@ -63,7 +63,7 @@ def read_json(path: Path) -> Any:
         UserError: The file is missing or not JSON.
     """
     try:
-        return json.loads(read_bytes(path))
+        return json.loads(read_data_file(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file ({error})") from error
 

@@ -16,7 +16,7 @@ from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.files import make_folder, write_bytes
 from litehrnet.io.images import read_image
 from litehrnet.io.progress import SILENT, Progress
-from litehrnet.segmentation.classes import ClassSet, find_class_set, unnamed_classes
+from litehrnet.segmentation.classes import ClassSet, unnamed_classes
 from litehrnet.segmentation.confusion import Confusion, confusion_matrix
 
 
@@ -114,8 +114,7 @@ def take_classes(segmenter: Segmenter, config: RunConfig, weights: Path) -> None
     Raises:
         UserError: The weights belong to another network or to other classes.
     """
-    assert config.segmentation is not None
-    info, wanted = segmenter.runtime.info, find_class_set(config.segmentation.classes)
+    info, wanted = segmenter.runtime.info, config.class_set
     if info.variant not in (None, config.variant):
         raise UserError(f"{weights}: weights of {info.variant} (expected {config.variant}, as in {config.name})")
     own = segmenter.class_set

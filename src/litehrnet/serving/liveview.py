@@ -1,4 +1,4 @@
-"""The live view: a page that runs the network in the browser; the pictures it looks at stay there."""
+"""The live view: a page that runs the networks in the browser; pictures never leave it."""
 
 import hashlib
 import json
@@ -7,24 +7,32 @@ from pathlib import Path
 from typing import Any
 
 import litehrnet
+from litehrnet.detection import maps
+from litehrnet.detection.letterbox import BACKGROUND
+from litehrnet.detectors.detector import MIN_SCORE as DETECTOR_MIN_SCORE
 from litehrnet.drawing.skeletons import HIDDEN_SCORE, SIDE_COLORS
 from litehrnet.errors import UserError
+from litehrnet.inference.estimator import COUNTED_SCORE, LEAST_BOX_SCORE, LEAST_POSE_SCORE, MOST_SIMILAR
 from litehrnet.io.files import make_folder, read_bytes
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps
+from litehrnet.keypoints.skeletons import is_of_people
 from litehrnet.optional import require
+from litehrnet.poses import KeypointSet
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK, Document, JpegStream, Site
 from litehrnet.weights.weights_file import WeightsInfo
-from litehrnet.weights.zoo import cache_folder, find_weights
+from litehrnet.weights.zoo import DEFAULT_DETECTOR, cache_folder, find_detector, find_weights
 
 PAGE = Path(__file__).parent / "page"
 ONNXRUNTIME_WEB = Path(__file__).parent / "onnxruntime_web"
-"""What ``make web`` installs: ONNX Runtime for browsers, not part of the sources."""
+"""ONNX Runtime for browsers, installed by ``make web``; not part of the sources."""
 EXAMPLE = Path(__file__).parents[1] / "photos" / "astronaut.jpg"
+GROUP_EXAMPLE = EXAMPLE.with_name("three_people.jpg")
+"""Example photo of a page with a detector."""
 
 MIN_SCORE = 0.2
-"""From which a joint is drawn in full, as in drawn photos."""
+"""Score from which joints are opaque, as in drawn photos."""
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -38,14 +46,14 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class PageModel:
+class PageNetwork:
     """A network for the page.
 
     Attributes:
-        name: Of its weights.
+        name: Name of its weights.
         content: The ONNX model.
-        info: What its weights' file says of them.
-        input_size_wh: (width, height) of the crops it takes.
+        info: Description of the weights.
+        input_size_wh: (width, height) of its input in pixels.
     """
 
     name: str
@@ -53,68 +61,156 @@ class PageModel:
     info: WeightsInfo
     input_size_wh: tuple[int, int]
 
-    def describe(self) -> dict[str, Any]:
-        """What the page has to know of the network, ready for JSON."""
-        keypoint_set, codec = self.info.keypoint_set, self.info.codec
-        return {
-            "name": self.name,
-            "provenance": self.info.provenance,
-            "input_size_wh": self.input_size_wh,
-            "mean": self.info.mean,
-            "std": self.info.std,
-            "padding": PADDING,
-            "codec": {"kind": codec.kind, "blur_taps": blur_taps(codec.blur_kernel).tolist()},
-            "keypoint_names": keypoint_set.keypoint_names,
-            "limbs": keypoint_set.limbs,
-            "colors": {side: f"rgb{color}" for side, color in SIDE_COLORS.items()},
-            "min_score": MIN_SCORE,
-            "hidden_score": HIDDEN_SCORE,
-        }
+
+@dataclass(frozen=True)
+class PageDetector:
+    """A detector for the page.
+
+    Attributes:
+        network: A detection network of ours.
+        min_score: Boxes with a lower score are left out, 0..1.
+        least_pose_score: People with a lower pose score are left out, 0..1.
+    """
+
+    network: PageNetwork
+    min_score: float
+    least_pose_score: float
 
 
-def open_model(weights: str | Path, input_size_wh: tuple[int, int] | None = None) -> PageModel:
-    """Take an ONNX model, or export weights to one, which is kept for the next time.
+def describe(network: PageNetwork, detector: PageDetector | None) -> dict[str, Any]:
+    """Describe the networks for the page, as values for JSON.
+
+    Args:
+        network: Network that finds keypoints.
+        detector: Detector of people; None to use the whole picture as one person's box.
+
+    Raises:
+        UserError: ``network`` does not find keypoints.
+    """
+    keypoint_set, codec = network.info.keypoint_set, network.info.codec
+    return _describe_input(network, "/model.onnx") | {
+        "padding": PADDING,
+        "codec": {"kind": codec.kind, "blur_taps": blur_taps(codec.blur_kernel).tolist()},
+        "keypoint_names": keypoint_set.keypoint_names,
+        "limbs": keypoint_set.limbs,
+        "sigmas": keypoint_set.sigmas,
+        "colors": {side: f"rgb{color}" for side, color in SIDE_COLORS.items()},
+        "min_score": MIN_SCORE,
+        "hidden_score": HIDDEN_SCORE,
+        "counted_score": COUNTED_SCORE,
+        "most_similar": MOST_SIMILAR,
+        "detector": None if detector is None else _describe_detector(detector),
+    }
+
+
+def _describe_detector(detector: PageDetector) -> dict[str, Any]:
+    return _describe_input(detector.network, "/detector.onnx") | {
+        "stride": maps.STRIDE,
+        "distance_unit": maps.DISTANCE_UNIT,
+        "max_log_distance": maps.MAX_LOG_DISTANCE,
+        "max_overlap": maps.MAX_OVERLAP,
+        "max_objects": maps.MAX_OBJECTS,
+        "background": BACKGROUND,
+        "min_score": detector.min_score,
+        "least_pose_score": detector.least_pose_score,
+    }
+
+
+def _describe_input(network: PageNetwork, file: str) -> dict[str, Any]:
+    return {
+        "name": network.name,
+        "provenance": network.info.provenance,
+        "file": file,
+        "input_size_wh": network.input_size_wh,
+        "mean": network.info.mean,
+        "std": network.info.std,
+    }
+
+
+def open_model(weights: str | Path, input_size_wh: tuple[int, int] | None = None) -> PageNetwork:
+    """Open an ONNX model, or export weights to one, which is kept for the next time.
 
     Args:
         weights: ``.onnx``; or ``.safetensors`` and PyTorch checkpoints, with the extra ``serve``; or a name that
             ``litehrnet models`` lists.
-        input_size_wh: (width, height) of the crops where the file does not say it.
+        input_size_wh: (width, height) of the crops if the file does not state it.
 
     Raises:
         UserError: The file is missing, damaged or of another kind, or a package is missing.
     """
     path, known_size_wh = find_weights(weights, "onnxruntime")
-    input_size_wh = input_size_wh or known_size_wh
+    return _opened(path, input_size_wh or known_size_wh)
+
+
+def open_page_detector(
+    detector: str | Path | None, keypoint_set: KeypointSet, min_box_score: float | None = None
+) -> PageDetector | None:
+    """Open the detector that ``PoseEstimator`` uses with the same arguments.
+
+    Args:
+        detector: Weights of a detector of ours, or a name; None for the bundled one.
+        keypoint_set: What the pose network finds: the bundled detector is used for people only.
+        min_box_score: Boxes with a lower score are left out, 0..1; None for the detector's own limit.
+
+    Returns:
+        None where no detector is named and the keypoints are not of people.
+
+    Raises:
+        UserError: See ``open_model``; or the network finds no boxes.
+    """
+    if detector is None and not is_of_people(keypoint_set):
+        return None
+    chosen = DEFAULT_DETECTOR if detector is None else detector
+    network = _opened(find_detector(chosen, onnx=True), None)
+    if not network.info.detects:
+        found = network.info.outputs_text
+        raise UserError(f"{chosen}: finds {found} (expected weights of a detector that litehrnet trained)")
+    if min_box_score is None and chosen == DEFAULT_DETECTOR:
+        return PageDetector(network, LEAST_BOX_SCORE, LEAST_POSE_SCORE)
+    return PageDetector(network, DETECTOR_MIN_SCORE if min_box_score is None else min_box_score, 0.0)
+
+
+def _opened(path: Path, input_size_wh: tuple[int, int] | None) -> PageNetwork:
     if path.suffix.lower() == ".native":
         raise UserError(f"{path}: browsers do not run programs of the native engine (expected .onnx or weights)")
     model = path if path.suffix.lower() == ".onnx" else _exported(path, input_size_wh)
     runtime = OnnxRuntime(model, input_size_wh, threads=1)
-    return PageModel(path.stem, read_bytes(model), runtime.info, runtime.input_size_wh)
+    return PageNetwork(path.stem, read_bytes(model), runtime.info, runtime.input_size_wh)
 
 
-def open_live_view(model: PageModel, host: str = LOOPBACK, port: int = DEFAULT_PORT) -> Site:
+def open_live_view(
+    model: PageNetwork, detector: PageDetector | None = None, host: str = LOOPBACK, port: int = DEFAULT_PORT
+) -> Site:
     """Serve the page, until the site is closed.
 
+    Args:
+        model: Finds keypoints.
+        detector: Detector of people; None to use the whole picture as one person's box.
+        host: See ``Site``.
+        port: See ``Site``.
+
     Raises:
-        UserError: The port is taken, there is no such address here, or ``check_installed`` has something to say.
+        UserError: The port is taken, this machine does not have the address, or ONNX Runtime Web is missing.
     """
     check_installed()
     answers: dict[str, Document | JpegStream] = {
         **{f"/{path.name}": _document(path) for path in PAGE.iterdir()},
         **{f"/ort/{path.name}": _document(path) for path in ONNXRUNTIME_WEB.iterdir() if path.suffix in _TYPES},
-        "/example.jpg": _document(EXAMPLE),
+        "/example.jpg": _document(EXAMPLE if detector is None else GROUP_EXAMPLE),
         "/model.onnx": Document(model.content, "application/octet-stream"),
-        "/model.json": Document(json.dumps(model.describe()).encode(), "application/json"),
+        "/model.json": Document(json.dumps(describe(model, detector)).encode(), "application/json"),
     }
+    if detector is not None:
+        answers["/detector.onnx"] = Document(detector.network.content, "application/octet-stream")
     answers["/"] = answers.pop("/index.html")
     return Site(answers, host, port)
 
 
 def check_installed() -> None:
-    """Refuse to go on without ONNX Runtime Web.
+    """Check that ONNX Runtime Web is installed.
 
     Raises:
-        UserError: This install was made without it.
+        UserError: It is missing.
     """
     if not (ONNXRUNTIME_WEB / "package.json").is_file():
         raise UserError(
@@ -123,7 +219,7 @@ def check_installed() -> None:
 
 
 def _exported(weights: Path, input_size_wh: tuple[int, int] | None) -> Path:
-    # Exporting takes minutes, so it is done once for each content of a file.
+    # Exporting takes minutes, so it is done once per content of a file.
     text = f"{litehrnet.__version__} {input_size_wh} {hashlib.sha256(read_bytes(weights)).hexdigest()}"
     folder = cache_folder() / "exported"
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.onnx"

@@ -13,7 +13,6 @@ from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.runtimes.torch import TorchRuntime
-from litehrnet.segmentation.classes import find_class_set
 from litehrnet.segmentation.confusion import figures
 from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
 from litehrnet.training.evaluate import weights_info
@@ -26,7 +25,7 @@ def read_training_images(config: RunConfig) -> SegmentationSet:
         UserError: A file is missing or broken, or there are not as many class weights as classes.
     """
     assert config.segmentation is not None
-    class_set = find_class_set(config.segmentation.classes)
+    class_set = config.class_set
     weights = config.training.loss.class_weights
     if weights and (len(weights) != len(class_set) or min(weights) < 0 or not max(weights)):
         raise UserError(
@@ -40,8 +39,7 @@ def read_training_images(config: RunConfig) -> SegmentationSet:
 def read_test_images(config: RunConfig) -> SegmentationEvalSet:
     """Read the images that a configuration evaluates on while training."""
     assert config.validation is not None
-    assert config.segmentation is not None
-    return read_segmentation_eval_set(config.validation, find_class_set(config.segmentation.classes))
+    return read_segmentation_eval_set(config.validation, config.class_set)
 
 
 def evaluate_segmentation(
@@ -55,7 +53,7 @@ def evaluate_segmentation(
     copy_from_first(network.buffers(), processes)
     info = weights_info(config)
     segmenter = Segmenter(
-        lambda size_wh: TorchRuntime(network, info, size_wh or config.input_size_wh),
+        TorchRuntime(network, info, config.input_size_wh),
         window=test.test.window,
         flip=test.test.flip,
         scales=test.test.scales,

@@ -16,7 +16,6 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.keypoints.sides import mirroring_text, plain_name
 from litehrnet.models.checkpoint import read_contents
-from litehrnet.models.kernels import instruction_set
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.poses import KeypointSet
@@ -24,6 +23,7 @@ from litehrnet.training.best import best_by, best_epoch, best_score
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, highest_of, joined, own_device
+from litehrnet.training.fast.kernels import instruction_set
 from litehrnet.training.log import RunLog, clock
 from litehrnet.training.loop import is_finished, train
 from litehrnet.training.memory import keep_freed_memory
@@ -127,6 +127,8 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
     if settings.deterministic != torch.are_deterministic_algorithms_enabled():  # reading is free, setting takes seconds
         torch.use_deterministic_algorithms(settings.deterministic)
     torch.backends.cudnn.benchmark = not settings.deterministic
+    if uses_kernels(settings, device):
+        instruction_set()  # one that this machine does not have is refused before anything is written
     task = task_of(config)
     training_set = task.read(config)
     test_set = None

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from litehrnet.config.schema import TrainingConfig
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
-from litehrnet.models import kernels
-from litehrnet.models.fused import fuse
 from litehrnet.training.box_loss import box_accuracy, detection_loss
 from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
+from litehrnet.training.fast import kernels
+from litehrnet.training.fast.fused import use_kernels
 from litehrnet.training.loader import TensorBatch
 from litehrnet.training.losses import (
     keypoint_accuracy,
@@ -51,7 +51,7 @@ def prepared(network: nn.Module, settings: TrainingConfig, processes: Processes)
     # Running statistics are not exchanged while training: those of the first process count, as in the reference.
     copy_from_first(network.parameters(), processes)
     if uses_kernels(settings, next(network.parameters()).device):
-        fuse(network)
+        use_kernels(network)
     return torch.compile(network) if settings.compile else network  # type: ignore[return-value]
 
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from litehrnet.config.schema import LossConfig, RunConfig
+from litehrnet.config.schema import LossConfig, RunConfig, with_outputs
 from litehrnet.data.coco import read_annotations
 from litehrnet.data.formats import BOX_FORMATS
 from litehrnet.data.settings import AugmentationConfig, DetectionConfig, EvalConfig
@@ -103,7 +103,7 @@ def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) 
             only=validation.only,
             without=validation.without,
         )
-    return replace(
+    detector = replace(
         config,
         name=f"{config.name}_detector",
         input_size_wh=DETECTOR_INPUT_WH,
@@ -121,6 +121,7 @@ def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) 
         # A named checkpoint belongs to the keypoint network only.
         resume_from=None if config.resume_from is None else "latest",
     )
+    return with_outputs(detector)
 
 
 def best_weights(folder: Path) -> Path:

@@ -1,8 +1,10 @@
-// The page: where pictures come from, the box, the loop, and what is shown of a pose.
+// The page: where pictures come from, the box, the loop, and what is shown of the people.
 
+import { detect } from "./detector.js";
 import { drawBox, drawHeatmap, drawPose, paintCrop, sideOf } from "./draw.js";
 import { heatmapToImage } from "./geometry.js";
 import { openNetwork } from "./network.js";
+import { boxOverlap, findPeople, Follower } from "./people.js";
 import { openCamera, openPhoto, Picture } from "./picture.js";
 import { findPose, isSeen, nextBox } from "./pose.js";
 
@@ -16,12 +18,16 @@ const model = await (await fetch("/model.json")).json();
 const threads = Number(new URLSearchParams(location.search).get("threads")) || undefined; // /?threads=2
 
 let network = null;
+let detector = null; // stays null where the whole picture is one person
 let picture = null;
 let camera = null;
-let chosenBox = null; // null for the whole picture
-let followedBox = null; // of the last pose, while a person is followed
+let chosenBox = null; // null for everyone, or without a detector for the whole picture
+let followedBox = null; // of the last pose, while one person is followed
+let follower = null; // while everyone is followed
 let draggedBox = null;
-let pose = null;
+let people = []; // poses that are drawn
+let pose = null; // whose crop, heatmap and keypoints are shown
+let looked = false; // at this picture, by the network
 let keypoint = null; // whose heatmap is shown
 let busy = false; // while the network runs; what changed meanwhile is looked at next
 let waiting = false;
@@ -30,24 +36,25 @@ let waiting = false;
 
 async function useBackend(backend) {
   element("running").value = "loading the network…";
-  const before = network;
-  network = null;
+  const before = [network, detector];
+  network = detector = null;
   try {
     const opened = await openNetwork(model, backend, threads);
-    await before?.close();
-    network = opened;
+    const second = model.detector && (await openNetwork(model.detector, backend, threads));
+    for (const each of before) await each?.close();
+    [network, detector] = [opened, second];
     element("running").value = network.description;
     clearSpeed();
     await look();
   } catch (error) {
-    network = before;
+    [network, detector] = before;
     element("backend").value = "wasm";
     element("running").value = network?.description ?? "";
     say(`${backend === "wasm" ? "WebAssembly" : "WebGPU"} cannot be used: ${error.message}`);
   }
 }
 
-/** Find the pose in the picture as it is now, and show it. */
+/** Find the people in the picture as it is now, and show them. */
 async function look() {
   if (!network || !picture) return;
   if (busy) {
@@ -55,13 +62,15 @@ async function look() {
     return;
   }
   busy = true;
-  const [where, box] = [picture, currentBox()];
+  const where = picture;
   try {
     const started = performance.now();
-    const found = await findPose(where, box, network, model);
+    const found = detector && !chosenBox ? await lookForEveryone(where) : await lookForOne(where);
     if (where === picture) {
-      pose = { ...found, box };
-      followedBox = camera ? nextBox(pose, model.min_score, picture.size) : null;
+      const before = pose;
+      [people, looked] = [found.people, true];
+      // The same person as before, else the surest.
+      pose = before ? nearest(people, before.box) : (people[0] ?? null);
       show();
       showSpeed(found.milliseconds, performance.now() - started);
     }
@@ -75,15 +84,37 @@ async function look() {
   }
 }
 
-function currentBox() {
-  if (camera && element("follow").checked && followedBox) return followedBox;
-  return chosenBox ?? [0, 0, ...picture.size];
+async function lookForOne(where) {
+  const follows = camera && element("follow").checked;
+  const box = (follows && followedBox) || chosenBox || [0, 0, ...where.size];
+  const found = { ...(await findPose(where, box, network, model)), box };
+  if (where === picture) followedBox = camera ? nextBox(found, model.min_score, where.size) : null;
+  return { people: [found], milliseconds: { ...found.milliseconds, detector: 0 } };
+}
+
+async function lookForEveryone(where) {
+  const started = performance.now();
+  if (!camera || !element("follow").checked) follower = null;
+  else follower ??= new Follower();
+  const following = follower;
+  const boxes = await (following ? following.boxes(where, detector, model.detector) : detect(where, detector, model.detector));
+  const milliseconds = { detector: performance.now() - started, crop: 0, network: 0, decode: 0 };
+  const found = await findPeople(where, boxes, network, model);
+  following?.follow(found, model, where.size);
+  for (const each of found) for (const part in each.milliseconds) milliseconds[part] += each.milliseconds[part];
+  return { people: found, milliseconds };
+}
+
+function nearest(poses, box) {
+  const overlaps = poses.map((each) => boxOverlap(each.box, box));
+  return poses[overlaps.indexOf(Math.max(...overlaps))] ?? null;
 }
 
 // Pictures.
 
 function open(opened) {
-  [picture, pose, chosenBox, followedBox] = [opened, null, null, null];
+  [picture, people, pose, chosenBox, followedBox, follower] = [opened, [], null, null, null, null];
+  looked = false;
   const scale = LONGEST_SIDE / Math.max(...picture.size);
   [canvas.width, canvas.height] = picture.size.map((side) => Math.max(1, Math.round(side * scale)));
   for (const id of ["canvas", "hint"]) element(id).hidden = false;
@@ -144,14 +175,21 @@ function show() {
   picture.paint(context);
   if (pose) {
     if (keypoint !== null) drawHeatmap(context, pose.heatmaps, keypoint, heatmapArea(scale));
-    if (isSeen(pose, model.min_score)) drawPose(context, pose, model, scale, pose.box.slice(2));
-    showCrop();
+    for (const each of people.filter(isShown)) drawPose(context, each, model, scale, each.box.slice(2));
   }
-  element("nobody").hidden = !pose || isSeen(pose, model.min_score);
+  showCrop();
+  const count = people.filter(isShown).length;
+  element("nobody").hidden = !looked || count > 0;
+  element("count").value = looked && detector && !chosenBox ? `${count} ${count === 1 ? "person" : "people"}. ` : "";
   if (draggedBox) drawBox(context, draggedBox, scale, []);
-  else if (pose && (chosenBox || camera)) drawBox(context, pose.box, scale, [6, 5]);
+  else if (pose && (chosenBox || camera || people.length > 1)) drawBox(context, pose.box, scale, [6, 5]);
   element("whole").disabled = !chosenBox;
   showKeypoints();
+}
+
+/** Whether a pose is drawn: boxes of the detector were chosen by their scores already. */
+function isShown(each) {
+  return "boxScore" in each || isSeen(each, model.min_score);
 }
 
 /** [x, y, width, height] of the canvas that the heatmaps' cells cover. */
@@ -164,7 +202,8 @@ function heatmapArea(scale) {
 
 function showCrop() {
   const crop = element("crop");
-  [crop.width, crop.height] = model.input_size_wh;
+  [crop.width, crop.height] = model.input_size_wh; // empties it, too
+  if (!pose) return;
   paintCrop(crop.getContext("2d"), pose.crop);
   if (keypoint !== null) drawHeatmap(crop.getContext("2d"), pose.heatmaps, keypoint, [0, 0, crop.width, crop.height]);
 }
@@ -208,14 +247,14 @@ function showSpeed(milliseconds, total) {
   speeds = [...speeds.slice(-19), { ...milliseconds, total, at: performance.now() }];
   const mean = (part) => speeds.reduce((sum, each) => sum + each[part], 0) / speeds.length;
   element("total").value = mean("total").toFixed(1);
-  for (const part of ["crop", "network", "decode"]) element(`ms-${part}`).value = mean(part).toFixed(1);
+  for (const part of ["detector", "crop", "network", "decode"]) element(`ms-${part}`).value = mean(part).toFixed(1);
   const seconds = (speeds.at(-1).at - speeds[0].at) / 1000;
   if (camera && seconds > 0) element("fps").value = ((speeds.length - 1) / seconds).toFixed(1);
 }
 
 function clearSpeed() {
   speeds = [];
-  for (const id of ["total", "ms-crop", "ms-network", "ms-decode", "fps"]) element(id).value = "–";
+  for (const id of ["total", "ms-detector", "ms-crop", "ms-network", "ms-decode", "fps"]) element(id).value = "–";
 }
 
 function say(text) {
@@ -251,13 +290,21 @@ function listenToTheBox() {
   });
   canvas.addEventListener("pointerup", () => {
     if (draggedBox) [chosenBox, followedBox, draggedBox] = [draggedBox, null, null];
+    else if (start && people.length > 1) pose = personAt(start) ?? pose;
     start = null;
+    show();
     look();
   });
   canvas.addEventListener("pointercancel", () => {
     start = draggedBox = null;
     show();
   });
+}
+
+/** The pose whose box is the smallest around a point of the picture; null for none. */
+function personAt(point) {
+  const around = people.filter(({ box }) => point.every((value, i) => value >= box[i] && value <= box[i] + box[i + 2]));
+  return around.sort((a, b) => a.box[2] * a.box[3] - b.box[2] * b.box[3])[0] ?? null;
 }
 
 function listenToDrops() {
@@ -286,11 +333,11 @@ function listenToButtons() {
   });
   element("camera").addEventListener("click", () => (camera ? stopCamera() : startCamera()));
   element("whole").addEventListener("click", () => {
-    chosenBox = followedBox = null;
+    chosenBox = followedBox = follower = null;
     look();
   });
   element("follow").addEventListener("change", () => {
-    followedBox = null;
+    followedBox = follower = null;
   });
   element("backend").addEventListener("change", (event) => useBackend(event.target.value));
 }
@@ -298,6 +345,9 @@ function listenToButtons() {
 const [width, height] = model.input_size_wh;
 element("model").textContent = `${model.name}, ${model.keypoint_names.length} keypoints, crops of ${width} × ${height}`;
 element("model").title = model.provenance;
+element("whole").textContent = model.detector ? "Everyone" : "Whole picture";
+element("follow").nextSibling.textContent = model.detector ? " follow people" : " follow the person";
+element("ms-detector").closest("div").hidden = !model.detector;
 if (navigator.gpu) element("backend").add(new Option("WebGPU (untested)", "webgpu"));
 makeKeypointRows();
 showKeypoints();

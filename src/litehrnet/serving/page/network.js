@@ -4,9 +4,9 @@ const MODULES = { wasm: "/ort/ort.wasm.min.mjs", webgpu: "/ort/ort.webgpu.min.mj
 const MOST_THREADS = 4; // the layers are too small to be shared by more; threads that wait keep a core busy
 
 /**
- * Load the served model.
+ * Load a served network.
  *
- * @param model What /model.json says.
+ * @param model What /model.json says of it: file, input_size_wh, mean and std.
  * @param backend "wasm" or "webgpu".
  * @param threads Of WebAssembly; the first call of a page settles it. Half the processors by default.
  */
@@ -14,7 +14,7 @@ export async function openNetwork(model, backend, threads = usualThreads()) {
   const ort = await import(MODULES[backend]);
   ort.env.wasm.wasmPaths = "/ort/";
   ort.env.wasm.numThreads = self.crossOriginIsolated ? threads : 1;
-  const content = await fetch("/model.onnx");
+  const content = await fetch(model.file);
   const options = { executionProviders: [backend], logSeverityLevel: 3 }; // without notes to developers
   const session = await ort.InferenceSession.create(await content.arrayBuffer(), options);
   const network = new Network(ort, session, model, backend);
@@ -41,10 +41,10 @@ class Network {
   }
 
   /**
-   * Heatmaps of one crop.
+   * Heatmaps of one crop, or a detector's maps of one picture.
    *
-   * @param crop Uint8Array of height x width x 3, RGB, of the model's input size.
-   * @returns {data, size: [width, height]}: Float32Array of keypoints x height x width.
+   * @param crop Uint8Array of height x width x 3, RGB, of the network's input size.
+   * @returns {data, size: [width, height]}: Float32Array of maps x height x width.
    */
   async heatmaps(crop) {
     const [width, height] = this.#model.input_size_wh;

@@ -1,0 +1,85 @@
+// Everyone in a picture, as PoseEstimator of litehrnet/inference/estimator.py; and from frame to frame of the camera.
+
+import { detect, overlap } from "./detector.js";
+import { findPose, nextBox } from "./pose.js";
+
+const DETECT_EVERY = 8; // frames of the camera; earlier when someone is lost
+const SAME_PERSON = 0.3; // overlap of a detected box and a followed one
+
+/**
+ * Poses of the people in some boxes.
+ *
+ * @param boxes {box, score} of each.
+ * @param network Finds keypoints.
+ * @param model What /model.json says; its detector is not null.
+ * @returns Poses as findPose gives them, each with its box and boxScore, without those that show nobody or one twice.
+ */
+export async function findPeople(picture, boxes, network, model) {
+  const poses = [];
+  for (const { box, score } of boxes) {
+    poses.push({ ...(await findPose(picture, box, network, model)), box, boxScore: score });
+  }
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return distinct(poses.filter((pose) => pose.boxScore * mean(pose.scores) >= model.detector.least_pose_score), model);
+}
+
+/** Poses without those that are nearly equal to a better one, in their order. */
+export function distinct(poses, model) {
+  const rated = poses.map((pose) => ({ pose, score: rescored(pose, model.counted_score) }));
+  const kept = [];
+  for (const { pose } of rated.sort((a, b) => b.score - a.score)) {
+    if (kept.every((other) => similarity(pose, other, model.sigmas) <= model.most_similar)) kept.push(pose);
+  }
+  return poses.filter((pose) => kept.includes(pose));
+}
+
+// rescore() of oks.py.
+function rescored({ boxScore, scores }, countedScore) {
+  const counted = scores.filter((score) => score > countedScore);
+  return (boxScore * counted.reduce((sum, score) => sum + score, 0)) / Math.max(1, counted.length);
+}
+
+// Object keypoint similarity over the padded boxes: pairwise_oks() of oks.py.
+function similarity(one, other, sigmas) {
+  const area = ({ place }) => place.scale[0] * 200 * place.scale[1] * 200;
+  const mean = (area(one) + area(other)) / 2 + Number.EPSILON;
+  const alike = sigmas.map((sigma, i) => {
+    const squared = (one.points[i][0] - other.points[i][0]) ** 2 + (one.points[i][1] - other.points[i][1]) ** 2;
+    return Math.exp(-squared / (2 * sigma) ** 2 / mean / 2);
+  });
+  return alike.reduce((sum, value) => sum + value, 0) / sigmas.length;
+}
+
+/** Finds everyone in the frames of a camera. Between two looks of the detector, a box is around the last keypoints. */
+export class Follower {
+  #people = []; // {box, score, seen}: where the people of the last frame should be now, and whether they were seen
+  #frames = 0; // since the detector looked
+  #lost = false; // whether someone was lost in the last frame
+
+  /** Boxes of the people in the next frame, {box, score} of each; `network` is the detector. */
+  async boxes(picture, network, detector) {
+    this.#frames += 1;
+    if (!this.#lost && this.#people.length > 0 && this.#frames < DETECT_EVERY) return this.#people;
+    this.#frames = 0;
+    const found = await detect(picture, network, detector);
+    const isMissed = ({ box, seen }) => seen && found.every((each) => boxOverlap(box, each.box) < SAME_PERSON);
+    return [...found, ...this.#people.filter(isMissed)];
+  }
+
+  /** Note who was found in the boxes, as findPeople gives them. */
+  follow(people, model, imageSize) {
+    const count = (some) => some.filter(({ seen }) => seen).length;
+    const before = count(this.#people);
+    this.#people = people.map((pose) => {
+      const box = nextBox(pose, model.min_score, imageSize);
+      return { box: box ?? pose.box, score: pose.boxScore, seen: box !== null };
+    });
+    this.#lost = count(this.#people) < before;
+  }
+}
+
+/** Intersection over union of two boxes [x, y, width, height]. */
+export function boxOverlap(a, b) {
+  const corners = ([x, y, width, height]) => [x, y, x + width, y + height];
+  return overlap(corners(a), corners(b));
+}
