@@ -11,7 +11,7 @@ def plain_oks_nms(
     sigmas: NDArray[np.floating],
     threshold: float,
 ) -> list[int]:
-    """The kept persons of one image by falling score (protocol specification, section 4.3, step 4)."""
+    """People of one image that are kept, by falling score (docs/spec/protocol.md, section 4.3)."""
     order = np.argsort(-scores, kind="stable").tolist()
     kept = []
     while order:

@@ -1,9 +1,9 @@
 """The published network and loss as the published code runs them in training: what our speed is measured against.
 
-A transcription of the architecture specification, sections 3 to 9, and of the protocol specification, section 3, that
-keeps the published way of computing: sums in place, maps from branch 0 downward evaluated twice, pooling and resizing
-to sizes read off tensors, shuffles by view and transpose, one loss per joint, PyTorch's plain Adam. Parameter names are
-ours, so that one state dict fits both. Only benchmarks and tests use it.
+It follows docs/spec/architecture.md, sections 3 to 9, and docs/spec/protocol.md, section 3. It computes as the
+reference implementation does: sums in place, maps from branch 0 downward evaluated twice, pooling and resizing to sizes
+read off tensors, shuffles by view and transpose, one loss per joint, PyTorch's plain Adam. Parameter names are ours, so
+that one state dict fits both. Only benchmarks and tests use it.
 """
 
 from collections.abc import Iterable
@@ -51,7 +51,7 @@ def joined(first: Tensor, second: Tensor) -> Tensor:
 
 
 class Stem(nn.Module):
-    """Section 3."""
+    """Stem (docs/spec/architecture.md, section 3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Stem(nn.Module):
 
 
 class CrossResolutionWeighting(nn.Module):
-    """Section 5.1."""
+    """Cross-resolution weighting (docs/spec/architecture.md, section 5.1)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class CrossResolutionWeighting(nn.Module):
 
 
 class SpatialWeighting(nn.Module):
-    """Section 5.3."""
+    """Spatial weighting (docs/spec/architecture.md, section 5.3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class SpatialWeighting(nn.Module):
 
 
 class LiteUnit(nn.Module):
-    """Section 5."""
+    """Conditional channel weighting (docs/spec/architecture.md, section 5)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class LiteUnit(nn.Module):
 
 
 class NaiveUnit(nn.Module):
-    """Section 6."""
+    """Shuffle unit (docs/spec/architecture.md, section 6)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -136,18 +136,18 @@ class NaiveUnit(nn.Module):
 
 
 def upward(a: int, b: int, factor: int) -> nn.Sequential:
-    """U of section 7."""
+    """U_ij (docs/spec/architecture.md, section 7)."""
     return nn.Sequential(full(a, b), nn.BatchNorm2d(b), nn.Upsample(scale_factor=factor, mode="nearest"))
 
 
 def step(a: int, b: int, *, stride: int = 2, relu: bool = True) -> nn.Sequential:
-    """Depthwise, then pointwise convolution: a step of D of section 7, and a transition of section 4."""
+    """Depthwise, then pointwise: a step of D_ij, and a transition (docs/spec/architecture.md, sections 4 and 7)."""
     layers = [single(a, stride), nn.BatchNorm2d(a), full(a, b), nn.BatchNorm2d(b)]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
 
 
 class Module(nn.Module):
-    """Sections 5 to 7: two units, then the fusion."""
+    """Two units, then the fuse layer (docs/spec/architecture.md, sections 5 to 7)."""
 
     def __init__(self, unit: str, channels: list[int]) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ class Module(nn.Module):
 
 
 class Projection(nn.Module):
-    """One step of section 8."""
+    """One step of the iterative head (docs/spec/architecture.md, section 8.1)."""
 
     def __init__(self, a: int, b: int) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class Projection(nn.Module):
 
 
 class Head(nn.Module):
-    """Section 8."""
+    """Iterative head (docs/spec/architecture.md, section 8.1)."""
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ class Head(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Sections 2 and 4."""
+    """Transitions and stages (docs/spec/architecture.md, sections 2 and 4)."""
 
     def __init__(self, variant_name: str) -> None:
         super().__init__()

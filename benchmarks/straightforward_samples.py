@@ -1,7 +1,7 @@
 """Training samples made one by one, the straightforward way: what the training pipeline's speed is measured against.
 
 The photo is decoded whole by OpenCV, mirrored as an image, warped, turned to float and normalized; a loop over joints
-draws the targets (protocol specification, section 2). Draws are those of ``litehrnet.data.augmentation``, so that the
+draws the targets (docs/spec/protocol.md, section 2). Draws are those of ``litehrnet.data.augmentation``, so that the
 samples are the same. Only benchmarks and tests use this.
 """
 

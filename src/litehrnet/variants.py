@@ -1,6 +1,6 @@
 """The four published networks as one small table, and the image sizes they take; without torch.
 
-Source: the paper's table 1 and the published configurations (architecture specification, sections 2 and 10).
+Source: table 1 of the paper, and docs/spec/architecture.md, sections 2 and 10.
 """
 
 from collections.abc import Mapping
@@ -92,7 +92,7 @@ def identify_variant(shapes: Mapping[str, tuple[int, ...]]) -> Variant | None:
     """The variant whose published parameter names and widths ``shapes`` has, or None where none fits.
 
     Args:
-        shapes: Array shapes by parameter name (architecture specification, section 11).
+        shapes: Array shapes by parameter name (docs/spec/architecture.md, section 11).
     """
     unit: Literal["lite", "naive"] = "lite" if any("cross_resolution_weighting" in name for name in shapes) else "naive"
     width = shapes.get("backbone.transition0.0.2.weight", (0,))[0]

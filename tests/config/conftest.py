@@ -1,4 +1,4 @@
-"""Published-style configuration files, written from what protocol specification sections 3.1 and 6 say of the ten."""
+"""mmpose configs like the ten of the reference implementation (docs/spec/protocol.md, sections 3.7 and 6)."""
 
 from collections.abc import Callable
 

@@ -125,7 +125,7 @@ def test_the_blurred_map_is_the_published_one(geometry: Arrays, name: str) -> No
 
 
 def published_dark(heatmap: NDArray[np.float32], kernel: int) -> NDArray[np.float64]:
-    """Section 4.2 word by word for one map: blur all of it, rescale, floor, one Newton step."""
+    """DARK as docs/spec/protocol.md, section 4.2 writes it, for one map: blur, rescale, floor, one Newton step."""
     y, x = np.unravel_index(heatmap.argmax(), heatmap.shape)
     height, width = heatmap.shape
     if not (1 < x < width - 2 and 1 < y < height - 2):

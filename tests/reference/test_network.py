@@ -90,7 +90,7 @@ def training_step(request: pytest.FixtureRequest, shared: Path) -> tuple[PoseNet
     heatmaps = network(torch.from_numpy(reference["input"]).double())
     weight = torch.from_numpy(reference["target_weight"]).double()[..., None]
     target = torch.from_numpy(reference["target"]).double()
-    # Architecture specification, section 12: the weight enters squared, there is no factor 1/2.
+    # The weight enters squared, and there is no factor 1/2 (docs/spec/architecture.md, section 12).
     loss = (weight * heatmaps - weight * target).square().mean()
     loss.backward()
     return network, heatmaps.detach(), loss.detach(), reference

@@ -11,8 +11,8 @@ import pytest
 
 from litehrnet.cli.main import main
 
-# OpenCV before version 5 places pixels of a crop to 1/32 (protocol specification, section 7, trap 26); the published
-# figures that are compared here were measured with version 5.
+# OpenCV before version 5 places pixels of a crop in steps of 1/32 (docs/spec/protocol.md, trap 26). The figures of the
+# reference implementation were measured with version 5.
 WITHIN = 0.001 if int(cv2.__version__.split(".")[0]) >= 5 else 0.002
 Measured = Callable[[str, float, float], None]
 GROUND_TRUTH_FLIP = {"AP": 0.6734, "AP50": 0.8864, "AP75": 0.7548, "AR": 0.7054}

@@ -1,4 +1,4 @@
-"""The files of a run: their layout (protocol specification, section 5.6), and what a failing disk leaves of them."""
+"""The files of a run: their layout (docs/spec/protocol.md, section 5.6), and what a failing disk leaves of them."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""What a run writes and prints (protocol specification, section 5.6)."""
+"""What a run writes and prints (docs/spec/protocol.md, section 5.6)."""
 
 import json
 import re

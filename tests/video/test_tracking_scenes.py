@@ -1,4 +1,4 @@
-"""Identities in scenes with known persons, judged by trackeval; ``pytest -s`` prints the table of docs/deploy.md.
+"""Identities in scenes with known people, judged by trackeval; ``pytest -s`` prints the table of docs/video.md.
 
 Drawn figures walk along paths in 1280x720 pixels, 25 times a second. The tracker gets their poses with noise, without
 those that are hidden, missed or outside, and with false ones in between.

@@ -1,4 +1,4 @@
-"""What the published command lines of training and testing share (protocol specification, sections 5.1 and 5.2)."""
+"""Options that the mmpose command lines of training and testing share (docs/spec/protocol.md, sections 5.1 and 5.2)."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""The published command line ``tools/test.py`` (protocol specification, section 5.2)."""
+"""The mmpose command line ``tools/test.py`` (docs/spec/protocol.md, section 5.2)."""
 
 import argparse
 import json

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet train`` takes: all that the published command line did (protocol, section 5.1)."""
+    """Declare the options of ``litehrnet train``, with all of mmpose's (docs/spec/protocol.md, section 5.1)."""
     parser.add_argument("config", help="a recipe by file or name, or a published configuration file")
     parser.add_argument(
         "overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration"

@@ -1,4 +1,4 @@
-"""Overrides from the command line, such as ``training.batch_size=16`` (protocol specification, section 5.5)."""
+"""Overrides from the command line, such as ``training.batch_size=16`` (docs/spec/protocol.md, section 5.5)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,6 +1,6 @@
 """What a recipe says, as frozen dataclasses; read by ``litehrnet.config.recipes``.
 
-Defaults are the published recipe (protocol specification, sections 2 and 3.1).
+Defaults are the reference implementation's recipe (docs/spec/protocol.md, sections 2 and 3).
 """
 
 from dataclasses import dataclass, field

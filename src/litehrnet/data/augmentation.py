@@ -1,4 +1,4 @@
-"""How a training sample lies in its photo, as published (protocol specification, sections 1.1 and 2), or anywhere.
+"""Where a training sample is in its photo (docs/spec/protocol.md, sections 1.1 and 2.1 to 2.3), or anywhere in it.
 
 What is drawn (``draw_variation``) is apart from what is done with it (``vary``): no draw depends on the photo.
 """

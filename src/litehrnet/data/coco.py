@@ -1,4 +1,4 @@
-"""COCO keypoint annotations and detections as records (protocol specification, section 1.1)."""
+"""COCO keypoint annotations and detections as records (docs/spec/protocol.md, section 1.1)."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""MPII annotations as records (protocol specification, section 1.2)."""
+"""MPII annotations as records (docs/spec/protocol.md, section 1.2)."""
 
 from pathlib import Path
 from typing import Any

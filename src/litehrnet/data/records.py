@@ -1,4 +1,4 @@
-"""One person of a dataset: what crops and evaluation are made from (protocol specification, section 1)."""
+"""One person of a dataset: what crops and evaluation are made from (docs/spec/protocol.md, section 1)."""
 
 import json
 from dataclasses import dataclass

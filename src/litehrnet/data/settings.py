@@ -1,4 +1,4 @@
-"""What training data are and how they vary, as recipes say it (protocol specification, sections 1 and 2; and ours)."""
+"""Settings of training data and augmentation in a recipe (docs/spec/protocol.md, sections 1 and 2), and more."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -2,7 +2,8 @@
 
 Batch normalizations are folded in float64. Splitting, concatenating and shuffling channels leave no step behind.
 Sums of 1x1 convolutions become one product, the doubled terms of the fusions stand in its weights, and what is enlarged
-is summed at the lower resolution first. Section numbers are those of the architecture specification.
+is summed at the lower resolution first.
+The network: docs/spec/architecture.md, sections 3 to 8.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,8 @@ def compile_network(
 
     Args:
         variant: Whose arrays they are.
-        arrays: Parameters and running statistics by published name (section 11), of any number of keypoints or classes.
+        arrays: Parameters and running statistics by name (docs/spec/architecture.md, section 11), for any number of
+            keypoints or classes.
         input_size_wh: (width, height) of the images in pixels.
         source: Name of the weights, for messages.
         mean: Of RGB, 0..1, subtracted from the image.
@@ -79,7 +81,7 @@ def _normalization(mean: tuple[float, float, float], std: tuple[float, float, fl
 def compile_stem(
     b: Builder, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64], *, bgr: bool
 ) -> Planes:
-    """Section 3, as one step: nothing of it needs to leave the caches at full size.
+    """The stem (docs/spec/architecture.md, section 3) as one step: nothing at full size leaves the caches.
 
     Its constants are, in this order: factor and offset of the image's channels (2, 3), by which its gray levels are
     normalized before the zeros are put around it; then weight and bias of the 3x3 convolution (32, 27), of depthwise
@@ -112,7 +114,7 @@ def _transition(b: Builder, p: Parameters, name: str, x: Planes, out_channels: i
 
 
 def _stages(b: Builder, p: Parameters, variant: Variant, x: Planes) -> list[Planes]:
-    """Sections 4 to 7: from the stem's result to the four branches."""
+    """From the stem's result to the four branches (docs/spec/architecture.md, sections 4 to 7)."""
     branches = [_transition(b, p, "backbone.transition0.0", x, variant.channels[0], stride=1)]
     for stage, modules in enumerate(variant.modules):
         new = stage + 1
@@ -134,7 +136,7 @@ def _module(b: Builder, p: Parameters, variant: Variant, name: str, branches: li
 
 
 def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:
-    """Section 8: from the lowest resolution upward; the highest one is the result."""
+    """The iterative head, from the lowest resolution to the highest (docs/spec/architecture.md, section 8.1)."""
     channels = [len(branch) for branch in branches]
     x = branches[-1]
     for index, out_channels in enumerate([*channels[-2::-1], channels[0]]):

@@ -1,6 +1,6 @@
 """The exchange between branches as steps: the sums of ``models.blocks.Fuse``, with fewer and longer products.
 
-U_ij raises branch j to the resolution of branch i, D_ij lowers it (architecture specification, section 7).
+U_ij raises branch j to the resolution of branch i, D_ij lowers it (docs/spec/architecture.md, section 7).
 """
 
 import numpy as np

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 
 NORM_EPSILON = 1e-5
-"""Of every batch normalization (architecture specification, section 1)."""
+"""Eps of every batch normalization (docs/spec/architecture.md, section 1)."""
 
 LAST_LAYERS = {
     "pose": "keypoint_head.final_layer",
@@ -53,7 +53,7 @@ class Parameters:
     def folded(self, conv: str, norm: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
         """A convolution without bias and the batch normalization after it, as one convolution with bias.
 
-        W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (protocol specification, section 5.2).
+        W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (docs/spec/protocol.md, section 5.2).
 
         Args:
             conv: Name of the convolution.

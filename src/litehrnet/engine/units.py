@@ -1,6 +1,6 @@
 """The two kinds of units as steps: conditional channel weighting and the shuffle unit.
 
-Source: architecture specification, sections 5 and 6.
+Source: docs/spec/architecture.md, sections 5 and 6.
 """
 
 from litehrnet.engine.builder import Builder

@@ -1,4 +1,4 @@
-"""COCO keypoint results and their average precision (protocol specification, section 4.3)."""
+"""COCO keypoint results and their average precision (docs/spec/protocol.md, section 4.3)."""
 
 import contextlib
 import io

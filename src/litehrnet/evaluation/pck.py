@@ -1,4 +1,4 @@
-"""Distances between predicted and annotated keypoints: PCK, AUC, EPE and NME (protocol specification, section 4.5).
+"""Distances between predicted and annotated keypoints: PCK, AUC, EPE and NME (docs/spec/protocol.md, section 4.5).
 
 Arrays share shapes and meanings: ``predicted`` and ``truth`` are image_xy (persons, keypoints, 2), a person that was
 not found is predicted at infinity; ``counted`` (persons, keypoints) says which keypoints enter; ``normalizers``

@@ -1,4 +1,4 @@
-"""MPII's PCKh: the share of joints within a fraction of the head size (protocol specification, section 4.4)."""
+"""MPII's PCKh: the share of joints within a fraction of the head size (docs/spec/protocol.md, section 4.4)."""
 
 import io
 from collections.abc import Sequence

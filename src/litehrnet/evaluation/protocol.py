@@ -1,4 +1,4 @@
-"""The published test: weights, annotations and boxes in; figures out (protocol specification, sections 1 and 4)."""
+"""Test weights: read annotations and boxes, predict, compute metrics (docs/spec/protocol.md, sections 1 and 4)."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """From photos and boxes to keypoints: crops of many photos in one batch, heatmaps, positions.
 
-Predicting and evaluating share this way (protocol specification, sections 4.1 and 4.2).
+Predicting and evaluating share this code (docs/spec/protocol.md, sections 4.1 and 4.2).
 """
 
 from collections.abc import Iterable, Iterator

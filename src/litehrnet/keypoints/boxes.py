@@ -1,6 +1,6 @@
 """Boxes of persons, and the center and scale that the published crops are made from.
 
-Source: protocol specification, section 1.1. One unit of scale is 200 image pixels.
+Source: docs/spec/protocol.md, section 1.1. One unit of scale is 200 image pixels.
 """
 
 import numpy as np

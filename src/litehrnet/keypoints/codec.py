@@ -1,6 +1,6 @@
 """Keypoints to heatmaps and back: the published code, DARK and UDP, and the flip test's merge.
 
-Sources: protocol specification, section 2 (item 6 and its options), 4.1 and 4.2. DARK is Zhang et al.,
+Sources: docs/spec/protocol.md, sections 2.6, 2.7, 4.1 and 4.2. DARK is Zhang et al.,
 "Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020); UDP is Huang et al.,
 "The Devil is in the Details: Delving into Unbiased Data Processing for Human Pose Estimation" (CVPR 2020).
 """
@@ -141,7 +141,7 @@ def merge_flipped(
     flip_order: NDArray[np.intp],
     shift: bool,
 ) -> NDArray[np.float32]:
-    """Mean of the heatmaps of a picture and of its mirror image, mirrored back (section 4.1).
+    """Mean of the heatmaps of a picture and of its mirror image, mirrored back (docs/spec/protocol.md, section 4.1).
 
     Args:
         heatmaps: float32 (persons, keypoints, H, W).
@@ -170,7 +170,7 @@ def heatmap_to_image(
     heatmap_size_wh: tuple[int, int],
     codec: HeatmapCodec,
 ) -> NDArray[np.float32]:
-    """Positions in heatmaps to positions in the image, for crops that were not turned (section 4.2).
+    """Positions in heatmaps to positions in the image, for crops without rotation (docs/spec/protocol.md, section 4.2).
 
     Args:
         heatmap_xy: (persons, keypoints, 2) in heatmap cells.

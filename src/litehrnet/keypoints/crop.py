@@ -1,6 +1,6 @@
 """From the image to the network's input and back: affine matrices, warping, normalization.
 
-Source: protocol specification, section 2, items 4 and 5, and its UDP option. A matrix is (2, 3) and maps a
+Source: docs/spec/protocol.md, sections 2.4, 2.5 and 2.7. A matrix is (2, 3) and maps a
 column (x, y, 1) of image pixels to crop pixels; pixel centers are at integers.
 """
 

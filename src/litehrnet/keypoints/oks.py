@@ -1,6 +1,6 @@
 """Object keypoint similarity (OKS), non-maximum suppression by it, and the rescoring before.
 
-Source: protocol specification, section 4.3, steps 3 and 4.
+Source: docs/spec/protocol.md, section 4.3.
 """
 
 from collections.abc import Iterator

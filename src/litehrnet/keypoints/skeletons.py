@@ -1,6 +1,6 @@
 """The keypoint sets of COCO, MPII and LSP, and a user's own from a TOML or JSON file.
 
-Source: protocol specification, sections 1.1 and 1.2; the limbs of MPII and LSP join what the body joins.
+Source: docs/spec/protocol.md, sections 1.1 and 1.2; the limbs of MPII and LSP join what the body joins.
 """
 
 import json
@@ -257,7 +257,7 @@ _LOWER_BODY = {"pelvis", "hip", "knee", "ankle", "foot", "feet", "heel", "toe"}
 def lower_body(keypoint_set: KeypointSet) -> NDArray[np.bool_]:
     """Mask (keypoints,) of those below the waist, known by their names: hips, knees, ankles, feet and the pelvis.
 
-    The rest is the upper body (protocol specification, sections 1.1 and 1.2).
+    The rest is the upper body (docs/spec/protocol.md, sections 1.1 and 1.2).
     """
     named = (words(name) for name in keypoint_set.keypoint_names)
     return np.array([any(word in _LOWER_BODY or word[:-1] in _LOWER_BODY for word in each) for each in named])

@@ -1,7 +1,7 @@
 """The building blocks of Lite-HRNet: stem, conditional channel weighting, shuffle unit, fusion.
 
 Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, section 3 and figures 3 and 4;
-architecture specification, sections 3 to 7. Attribute names give the parameter names of the published checkpoints.
+docs/spec/architecture.md, sections 3 to 7. Attribute names give the parameter names of the published checkpoints.
 
 Branches are numbered from 0, the highest resolution (1/4 of the image); each next one has half its sides. Tensors are
 (images, channels, height, width). A convolution that batch normalization follows has no bias.
@@ -169,9 +169,9 @@ class ShuffleUnits(nn.ModuleList):
 class TwiceTrackedBatchNorm(nn.BatchNorm2d):
     """Batch normalization that updates its running statistics as if it had been evaluated twice.
 
-    The published fusion evaluates the maps from branch 0 downward twice on the same input: with the same batch
-    statistics b, two updates r <- 0.9 r + 0.1 b are one update r <- 0.81 r + 0.19 b (architecture
-    specification, section 7, quirk 3).
+    The reference implementation evaluates the maps from branch 0 downward twice on the same input. With the same
+    batch statistics b, two updates r <- 0.9 r + 0.1 b are one update r <- 0.81 r + 0.19 b
+    (docs/spec/architecture.md, quirk 3).
     """
 
     def __init__(self, channels: int) -> None:
@@ -213,9 +213,9 @@ def _downward(in_channels: int, out_channels: int, steps: int, norm: type[nn.Bat
 class Fuse(nn.ModuleList):
     """Exchange between all branches at the end of a module, exactly as published; before the final ReLU.
 
-    The published code accumulates branch 0's output in the very tensor that holds its input, and reads that tensor
-    again for the other outputs. What it computes is therefore not the plain sum of one term per branch, but
-    (architecture specification, section 7; U goes up in resolution, D goes down)
+    The reference implementation accumulates branch 0's output in the tensor that holds its input, and reads that tensor
+    again for the other outputs. So it does not compute the plain sum of one term per branch, but
+    (docs/spec/architecture.md, section 7; U goes up in resolution, D goes down)
 
         S   = 2 x_0 + sum over j > 0 of U_0j(x_j)
         y_i = 2 D_i0(S) + sum over 0 < j < i of D_ij(x_j) + x_i + sum over j > i of U_ij(x_j)        for i > 0

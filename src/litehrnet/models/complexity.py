@@ -1,7 +1,7 @@
 """What a network costs: parameters, operations and memory, layer by layer.
 
-Two ways of counting stand side by side. The published FLOPs follow the counter of the published code, with its slips
-(architecture specification, section 13.1); the multiply-accumulates are those of the convolutions and nothing else.
+There are two ways of counting. The published FLOPs follow the reference implementation's counter, with its slips
+(docs/spec/architecture.md, section 13.1). The multiply-accumulates are those of the convolutions and nothing else.
 """
 
 import copy
@@ -188,7 +188,7 @@ def _macs(layer: nn.Module, output_shape: Shape) -> int:
 
 
 def _published_flops(layer: nn.Module, input_shape: Shape, output_shape: Shape) -> int:
-    """Architecture specification, section 13.1: the published rule, with its slips."""
+    """The published rule, with its slips (docs/spec/architecture.md, section 13.1)."""
     match layer:
         case nn.Conv2d():
             return _macs(layer, output_shape) + (0 if layer.bias is None else prod(output_shape))

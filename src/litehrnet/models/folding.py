@@ -1,4 +1,4 @@
-"""Folding batch normalization into the convolutions before it (protocol specification, section 5.2)."""
+"""Folding batch normalization into the convolutions before it (docs/spec/protocol.md, section 5.2)."""
 
 import copy
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Heads: iterative head, heatmap head (architecture specification, section 8), classifier of pixels, boxes."""
+"""Heads: iterative head, and heatmaps, classes of pixels, or boxes (docs/spec/architecture.md, sections 8 and 15)."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,8 @@
 """Lite-HRNet: parallel branches of four resolutions, and the two networks around them: for poses, for segmentation.
 
-Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, table 1; architecture
-specification, sections 2, 4, 9 and 11. What the paper calls stages 2, 3 and 4 is named stage0, stage1 and stage2
-here, as in the published checkpoints.
+Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, table 1;
+docs/spec/architecture.md, sections 2, 4, 9, 11 and 15. What the paper calls stages 2, 3 and 4 is named stage0, stage1
+and stage2 here, as in published checkpoints.
 """
 
 from collections.abc import Sequence
@@ -205,7 +205,7 @@ def create_network(
     """Create a pose network, a segmentation network (``num_classes``) or a detector (``boxes``), in training mode.
 
     Every convolution weight is drawn from a normal distribution of standard deviation 0.001, every convolution bias
-    is 0, every batch normalization starts as the identity (architecture specification, section 9). Until training has
+    is 0, every batch normalization starts as the identity (docs/spec/architecture.md, section 9). Until training has
     set the running statistics, outputs in evaluation mode are practically zero.
 
     Args:

@@ -1,6 +1,6 @@
 """What is kept of an evaluation: its predictions, the best weights so far, weights files for predicting.
 
-Source: protocol specification, section 5.6.
+Names and contents of the files: docs/spec/protocol.md, section 5.6.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The checkpoint files of a run's folder: whole at any moment, whatever happens to the process or the disk.
 
-Source: protocol specification, section 5.6 (names and contents).
+Names and contents of the files: docs/spec/protocol.md, section 5.6.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Several processes on one run: how they find each other, and what they exchange.
 
-Sources: protocol specification, section 5.3 (environment of the launchers) and 5.2 (gathering of results).
+The launchers' variables: docs/spec/protocol.md, section 5.3. Gathering of results: docs/spec/protocol.md, section 5.2.
 """
 
 import contextlib

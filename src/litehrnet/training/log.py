@@ -1,6 +1,6 @@
 """What a run says while it goes: the files of the published tools and the terminal.
 
-Source: protocol specification, section 5.6 (names, fields and rounding of the log files).
+Names, fields and rounding of the log files: docs/spec/protocol.md, section 5.6.
 """
 
 import contextlib

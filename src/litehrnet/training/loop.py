@@ -1,6 +1,7 @@
 """The training loop: read it from top to bottom.
 
-Sources: protocol specification, section 3 (loss, accuracy, optimization, schedule) and 5.6 (files).
+Loss, accuracy, optimizer and schedule are those of docs/spec/protocol.md, sections 3.1 to 3.4. Files are those of
+docs/spec/protocol.md, section 5.6.
 """
 
 import time

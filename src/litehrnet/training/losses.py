@@ -1,4 +1,4 @@
-"""The published losses and training accuracy on heatmaps (protocol specification, section 3); those on classes.
+"""Losses and training accuracy: of heatmaps (docs/spec/protocol.md, sections 3.1 and 3.2), and of classes.
 
 Shapes of heatmaps throughout: ``output`` and ``target`` float (images, keypoints, height, width), ``weight`` float
 (images, keypoints, 1): 0 for a keypoint that does not count. Of classes: ``scores`` float (images, classes, height,

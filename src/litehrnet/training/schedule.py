@@ -1,4 +1,4 @@
-"""The learning rate of every iteration (protocol specification, section 3)."""
+"""The learning rate of every iteration (docs/spec/protocol.md, section 3.4)."""
 
 import math
 

@@ -1,7 +1,7 @@
 """Everything that changes while a network is trained, and how it is saved so that a run can go on exactly.
 
-The layout of the checkpoints is the published one (protocol specification, section 5.6) with one more entry, ``run``,
-for what the published files lack.
+Checkpoints have the reference implementation's layout (docs/spec/protocol.md, section 5.6) and one more entry, ``run``,
+for what that layout lacks.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""One step of training: forward, loss, backward, optimizer (protocol specification, section 3)."""
+"""One step of training: forward, loss, backward, optimizer (docs/spec/protocol.md, sections 3.1 to 3.3)."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Lite-HRNet-18 for the box, first stage: input 128x96 (height x width), labels and a teacher's heatmaps.
 
 7,721 persons cut out of photos of COCO, Leeds Sports Pose Extended and MPII; the last two lack the joints of the face,
-for which, as for every joint without a label, the teacher's heatmaps are the target. See docs/weights.md.
+for which, as for every joint without a label, the teacher's heatmaps are the target. See docs/log/training_2026-11.md.
 """
 
 variant = "lite_hrnet_18"

@@ -1,7 +1,7 @@
 """Lite-HRNet-18 for the box, second and last stage: input 256x192 (height x width), from the weights of the first.
 
 The same persons as in litehrnet_18_128x96.py, turned and cropped less, as the schedule is short; the teacher is the one
-for this size, whose peaks are as wide as the labels'. See docs/weights.md.
+for this size, whose peaks are as wide as the labels'. See docs/log/training_2026-11.md.
 """
 
 variant = "lite_hrnet_18"

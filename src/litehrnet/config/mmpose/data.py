@@ -1,4 +1,4 @@
-"""The data of a published configuration (protocol specification, section 6, ``data`` and the pipelines)."""
+"""Data of an mmpose config: its ``data`` and the pipelines (docs/spec/protocol.md, section 6)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -229,7 +229,7 @@ def _check_fixed_steps(steps: dict[str, Section]) -> None:
 
 
 def _read_augmentation(steps: dict[str, Section]) -> AugmentationConfig:
-    """A step that is missing does nothing; defaults within a step are the published code's (section 2)."""
+    """A missing step does nothing; missing keys have mmpose's defaults (docs/spec/protocol.md, sections 2.1 to 2.3)."""
     flip, half, turn = (steps.get(kind) for kind in _BEFORE)
     return AugmentationConfig(
         flip_probability=flip.number("flip_prob", 0.5) if flip else 0.0,

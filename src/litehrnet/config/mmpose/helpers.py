@@ -1,4 +1,4 @@
-"""Overrides of a published file's helper names, such as ``data_cfg.image_size`` (protocol specification, trap 22).
+"""Overrides of an mmpose config's helper names, such as ``data_cfg.image_size`` (docs/spec/protocol.md, trap 22).
 
 The published tools override a helper after the file has been evaluated, when everything made from it is made already:
 nothing changes. Here the override is set where the file assigns the helper, and what it reaches is said.

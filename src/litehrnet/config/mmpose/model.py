@@ -1,4 +1,4 @@
-"""The network, the loss and the codec of a published configuration (protocol specification, section 6, ``model``)."""
+"""Network, loss and codec of an mmpose config: its ``model`` (docs/spec/protocol.md, section 6)."""
 
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -164,7 +164,7 @@ def _read_loss(loss: Section) -> LossConfig:
 
 
 def _read_decoding(test: Section) -> CodecKind:
-    """Section 4.2; the map of ``post_process`` and ``unbiased_decoding`` is that of section 6."""
+    """How heatmaps are decoded (docs/spec/protocol.md, sections 4.2 and 6)."""
     post_process = test.one_of("post_process", (True, "default", "unbiased"), "default")
     unbiased = test.flag("unbiased_decoding", False) or same(post_process, "unbiased")
     test.one_of("target_type", GAUSSIAN_TARGETS, GAUSSIAN_TARGETS[0])

@@ -1,4 +1,4 @@
-"""Published configuration files, dictionaries in Python or JSON, as ``RunConfig`` (protocol specification, section 6).
+"""Read an mmpose config, a dictionary in Python or JSON, as ``RunConfig`` (docs/spec/protocol.md, section 6).
 
 The mapping is strict: every key is mapped, or known to change nothing, or named in the one error that names them all.
 """

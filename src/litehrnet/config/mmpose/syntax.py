@@ -1,4 +1,4 @@
-"""Reading the Python of published configuration files without running it (protocol specification, section 5.5).
+"""Read the Python of mmpose configs without running it (docs/spec/protocol.md, section 5.5).
 
 Such files build nested dictionaries. What they use for it is understood here: assignments, literals, ``dict(...)``,
 ``list``, ``tuple`` and ``range``, names, subscripts, f-strings, arithmetic, ``.copy()``, ``copy.deepcopy``,

@@ -1,4 +1,4 @@
-"""How a published configuration trains (protocol specification, section 6, all but ``model`` and ``data``)."""
+"""Training settings of an mmpose config: all but its ``model`` and ``data`` (docs/spec/protocol.md, section 6)."""
 
 from typing import Literal
 
