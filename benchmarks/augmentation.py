@@ -1,9 +1,9 @@
-"""What each augmentation that is off by default adds to the time of a training sample, on one core.
+"""Time that each augmentation, off by default, adds to a training sample on one core.
 
-Run: ``OMP_NUM_THREADS=1 python -m benchmarks.augmentation DATA [--rounds 6]`` where DATA holds ``coco_train_crops``:
-``annotations.json`` beside ``images``. 512 random persons in batches of 16, crops of 192x256, our cache empty at the
-start of every pass. All run in turn in every round, since the speed of a shared machine drifts; processor time is
-measured, and medians over rounds are printed: of the whole, and of what is more than without.
+Run: ``OMP_NUM_THREADS=1 python -m benchmarks.augmentation DATA [--rounds 6]``. DATA contains ``coco_train_crops``
+with ``annotations.json`` and ``images``. The samples are 512 random people in batches of 16, with crops of 192x256;
+the photo cache is empty at the start of every pass. All settings run in turn in every round, because the speed of a
+shared machine drifts. Medians of the CPU time are printed: total, and the addition to the time without augmentation.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SETTINGS |= {
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all settings and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--rounds", type=int, default=6)

@@ -1,8 +1,8 @@
-"""Films of real people on known paths: cut out of photos of ``coco_dev`` along their outlines, before blurred others.
+"""Films of real people on known paths: cut out of photos of ``coco_dev`` along their outlines, in front of a crowd.
 
 A film has four people. Two stay in the picture. Two walk out of it on both sides and come back after seconds, mirrored.
 They pass each other many times, the nearer one in front. One side of the picture is darker than the other. The
-background is a blurred photo of a crowd. Each seed gives one film. Even and odd seeds use different photos.
+background is a blurred photo of a crowd. Each seed defines one film. Even and odd seeds use different photos.
 """
 
 import json
@@ -22,24 +22,24 @@ from litehrnet.video.writing import VideoWriter
 
 SIZE_WH, RATE, SECONDS = (1280, 720), 25, 20.0
 _PEOPLE = 4
-_BLUR = (8.0, 12.0)  # pixels, standard deviation: the background's people can be made out, but not their limbs
-_DARKEST = (0.6, 0.8)  # how much of the light is left on the dark side
-_OPAQUE = 127  # of 255: where a person hides what is behind
+_BLUR = (8.0, 12.0)  # standard deviation in pixels: people in the background are recognizable, their limbs are not
+_DARKEST = (0.6, 0.8)  # relative brightness of the dark side
+_OPAQUE = 127  # opacity (of 255) above which a person hides the background
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Person:
-    """A cut-out and its path.
+    """Cut-out of a person and its path.
 
     Attributes:
         image: float32 (h, w, 3).
         opacity: uint8 (h, w).
-        keypoints: float64 (17, 3): (x, y) in ``image``, and 2 for those that are visible in the photo, 1 for those
-            that are annotated but hidden, 0 for the others.
-        feet: Share of the picture's height where the person ends below; who is lower is nearer.
-        middle, reach, period, phase: The path to and fro, in picture widths, seconds and radians.
-        turns: Whether the person looks where they go: mirrored on the way to the left.
+        keypoints: float64 (17, 3): (x, y) in ``image``, and 2 if visible in the photo, 1 if annotated but hidden,
+            else 0.
+        feet: Vertical position of the feet, 0..1 of the picture's height; lower people are nearer.
+        middle, reach, period, phase: Path to and fro, in picture widths, seconds and radians.
+        turns: Whether the person is mirrored when walking to the left.
     """
 
     image: NDArray[np.float32]
@@ -53,7 +53,7 @@ class Person:
     turns: bool
 
     def at(self, seconds: float) -> "Person":
-        """The person as seen at a time."""
+        """Return the person at a time, mirrored if necessary."""
         if not self.turns or np.cos(2 * np.pi * seconds / self.period + self.phase) >= 0:
             return self
         keypoints = self.keypoints[COCO.flip_order]
@@ -61,7 +61,7 @@ class Person:
         return replace(self, image=self.image[:, ::-1], opacity=self.opacity[:, ::-1], keypoints=keypoints)
 
     def corner(self, seconds: float) -> tuple[int, int]:
-        """Place (x, y) of the image's upper left corner at a time; people bob as they walk."""
+        """Return (x, y) of the image's upper left corner at a time; people bob as they walk."""
         height, width = self.opacity.shape
         across = self.middle + self.reach * np.sin(2 * np.pi * seconds / self.period + self.phase)
         down = self.feet + 0.008 * np.sin(2 * np.pi * 1.8 * seconds + self.phase)
@@ -70,12 +70,12 @@ class Person:
 
 @dataclass(frozen=True)
 class TrueFrame:
-    """Where the people of a frame are.
+    """True positions of the people of a frame.
 
     Attributes:
-        visible: (people,): how much of each is in the picture and not behind others, 0..1.
-        boxes: float64 (people, 4): (x, y, width, height) around what is visible; zeros where nothing is.
-        keypoints: float64 (people, 17, 3): (x, y) in the picture, and 1 for those that can be seen.
+        visible: (people,): share of each person that is in the picture and not behind others, 0..1.
+        boxes: float64 (people, 4): (x, y, width, height) around the visible part; zeros if nothing is visible.
+        keypoints: float64 (people, 17, 3): (x, y) in the picture, and 1 for visible ones.
     """
 
     visible: NDArray[np.float64]
@@ -85,7 +85,7 @@ class TrueFrame:
 
 @dataclass(frozen=True)
 class Scene:
-    """The people of a film, the furthest first, its background (H, W, 3), and the light on people (1, W, 1), 0..1."""
+    """People of a film (the furthest first), its background (H, W, 3), and the light on people (1, W, 1), 0..1."""
 
     people: list[Person]
     ground: NDArray[np.uint8]
@@ -93,10 +93,10 @@ class Scene:
 
 
 def make_film(data: Path, seed: int, path: Path, seconds: float = SECONDS) -> list[TrueFrame]:
-    """Write the film of a seed to ``path`` without suffix, as ``.mp4``.
+    """Write the film of a seed as ``.mp4``.
 
     Args:
-        data: Folder that holds ``coco_dev``.
+        data: Folder that contains ``coco_dev``.
         seed: Chooses people, paths and background.
         path: The film's file without its suffix.
         seconds: Length of the film.
@@ -133,7 +133,7 @@ def cast(folder: Path, seed: int) -> Scene:
 
 
 def _crowd(content: dict[str, Any], names: dict[int, str], rng: np.random.Generator) -> int:
-    """The number of a photo with five people or more, nobody taller than half the photo."""
+    """Choose a photo with five people or more, all at most half as tall as the photo; return its id."""
     heights: dict[int, list[float]] = {image["id"]: [] for image in content["images"] if image["id"] in names}
     limits = {image["id"]: image["height"] / 2 for image in content["images"]}
     for annotation in content["annotations"]:
@@ -143,7 +143,7 @@ def _crowd(content: dict[str, Any], names: dict[int, str], rng: np.random.Genera
 
 
 def _is_whole(annotation: dict[str, Any]) -> bool:
-    """Whether somebody large is seen from head to foot, in one piece."""
+    """Return whether a person is large and visible from head to foot, in one piece."""
     _, _, width, height = annotation["bbox"]
     visible = np.array(annotation["keypoints"])[2::3] > 0
     in_one_piece = not annotation["iscrowd"] and len(annotation["segmentation"]) == 1
@@ -180,7 +180,7 @@ def _person(
 
 
 def _background(photo: NDArray[np.uint8], blur: float) -> NDArray[np.uint8]:
-    """The photo enlarged until it fills the picture, cut, and blurred."""
+    """Enlarge a photo until it fills the picture, cut it, and blur it."""
     height, width = photo.shape[:2]
     scale = max(SIZE_WH[0] / width, SIZE_WH[1] / height)
     size = round(width * scale), round(height * scale)
@@ -190,10 +190,10 @@ def _background(photo: NDArray[np.uint8], blur: float) -> NDArray[np.uint8]:
 
 
 def render(scene: Scene, seconds: float) -> tuple[NDArray[np.uint8], TrueFrame]:
-    """The picture at a time, and where its people are."""
+    """Draw the picture at a time, and return the true positions of its people."""
     picture = scene.ground.copy()
     people = [person.at(seconds) for person in scene.people]
-    owner = np.full(picture.shape[:2], -1, np.int8)  # the person who is seen at a pixel
+    owner = np.full(picture.shape[:2], -1, np.int8)  # the visible person at a pixel
     keypoints = np.stack([person.keypoints for person in people])
     for number, person in enumerate(people):
         corner = person.corner(seconds)
@@ -210,7 +210,7 @@ def render(scene: Scene, seconds: float) -> tuple[NDArray[np.uint8], TrueFrame]:
 
 
 def _seen(own: NDArray[np.uint8], keypoints: NDArray[np.float64]) -> Iterator[bool]:
-    """Whether the person is what is seen within a few pixels of each keypoint."""
+    """Yield for each keypoint whether the person is visible within a few pixels of it."""
     for x, y in np.rint(keypoints[:, :2]).astype(int).tolist():
         inside = 0 <= x < SIZE_WH[0] and 0 <= y < SIZE_WH[1]
         yield inside and bool(own[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5].any())

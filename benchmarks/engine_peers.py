@@ -1,9 +1,9 @@
-"""The native engine against ncnn and MNN, and the runtimes of the package with them: one image, one thread.
+"""The native engine compared with ncnn, MNN and the other runtimes of the package: one image, one thread.
 
 Run: ``python benchmarks/engine_peers.py [VARIANT ...] [--input-size W H] [--seconds 20] [--rounds 5]``, after
-``pip install --no-deps -r benchmarks/requirements.txt`` and with the extras ``export`` and ``openvino``. All in turn
-within one process, as ``litehrnet bench`` does it; a runtime that is absent or fails is a row that says so. Through
-pnnx ncnn gets the folded network, without half precision; MNN converts our ONNX export and runs it at high precision.
+``pip install --no-deps -r benchmarks/requirements.txt`` and with the extras ``export`` and ``openvino``. All run in
+turn in one process, as in ``litehrnet bench``; a runtime that is absent or fails has a row with the reason. pnnx
+converts the folded network for ncnn, without half precision. MNN converts our ONNX export and runs at high precision.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from litehrnet.bench.engines import Absent, Engine, attempt, better_graphs, open_engines
+from litehrnet.bench.contenders import Absent, Contender, attempt, better_graphs, open_contenders
 from litehrnet.bench.measure import Case, Result
 from litehrnet.bench.report import case_notes, case_table, machine
 from litehrnet.bench.subject import Subject, make_subject
@@ -28,7 +28,7 @@ from litehrnet.optional import is_installed
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all variants and print the results."""
     from rich.console import Console
 
     parser = argparse.ArgumentParser(description=__doc__)
@@ -42,34 +42,34 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             subject = make_subject(variant, tuple(options.input_size), Path(folder))
             case = measure_case(subject, Path(folder), options.seconds, options.rounds)
-        result = Result(variant, subject.program.input_size_wh, subject.judge, {}, (case,), None, None, {}, None)
+        result = Result(variant, subject.program.input_size_wh, subject.reference, {}, (case,), None, None, {}, None)
         Console(width=120, highlight=False).print(case_table(result, case))
         print(*case_notes(case), sep="\n")
 
 
 def measure_case(subject: Subject, folder: Path, seconds: float, rounds: int) -> Case:
-    """All runtimes in turn."""
+    """Run all runtimes in turn."""
     take = partial(take_turns, error=subject.error, pause=False)
 
-    def choose(engines: list[Engine]) -> dict[str, float]:
-        times = take(engines, seconds=seconds / 8, least_rounds=rounds)
+    def choose(contenders: list[Contender]) -> dict[str, float]:
+        times = take(contenders, seconds=seconds / 8, least_rounds=rounds)
         return {name: summary.cpu_ms[0] for name, summary in summarize(times, 1).items()}
 
-    opened = open_engines(subject, 1, 1, better_graphs(subject, choose))
+    opened = open_contenders(subject, 1, 1, better_graphs(subject, choose))
     for name, packages, open_peer in (("ncnn", ("ncnn", "pnnx"), open_ncnn), ("MNN", ("MNN",), open_mnn)):
         missing = [package for package in packages if not is_installed(package)]
         if missing:
             opened.append(Absent(name, f"{missing[0]} is not installed (see benchmarks/requirements.txt)"))
         else:
             opened.append(attempt(name, partial(open_peer, subject, folder)))
-    engines = [engine for engine in opened if isinstance(engine, Engine)]
-    absent = {engine.name: engine.reason for engine in opened if isinstance(engine, Absent)}
-    summaries = summarize(take(engines, seconds=seconds, least_rounds=rounds), 1)
-    return Case(1, 1, summaries, {engine.name: engine.settings for engine in engines}, absent)
+    contenders = [contender for contender in opened if isinstance(contender, Contender)]
+    absent = {contender.name: contender.reason for contender in opened if isinstance(contender, Absent)}
+    summaries = summarize(take(contenders, seconds=seconds, least_rounds=rounds), 1)
+    return Case(1, 1, summaries, {contender.name: contender.settings for contender in contenders}, absent)
 
 
-def open_ncnn(subject: Subject, folder: Path) -> Engine:
-    """Float32, Winograd and packing as it chooses."""
+def open_ncnn(subject: Subject, folder: Path) -> Contender:
+    """Open ncnn in float32, with its own choice of Winograd and packing."""
     import ncnn
     import pnnx
     import torch
@@ -94,15 +94,15 @@ def open_ncnn(subject: Subject, folder: Path) -> Engine:
         extractor.input("in0", ncnn.Mat(images[0]))
         return np.array(extractor.extract("out0")[1])[None]
 
-    return Engine("ncnn", f"ncnn {metadata.version('ncnn')}, float32, 1 thread, converted by pnnx", run)
+    return Contender("ncnn", f"ncnn {metadata.version('ncnn')}, float32, 1 thread, converted by pnnx", run)
 
 
-def open_mnn(subject: Subject, folder: Path) -> Engine:
-    """On the CPU at high precision."""
+def open_mnn(subject: Subject, folder: Path) -> Contender:
+    """Open MNN on the CPU at high precision."""
     import MNN
 
     images = subject.normalized(1)
-    # Not through MNN.tools.mnnconvert, which installs packages when it is imported, and reports to its makers.
+    # MNN.tools.mnnconvert is avoided: importing it installs packages and reports usage to its authors.
     convert = "import sys, _tools; _tools.mnnconvert(sys.argv)"
     command = [sys.executable, "-c", convert, "-f", "ONNX", "--bizCode", "peer"]
     files = ["--modelFile", str(subject.graphs["our export"]), "--MNNModel", str(folder / "peer.mnn")]
@@ -123,12 +123,12 @@ def open_mnn(subject: Subject, folder: Path) -> Engine:
         given.copyToHostTensor(got)
         return np.array(got.getNumpyData()).reshape(shape)
 
-    return Engine("MNN", f"MNN {metadata.version('MNN')}, float32 (precision high), 1 thread, our export", run)
+    return Contender("MNN", f"MNN {metadata.version('MNN')}, float32 (precision high), 1 thread, our export", run)
 
 
 @contextlib.contextmanager
 def quiet_output() -> Any:
-    """Without what converters print from C++."""
+    """Suppress the output that converters print from C++."""
     sys.stdout.flush()
     kept, nothing = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)

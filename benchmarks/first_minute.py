@@ -1,8 +1,8 @@
-"""Time the bundled detector beside another one, and everything from JPEG bytes to skeletons.
+"""Time of the bundled detector compared with another one, and of the whole pipeline from JPEG bytes to skeletons.
 
 Run: ``python -m benchmarks.first_minute PHOTOS [--peer picodet_s_320.xml] [--rounds 30]`` where PHOTOS is a folder of
-JPEG photos. Everything runs on one thread, interleaved photo by photo; processor time, as the machine may be shared.
-instruction set of the engine is the machine's best, or the one that ``LITEHRNET_KERNELS`` names.
+JPEG photos. Everything runs on one thread, in turn for each photo. CPU time is measured, as the machine may be shared.
+The engine uses the machine's best instruction set, or the one in ``LITEHRNET_KERNELS``.
 """
 
 import argparse
@@ -22,12 +22,12 @@ WHOLE = "from JPEG bytes to skeletons"
 
 
 def main() -> None:
-    """Time and print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("photos", type=Path, help="folder of JPEG photos")
-    parser.add_argument("--detector", default="person", help="a detector of ours")
-    parser.add_argument("--peer", type=Path, help="a detector of others, .onnx or .xml")
-    parser.add_argument("--rounds", type=int, default=30, help="photos to look at")
+    parser.add_argument("--detector", default="person", help="name or file of our detector")
+    parser.add_argument("--peer", type=Path, help="file of another detector, .onnx or .xml")
+    parser.add_argument("--rounds", type=int, default=30, help="maximum number of photos")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     files = sorted(options.photos.glob("*.jpg"))[: options.rounds]

@@ -1,10 +1,11 @@
-"""The held-out crops on other photos, as persons stand in whole ones: what weights in the box are chosen by.
+"""Held-out crops in the middle of other photos: the data set by which the bundled weights are chosen.
 
-Run: ``python -m benchmarks.heldout_backgrounds DATA OUT`` where DATA holds ``coco_train_crops``; then
-``litehrnet test WEIGHTS --annotations OUT/annotations.json --images OUT/images``. Crops are cut closely around their
-persons: much of what a network's crop shows beside them is black, in training too, and a network that learned from such
-crops alone is not asked for what it lacks. Here every held-out crop lies in the middle of another one, which covers all
-that a network's crop can show; people in that one are not annotated.
+Run: ``python -m benchmarks.heldout_backgrounds DATA OUT`` where DATA contains ``coco_train_crops``; then
+``litehrnet test WEIGHTS --annotations OUT/annotations.json --images OUT/images``.
+
+The crops are cut closely around their people, so a network's input is mostly black around the person, in training too.
+An evaluation on such crops does not show how the network handles real backgrounds. Here every held-out crop is in the
+middle of another photo that fills the network's input. People in the other photo are not annotated.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from litehrnet.keypoints.crop import warp
 
 HELD_OUT = Path(__file__).parent.parent / "configs/own/heldout_coco_image_ids.txt"
 SIDE = 1.7
-"""Of the whole picture, in longer sides of the crop: a network's crop is 1.25 boxes, grown to 3:4."""
+"""Side of the whole picture divided by the crop's longer side: a network's crop is 1.25 boxes, enlarged to 3:4."""
 
 
 def main() -> None:
@@ -45,11 +46,11 @@ def main() -> None:
             moves[image["id"]] = _compose(folder / "images", background, image, out / "images")
         moved = [_moved(a, *moves[a["image_id"]]) for a in annotations["annotations"] if a["image_id"] in moves]
         (out / "annotations.json").write_text(json.dumps(annotations | {"images": images, "annotations": moved}))
-    print(f"{len(moved)} persons in {len(images)} photos: {options.out}")
+    print(f"{len(moved)} people in {len(images)} photos: {options.out}")
 
 
 def _compose(folder: Path, background: Path, image: dict[str, Any], out: Path) -> tuple[int, int]:
-    """Write one photo, give its record the new size, and say how far the crop moved to the right and down."""
+    """Write one photo, update the size in its record, and return how far the crop moved to the right and down."""
     crop, other = read_image(folder / image["file_name"]), read_image(background)
     height, width = crop.shape[:2]
     side = int(np.ceil(SIDE * max(width, height)))

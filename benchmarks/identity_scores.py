@@ -1,4 +1,4 @@
-"""How well the identities that a tracker gave fit those of the truth: IDF1 and switches by trackeval."""
+"""Quality of a tracker's identities compared with the truth: IDF1 and switches by trackeval."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,19 @@ from scipy.optimize import linear_sum_assignment
 
 from litehrnet.keypoints.boxes import pairwise_iou
 
-_SAME = 0.5  # overlap of boxes (IoU) from which on a box is that of a person
+_SAME = 0.5  # minimum overlap of boxes (IoU) for a box to belong to a person
 
 
 @dataclass(frozen=True)
 class NamedFrame:
-    """One frame's truth and result.
+    """Truth and result of one frame.
 
     Attributes:
-        people: (people,): which people can be seen, numbers from 0.
-        boxes: (people, 4): (x, y, width, height).
-        unclear: (n, 4): boxes of mostly hidden people; a name there is neither right nor wrong.
-        identities: (found,): above 0.
-        found: (found, 4): boxes of the named.
+        people: (people,): numbers of the visible people, from 0.
+        boxes: (people, 4): their boxes (x, y, width, height).
+        unclear: (n, 4): boxes of mostly hidden people, where an identity is neither right nor wrong.
+        identities: (found,): identities of the tracker, above 0.
+        found: (found, 4): boxes of these identities.
     """
 
     people: NDArray[np.intp]
@@ -33,7 +33,7 @@ class NamedFrame:
 
 @dataclass(frozen=True)
 class IdentityScores:
-    """Result for a film; ``idf1`` in 0..1."""
+    """Scores of a film; ``idf1`` is 0..1."""
 
     people: int
     identities: int

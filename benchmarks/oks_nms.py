@@ -1,8 +1,8 @@
-"""OKS-NMS of a whole dataset: ours, over all images at once, beside a loop over pairs of persons.
+"""OKS-NMS of a whole data set: ours, for all images at once, compared with a loop over pairs of people.
 
-Run: ``python -m benchmarks.oks_nms [--rounds 5]``, from the checkout. As many detections and images as the published
-validation has (104,125 in 5,000): drawn poses, unevenly spread over the images, two of five a copy of another person
-moved by a little. Both ways must keep the same persons in the same order.
+Run: ``python -m benchmarks.oks_nms [--rounds 5]``, from the checkout. The numbers of detections and images are those
+of COCO's val2017 with the usual detections (104,125 in 5,000). Poses are random and unevenly distributed over the
+images; two of five are slightly moved copies of another person. Both must keep the same people in the same order.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SIGMAS = np.array(COCO.sigmas)
 
 
 def main() -> None:
-    """Measure, compare and print."""
+    """Compare the results, measure the times, and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
 
     expected = plain()
     if not np.array_equal(ours(), expected):
-        raise SystemExit("the two ways keep different persons")
+        raise SystemExit("the two implementations keep different people")
     print(f"{datetime.date.today()}, {cpu_name()} ({' '.join(cpu_features())}), Python {platform.python_version()}")
     most = np.bincount(images).max()
     print(f"{DETECTIONS:,} detections in {IMAGES:,} images (at most {most}), {len(expected):,} kept by both ways")
@@ -65,14 +65,14 @@ def main() -> None:
 
 
 def measure(step: Callable[[], object]) -> tuple[float, float]:
-    """Seconds that a call takes, waiting for a busy machine included, and seconds of the processor."""
+    """Return the wall time and the CPU time of a call in seconds."""
     wall, busy = time.perf_counter(), time.process_time()
     step()
     return time.perf_counter() - wall, time.process_time() - busy
 
 
 def draw_predictions(rng: np.random.Generator) -> Predictions:
-    """Poses in images that hold persons as unevenly as real ones."""
+    """Draw poses, distributed over images as unevenly as real people."""
     share = rng.gamma(1.5, size=IMAGES)
     images = np.sort(rng.choice(IMAGES, DETECTIONS, p=share / share.sum()))
     centers, sizes = rng.uniform(0, 640, (DETECTIONS, 2)), rng.uniform(30, 400, DETECTIONS)

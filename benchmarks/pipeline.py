@@ -1,7 +1,7 @@
-"""What the predict path costs on this machine: start-up, crop and decode beside the network, and the runtimes.
+"""Cost of prediction on this machine: start-up, crop and decode compared with the network, and the runtimes.
 
-Run: ``python benchmarks/pipeline.py [--variant lite_hrnet_18] [--rounds 5]``. Everything is timed in turn within one
-process (A, B, C, A, B, C ...), since the speed of a shared machine drifts; medians and minima are printed.
+Run: ``python benchmarks/pipeline.py [--variant lite_hrnet_18] [--rounds 5]``. All steps are timed in turn in one
+process (A, B, C, A, B, C ...), because the speed of a shared machine drifts. Medians and minima are printed.
 """
 
 import argparse
@@ -20,17 +20,18 @@ from litehrnet.bench.subject import write_random_weights
 from litehrnet.cli.version import cpu_features
 from litehrnet.export.onnx import export_onnx
 from litehrnet.inference.batching import CropJob, cut_crops
-from litehrnet.inference.figure import draw_figure
+from litehrnet.io.images import read_image
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.codec import decode, heatmap_to_image
 from litehrnet.runtimes import Runtime, open_runtime
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant
 
 BATCH = 32
+PHOTO = Path(__file__).parents[1] / "src" / "litehrnet" / "photos" / "astronaut.jpg"
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run all measurements and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", default="lite_hrnet_18")
     parser.add_argument("--rounds", type=int, default=5)
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def start_up(rounds: int) -> None:
-    """Seconds to import the package and to print the help, beside Python's own start."""
+    """Print the seconds for importing the package and for printing the help, next to Python's own start."""
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "import litehrnet": [sys.executable, "-c", "import litehrnet"],
@@ -64,9 +65,9 @@ def start_up(rounds: int) -> None:
 
 
 def share_of_crop_and_decode(exported: Path, rounds: int) -> None:
-    """(crop + decode) / (crop + network + decode) for 32 persons in one photo."""
+    """Print (crop + decode) / (crop + network + decode) for 32 people in one photo."""
     runtime = open_runtime(exported, "onnxruntime")
-    image, _, box = draw_figure((480, 640))
+    image, box = read_image(PHOTO), np.array([100.0, 20.0, 360.0, 480.0])
     centers, scales = centers_and_scales(np.repeat(box[None], BATCH, axis=0), runtime.input_size_wh)
     job = CropJob(image, centers, scales, None)
     crops = cut_crops(job, runtime)
@@ -88,7 +89,7 @@ def share_of_crop_and_decode(exported: Path, rounds: int) -> None:
 
 
 def runtimes(weights: Path, exported: Path, rounds: int) -> None:
-    """Milliseconds per crop of each runtime at batch 1 and 32, with one thread and with all."""
+    """Print milliseconds per crop of each runtime at batch 1 and 32, with one thread and with all threads."""
     crops = np.random.default_rng(0).integers(0, 256, (BATCH, 256, 192, 3), dtype=np.uint8)
     print("\nnetwork, normalization included, ms per crop: median / min (ratio of medians to ONNX Runtime)")
     for threads in (1, None):
@@ -110,14 +111,14 @@ def runtimes(weights: Path, exported: Path, rounds: int) -> None:
 
 
 def running(runtime: Runtime, crops: np.ndarray) -> Callable[[], object]:
-    """A call of the runtime on ``crops``, for timing."""
+    """Return a call of the runtime on ``crops``, for timing."""
     return lambda: runtime.heatmaps(crops)
 
 
 def in_turn(
     steps: dict[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, list[float]]:
-    """Seconds of each step in each round, the steps one after another in every round; one round goes uncounted."""
+    """Measure the seconds of each step in each round, all steps in turn; the first round does not count."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for counted in [False] + [True] * rounds:
         for name, step in steps.items():
@@ -129,7 +130,7 @@ def in_turn(
 
 
 def cpu_name() -> str:
-    """The CPU's own name and the number of cores."""
+    """Return the name of the CPU and its number of cores."""
     import os
 
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []

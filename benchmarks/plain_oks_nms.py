@@ -1,4 +1,4 @@
-"""OKS-NMS the straightforward way, one pair of persons at a time: what ours is measured against and tested to equal."""
+"""Straightforward OKS-NMS, one pair of people at a time: a reference for the speed and results of ours."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ def plain_oks_nms(
     sigmas: NDArray[np.floating],
     threshold: float,
 ) -> list[int]:
-    """People of one image that are kept, by falling score (docs/spec/protocol.md, section 4.3)."""
+    """Return the kept people of one image by falling score (docs/spec/protocol.md, section 4.3)."""
     order = np.argsort(-scores, kind="stable").tolist()
     kept = []
     while order:

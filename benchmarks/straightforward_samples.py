@@ -1,8 +1,8 @@
-"""Training samples made one by one, the straightforward way: what the training pipeline's speed is measured against.
+"""Straightforward training samples, one by one: a reference for the speed of the training pipeline.
 
-The photo is decoded whole by OpenCV, mirrored as an image, warped, turned to float and normalized; a loop over joints
-draws the targets (docs/spec/protocol.md, section 2). Draws are those of ``litehrnet.data.augmentation``, so that the
-samples are the same. Only benchmarks and tests use this.
+OpenCV decodes the whole photo, which is mirrored as an image, warped, converted to float and normalized. A loop over
+joints draws the targets (docs/spec/protocol.md, section 2). Random numbers are those of
+``litehrnet.data.augmentation``, so that the samples are the same. Only benchmarks and tests use this module.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ Array = NDArray[np.float32]
 
 
 def straightforward_batch(training_set: TrainingSet, epoch: int, indices: Sequence[int]) -> tuple[Array, Array, Array]:
-    """Images float32 (n, 3, H, W), targets (n, K, h, w) and weights (n, K) as a network takes them."""
+    """Create a batch: images float32 (n, 3, H, W), targets (n, K, h, w) and weights (n, K)."""
     samples = [straightforward_sample(training_set, epoch, index) for index in indices]
     images, targets, weights = zip(*samples, strict=True)
     return np.stack(images), np.stack(targets), np.stack(weights)
 
 
 def straightforward_sample(training_set: TrainingSet, epoch: int, index: int) -> tuple[Array, Array, Array]:
-    """One sample for the ``default`` codec."""
+    """Create one sample for the ``default`` codec."""
     record = training_set.records[index]
     lower = lower_body(training_set.keypoint_set)
     rng = np.random.default_rng([training_set.seed, epoch, index])
@@ -51,7 +51,7 @@ def straightforward_sample(training_set: TrainingSet, epoch: int, index: int) ->
 
 
 def affine(person: Person, rotation_deg: float, size_wh: tuple[int, int]) -> NDArray[np.float64]:
-    """The matrix (2, 3) photo -> crop through three points."""
+    """Compute the matrix (2, 3) photo -> crop from three points."""
     turn, half = np.radians(rotation_deg), float(person.scale[0]) * 200 / 2
     source, target = np.zeros((3, 2), np.float32), np.zeros((3, 2), np.float32)
     source[0] = person.center
@@ -65,14 +65,14 @@ def affine(person: Person, rotation_deg: float, size_wh: tuple[int, int]) -> NDA
 
 
 def normalized(crop: NDArray[np.uint8]) -> Array:
-    """uint8 (H, W, 3) to the network's float32 (3, H, W)."""
+    """Normalize a crop, uint8 (H, W, 3), to the network's float32 (3, H, W)."""
     tensor = np.ascontiguousarray(crop.transpose(2, 0, 1)).astype(np.float32) / 255
     mean, std = (np.array(values, np.float32)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     return np.asarray((tensor - mean) / std, np.float32)
 
 
 def target_of(joints: Array, visible: Array, size_wh: tuple[int, int], sigma: float) -> tuple[Array, Array]:
-    """Heatmaps (K, h, w) and weights (K,), one joint after another."""
+    """Draw heatmaps (K, h, w) and weights (K,), one joint after another."""
     width, height = size_wh[0] // 4, size_wh[1] // 4
     target, weight = np.zeros((len(joints), height, width), np.float32), visible.copy()
     reach = 3 * sigma

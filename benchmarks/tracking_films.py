@@ -1,9 +1,9 @@
 """Identities in films of real cut-outs: how many, IDF1, switches, quality of keypoints, and cost.
 
 Run: ``python -m benchmarks.tracking_films DATA DETECTOR [--seeds 6 8 10] [--seconds 20] [--interval 0] [--keep DIR]``
-where DATA holds ``coco_dev``. Films of the seeds are written (``crop_films.py``) and read again; the detector and the
-bundled network find the people, the tracker gives them identities, and trackeval judges them. The tracker was tuned
-with the seeds 0, 2 and 4. Cost is processor time of the thread; that of finding includes decoding the film.
+where DATA contains ``coco_dev``. Films of the seeds are written (``crop_films.py``) and read again. The detector and
+the bundled network find the people, the tracker assigns identities, and trackeval evaluates them. The tracker was
+tuned with the seeds 0, 2 and 4. Cost is CPU time of the thread; the cost of finding includes decoding the film.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from litehrnet.poses import Poses
 from litehrnet.video.predicting import DETECTOR_INTERVAL, FramePoses, predict_frames
 from litehrnet.video.tracking import Tracker
 
-_CLEAR = 0.5  # how much of somebody must be visible to be judged
+_CLEAR = 0.5  # minimum visible share of a person who is evaluated
 
 
 @dataclass(frozen=True)
 class FilmResult:
-    """Result for a film: ``oks`` is the mean over people and frames, 0..1; costs in milliseconds a frame."""
+    """Result for a film: ``oks`` is the mean over people and frames, 0..1; costs are milliseconds per frame."""
 
     scores: IdentityScores
     oks: float
@@ -40,7 +40,7 @@ class FilmResult:
 
 
 def main() -> None:
-    """Print a row for each film."""
+    """Evaluate all films and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="folder with coco_dev")
     parser.add_argument("detector", type=Path)
@@ -66,15 +66,15 @@ def _row(seed: int, result: FilmResult) -> str:
 
 
 def run_film(data: Path, detector: Path, folder: Path, seed: int, seconds: float, interval: float) -> FilmResult:
-    """Make a film, find and name its people, and judge the result.
+    """Make a film, find and track its people, and evaluate the result.
 
     Args:
-        data: Folder that holds ``coco_dev``.
+        data: Folder that contains ``coco_dev``.
         detector: File for ``open_detector``.
         folder: Folder for the film.
-        seed: Chooses the film.
-        seconds: Its length.
-        interval: Seconds between two looks of the detector; 0 for every frame.
+        seed: Random seed of the film.
+        seconds: Length of the film.
+        interval: Seconds between two runs of the detector; 0 for every frame.
     """
     truth = make_film(data, seed, folder / f"film-{seed}", seconds)
     estimator = PoseEstimator(threads=1, detector=open_detector(detector, threads=1))
@@ -92,7 +92,7 @@ def run_film(data: Path, detector: Path, folder: Path, seed: int, seconds: float
 
 
 def _timed(frames: Iterator[FramePoses]) -> Iterator[tuple[FramePoses, float]]:
-    """Each item with the seconds that it took; decoding is among them."""
+    """Yield each item with its time in seconds, which includes decoding."""
     while True:
         start = time.thread_time()
         each = next(frames, None)
@@ -102,7 +102,7 @@ def _timed(frames: Iterator[FramePoses]) -> Iterator[tuple[FramePoses, float]]:
 
 
 def named_frame(true: TrueFrame, poses: Poses, identities: NDArray[np.intp]) -> NamedFrame:
-    """Truth and result of a frame. People who are less than half visible are not judged."""
+    """Combine truth and result of a frame. People who are less than half visible are not evaluated."""
     clear = true.visible >= _CLEAR
     unclear = (true.visible > 0) & ~clear
     given = identities > 0
@@ -111,7 +111,7 @@ def named_frame(true: TrueFrame, poses: Poses, identities: NDArray[np.intp]) -> 
 
 
 def keypoint_quality(truth: list[TrueFrame], found: list[Poses]) -> float:
-    """Mean OKS, 0..1: the best pose for each person who is at least half visible, over all frames."""
+    """Compute the mean OKS, 0..1, of the best pose for each person who is at least half visible, over all frames."""
     qualities: list[float] = []
     for true, poses in zip(truth, found, strict=True):
         clear = true.visible >= _CLEAR

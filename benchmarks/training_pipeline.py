@@ -1,11 +1,11 @@
 """Training samples per second on one core: ours against ``straightforward_samples.py``.
 
-Run: ``OMP_NUM_THREADS=1 python -m benchmarks.training_pipeline DATA [--rounds 5]`` where DATA holds ``coco_dev`` and,
-if wanted, ``coco_train_crops``, each ``annotations.json`` beside ``images``. Both ways end in what the network takes:
-images float32 and normalized, targets and weights, in batches of 64 persons. Our cache is empty at the start of every
-pass; the files themselves are in the system's memory for both. The two run in turn, since the speed of a shared machine
-drifts; processor time is measured, medians and minima are printed. Decoding alone is printed too: a reduced JPEG still
-has to be read to its end, which bounds what reduction can win.
+Run: ``OMP_NUM_THREADS=1 python -m benchmarks.training_pipeline DATA [--rounds 5]``. DATA contains ``coco_dev`` and,
+optionally, ``coco_train_crops``, each with ``annotations.json`` and ``images``. Both pipelines create the network's
+input: normalized float32 images, targets and weights, in batches of 64 people. Our photo cache is empty at the start
+of every pass; the files are in the system's cache for both. The two run in turn, because the speed of a shared
+machine drifts. Medians and minima of the CPU time are printed. Decoding is also measured separately: a reduced JPEG
+must still be read to its end, which limits the gain.
 """
 
 import argparse
@@ -34,7 +34,7 @@ BATCH = 64
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run all comparisons and print them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
@@ -47,27 +47,27 @@ def main() -> None:
     dev = training_set(options.data / "coco_dev", (width, height))
     everyone = np.arange(len(dev))
     shrinks = np.array([record.scale[0] * PIXEL_STD / width for record in dev.records])
-    compare("coco_dev, all persons in file order (must be >= 1.5)", dev, everyone, options.rounds)
+    compare("coco_dev, all people in file order (must be >= 1.5)", dev, everyone, options.rounds)
     strong = np.flatnonzero(shrinks >= 2)
-    compare("coco_dev, persons whose crop shrinks by two or more (must be >= 2.5)", dev, strong, options.rounds)
+    compare("coco_dev, people whose crop shrinks by two or more (must be >= 2.5)", dev, strong, options.rounds)
     shuffled = np.random.default_rng(0).permutation(everyone)
-    compare("coco_dev, all persons in random order", dev, shuffled, options.rounds)
+    compare("coco_dev, all people in random order", dev, shuffled, options.rounds)
     decoding_alone(dev, strong, options.rounds)
     exact = replace(dev, augmentation=replace(dev.augmentation, exact_images=True))
-    compare("coco_dev, all persons in file order, photos decoded whole", exact, everyone, options.rounds)
+    compare("coco_dev, all people in file order, photos decoded whole", exact, everyone, options.rounds)
     if (options.data / "coco_train_crops").is_dir():
         crops = training_set(options.data / "coco_train_crops", (width, height))
-        compare("coco_train_crops, first 1000 persons", crops, np.arange(1000), options.rounds)
+        compare("coco_train_crops, first 1000 people", crops, np.arange(1000), options.rounds)
 
 
 def training_set(folder: Path, size_wh: tuple[int, int]) -> TrainingSet:
-    """The persons of one folder with the published augmentation."""
+    """Read the people of one folder, with the augmentation of the reference implementation."""
     config = DataConfig("coco", str(folder / "annotations.json"), str(folder / "images"))
     return read_training_set([config], COCO, size_wh, HeatmapCodec(), AugmentationConfig(), seed=0)
 
 
 def compare(title: str, persons: TrainingSet, indices: np.ndarray, rounds: int) -> None:
-    """Print the milliseconds per sample of both ways and their ratio."""
+    """Print the milliseconds per sample of both pipelines and their ratio."""
     chunks = [indices[start : start + BATCH].tolist() for start in range(0, len(indices), BATCH)]
     times: dict[str, list[float]] = {"straightforward": [], "ours": []}
     ways = {"straightforward": straightforward_pass, "ours": our_pass}
@@ -86,9 +86,9 @@ def compare(title: str, persons: TrainingSet, indices: np.ndarray, rounds: int) 
 
 
 def decoding_alone(persons: TrainingSet, indices: np.ndarray, rounds: int) -> None:
-    """Print the milliseconds that OpenCV takes to decode a photo of these persons at each size."""
+    """Print OpenCV's milliseconds for decoding a photo of these people at each size."""
     photos = [photo.read_bytes() for photo in dict.fromkeys(persons.records[i].image_file for i in indices)]
-    print(f"decoding alone, ms per photo, {len(photos)} photos of those {len(indices)} persons")
+    print(f"decoding alone, ms per photo, {len(photos)} photos of those {len(indices)} people")
     for reduction in (1, 2, 4, 8):
         times = []
         for _ in range(rounds):
@@ -101,14 +101,14 @@ def decoding_alone(persons: TrainingSet, indices: np.ndarray, rounds: int) -> No
 
 
 def our_pass(persons: TrainingSet, epoch: int, chunks: Sequence[list[int]]) -> None:
-    """All batches of one epoch by ``make_batch``."""
+    """Create all batches of one epoch with ``make_batch``."""
     cache = PhotoCache()
     for chunk in chunks:
         normalize(make_batch(persons, epoch, chunk, cache).images)
 
 
 def straightforward_pass(persons: TrainingSet, epoch: int, chunks: Sequence[list[int]]) -> None:
-    """All batches of one epoch by ``straightforward_batch``."""
+    """Create all batches of one epoch with ``straightforward_batch``."""
     for chunk in chunks:
         straightforward_batch(persons, epoch, chunk)
 

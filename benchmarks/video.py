@@ -1,14 +1,13 @@
-"""What ``litehrnet predict`` of a video costs: frames per second, where the time goes, and memory.
+"""Cost of ``litehrnet predict`` for a video: frames per second, time of each part, and memory.
 
-Run: ``python -m benchmarks.video DATA DETECTOR WEIGHTS [--seconds 10] [--persons 5] [--keep DIR]`` where DATA holds
-``coco_dev``, ``annotations.json`` beside ``images``. Persons are cut out of its photos along their outlines and moved
-over a blurred photo, in 1920x1080 at 30 frames a second; then the video is read, detector, network and tracker run, and
-the drawn video and the records are written, in the three overlapped stages of the command, with one thread each.
+Run: ``python -m benchmarks.video DATA DETECTOR WEIGHTS [--seconds 10] [--persons 5] [--keep DIR]`` where DATA contains
+``coco_dev`` with ``annotations.json`` and ``images``. People are cut out of its photos along their outlines and moved
+over a blurred photo, at 1920x1080 and 30 frames per second. Then the command's three overlapped stages run, with one
+thread each: reading the video; detector, network and tracker; writing the drawn video and the records.
 
-Time is processor time, as the machine may be shared: each part's by the clock of the thread that it runs in, the whole
-by that of the process. Decoding and encoding include the change between YUV and RGB. Everything but decoder, detector,
-network and encoder is: crops, keypoints from heatmaps, tracking, drawing, records, queues. Opening files and networks
-and each one's first call are not counted.
+CPU time is measured, as the machine may be shared: of its thread for each part, of the process for the whole. Decoding
+and encoding include the conversion between YUV and RGB. The rest is crops, keypoints from heatmaps, tracking, drawing,
+records and queues. Opening files and networks and their first calls are not counted.
 """
 
 import argparse
@@ -47,7 +46,7 @@ COUNTED = ("decode", "detector", "network", "encode")
 
 
 def main() -> None:
-    """Make the video, run, print."""
+    """Make the video, run the stages, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="folder with coco_dev")
     parser.add_argument("detector", type=Path)
@@ -68,7 +67,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class CutOut:
-    """A person: picture (h, w, 3), opacity (h, w, 1), and the path of its middle as a function of seconds."""
+    """Cut-out person: image (h, w, 3), opacity (h, w, 1), and the path of its middle as a function of seconds."""
 
     image: NDArray[np.float32]
     opacity: NDArray[np.float32]
@@ -76,7 +75,7 @@ class CutOut:
 
 
 def cut_outs(folder: Path, count: int) -> list[CutOut]:
-    """Persons who are seen whole and large, cut out along their outlines; always the same ones."""
+    """Cut large, completely visible people out along their outlines; always the same ones."""
     content = json.loads((folder / "annotations.json").read_text())
     names = {image["id"]: image["file_name"] for image in content["images"]}
     whole = [a for a in content["annotations"] if not a["iscrowd"] and a["num_keypoints"] >= 15]
@@ -107,7 +106,7 @@ def _path(across: float, reach: float, phase: float, speed: float) -> Callable[[
 
 
 def make_video(path: Path, persons: list[CutOut], seconds: float) -> None:
-    """The persons on their paths."""
+    """Write the video of people on their paths."""
     rng = np.random.default_rng(0)
     ground = cv2.resize(cv2.GaussianBlur(persons[0].image, (0, 0), 25), SIZE_WH, interpolation=cv2.INTER_CUBIC)
     ground = np.clip(0.6 * ground + 60 + rng.normal(0, 4, ground.shape), 0, 255).astype(np.uint8)
@@ -131,7 +130,7 @@ def _paste(picture: NDArray[np.uint8], person: CutOut, middle: tuple[float, floa
 
 
 class Clock:
-    """Processor time of parts, by the clock of the thread that calls them."""
+    """CPU time of parts, measured in the thread that calls them."""
 
     def __init__(self) -> None:
         self.calls: dict[str, list[float]] = defaultdict(list)
@@ -141,12 +140,12 @@ class Clock:
         setattr(owner, name, self._timed(part, getattr(owner, name)))
 
     def watch_items(self, part: str, owner: Any, name: str) -> None:
-        """Time from now on what a function's iterators take to give their items."""
+        """Time from now on the items of a function's iterators."""
         whole = getattr(owner, name)
         setattr(owner, name, lambda *arguments, **named: self.each(part, whole(*arguments, **named)))
 
     def each(self, part: str, items: Iterator[Any]) -> Iterator[Any]:
-        """The items, timed."""
+        """Yield the items and time each one."""
         advance = self._timed(part, lambda: next(items, None))
         while (item := advance()) is not None:
             yield item
@@ -164,13 +163,13 @@ class Clock:
 
 @dataclass
 class Watched:
-    """A detector whose method can be replaced."""
+    """Detector whose method can be replaced."""
 
     detect: Callable[[NDArray[np.uint8]], DetectedBoxes]
 
 
 def run(video: Path, detector_file: Path, weights: Path, folder: Path) -> None:
-    """The three stages of the command, timed."""
+    """Run and time the three stages of the command."""
     detector = Watched(open_detector(detector_file, threads=1).detect)
     estimator = PoseEstimator(weights, threads=1, detector=detector)
     empty = [Frame(number, number / RATE, np.zeros((64, 64, 3), np.uint8)) for number in range(2)]
@@ -198,7 +197,7 @@ def run(video: Path, detector_file: Path, weights: Path, folder: Path) -> None:
     print(f"{output.frames} frames of {SIZE_WH[0]}x{SIZE_WH[1]}, {output.persons} persons")
     print(f"  {estimator.runtime.description}; {weights.name}, {detector_file.name}")
     rates = output.frames / wall, output.frames / whole
-    print(f"  frames per second of the wall clock {rates[0]:.1f}, of the processor {rates[1]:.1f}")
+    print(f"  frames per second: wall time {rates[0]:.1f}, CPU time {rates[1]:.1f}")
     report(clock, whole, output.frames)
     shares = (0.1, 0.25, 0.5, 0.75, 1.0)
     sizes = ", ".join(f"{memory[int(share * (len(memory) - 1))]:.0f} MB" for share in shares)
@@ -206,11 +205,11 @@ def run(video: Path, detector_file: Path, weights: Path, folder: Path) -> None:
 
 
 def report(clock: Clock, whole: float, frames: int) -> None:
-    """Where ``whole`` seconds of processor time went."""
+    """Print how ``whole`` seconds of CPU time are distributed over the parts."""
     sums = {name: sum(values) for name, values in clock.calls.items()}
     sums["crops and keypoints"] = sums.pop("keypoints") - sums["network"]
     sums["queues and all the rest"] = whole - sum(sums.values())
-    print(f"\n{'processor time, ms per frame':30}{'mean':>8}{'median call':>14}{'share':>10}")
+    print(f"\n{'CPU time, ms per frame':30}{'mean':>8}{'median call':>14}{'share':>10}")
     for name, seconds in sums.items():
         median = f"{1000 * np.median(clock.calls[name]):.2f}" if name in clock.calls else ""
         print(f"  {name:28}{1000 * seconds / frames:8.2f}{median:>14}{100 * seconds / whole:8.1f} %")
@@ -219,7 +218,7 @@ def report(clock: Clock, whole: float, frames: int) -> None:
 
 
 def _resident() -> float:
-    """Megabytes that this process holds (Linux)."""
+    """Return the memory of this process in megabytes (Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
 

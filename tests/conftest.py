@@ -11,9 +11,9 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
+from tests.figure import draw_figure
 
 from litehrnet.data.settings import DataConfig
-from litehrnet.inference.figure import draw_figure
 from litehrnet.io.images import write_image
 from litehrnet.keypoints.skeletons import COCO, MPII
 from litehrnet.variants import find_variant
@@ -63,17 +63,19 @@ def _require_tools(*tools: str) -> None:
 
 @pytest.fixture(scope="session")
 def build_csrc(project: Path) -> Callable[..., Path]:
-    """Builds C++ programs without a warning: from a folder of the checkout, into one that it returns.
+    """Builds the tests and the example of csrc without a warning, into a folder that it returns.
 
     Options are CMake's; ``for_arm`` is for 64-bit Arm, to be run by qemu-aarch64.
     """
 
-    def build(source: str, folder: Path, *options: str, for_arm: bool = False) -> Path:
+    def build(folder: Path, *options: str, for_arm: bool = False) -> Path:
         _require_tools("cmake", "c++", *(["aarch64-linux-gnu-g++", "qemu-aarch64"] if for_arm else []))
         arm = ["SYSTEM_NAME=Linux", "SYSTEM_PROCESSOR=aarch64", "CXX_COMPILER=aarch64-linux-gnu-g++"]
         arm_options = [f"-DCMAKE_{option}" for option in [*arm, "EXE_LINKER_FLAGS=-static"]] if for_arm else []
         subprocess.run(
-            ["cmake", "-S", project / source, "-B", folder, *options, *arm_options], check=True, capture_output=True
+            ["cmake", "-S", project / "csrc", "-B", folder, "-DLITEHRNET_PYTHON=OFF", *options, *arm_options],
+            check=True,
+            capture_output=True,
         )
         done = subprocess.run(["cmake", "--build", str(folder), "-j2"], check=True, capture_output=True, text=True)
         assert "warning" not in done.stdout + done.stderr

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tests.figure import draw_figure
 
 from litehrnet import write_image
-from litehrnet.inference.figure import draw_figure
 
 SIZE_WH = (192, 160)
 

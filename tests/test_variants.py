@@ -1,10 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from litehrnet.errors import UserError
 from litehrnet.models import create_network
+from litehrnet.models.lite_hrnet import LiteHRNet
 from litehrnet.variants import (
+    NAIVE,
+    UNITS,
     VARIANTS,
+    Unit,
     accepts_side,
     check_input_size,
     find_variant,
@@ -20,8 +26,30 @@ def test_variant_is_identified_from_its_shapes(name: str) -> None:
     assert identify_variant({key: tuple(value.shape) for key, value in state.items()}) is VARIANTS[name]
 
 
+def test_weights_of_an_unknown_unit_are_not_taken_for_another() -> None:
+    with torch.device("meta"):
+        state = create_network("naive_lite_hrnet_18", 5).state_dict()
+    shapes = {key.replace(NAIVE.marker, ".dynamic."): tuple(value.shape) for key, value in state.items()}
+    assert identify_variant(shapes) is None
+    assert identify_variant(shapes | {f"backbone.stage0.0.layers{unit.marker}weight": (1,) for unit in UNITS}) is None
+
+
+def test_network_of_an_unknown_unit_is_not_built_from_another() -> None:
+    variant = replace(VARIANTS["naive_lite_hrnet_18"], unit=Unit("dynamic", ".dynamic."))
+    with pytest.raises(KeyError):
+        LiteHRNet(variant)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_every_unit_has_a_block_and_marks_its_parameters_alone(unit: Unit) -> None:
+    for variant in VARIANTS.values():
+        with torch.device("meta"):
+            names = LiteHRNet(variant).state_dict()
+        assert any(unit.marker in name for name in names) == (variant.unit is unit)
+
+
 def test_unknown_variant_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"hrnet_w32: no such network .*lite_hrnet_18, lite_hrnet_30, naive"):
+    with pytest.raises(UserError, match=r"hrnet_w32: unknown network .*lite_hrnet_18, lite_hrnet_30, naive"):
         find_variant("hrnet_w32")
 
 
@@ -51,5 +79,5 @@ def test_accepted_sides_are_those_that_meet_in_the_fusions() -> None:
     ],
 )
 def test_other_sizes_are_refused_with_the_nearest_ones(size: tuple[int, int], nearest: str) -> None:
-    with pytest.raises(UserError, match=rf"input size {size[0]}x{size[1]} .*\(nearest: {nearest}\)"):
+    with pytest.raises(UserError, match=rf"input size {size[0]}x{size[1]} .*nearest: {nearest}\)"):
         check_input_size(*size)

@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.figure import draw_figure
 
 from litehrnet import write_image
-from litehrnet.inference.figure import draw_figure
 from litehrnet.serving.liveview import ONNXRUNTIME_WEB
 
 
@@ -33,8 +33,8 @@ def test_wheel_holds_the_package_its_types_the_recipes_and_the_engine(project: P
     web = {f"litehrnet/serving/{path.parent.name}/{path.name}" for path in ONNXRUNTIME_WEB.glob("*")}
     assert web <= names
     assert web or os.environ.get("LITEHRNET_REQUIRE_SHARED") != "1"
-    assert not [name for name in names if name.startswith(("tests/", "tools/", "src/")) or "/csrc/" in name]
-    for module in ("engine/_native", "models/_kernels"):
+    assert not [name for name in names if name.startswith(("tests/", "tools/", "src/")) or "csrc/" in name]
+    for module in ("engine/_native", "training/fast/_kernels"):
         assert len([n for n in names if n.startswith(f"litehrnet/{module}.") and n.endswith(".so")]) == 1
     # Installed from it, outside the checkout, recipes are found by name and the engine is there.
     folder = tmp_path / "installed"
@@ -64,9 +64,9 @@ def test_source_distribution_holds_the_engine_and_nothing_that_was_built(source_
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert {name.split("/")[0] for name in names} == {
         *("CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"),
-        *("benchmarks", "configs", "docs", "src", "tests", "tools"),
+        *("benchmarks", "configs", "csrc", "docs", "src", "tests", "tools"),
     }
-    assert "src/litehrnet/engine/csrc/python/binding.cpp" in names
+    assert {"csrc/CMakeLists.txt", "csrc/cpu.h", "csrc/python/engine.cpp", "csrc/engine/kernels/stem.h"} <= set(names)
     assert not [name for name in names if name.endswith((".so", ".a", ".o", ".pyc", "CMakeCache.txt"))]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""``dist_test.sh`` by the name that the published README gives it: CONFIG CHECKPOINT GPUS [flags]."""
+"""``dist_test.sh`` under the name in the reference README: CONFIG CHECKPOINT GPUS [flags]."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The published command line ``summary_network.py CONFIG --shape H [W] --out-file STEM``, on ``litehrnet summary``."""
+"""Command line ``summary_network.py CONFIG --shape H [W] --out-file STEM`` of the reference implementation."""
 
 import argparse
 import sys
@@ -12,5 +12,5 @@ from litehrnet.cli.main import run_command
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Parameters, multiply-accumulates and memory of a network.")
     summary.add_arguments(parser)
-    parser.set_defaults(shape=[2048, 1024])  # as published; give --shape 256 192 for a network of that size
+    parser.set_defaults(shape=[2048, 1024])  # the default of the reference implementation
     sys.exit(run_command(summary.run, parser.parse_args()))

@@ -1,4 +1,4 @@
-"""Test a checkpoint by a configuration: ``python tools/test.py CONFIG CHECKPOINT [--out FILE]``."""
+"""Evaluate a checkpoint by a configuration: ``python tools/test.py CONFIG CHECKPOINT [--out FILE]``."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from litehrnet.cli.main import run_command
-from litehrnet.cli.published_test import parse, run
+from litehrnet.cli.mmpose import parse, run
 
 if __name__ == "__main__":
     sys.exit(run_command(run, parse()))

@@ -1,4 +1,4 @@
-"""Train a network by a configuration: ``python tools/train.py CONFIG [flags]``, the published command line."""
+"""Train a network by a configuration: ``python tools/train.py CONFIG [flags]``, the command line of mmpose."""
 
 import sys
 from pathlib import Path

@@ -22,4 +22,4 @@ training = dict(
     evaluate_every=4,
     log_every=20,
 )
-validation = dict(dataset="coco", annotations="data/coco_dev/annotations.json", images="data/coco_dev/images")
+validation = dict(format="coco", annotations="data/coco_dev/annotations.json", images="data/coco_dev/images")

@@ -9,4 +9,4 @@ keypoints = "lsp"
 input_size_wh = (192, 256)
 codec = dict(kind="default", sigma=2.0, blur_kernel=11, flip_shift=True)
 train = (dict(format="coco", annotations="data/lspet/train.json", images="data/lspet/images"),)
-validation = dict(dataset="coco", annotations="data/lspet/val.json", images="data/lspet/images")
+validation = dict(format="coco", annotations="data/lspet/val.json", images="data/lspet/images")

@@ -1,6 +1,6 @@
-"""Lite-HRNet (Yu et al., CVPR 2021): keypoints of persons in images, exact, small and fast.
+"""Lite-HRNet (Yu et al., CVPR 2021): keypoints of people in images, on small CPUs.
 
-The public names are imported when they are first used, so that ``import litehrnet`` does no work:
+Public names are imported on first use, so that ``import litehrnet`` is fast:
 
 >>> import litehrnet
 >>> "PoseEstimator" in dir(litehrnet)

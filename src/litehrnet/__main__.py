@@ -1,4 +1,4 @@
-"""``python -m litehrnet``: the same as the ``litehrnet`` command."""
+"""Entry point of ``python -m litehrnet``, the same as the ``litehrnet`` command."""
 
 import sys
 

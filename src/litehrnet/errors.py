@@ -1,10 +1,10 @@
-"""The one exception that users see: a sentence that names the file or value and what was wanted."""
+"""The exception for bad input: one sentence that names the file or value and what was expected."""
 
 
 class UserError(Exception):
-    """Bad input, said in one sentence; the command line prints it and exits with code 2.
+    """Bad input, described in one sentence; the command line prints it and exits with code 2.
 
     Args:
-        message: Names the file or value and what was wanted, such as
+        message: The file or value, what is wrong with it, and what was expected, such as
             ``photo.jpg: not an image (expected JPEG, PNG, WebP, BMP or TIFF)``.
     """

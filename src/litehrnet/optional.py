@@ -6,20 +6,20 @@ from litehrnet.errors import UserError
 
 
 def is_installed(package: str) -> bool:
-    """Whether ``package`` can be imported, found without importing it."""
+    """Return whether ``package`` can be imported, without importing it."""
     return importlib.util.find_spec(package) is not None
 
 
 def require(package: str, extra: str, purpose: str) -> None:
-    """Refuse to go on without ``package``.
+    """Raise an error if ``package`` is not installed.
 
     Args:
-        package: Name to import.
+        package: Import name.
         extra: The extra of litehrnet that installs it.
-        purpose: What needs it, as the beginning of the sentence.
+        purpose: Subject of the error message: what needs the package.
 
     Raises:
-        UserError: It is not installed.
+        UserError: The package is not installed.
     """
     if not is_installed(package):
         raise UserError(f"{purpose} needs {package}, which is not installed (pip install 'litehrnet[{extra}]')")

@@ -1,4 +1,4 @@
-"""What every way through the package ends in: named keypoints of persons in a photo."""
+"""The result type: named keypoints of the people in one photo."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class KeypointSet:
-    """The keypoints a network finds, in its order.
+    """Keypoints that a network finds, in the order of its outputs.
 
     Attributes:
         name: Short name, such as ``coco``.
         keypoint_names: One name per keypoint.
-        flip_pairs: Pairs of keypoint indices that change places in a mirrored picture (left, right).
+        flip_pairs: Pairs (left, right) of keypoint indices that change places in a mirrored image.
         limbs: Pairs of keypoint indices that a drawn skeleton joins.
-        sigmas: Per-keypoint spread of COCO's object keypoint similarity, relative to the square root
+        sigmas: Spread of each keypoint in COCO's object keypoint similarity, relative to the square root
             of the person's area.
     """
 
@@ -33,7 +33,7 @@ class KeypointSet:
 
     @property
     def flip_order(self) -> NDArray[np.intp]:
-        """Indices (keypoints,) that reorder the keypoints of a mirrored picture."""
+        """Indices (keypoints,) that reorder the keypoints of a mirrored image."""
         order = np.arange(len(self))
         for left, right in self.flip_pairs:
             order[left], order[right] = right, left
@@ -42,13 +42,13 @@ class KeypointSet:
 
 @dataclass(frozen=True)
 class Poses:
-    """Persons found in one photo.
+    """People found in one photo.
 
     Attributes:
-        keypoints: float32 (persons, keypoints, 2): (x, y) in image pixels, pixel centers at integers.
-        scores: float32 (persons, keypoints): height of each heatmap's peak, nominally 0..1.
-        boxes: float32 (persons, 4): (x, y, width, height) in image pixels, as they were given.
-        box_scores: float32 (persons,): 0..1; 1 where the boxes came without scores.
+        keypoints: float32 (people, keypoints, 2): (x, y) in image pixels, pixel centers at integers.
+        scores: float32 (people, keypoints): peak value of each heatmap, nominally 0..1.
+        boxes: float32 (people, 4): the input boxes, (x, y, width, height) in image pixels.
+        box_scores: float32 (people,): 0..1; 1 if the boxes have no scores.
         keypoint_set: Names, limbs and flip pairs of the keypoints.
     """
 
@@ -74,7 +74,7 @@ class Poses:
         return len(self.keypoints)
 
     def __getitem__(self, index: int | slice | NDArray[Any]) -> Poses:
-        """Some of the persons: one number, a slice, indices or a mask; always a ``Poses``."""
+        """Select people by one index, a slice, indices or a mask; the result is always a ``Poses``."""
         rows = np.arange(len(self))[index].reshape(-1)
         return Poses(
             self.keypoints[rows], self.scores[rows], self.boxes[rows], self.box_scores[rows], self.keypoint_set
@@ -82,12 +82,12 @@ class Poses:
 
     @property
     def pose_scores(self) -> NDArray[np.float32]:
-        """float32 (persons,): the box score times the mean keypoint score."""
+        """float32 (people,): the box score times the mean keypoint score."""
         scores: NDArray[np.float32] = self.box_scores * self.scores.mean(axis=1)
         return scores
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and strings, ready for JSON: one entry per person, keypoints by name."""
+        """Convert to plain lists and strings for JSON: one entry per person, keypoints by name."""
         names = self.keypoint_set.keypoint_names
         return {
             "keypoint_set": self.keypoint_set.name,
@@ -108,7 +108,7 @@ class Poses:
         }
 
     def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
-        """COCO keypoint results: one entry per person, ``keypoints`` as x, y, score triples."""
+        """Convert to COCO keypoint results: one entry per person, ``keypoints`` as x, y, score triples."""
         triples = np.concatenate([self.keypoints, self.scores[..., None]], axis=2)
         return [
             {

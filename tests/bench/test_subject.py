@@ -10,8 +10,8 @@ import torch
 
 from litehrnet.bench.subject import (
     RandomParameters,
-    as_published,
-    export_as_published,
+    evaluate_twice,
+    export_reference_graph,
     make_subject,
     write_random_weights,
 )
@@ -51,7 +51,7 @@ def test_random_weights_are_the_same_every_time() -> None:
 @pytest.mark.slow
 def test_published_way_of_fusing_computes_the_same_and_more_often(small_weights: Path) -> None:
     network = load_network(small_weights)[0].double()
-    published = as_published(copy.deepcopy(network))
+    published = evaluate_twice(copy.deepcopy(network))
     calls = {id(network): 0, id(published): 0}
     for one in (network, published):
         for module in one.modules():
@@ -70,7 +70,7 @@ def test_published_graph_is_the_same_network(small_weights: Path, tmp_path: Path
     images = torch.randn(1, 3, 64, 64)
     with torch.inference_mode():
         expected = network(images).numpy()
-    export_as_published(network, info, tmp_path / "p.onnx")
+    export_reference_graph(network, info, tmp_path / "p.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "p.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"images": images.numpy()})
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()

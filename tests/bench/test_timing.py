@@ -1,31 +1,31 @@
-"""Rounds and the figures made of them, on engines that take no time and on times that are given."""
+"""Rounds and the figures made of them, on contenders that take no time and on times that are given."""
 
 import numpy as np
 import pytest
 
-from litehrnet.bench.engines import Engine
+from litehrnet.bench.contenders import Contender
 from litehrnet.bench.timing import Times, summarize, take_turns
 
 
-def _engine(name: str, said: list[str]) -> Engine:
+def _contender(name: str, said: list[str]) -> Contender:
     def run() -> np.ndarray:
         said.append(name)
         return np.full(1, len(said), np.float32)
 
-    return Engine(name, "", run)
+    return Contender(name, "", run)
 
 
-def test_engines_take_turns_after_a_round_that_is_not_counted() -> None:
+def test_contenders_take_turns_after_a_round_that_is_not_counted() -> None:
     said: list[str] = []
-    engines = [_engine("native", said), _engine("other", said)]
-    times = take_turns(engines, lambda out: float(out[0]), seconds=1e-9, least_rounds=3, pause=False)
+    contenders = [_contender("native", said), _contender("other", said)]
+    times = take_turns(contenders, lambda out: float(out[0]), seconds=1e-9, least_rounds=3, pause=False)
     assert said == ["native", "other"] * 4
     assert times["native"].rounds == times["other"].rounds == (0, 1, 2)
     assert (len(times["other"].wall), len(times["other"].cpu)) == (3, 3)
     assert times["other"].error == 8  # the largest of all counted rounds
 
 
-def test_without_engines_there_is_nothing_to_wait_for() -> None:
+def test_without_contenders_there_is_nothing_to_wait_for() -> None:
     assert take_turns([], lambda _: 0.0, seconds=9, least_rounds=3, pause=False) == {}
 
 

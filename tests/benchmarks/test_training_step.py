@@ -24,13 +24,13 @@ def test_a_step_gives_the_same_loss_gradients_and_statistics(benchmark: ModuleTy
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_names_of_parameters_and_buffers_are_the_same(benchmark: ModuleType, variant: str) -> None:
-    published, ours = benchmark.make_networks(variant)
-    names = [(name, tensor.shape) for name, tensor in published.state_dict().items()]
+    reference, ours = benchmark.make_networks(variant)
+    names = [(name, tensor.shape) for name, tensor in reference.state_dict().items()]
     assert names == [(name, tensor.shape) for name, tensor in ours.state_dict().items()]
 
 
 def test_the_loss_joint_by_joint_is_the_same(benchmark: ModuleType) -> None:
     batch = benchmark.make_batch(3, (64, 64)).to(torch.float64)
     output = torch.randn_like(batch.target)
-    published = benchmark.published_loss(output, batch.target, batch.weight)
-    torch.testing.assert_close(keypoint_mse(output, batch.target, batch.weight), published, rtol=1e-14, atol=0)
+    reference = benchmark.reference_loss(output, batch.target, batch.weight)
+    torch.testing.assert_close(keypoint_mse(output, batch.target, batch.weight), reference, rtol=1e-14, atol=0)

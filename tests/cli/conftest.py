@@ -8,8 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
 from tests.drawn_persons import write_drawn_persons
-
-from litehrnet.inference.figure import draw_figure
+from tests.figure import draw_figure
 
 MPII_JOINTS = "rank rkne rhip lhip lkne lank pelv thor neck head rwri relb rsho lsho lelb lwri"
 WriteTruth = Callable[[Path, NDArray[np.float64], tuple[float, float]], list[str]]

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.figure import draw_figure
 
 from litehrnet import write_image
 from litehrnet.cli.demo import PHOTO
-from litehrnet.inference.figure import draw_figure
 
 EXTRAS = ["torch", "pycocotools", "scipy", "tensorboard", "onnx", "onnxscript", "openvino"]
 CODE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from litehrnet.cli.main import main; sys.exit(main())"

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from litehrnet.bench import subject
-from litehrnet.bench.engines import Engine, open_engines
+from litehrnet.bench.contenders import Contender, open_contenders
 from litehrnet.cli.main import main
 from litehrnet.engine import _native
 
@@ -28,7 +28,7 @@ def said(
     folder = tmp_path_factory.mktemp("bench")
     words = ["bench", str(small_weights), *QUICK, "--profile"]
     words += ["--json", str(folder / "b.json"), "--plot", str(folder / "b.png")]
-    graphs = {"our export": small_onnx, "published graph": small_onnx}
+    graphs = {"our export": small_onnx, "reference graph": small_onnx}
     printed, threads = io.StringIO(), torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr(subject, "export_graphs", lambda *_: (graphs, ""))
@@ -44,13 +44,13 @@ def test_every_runtime_is_measured_and_right(said: tuple[str, dict[str, Any], Pa
         assert case["absent"] == {}
         singles = [f"{name}, single images" for name in PEERS] if case["batch"] > 1 else []
         ours = ["native", "native, bf16"] if _native.has_bfloat16() else ["native"]
-        assert sorted(case["engines"]) == sorted([*ours, *PEERS, *singles])
-        for name, engine in case["engines"].items():
-            assert engine["rounds"] >= 2
-            assert 0 <= engine["error"] < (0.1 if "bf16" in name else 1e-5)
-            assert engine["cpu_ms"][0] >= engine["cpu_ms"][1] > 0
-            assert engine["cpu_ratio"] > 0
-        assert case["engines"]["native"]["cpu_ratio"] == 1
+        assert sorted(case["contenders"]) == sorted([*ours, *PEERS, *singles])
+        for name, contender in case["contenders"].items():
+            assert contender["rounds"] >= 2
+            assert 0 <= contender["error"] < (0.1 if "bf16" in name else 1e-5)
+            assert contender["cpu_ms"][0] >= contender["cpu_ms"][1] > 0
+            assert contender["cpu_ratio"] > 0
+        assert case["contenders"]["native"]["cpu_ratio"] == 1
     assert set(result["graphs"]) == set(PEERS[:2])
 
 
@@ -73,13 +73,13 @@ def test_several_threads_give_the_same_heatmaps(small_weights: Path, small_onnx:
         patch.setattr(subject, "export_graphs", lambda *_: ({"our export": small_onnx}, ""))
         made = subject.make_subject(str(small_weights), None, tmp_path)
     threads = torch.get_num_threads()
-    for engine in open_engines(made, 5, 2, dict.fromkeys(PEERS[:2], "our export")):
-        assert isinstance(engine, Engine)
-        assert made.error(engine.run()) < (0.1 if "bf16" in engine.name else 1e-5)
+    for contender in open_contenders(made, 5, 2, dict.fromkeys(PEERS[:2], "our export")):
+        assert isinstance(contender, Contender)
+        assert made.error(contender.run()) < (0.1 if "bf16" in contender.name else 1e-5)
     torch.set_num_threads(threads)
 
 
-def test_tables_name_settings_machine_and_judge(said: tuple[str, dict[str, Any], Path]) -> None:
+def test_tables_name_settings_machine_and_reference(said: tuple[str, dict[str, Any], Path]) -> None:
     for text in ("CPU threads", "all optimizations, static shape", "latency mode", "float64", "GMAC/s", "stem"):
         assert text in said[0]
     assert said[2].read_bytes().startswith(b"\x89PNG")
@@ -92,7 +92,7 @@ def test_base_install_measures_ours_and_says_what_is_absent() -> None:
     done = subprocess.run([sys.executable, "-c", f"{code}sys.exit(main({words}))"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "native: native" in done.stdout
-    assert "onnxruntime: absent: needs an ONNX model, and exporting one needs torch" in done.stdout
+    assert "onnxruntime: absent: needs an ONNX model, and the export needs torch" in done.stdout
     assert "openvino: absent: not installed (pip install 'litehrnet[openvino]')" in done.stdout
     assert "torch: absent: not installed" in done.stdout
     assert "the program in NumPy, float64" in done.stdout

@@ -33,7 +33,7 @@ def test_results_are_matched_by_the_number_in_the_photos_name(tmp_path: Path) ->
         PhotoBoxes(7),
     ]
     assert re.search(r"beach.jpg: its boxes cannot be found .*a name like 000000000785.jpg", str(found[3]))
-    assert boxes.notes == (f"{boxes.path}: 1 of 3 boxes are not of category 1 and are left out",)
+    assert boxes.notes == (f"{boxes.path}: 1 of 3 boxes do not belong to category 1 and are left out",)
 
 
 def test_annotations_are_matched_by_file_name_and_crowds_left_out(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_people_are_told_from_other_categories_by_name_or_keypoints(tmp_path: Pa
         content["categories"] = [{"id": 1, "name": "car"}, person]
         boxes = read_boxes(_write(tmp_path, content))
         assert _match(boxes, "a.jpg") == [PhotoBoxes(10, [[1, 0, 9, 9]], [1])]
-        assert "1 of 2 boxes are not of" in boxes.notes[0]
+        assert "1 of 2 boxes do not belong to" in boxes.notes[0]
     content["annotations"].pop(0)
     with pytest.raises(
         UserError, match=r"has 1 boxes, none of a category with keypoints \(expected people; it has cat"

@@ -63,8 +63,8 @@ def test_defaults_are_the_published_ones(checkpoint: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--keypoints", "coco"], "gives 4 heatmaps (expected 17, as the keypoint set coco has)"),
-        (["--keypoints", "hand"], "hand: no such keypoint set"),
+        (["--keypoints", "coco"], "has 4 heatmaps (expected 17, as the keypoint set coco has)"),
+        (["--keypoints", "hand"], "hand: unknown keypoint set"),
         (["--input-size", "100", "100"], "nearest: 96x96 and 128x128"),
         (["--sigma", "0"], "--sigma 0.0: expected heatmap cells above 0"),
         (["--sigma", "nan"], "--sigma nan"),

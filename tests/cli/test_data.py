@@ -18,8 +18,8 @@ def recipe(tmp_path: Path, drawn_coco: DataConfig) -> Path:
     files = f"annotations={drawn_coco.annotations!r}, images={drawn_coco.images!r}"
     path.write_text(
         'variant = "lite_hrnet_18"\nkeypoints = "coco"\ninput_size_wh = (64, 96)\n'
-        f'train = (dict(format="coco", {files}),)\nvalidation = dict(dataset="coco", {files})\n'
-        f'test = dict(dataset="coco", {files})\n'
+        f'train = (dict(format="coco", {files}),)\nvalidation = dict(format="coco", {files})\n'
+        f'test = dict(format="coco", {files})\n'
     )
     return path
 
@@ -34,9 +34,9 @@ def test_good_data_are_counted_once_and_drawn(recipe: Path, capsys: pytest.Captu
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("mirroring: ")
     assert lines[0].endswith(" change places")
-    assert lines[1].endswith("annotations.json: 3 persons with keypoints, 3 photos, 0 problems")
+    assert lines[1].endswith("annotations.json: 3 people with keypoints, 3 photos, 0 problems")
     assert lines[1].startswith("train, validation, test: ")
-    assert lines[2].endswith("sheet.png: 3 of 3 samples as they are trained on")
+    assert lines[2].endswith("sheet.png: 3 of 3 training samples")
     assert lines[3:] == ["no problems"]
     sheet = read_image(recipe.with_name("sheet.png"))
     assert sheet.shape == (3 * 96 + 16, 3 * 3 * 64, 3)
@@ -73,7 +73,7 @@ def test_a_file_for_training_alone_may_have_other_keypoints(
     said = capsys.readouterr().out
     assert "train.0: " in said
     assert "train.1, validation, test: " in said
-    assert "4 of 4 samples" in said
+    assert "4 of 4 training samples" in said
 
 
 def test_overrides_reach_the_samples(recipe: Path) -> None:
@@ -85,7 +85,7 @@ def test_overrides_reach_the_samples(recipe: Path) -> None:
     ("more", "message"),
     [
         (["trian=1"], "unknown key trian"),
-        (["--sheet", "sheet.gif"], "sheet.gif: no name for a picture"),
+        (["--sheet", "sheet.gif"], "sheet.gif: not a name for a picture"),
         (["keypoints=none.toml"], "none.toml: no such file"),
     ],
 )
@@ -115,10 +115,10 @@ def test_the_sheet_shows_the_targets(recipe: Path, monkeypatch: pytest.MonkeyPat
 def test_lists_of_photos_are_checked(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (listed := recipe.with_name("list.txt")).write_text("2\n")
     assert _check(recipe, f"train.0.without={listed}", f"validation.only={listed}") == 0
-    assert "sheet.png: 2 of 2 samples" in capsys.readouterr().out
+    assert "sheet.png: 2 of 2 training samples" in capsys.readouterr().out
     listed.write_text("two\n")
     assert _check(recipe, f"validation.only={listed}") == 1
-    assert "list.txt, line 1: no number of a photo" in capsys.readouterr().out
+    assert "list.txt, line 1: not a number of a photo" in capsys.readouterr().out
 
 
 def test_packed_recipe_trains_on_the_same_and_is_good(
@@ -129,8 +129,8 @@ def test_packed_recipe_trains_on_the_same_and_is_good(
     lists = [f"train.0.without={listed}", f"validation.only={listed}", f"load_from={listed}"]
     assert main(["data", "pack", str(recipe), *lists]) == 0
     said = capsys.readouterr().out
-    assert "packed/train-0: 2 persons with keypoints in 2 pictures, 2 files, " in said
-    assert "packed/validation: 1 persons with keypoints in 1 pictures, 2 files, " in said
+    assert "packed/train-0: 2 people with keypoints in 2 pictures, 2 files, " in said
+    assert "packed/validation: 1 people with keypoints in 1 pictures, 2 files, " in said
     assert f"not packed, but needed as well: {listed}" in said
     assert said.splitlines()[-1].endswith("litehrnet train packed/drawn.py")
     config = load_config("packed/drawn.py").config
@@ -138,14 +138,14 @@ def test_packed_recipe_trains_on_the_same_and_is_good(
     assert [(data.only, data.without) for data in config.train] == [(None, None)]
     assert main(["data", "check", "packed/drawn.py"]) == 0
     said = capsys.readouterr().out
-    assert "train: packed/train-0/annotations.zip/annotations.json: 2 persons with keypoints, 2 photos, 0 probl" in said
-    assert "2 of 2 samples" in said
+    assert "train: packed/train-0/annotations.zip/annotations.json: 2 people with keypoints, 2 photos, 0 probl" in said
+    assert "2 of 2 training samples" in said
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.0.format=mpii", "annotations.json: only annotations in COCO's format are packed"),
+        ("train.0.format=mpii", "annotations in the format mpii are not packed (expected coco)"),
         ("validation.boxes=boxes.json", "a detector's boxes are not packed"),
         ("train=()", "drawn: has no train"),
         ("train.0.images=nowhere", "nowhere/1.jpg: no such file"),

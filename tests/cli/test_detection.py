@@ -20,7 +20,7 @@ input_size_wh = (96, 96)
 detection = dict(objects="person")
 train = (dict(format="coco", annotations="{folder}/drawn/annotations.json", images="{folder}/drawn/images"),)
 training = dict(epochs=1, batch_size=4, workers=0, loss=dict(kind="boxes"))
-test = dict(dataset="coco", annotations="{folder}/drawn/annotations.json", images="{folder}/drawn/images")
+test = dict(format="coco", annotations="{folder}/drawn/annotations.json", images="{folder}/drawn/images")
 """
 
 
@@ -57,7 +57,7 @@ def test_test_refuses_what_is_for_keypoints(weights: Path, recipe: Path, capsys:
 
 def test_pose_weights_are_not_taken_for_a_detector(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", "lite_hrnet_18", "--config", str(recipe)]) == 2
-    assert "finds 17 keypoints (coco) (expected a detector's weights)" in capsys.readouterr().err
+    assert "finds 17 keypoints (coco) (expected the weights of a detector)" in capsys.readouterr().err
 
 
 def test_data_check_names_bad_boxes_and_draws_samples(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +101,7 @@ def test_convert_and_predict_refuse_what_is_for_another_task(
     assert main(["convert", str(weights), out, "--codec", "dark"]) == 2
     assert "--codec" in capsys.readouterr().err
     assert main(["convert", "lite_hrnet_18", out, "--objects", "hand"]) == 2
-    assert "--objects: is for detectors" in capsys.readouterr().err
+    assert "--objects: only works with detectors" in capsys.readouterr().err
 
 
 def test_summary_counts_a_detector_by_its_recipe(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:

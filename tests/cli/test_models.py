@@ -19,13 +19,13 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_all_networks_are_listed(folders: Path, small_weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     said = capsys.readouterr().out
-    assert "in the box: nothing" in said
+    assert "bundled: nothing" in said
     for download in (*DOWNLOADS, *DETECTORS):
         assert download.name in said
         assert download.url in said
-    assert said.count("not fetched") == len(DOWNLOADS) + len(DETECTORS)
-    assert "checked by the first 8 digits of the SHA-256" in said
-    assert "416x416 (width x height), persons, checked by the SHA-256" in said
+    assert said.count("not downloaded") == len(DOWNLOADS) + len(DETECTORS)
+    assert "verified by the first 8 digits of the SHA-256" in said
+    assert "416x416 (width x height), persons, verified by the SHA-256" in said
     (folders / "box").mkdir()
     (folders / "box" / "mine.safetensors").write_bytes(small_weights.read_bytes())
     assert main(["models"]) == 0
@@ -34,7 +34,7 @@ def test_all_networks_are_listed(folders: Path, small_weights: Path, capsys: pyt
     assert "naive_lite_hrnet_18, 64x64 (width x height), coco" in said
 
 
-def test_names_are_fetched_and_said_to_be(
+def test_names_are_downloaded_and_printed(
     folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     digits = hashlib.sha256(b"weights").hexdigest()[:8]
@@ -50,24 +50,25 @@ def test_names_are_fetched_and_said_to_be(
     monkeypatch.setattr(zoo, "fetch", fetch)
     assert main(["models", "fetch", download.name]) == 0
     said = capsys.readouterr().out
-    assert f"6bace359_20211230.pth: 7 bytes, checked by the first 8 digits of the SHA-256 ({digits})" in said
+    assert f"6bace359_20211230.pth: 7 bytes, verified by the first 8 digits of the SHA-256 ({digits})" in said
     assert main(["models"]) == 0
-    assert "not fetched" not in capsys.readouterr().out
+    assert "not downloaded" not in capsys.readouterr().out
 
 
-def test_unknown_names_are_refused_before_anything_is_fetched(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_names_are_refused_before_the_first_download(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "fetch", DOWNLOADS[0].name, "nothing"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "error: nothing: no such file, and no name of a network (litehrnet models lists them)\n"
+    assert captured.err == "error: nothing: neither a file nor a known network (litehrnet models lists the names)\n"
 
 
 def test_predicting_without_weights_says_that_the_box_is_empty(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from tests.figure import draw_figure
+
     from litehrnet import write_image
-    from litehrnet.inference.figure import draw_figure
 
     write_image(folders / "photo.png", draw_figure((60, 80))[0])
     assert main(["predict", str(folders / "photo.png"), "--out-dir", str(folders / "out")]) == 2
-    assert "lite_hrnet_18: this install has no weights in it" in capsys.readouterr().err
+    assert "lite_hrnet_18: this install has no bundled weights" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from tests.figure import draw_figure
 
 import litehrnet
 from litehrnet import read_image, write_image
@@ -14,7 +15,6 @@ from litehrnet.bench.subject import write_random_weights
 from litehrnet.cli.main import main
 from litehrnet.cli.predict_photos import image_ids
 from litehrnet.detectors.detections import DetectedBoxes
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.variants import find_variant
 from litehrnet.weights.zoo import DEFAULT_DETECTOR
@@ -208,7 +208,7 @@ def test_output_folder_that_cannot_be_made_is_an_error(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     assert _predict_whole(small_weights, tmp_path / "file" / "out", folder) == 2
-    assert "cannot be made a folder" in _one_line_error(capsys)
+    assert "cannot be created" in _one_line_error(capsys)
 
 
 def test_missing_weights_are_an_error(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -380,7 +380,7 @@ def test_boxes_of_another_category_are_said(
     path, out = tmp_path / "boxes.json", tmp_path / "out"
     path.write_text(json.dumps([{"image_id": 1, "category_id": 0, "bbox": [1, 1, 9, 9], "score": 1}] * 3))
     assert _predict(small_weights, out, folder, "--boxes", path) == 2
-    assert "boxes.json: has 3 boxes, none of category 1 (expected people; it has category 0)" in _one_line_error(capsys)
+    assert "none of 3 boxes belongs to category 1 (expected people; it has category 0)" in _one_line_error(capsys)
     path.write_text(json.dumps([{"image_id": 1, "category_id": "1", "bbox": [1, 1, 9, 9], "score": 0.002}]))
     assert _predict(small_weights, out, folder, "--boxes", path) == 0
     said = capsys.readouterr().out
@@ -410,9 +410,9 @@ def test_files_of_other_kinds_are_counted(
     for name in ("IMG_1.HEIC", "IMG_2.HEIC", "notes.txt", ".hidden"):
         (folder / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(12))
     assert _predict(small_weights, tmp_path / "out", folder) == 0
-    assert "passed over, not photos that are read here: 2 .heic, 1 .txt\n" in capsys.readouterr().out
+    assert "skipped, not in a supported photo format: 2 .heic, 1 .txt\n" in capsys.readouterr().out
     assert _predict(small_weights, tmp_path / "out", folder / "IMG_1.HEIC") == 2
-    assert "IMG_1.HEIC: is HEIC, which is not read here (expected JPEG, PNG" in _one_line_error(capsys)
+    assert "IMG_1.HEIC: is HEIC, which is not supported (expected JPEG, PNG" in _one_line_error(capsys)
 
 
 def test_drawing_options_change_the_picture_and_not_the_results(
@@ -433,8 +433,8 @@ def test_drawing_options_change_the_picture_and_not_the_results(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--whole-image", "--detector", "x"], "--detector and --whole-image: each says where the people are"),
-        (["--whole-image", "--min-box-score", "0.5"], "--min-box-score: is for boxes, and --whole-image uses none"),
+        (["--whole-image", "--detector", "x"], "--detector and --whole-image: both state where the people are"),
+        (["--whole-image", "--min-box-score", "0.5"], "--min-box-score: does not work with --whole-image"),
     ],
 )
 def test_options_that_contradict_each_other_are_one_sentence(
@@ -462,7 +462,7 @@ def test_weights_that_find_no_people_take_the_whole_picture_and_say_so(
     write_random_weights(weights, find_variant("naive_lite_hrnet_18"), (64, 64), birds)
     assert _predict(weights, tmp_path / "out", folder) == 0
     said = capsys.readouterr().out
-    assert "no detector: pictures are taken whole (the bundled detector finds people, and" in said
+    assert "no detector: each picture is one object's box (the bundled detector finds people, and" in said
     assert "detector: bundled" not in said
 
 

@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.figure import draw_figure
 
 from litehrnet import read_frames
 from litehrnet.cli.main import main
-from litehrnet.inference.figure import draw_figure
 from litehrnet.video.writing import VideoWriter
 
 RATE = 25
@@ -127,7 +127,7 @@ def test_a_video_that_is_cut_short_leaves_what_could_be_read(
     out = tmp_path / "out"
     assert _predict(out, tmp_path / "cut.mkv") == 2
     captured = capsys.readouterr()
-    assert re.fullmatch(r"error: .*cut\.mkv: cut short, there are pictures for \d\.\d s of 2\.5 s\n", captured.err)
+    assert re.fullmatch(r"error: .*cut\.mkv: truncated, it has frames for \d\.\d s of 2\.5 s\n", captured.err)
     records = _records(out / "cut.jsonl")
     assert 5 < len(records) < 60
     assert len(list(read_frames(out / "cut.mp4"))) == len(records)
@@ -167,10 +167,10 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         (["99"], "/dev/video99: no such file or camera"),
         ([path, photo], "videos and other inputs"),
         ([path, "99"], "/dev/video99: never ends"),
-        ([path, "--start", "2", "--end", "1"], "--end 1: is not after --start 2"),
+        ([path, "--start", "2", "--end", "1"], "--end 1: not after --start 2"),
         ([path, "--start", "9"], "film.mp4: no frame could be read from 9 s on"),
-        ([photo, "--track"], "--track: is for keypoints in videos and cameras"),
-        ([photo, "--every", "2"], "--every: is for keypoints in videos and cameras"),
+        ([photo, "--track"], "--track: only works with video or camera input"),
+        ([photo, "--every", "2"], "--every: only works with video or camera input"),
     ]
     for arguments, said in cases:
         assert _predict(out, *arguments) == 2, arguments
@@ -199,7 +199,7 @@ def test_a_camera_that_goes_away_keeps_what_was_seen(
     threading.Thread(target=send, daemon=True).start()
     port, out = server.getsockname()[1], tmp_path / "out"
     assert _predict(out, f"tcp://127.0.0.1:{port}", "--track") == 2
-    assert re.search(rf"error: tcp://127.0.0.1:{port}: went away after \d\.\d s", capsys.readouterr().err)
+    assert re.search(rf"error: tcp://127.0.0.1:{port}: stopped after \d\.\d s", capsys.readouterr().err)
     records = _records(out / f"127-0-0-1-{port}.jsonl")
     assert records[0]["time"] == 0
     assert len(list(read_frames(out / f"127-0-0-1-{port}.mp4"))) == len(records) > 0

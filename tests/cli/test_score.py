@@ -58,7 +58,7 @@ def test_keypoints_can_be_named_by_a_file(files: tuple[Path, Path], capsys: pyte
     assert _score(files, "--keypoints", str(own), "--json") == 0
     assert [row["name"] for row in json.loads(capsys.readouterr().out)["per_keypoint"]] == ["one", "other"]
     assert _score(files, "--keypoints", "coco") == 2
-    assert "its persons have 2 keypoints (expected 17, as coco has)" in capsys.readouterr().err
+    assert "people have 2 keypoints (expected 17, the number in coco)" in capsys.readouterr().err
 
 
 def _change(path: Path, change: Any) -> None:
@@ -71,14 +71,14 @@ def _change(path: Path, change: Any) -> None:
     [
         (0, lambda c: [], "results.json: has no predictions"),
         (0, lambda c: {"results": c}, "results.json: has no predictions"),
-        (0, lambda c: [c[0] | {"image_id": 8}], "entry 0 is of image 8, which"),
+        (0, lambda c: [c[0] | {"image_id": 8}], "entry 0 is on image 8, which"),
         (0, lambda c: [c[0] | {"keypoints": PAWS * 2}], "entry 0 has 4 keypoints (expected 2)"),
         (0, lambda c: [c[0] | {"score": float("nan")}], "not finite"),
-        (1, lambda c: [], "annotations.json: no annotations"),
-        (1, lambda c: [{"image_id": 1}], "annotations.json: no annotations"),
+        (1, lambda c: [], "annotations.json: not annotations"),
+        (1, lambda c: [{"image_id": 1}], "annotations.json: not annotations"),
         (1, lambda c: c | {"categories": []}, "no category has keypoints"),
-        (1, lambda c: c | {"annotations": []}, "its persons have [] keypoints"),
-        (1, lambda c: c | {"annotations": [c["annotations"][0] | {"keypoints": 3}]}, "no list"),
+        (1, lambda c: c | {"annotations": []}, "people have [] keypoints"),
+        (1, lambda c: c | {"annotations": [c["annotations"][0] | {"keypoints": 3}]}, "not a list"),
     ],
 )
 def test_broken_files_are_one_line_and_exit_code_2(
@@ -127,8 +127,8 @@ def test_mpii_is_scored_by_pckh_from_the_mat_file_or_the_list_beside_it(
 @pytest.mark.parametrize(
     ("preds", "message"),
     [
-        (np.zeros((3, 16, 2)), "3 persons predicted, 2 in the ground truth"),
-        (np.zeros((2, 17, 2)), "preds has shape (2, 17, 2) (expected persons x 16 x 2)"),
+        (np.zeros((3, 16, 2)), "3 people predicted (expected 2, as in the ground truth)"),
+        (np.zeros((2, 17, 2)), "preds has shape (2, 17, 2) (expected people x 16 x 2)"),
         (np.full((2, 16, 2), np.nan), "not finite"),
     ],
 )

@@ -15,9 +15,9 @@ from tests.drawn_scenes import LABEL_IDS, write_scenes
 
 from litehrnet.bench import subject
 from litehrnet.bench.subject import write_random_weights
-from litehrnet.cli import published_test
+from litehrnet.cli import mmpose
 from litehrnet.cli.main import main, run_command
-from litehrnet.data.segmentation import LabeledImage, read_classes
+from litehrnet.data.label_images import LabeledImage, read_classes
 from litehrnet.drawing.class_maps import draw_segmentation
 from litehrnet.errors import UserError
 from litehrnet.inference.estimator import PoseEstimator
@@ -43,7 +43,7 @@ training = dict(
     evaluate_every=1,
     save_every=1,
 )
-validation = dict(dataset="folder", images="{folder}/images", annotations="{folder}/labels", flip=False)
+validation = dict(format="folder", images="{folder}/images", annotations="{folder}/labels", flip=False)
 work_dir = "{folder}/run"
 """
 
@@ -101,7 +101,7 @@ def test_training_starts_from_a_pose_network(
     words = [f"load_from={small_weights}", "training.epochs=1", "validation=none", f"work_dir={scenes / 'from_pose'}"]
     assert main(["train", str(scenes / "recipe.py"), *words]) == 0
     said = capsys.readouterr().out
-    assert "but for 2 arrays that it lacks or has in another size: segmentation_head.classifier.weight" in said
+    assert "except 2 arrays that it lacks or has in another size: segmentation_head.classifier.weight" in said
 
 
 def test_the_figures_of_a_test_are_those_of_its_predictions(
@@ -122,7 +122,7 @@ def test_the_figures_of_a_test_are_those_of_its_predictions(
 def test_a_recipe_says_how_images_are_cut(
     scenes: Path, weights: Path, capsys: pytest.CaptureFixture[str], way: list[str]
 ) -> None:
-    test = f"test.dataset=folder test.images={scenes}/images test.annotations={scenes}/labels test.flip=false".split()
+    test = f"test.format=folder test.images={scenes}/images test.annotations={scenes}/labels test.flip=false".split()
     assert main(["test", str(weights), "--config", str(scenes / "recipe.py"), "--cfg-options", *test, *way]) == 0
     said = capsys.readouterr().out
     assert "mIoU" in said
@@ -188,7 +188,7 @@ def test_the_published_command_line_tests_as_ours_does(
     assert main(["test", str(checkpoint), "--config", recipe, "--out", str(tmp_path / "ours"), "--json"]) == 0
     expected = json.loads(capsys.readouterr().out)
     command = [recipe, str(checkpoint), "--eval", "mIoU", "--out", str(tmp_path / "published")]
-    assert run_command(published_test.run, published_test.parse(command)) == 0
+    assert run_command(mmpose.run, mmpose.parse(command)) == 0
     first, *said = capsys.readouterr().out.splitlines()
     assert first.endswith("; whole images")
     assert {name: float(value) for name, value in (line.split(": ") for line in said)} == pytest.approx(expected)
@@ -205,7 +205,7 @@ def test_two_processes_segment_each_image_once(
     three = write_scenes(tmp_path / "three", 3, side=96, first=20)
     changes = ["--cfg-options", f"validation.images={three}/images", f"validation.annotations={three}/labels"]
     command = [str(scenes / "recipe.py"), str(weights), "--fuse-conv-bn", *changes]
-    assert run_command(published_test.run, published_test.parse(command)) == 0
+    assert run_command(mmpose.run, mmpose.parse(command)) == 0
     alone = capsys.readouterr().out.splitlines()[1:]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -293,26 +293,29 @@ def test_data_check_decodes_everything_and_draws_samples(
     ("words", "said"),
     [
         (["train", "{recipe}", "keypoints=coco"], "names keypoints and segmentation (expected one of"),
-        (["train", "{recipe}", "training.loss.kind=mse"], "training.loss.kind is mse, not for segmentation"),
+        (["train", "{recipe}", "training.loss.kind=mse"], "training.loss.kind is mse, not a loss for segmentation"),
         (["train", "{recipe}", "train.0.only=a.json", "codec.kind=udp"], "codec, train.0.only: not for segmentation"),
         (["train", "litehrnet_18_coco_256x192", "validation.window=true"], "validation.window: not for keypoints"),
         (["train", "{recipe}", "distill.teacher=lite_hrnet_18"], "distill: not for segmentation"),
-        (["train", "{recipe}", "train.0.format=coco"], "train.0.format is coco, not for segmentation"),
+        (["train", "{recipe}", "train.0.format=coco"], "train.0.format is coco, not a format for segmentation"),
         (["train", "{recipe}", "training.loss.class_weights=1,2"], "class_weights has 2 values (expected 4"),
-        (["train", "litehrnet_18_coco_256x192", "training.loss.kind=ohem"], "not for keypoints"),
-        (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--boxes", "b.json"], "--boxes: is for"),
+        (["train", "litehrnet_18_coco_256x192", "training.loss.kind=ohem"], "not a loss for keypoints"),
+        (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--boxes", "b.json"], "--boxes: does not"),
         (["test", "{weights}", "--config", "litehrnet_18_cityscapes_512x1024"], "weights of naive_lite_hrnet_18"),
-        (["test", "{weights}", "--config", "{recipe}", "--per-keypoint"], "--per-keypoint: is for networks that find"),
-        (["convert", "{weights}", "o.safetensors", "--codec", "udp"], "--codec: is for networks that find keypoints"),
-        (["convert", "{weights}", "o.safetensors", "--classes", "cityscapes"], "tells 4 classes apart (expected 19"),
-        (["convert", "lite_hrnet_18", "o.safetensors", "--classes", "cityscapes"], "--classes: is for networks that"),
-        (["data", "pack", "{recipe}", "--out", "o"], "recipe: segments images, and label images are not packed"),
+        (["test", "{weights}", "--config", "{recipe}", "--per-keypoint"], "--per-keypoint: does not work with weights"),
+        (
+            ["convert", "{weights}", "o.safetensors", "--codec", "udp"],
+            "--codec: does not work with weights for segmentation",
+        ),
+        (["convert", "{weights}", "o.safetensors", "--classes", "cityscapes"], "has 4 classes (expected 19"),
+        (["convert", "lite_hrnet_18", "o.safetensors", "--classes", "cityscapes"], "--classes: only works with"),
+        (["data", "pack", "{recipe}", "--out", "o"], "recipe: data for segmentation is not packed"),
         (
             ["predict", "film.mp4", "--weights", "{weights}", "--out-dir", "o"],
-            "film.mp4: a video, and {weights} segments",
+            "film.mp4: a video, and {weights} only segments",
         ),
-        (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--track"], "--track: is for keypoints"),
-        (["predict", "{photo}", "--out-dir", "o", "--window"], "--window: is for networks that segment"),
+        (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--track"], "--track: only works with"),
+        (["predict", "{photo}", "--out-dir", "o", "--window"], "--window: only works"),
     ],
 )
 def test_what_does_not_belong_together_is_one_sentence(
@@ -333,7 +336,7 @@ def test_the_published_command_line_refuses_in_one_sentence(
         (["--eval", "mAP"], f"--eval mAP: no metric of {scenes}/labels (expected mIoU)"),
         (["--out", "raw.pkl"], "raw.pkl: no folder (expected one to write label images to"),
     ):
-        assert run_command(published_test.run, published_test.parse([*command, *more])) == 2
+        assert run_command(mmpose.run, mmpose.parse([*command, *more])) == 2
         error = capsys.readouterr().err
         assert said in error
         assert error.count("\n") == 1

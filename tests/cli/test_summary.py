@@ -92,10 +92,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 
 def test_named_totals_are_printed_rounded_and_exact(printed: str) -> None:
-    flops = "published FLOPs (multiply-adds + batch normalization + ReLU + pooling + upsampling)"
+    flops = "FLOPs of the paper (multiply-adds + batch normalization + ReLU + pooling + upsampling)"
     assert _row(printed, flops) == ["205.2", "x", "2^20", "215,202,112"]
     assert _row(printed, "multiply-accumulates, each layer once") == ["198.6", "x", "10^6", "198,626,688"]
-    executed = "multiply-accumulates as the published code executes them"
+    executed = "multiply-accumulates as executed by the reference implementation"
     assert _row(printed, executed) == ["242.3", "x", "10^6", "242,345,088"]
     assert _row(printed, "parameters") == ["1.13", "x", "10^6", "1,130,769"]
 
@@ -157,7 +157,7 @@ def test_shape_is_height_then_width() -> None:
 def test_the_misprint_is_explained_where_it_occurs(written: Written) -> None:
     assert round(written.figures["published_flops_mebi"], 1) == 414.6
     assert "418.7 is a misprint" in written.figures["remark"]
-    assert "418.7 is a misprint" in written.page
+    assert "418.7 is a misprint" in " ".join(written.page.split())
     assert _figures("wider_naive_lite_hrnet_18", "--shape", "256", "192")["remark"] is None
 
 
@@ -186,7 +186,7 @@ def test_csv_has_one_row_per_layer_with_all_columns(written: Written, layers: tu
 
 def test_html_holds_every_layer_and_all_totals(written: Written, layers: tuple[LayerCost, ...]) -> None:
     for layer in layers:
-        assert f'<td class="text">{layer.name}</td>' in written.page
+        assert f"{layer.name} " in written.page
     for total in ("434,716,160", "402,945,024", "461,236,224", "1,318,584"):
         assert total in written.page
 
@@ -199,9 +199,9 @@ def test_bad_input_is_explained_in_one_line(capsys: pytest.CaptureFixture[str], 
     refused = {
         ("lite_hrnet_18", "--shape", "100", "192"): "input size 192x100",
         ("lite_hrnet_18", "--shape", "32", "32", "32"): "one number for a square",
-        ("lite_hrnet_18", "--shape", "3200000000"): "no side may be longer than 100,000 pixels",
+        ("lite_hrnet_18", "--shape", "3200000000"): "too large (expected up to 100,000 pixels per side)",
         ("lite_hrnet_19",): "did you mean lite_hrnet_18?",
-        ("lite_hrnet_18", "--num-keypoints", "0"): "at least one",
+        ("lite_hrnet_18", "--num-keypoints", "0"): "at least 1",
         ("litehrnet_30_mpii_256x256", "--num-keypoints", "3"): "only with a variant",
         (str(tmp_path / "none.pth"),): "no such file",
         ("lite_hrnet_18", "--out-file", str(tmp_path / "none" / "cost")): "cannot be written",

@@ -90,7 +90,7 @@ def test_one_device_changes_nothing() -> None:
 def test_launcher_says_how_many_processes_there_are() -> None:
     loaded = _loaded("--launcher", "pytorch", "--gpus", "3")
     assert loaded.config == read_recipe(RECIPE)
-    assert loaded.notes == ("--gpus and --gpu-ids: left out, the launcher says how many processes there are",)
+    assert loaded.notes == ("--gpus and --gpu-ids: ignored, the launcher determines the number of processes",)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_learning_rate_scales_with_the_number_of_devices(
         monkeypatch.setenv("WORLD_SIZE", world_size)
     loaded = _loaded("--autoscale-lr", *flags)
     assert loaded.config.training.optimizer.learning_rate == pytest.approx(2e-3 * factor)
-    assert loaded.notes[-1].startswith(f"--autoscale-lr: learning rate {2e-3 * factor:g}, which is 0.002 times")
+    assert loaded.notes[-1].startswith(f"--autoscale-lr: learning rate {2e-3 * factor:g}, 0.002 times")
 
 
 def test_scaling_for_a_launcher_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert run_command(run, parse([RECIPE, "--gpu-ids", "5"])) == 2
-    assert "--gpu-ids 5: there is no such GPU (expected 0 to 1)" in capsys.readouterr().err
+    assert "--gpu-ids 5: unknown GPU (expected 0 to 1)" in capsys.readouterr().err
 
 
 def _environment() -> dict[str, str]:
@@ -154,7 +154,7 @@ def test_published_configuration_is_trained_from_a_checkout(published: Path, pro
     command = [*(alone if processes == 1 else together), "--work-dir", "out", "--cfg-options", "data.samples_per_gpu=1"]
     done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "model.keypoint_head.in_channels is 40, but the backbone gives 30 channels" in done.stdout
+    assert "model.keypoint_head.in_channels is 40, but the backbone has 30 channels" in done.stdout
     assert re.search(rf"processes: +{processes}\n", done.stdout)
     assert Path("out/epoch_2.pth").is_file()
     assert Path("out/latest.pth").resolve().name == "epoch_2.pth"

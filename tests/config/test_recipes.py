@@ -73,13 +73,13 @@ def test_recipe_says_what_its_name_says(name: str) -> None:
     assert recipe.name == name
     assert f"{recipe.input_size_wh[1]}x{recipe.input_size_wh[0]}" == size
     assert recipe.variant.replace("lite_hrnet", "litehrnet") == name.split("_coco")[0].split("_mpii")[0]
-    assert recipe.keypoints == recipe.tested_on.dataset == name.split("_")[-2]
-    assert len(recipe.outputs) == (17 if recipe.tested_on.dataset == "coco" else 16)
+    assert recipe.keypoints == recipe.tested_on.format == name.split("_")[-2]
+    assert len(recipe.outputs) == (17 if recipe.tested_on.format == "coco" else 16)
     assert recipe.codec.sigma == (3 if size == "384x288" else 2)
     assert recipe.codec.kind == "default"
     assert recipe.codec.flip_shift
     assert recipe.tested_on.flip
-    assert recipe.tested_on.annotations.startswith(f"data/{recipe.tested_on.dataset}/annotations/")
+    assert recipe.tested_on.annotations.startswith(f"data/{recipe.tested_on.format}/annotations/")
 
 
 def test_recipes_lie_at_the_published_paths(project: Path) -> None:
@@ -94,7 +94,7 @@ variant = "lite_hrnet_18"
 keypoints = "coco"
 input_size_wh = (64, 96)
 codec = dict(kind="dark", sigma=1)
-test = dict(dataset="coco", annotations="a.json", images="photos", boxes=None)
+test = dict(format="coco", annotations="a.json", images="photos", boxes=None)
 """
 
 
@@ -110,9 +110,16 @@ def test_own_recipe_is_read_from_its_file(tmp_path: Path) -> None:
     assert recipe.tested_on.boxes is None
 
 
+def test_the_older_name_of_the_format_is_read_in_files_and_overrides(tmp_path: Path) -> None:
+    older = _recipe(tmp_path, GOOD.replace("format=", "dataset="))
+    assert read_recipe(older).tested_on.format == "coco"
+    assert read_recipe(older, {"keypoints": "mpii", "test.dataset": "mpii"}).tested_on.format == "mpii"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ('format="coco"', 'format="csv"', r"test.format is csv, not a format for keypoints \(expected coco or mpii\)"),
         ("sigma=1", "sgima=1", r"unknown key codec.sgima \(did you mean sigma\?\)"),
         ("variant =", "varian =", r"unknown key varian \(did you mean variant\?\)"),
         ('variant = "lite_hrnet_18"', "", "variant is missing"),
@@ -121,11 +128,11 @@ def test_own_recipe_is_read_from_its_file(tmp_path: Path) -> None:
         ("(64, 96)", "64", r"input_size_wh is 64"),
         ("(64, 96)", "(64, 100)", "64x100"),
         ('kind="dark"', 'kind="drak"', r"codec.kind is 'drak' \(expected 'default' or 'dark' or 'udp'\)"),
-        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: no such network"),
+        ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: unknown network"),
         ("boxes=None", "boxes=5", "test.boxes is 5"),
-        ('"photos"', "open('x')", r"line 6: 'open\('x'\)' is no plain value"),
-        ("test = dict(", "import os\ntest = dict(", "line 6: 'import os' is no plain value"),
-        ("test = dict(", "test = dict(**{}, ", "is no plain value"),
+        ('"photos"', "open('x')", r"line 6: 'open\('x'\)' is not a plain value"),
+        ("test = dict(", "import os\ntest = dict(", "line 6: 'import os' is not a plain value"),
+        ("test = dict(", "test = dict(**{}, ", "is not a plain value"),
         ("test = dict(", "test = dict((", "not a recipe"),
     ],
 )
@@ -138,18 +145,18 @@ def test_mistake_in_a_recipe_is_named(tmp_path: Path, old: str, new: str, messag
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("blur_probability=1.5", r"own\.py: augmentation\.blur_probability is 1\.5 \(expected a part, 0 to 1\)"),
-        ("cutout_probability=-0.1", r"augmentation\.cutout_probability is -0\.1 \(expected a part, 0 to 1\)"),
-        ("background_probability=2", r"augmentation\.background_probability is 2 \(expected a part, 0 to 1\)"),
-        ("anywhere_probability=1e999", r"augmentation\.anywhere_probability is inf \(expected a part, 0 to 1\)"),
-        ("brightness=1.01", r"augmentation\.brightness is 1\.01 \(expected a part, 0 to 1\)"),
-        ("contrast=-1", r"augmentation\.contrast is -1 \(expected a part, 0 to 1\)"),
-        ("saturation=3", r"augmentation\.saturation is 3 \(expected a part, 0 to 1\)"),
-        ("flip_probability=50", r"augmentation\.flip_probability is 50 \(expected a part, 0 to 1\)"),
+        ("blur_probability=1.5", r"own\.py: augmentation\.blur_probability is 1\.5 \(expected 0 to 1\)"),
+        ("cutout_probability=-0.1", r"augmentation\.cutout_probability is -0\.1 \(expected 0 to 1\)"),
+        ("background_probability=2", r"augmentation\.background_probability is 2 \(expected 0 to 1\)"),
+        ("anywhere_probability=1e999", r"augmentation\.anywhere_probability is inf \(expected 0 to 1\)"),
+        ("brightness=1.01", r"augmentation\.brightness is 1\.01 \(expected 0 to 1\)"),
+        ("contrast=-1", r"augmentation\.contrast is -1 \(expected 0 to 1\)"),
+        ("saturation=3", r"augmentation\.saturation is 3 \(expected 0 to 1\)"),
+        ("flip_probability=50", r"augmentation\.flip_probability is 50 \(expected 0 to 1\)"),
         ("blur=0.5", r"unknown key augmentation\.blur"),
         (
             "anywhere_probability=0.2",
-            r"own\.py: augmentation\.anywhere_probability is 0\.2, but crops anywhere have no labels "
+            r"own\.py: augmentation\.anywhere_probability is 0\.2, but such crops have no labels "
             r"\(expected distill\.teacher as well\)",
         ),
     ],
@@ -170,7 +177,7 @@ def test_ends_of_ranges_are_possible_and_a_teacher_makes_crops_anywhere_so(tmp_p
 def test_nothing_in_a_recipe_is_run(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     text = f"keypoints = __import__('pathlib').Path({str(victim)!r}).touch()\n"
-    with pytest.raises(UserError, match="no plain value"):
+    with pytest.raises(UserError, match="not a plain value"):
         read_recipe(_recipe(tmp_path, GOOD + text))
     assert not victim.exists()
 

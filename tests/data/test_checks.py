@@ -56,10 +56,10 @@ def test_good_annotations_have_no_problem(drawn_coco: DataConfig) -> None:
         ({"area": 0}, "area is 0 (expected a number above 0)"),
         ({"area": "large"}, "area is large (expected a number above 0)"),
         ({"keypoints": [1, 2, 2]}, "has 1 keypoints (expected 17)"),
-        ({"keypoints": [1, 2]}, "keypoints is no list of x, y, visibility triples"),
-        ({"keypoints": ["a", 2, 3]}, "keypoints is no list of x, y, visibility triples"),
-        ({"num_keypoints": 5}, "num_keypoints is 5 (expected 17, as many as are labeled)"),
-        ({"image_id": 77}, "is of image 77, which the file does not have"),
+        ({"keypoints": [1, 2]}, "keypoints is not a list of x, y, visibility triples"),
+        ({"keypoints": ["a", 2, 3]}, "keypoints is not a list of x, y, visibility triples"),
+        ({"num_keypoints": 5}, "num_keypoints is 5 (expected 17, the number of labeled keypoints)"),
+        ({"image_id": 77}, "is on image 77, which the file does not have"),
     ],
 )
 def test_what_is_wrong_with_a_person_is_named_with_its_index_and_id(
@@ -84,7 +84,7 @@ def test_all_problems_are_found_at_once(coco_content: dict[str, Any], save_coco:
         "annotation 0 (id 1): keypoint 0 has visibility 7 (expected 0, 1 or 2)",
         f"annotation 0 (id 1): keypoint 1 is at (inf, {first['keypoints'][4]}) (expected finite numbers)",
         "annotation 1 (id 2): bbox is [0, 0, -5, 5] (expected finite numbers and an area)",
-        "annotation 2 (id 1): is of image 3, which the file does not have",
+        "annotation 2 (id 1): is on image 3, which the file does not have",
         "2 annotations have the id 1 (expected different ids)",
     ]
 
@@ -123,15 +123,15 @@ def test_a_missing_or_broken_file_is_one_problem(tmp_path: Path, content: str | 
 def test_annotations_that_are_no_objects_are_named(coco_content: dict[str, Any], save_coco: Save) -> None:
     coco_content["annotations"] += [5, {"image_id": [1]}]
     texts = _texts(_check(save_coco(coco_content)))
-    assert texts[0] == "annotation 3: is no object"
-    assert texts[1] == "annotation 4: is of image None, which the file does not have"
+    assert texts[0] == "annotation 3: is not an object"
+    assert texts[1] == "annotation 4: is on image None, which the file does not have"
 
 
 def test_names_of_a_category_are_checked(coco_content: dict[str, Any], save_coco: Save) -> None:
     coco_content["categories"][0]["keypoints"][2] = "right_paw"
     assert _texts(_check(save_coco(coco_content))) == [
-        "keypoint left_eye has no right_eye to change places with",
-        "keypoint right_paw has no left_paw to change places with",
+        "keypoint left_eye has no partner (expected right_eye)",
+        "keypoint right_paw has no partner (expected left_paw)",
     ]
 
 
@@ -144,8 +144,8 @@ def test_the_known_keypoint_sets_have_consistent_sides(keypoint_set: Any) -> Non
 def test_inconsistent_sides_are_named() -> None:
     crossed = replace(COCO, flip_pairs=((1, 4), *COCO.flip_pairs[2:]))
     assert [problem.wrong for problem in check_keypoint_set(crossed, "own.toml")] == [
-        "left_eye and right_eye are no flip pair (expected them to be one)",
-        "left_ear and right_ear are no flip pair (expected them to be one)",
+        "left_eye and right_eye are not a flip pair (expected one)",
+        "left_ear and right_ear are not a flip pair (expected one)",
         "left_eye and right_ear are a flip pair (expected left and right)",
     ]
 
@@ -159,7 +159,7 @@ def test_missing_broken_and_contradicting_photos_are_named(drawn_coco: DataConfi
         ("none.jpg", None, "no such file"),
         ("cut.jpg", None, "is cut short or damaged"),
         ("empty.jpg", None, "is empty"),
-        ("1.jpg", (160, 120), "is 120x160 (the annotations say 160x120)"),
+        ("1.jpg", (160, 120), "is 120x160 (expected 160x120, as in the annotations)"),
     ]:
         (problem,) = check_photo(PhotoUse(folder / name, size, "a.json", "annotation 5"))
         assert str(problem).startswith(f"a.json: annotation 5: {folder / name}: {wrong}")
@@ -202,7 +202,7 @@ def test_mpii_entries_to_test_on_need_no_joints(drawn_mpii: DataConfig) -> None:
 def test_detections_of_unknown_photos_are_named(drawn_coco: DataConfig, tmp_path: Path) -> None:
     path = tmp_path / "boxes.json"
     box = {"image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 40], "score": 0.5}
-    for boxes, wrong in [([box], []), ([box, box | {"image_id": 8}], ["entry 1 is of image 8"])]:
+    for boxes, wrong in [([box], []), ([box, box | {"image_id": 8}], ["entry 1 is on image 8"])]:
         path.write_text(json.dumps(boxes))
         problems = check_detections(path, Path(drawn_coco.annotations), Path(drawn_coco.images))
         assert len(problems) == len(wrong)

@@ -45,8 +45,8 @@ def test_all_crops_of_a_photo_go_the_same_way(coco_content: dict[str, Any], save
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1\ntwo\n", r"list\.txt, line 2: no number of a photo"),
-        ("-1", r"list\.txt, line 1: no number of a photo"),
+        ("1\ntwo\n", r"list\.txt, line 2: not a number of a photo"),
+        ("-1", r"list\.txt, line 1: not a number of a photo"),
         ("# nothing\n", r"list\.txt: has no numbers of photos"),
         ("77\n", r"list\.txt: none of its photos is in .*annotations\.json"),
     ],
@@ -60,7 +60,7 @@ def test_broken_lists_are_one_sentence(drawn_coco: DataConfig, tmp_path: Path, t
 def test_missing_lists_and_lists_for_mpii_are_one_sentence(drawn_coco: DataConfig, drawn_mpii: DataConfig) -> None:
     with pytest.raises(UserError, match=r"nowhere\.txt: no such file"):
         _persons(replace(drawn_coco, only="nowhere.txt"))
-    with pytest.raises(UserError, match=r"mpii\.json: only COCO annotations number their photos"):
+    with pytest.raises(UserError, match=r"mpii\.json: MPII's photos have no numbers"):
         _persons(replace(drawn_mpii, only="nowhere.txt"))
 
 

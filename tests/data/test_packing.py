@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.figure import draw_figure
 
 from litehrnet import read_image, write_image
 from litehrnet.data.checks import check_coco, check_photo
@@ -15,7 +16,6 @@ from litehrnet.data.samples import Batch, make_batch
 from litehrnet.data.settings import AugmentationConfig, DataConfig
 from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import COCO
 
@@ -165,8 +165,11 @@ def test_a_packed_set_is_checked_like_any_other(drawn_coco: DataConfig, tmp_path
     ("damage", "message"),
     [
         (lambda folder: (folder / "000.zip").unlink(), r"000\.zip/000000_1\.jpg: no such file.*3 of the 3 photos"),
-        (lambda folder: (folder / "000.zip").write_bytes(b"PK"), r"000\.zip: no zip archive, or cut short"),
-        (lambda folder: (folder / "annotations.zip").write_bytes(b""), r"annotations\.zip: no zip archive, or cut"),
+        (lambda folder: (folder / "000.zip").write_bytes(b"PK"), r"000\.zip: is not a zip archive, or is cut short"),
+        (
+            lambda folder: (folder / "annotations.zip").write_bytes(b""),
+            r"annotations\.zip: is not a zip archive",
+        ),
         (lambda folder: (folder / "annotations.zip").unlink(), r"annotations\.zip/annotations\.json: no such file"),
     ],
 )

@@ -4,13 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from litehrnet.data.segmentation import (
-    check_labeled_images,
-    labeled_images,
-    read_classes,
-    read_segmentation_set,
-    unknown_ids,
-)
+from litehrnet.data.label_images import check_labeled_images, folder_images, read_classes, unknown_ids
+from litehrnet.data.segmentation import read_segmentation_set
 from litehrnet.data.settings import DataConfig, SegmentationConfig
 from litehrnet.errors import UserError
 from litehrnet.io.images import write_image
@@ -31,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _read(folder: Path) -> list[str]:
-    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
+    records = folder_images(str(folder / "images"), str(folder / "labels"))
     check_labeled_images(records, "labels")
     return [f"{r.image_file.name} {r.label_file.name}" for r in records]
 
@@ -67,11 +62,11 @@ def test_files_without_a_partner_are_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("size", "another size than the image's: a.png (12x16, not 24x16), b.png (12x16, not 24x16)"),
+        ("size", "differs in size from the image: a.png (12x16, not 24x16), b.png (12x16, not 24x16)"),
         ("16 bits", "a PNG of 16 bits (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
         ("palette", "a palette PNG (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
         ("color", "a PNG in color (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
-        ("JPEG", "no PNG (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
+        ("JPEG", "not a PNG (expected a PNG of 8-bit gray levels, each the id of a class): a.png, b.png"),
     ],
 )
 def test_label_images_of_the_wrong_kind_are_one_sentence_naming_the_files(folder: Path, fault: str, said: str) -> None:
@@ -100,7 +95,7 @@ def test_label_images_of_the_wrong_kind_are_one_sentence_naming_the_files(folder
 
 def test_ids_outside_the_list_are_one_sentence_naming_the_files(folder: Path) -> None:
     cv2.imwrite(str(folder / "labels" / "b.png"), np.full((16, 24), 7, np.uint8))
-    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
+    records = folder_images(str(folder / "images"), str(folder / "labels"))
     (said,) = unknown_ids(records, THREE)
     assert said.startswith("1 label images: ")
     assert said.endswith("b.png: class ids 7, which unnamed does not have (expected 0, 1, 2, 255)")
@@ -113,14 +108,14 @@ def test_damaged_label_images_are_refused(folder: Path) -> None:
     content = bytearray(path.read_bytes())
     content[45] ^= 1
     path.write_bytes(bytes(content))
-    records = labeled_images("folder", str(folder / "images"), str(folder / "labels"))
+    records = folder_images(str(folder / "images"), str(folder / "labels"))
     with pytest.raises(UserError, match=r"a\.png: "):
         read_classes(records[0], THREE)
 
 
 def test_two_photos_of_one_name_and_missing_folders_are_refused(folder: Path) -> None:
     write_image(folder / "images" / "a.png", np.zeros((16, 24, 3), np.uint8))
-    with pytest.raises(UserError, match="of one name"):
+    with pytest.raises(UserError, match="have the same name"):
         _read(folder)
     with pytest.raises(UserError, match="no such folder"):
-        labeled_images("folder", str(folder / "nowhere"), str(folder / "labels"))
+        folder_images(str(folder / "nowhere"), str(folder / "labels"))

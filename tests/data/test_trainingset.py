@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from litehrnet.data.records import mapped
 from litehrnet.data.settings import AugmentationConfig, DataConfig
-from litehrnet.data.trainingset import TrainingSet, mapped, read_training_set
+from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import COCO, LSP, MPII, unnamed
@@ -113,9 +114,9 @@ def test_all_missing_and_broken_photos_are_named_in_one_error(drawn_coco: DataCo
 
 def test_no_persons_are_refused(coco_content: dict[str, Any], save_coco: Save) -> None:
     coco_content["annotations"] = []
-    with pytest.raises(UserError, match=r"annotations\.json: no person to train on"):
+    with pytest.raises(UserError, match=r"annotations\.json: nobody to train on"):
         _read(save_coco(coco_content))
-    with pytest.raises(UserError, match="the recipe's train: no person to train on"):
+    with pytest.raises(UserError, match="the recipe's train: nobody to train on"):
         _read()
 
 

@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from litehrnet import PoseEstimator, UserError, open_detector
 from litehrnet.detectors.detector import NetworkDetector
-from litehrnet.detectors.network import Network, NetworkInput
+from litehrnet.detectors.network import ExportedNetwork, NetworkInput
 from litehrnet.runtimes.openvino import openvino_core
 from litehrnet.weights import zoo
 
@@ -126,9 +126,9 @@ IDS = [f"{case.name}{' decoded' if i == 1 else ''}" for i, case in enumerate(CAS
 
 @dataclass
 class _Recording:
-    """A network that keeps what it was fed."""
+    """Network that records its inputs."""
 
-    network: Network
+    network: ExportedNetwork
     inputs: tuple[NetworkInput, ...]
     description: str = ""
     fed: dict[str, NDArray[Any]] = field(default_factory=dict)
@@ -241,13 +241,13 @@ def test_estimator_runs_on_the_boxes_of_its_detector_unless_boxes_are_given(
 @pytest.mark.parametrize(
     ("outputs", "built", "message"),
     [
-        ({"heatmaps": np.zeros((1, 17, 16, 16), np.float32)}, {}, "gives 1x17x16x16 for 64x64 pixels, which is no"),
+        ({"heatmaps": np.zeros((1, 17, 16, 16), np.float32)}, {}, "its outputs for 64x64 pixels are 1x17x16x16"),
         # YOLOv5 has three rows for each cell.
         ({"output": np.zeros((1, 252, 7), np.float32)}, {}, "gives 1x252x7 "),
         ({"boxes": PICODET_BOXES}, {}, "gives 1x85x4"),
-        ({"output": _yolox(False)}, {"image": (2, 3, 64, 64)}, "expected a detector that takes one picture"),
-        ({"output": _yolox(False)}, {"image": (1, 4, 64, 64)}, "expected a detector that takes one picture"),
-        ({"output": _yolox(False)}, {"others": ("ratio",)}, "also takes ratio"),
+        ({"output": _yolox(False)}, {"image": (2, 3, 64, 64)}, "expected a detector of one image"),
+        ({"output": _yolox(False)}, {"image": (1, 4, 64, 64)}, "expected a detector of one image"),
+        ({"output": _yolox(False)}, {"others": ("ratio",)}, "has further inputs ratio"),
         ({"output": _yolox(False)}, {"first": "Abs", "image_type": TensorProto.INT32}, "as whole numbers"),
     ],
 )
@@ -265,7 +265,7 @@ def test_networks_that_are_no_detector_are_refused_in_one_sentence(
         ("photo.jpg", b"\xff\xd8", "no network"),
         ("text.onnx", b"hello", "not an ONNX model, or damaged"),
         ("empty.onnx", b"", "not an ONNX model that ONNX Runtime can load"),
-        ("text.xml", b"<hello/>", "not a network that OpenVINO can load"),
+        ("text.xml", b"<hello/>", "OpenVINO cannot load it"),
     ],
 )
 def test_files_that_are_no_network_are_refused(name: str, content: bytes, message: str, tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_detector_has_a_name_as_well(
     small_weights: Path, write_network: WriteNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo, "cache_folder", lambda: tmp_path)
-    with pytest.raises(UserError, match=r"^yolox_nano: not fetched yet \(litehrnet models fetch yolox_nano\)$"):
+    with pytest.raises(UserError, match=r"^yolox_nano: not downloaded yet \(litehrnet models fetch yolox_nano\)$"):
         PoseEstimator(small_weights, detector="yolox_nano")
     content = write_network(MMDEPLOY).read_bytes()
     fetched = replace(zoo.DETECTORS[0], sha256=hashlib.sha256(content).hexdigest())
@@ -293,5 +293,5 @@ def test_a_detector_has_a_name_as_well(
     np.testing.assert_array_equal(poses.boxes, open_detector(fetched.path).detect(PHOTO).boxes)
     assert len(poses.boxes) > 0
     fetched.path.write_bytes(content + b"\n")
-    with pytest.raises(UserError, match=r"yolox_nano\.onnx: damaged \(litehrnet models fetch yolox_nano fetches it"):
+    with pytest.raises(UserError, match=r"yolox_nano\.onnx: damaged \(litehrnet models fetch yolox_nano downloads it"):
         open_detector("yolox_nano")

@@ -1,20 +1,22 @@
 """Compiled programs, run by the NumPy executor, against the network in PyTorch in float64."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from litehrnet.engine.compiler import compile_network
+from litehrnet.engine.compiler import UnsupportedUnitError, compile_network
 from litehrnet.engine.program import Kind, Program
 from litehrnet.engine.reference import run_program
+from litehrnet.engine.units import STEPS
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.models import PoseNetwork
 from litehrnet.models.complexity import measure
-from litehrnet.variants import VARIANTS, find_variant
+from litehrnet.variants import LITE, NAIVE, UNITS, VARIANTS, Unit, Variant, find_variant
 
 from .conftest import MakeNetwork, arrays_of, noise
 
@@ -53,6 +55,22 @@ def _check(network: PoseNetwork, size_wh: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size_wh", [(96, 128), (32, 32), (189, 253)])
 def test_program_gives_the_networks_heatmaps(settled: MakeNetwork, variant: str, size_wh: tuple[int, int]) -> None:
     _check(settled(variant, 17), size_wh)
+
+
+@pytest.mark.parametrize("unit", [*UNITS, Unit("unknown", ".nothing.")], ids=lambda unit: unit.name)
+def test_every_unit_compiles_or_is_refused(unit: Unit) -> None:
+    variant = Variant("small", unit, (40, 80, 160, 320), (1, 1, 1))
+    block = unit if unit in UNITS else NAIVE
+    arrays = arrays_of(PoseNetwork(replace(variant, unit=block), 3))
+    if unit in STEPS:
+        assert len(compile_network(variant, arrays, (32, 32), "weights").output) == 3
+    else:
+        with pytest.raises(UnsupportedUnitError, match="weights: the native engine does not support small"):
+            compile_network(variant, arrays, (32, 32), "weights")
+
+
+def test_the_engine_compiles_both_published_units() -> None:
+    assert STEPS.keys() == {LITE, NAIVE}
 
 
 @pytest.mark.slow

@@ -26,27 +26,26 @@ MUTATIONS = int(os.environ.get("LITEHRNET_MUTATIONS", "100000"))
 
 
 BuildCsrc = Callable[..., Path]
-SOURCE = "src/litehrnet/engine/csrc"
 
 
 @pytest.fixture(scope="module")
 def built(build_csrc: BuildCsrc, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_csrc(SOURCE, tmp_path_factory.mktemp("csrc"))
+    return build_csrc(tmp_path_factory.mktemp("csrc"))
 
 
 @pytest.fixture(scope="module")
 def address_sanitized(build_csrc: BuildCsrc, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_csrc(SOURCE, tmp_path_factory.mktemp("address"), "-DLITEHRNET_SANITIZE=address,undefined")
+    return build_csrc(tmp_path_factory.mktemp("address"), "-DLITEHRNET_SANITIZE=address,undefined")
 
 
 @pytest.fixture(scope="module")
 def thread_sanitized(build_csrc: BuildCsrc, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_csrc(SOURCE, tmp_path_factory.mktemp("thread"), "-DLITEHRNET_SANITIZE=thread")
+    return build_csrc(tmp_path_factory.mktemp("thread"), "-DLITEHRNET_SANITIZE=thread")
 
 
 @pytest.fixture(scope="module")
 def built_for_arm(build_csrc: BuildCsrc, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_csrc(SOURCE, tmp_path_factory.mktemp("arm"), for_arm=True)
+    return build_csrc(tmp_path_factory.mktemp("arm"), for_arm=True)
 
 
 def _run(program: Path, *words: object, kernels: str = "", emulator: tuple[str, ...] = ()) -> str:
@@ -94,17 +93,18 @@ def _error(folder: Path) -> float:
 
 
 def test_vector_kernels_equal_the_plain_ones(built: Path) -> None:
-    assert "FAILED" not in _run(built / "kernel_test", 300)
+    assert "FAILED" not in _run(built / "engine_kernel_test", 300)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("size_wh", [(96, 128), (189, 253), (192, 256), (288, 384), (256, 256)])
-def test_heatmaps_equal_those_in_float64_for_several_callers_at_once(
+def test_heatmaps_equal_those_in_float64_and_are_the_same_for_several_callers_at_once(
     settled: MakeNetwork, built: Path, tmp_path: Path, variant: str, size_wh: tuple[int, int]
 ) -> None:
     program, images = _written(settled, tmp_path, variant, size_wh)
-    _run(built / "run_program", program, images, tmp_path / "heatmaps", 3)
+    _run(built / "simple", program, images, tmp_path / "heatmaps", 3)
     assert _error(tmp_path) < 5e-6
+    _run(built / "callers_test", program, images)
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
@@ -112,7 +112,7 @@ def test_instruction_set_is_chosen_by_the_environment(
     settled: MakeNetwork, built: Path, tmp_path: Path, kernels: str
 ) -> None:
     program, images = _written(settled, tmp_path, "lite_hrnet_18", (96, 128))
-    said = _run(built / "run_program", program, images, tmp_path / "heatmaps", 1, kernels=kernels)
+    said = _run(built / "simple", program, images, tmp_path / "heatmaps", 1, kernels=kernels)
     assert said.strip() == kernels
     assert _error(tmp_path) < 5e-6
 
@@ -123,13 +123,13 @@ def test_heatmaps_in_bfloat16_are_near_those_in_float64(
     settled: MakeNetwork, built: Path, tmp_path: Path, variant: str, kernels: str
 ) -> None:
     program, images = _written(settled, tmp_path, variant, (96, 128))
-    _run(built / "run_program", program, images, tmp_path / "heatmaps", 2, "bfloat16", kernels=kernels)
+    _run(built / "simple", program, images, tmp_path / "heatmaps", 2, "bfloat16", kernels=kernels)
     assert 1e-4 < _error(tmp_path) < 2e-2
 
 
 def test_bfloat16_is_refused_where_the_kernels_have_none(settled: MakeNetwork, built: Path, tmp_path: Path) -> None:
     program, images = _written(settled, tmp_path, "naive_lite_hrnet_18", (32, 32))
-    command = [str(built / "run_program"), str(program), str(images), str(tmp_path / "heatmaps"), "1", "bfloat16"]
+    command = [str(built / "simple"), str(program), str(images), str(tmp_path / "heatmaps"), "1", "bfloat16"]
     environment = os.environ | {"LITEHRNET_KERNELS": "baseline"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
@@ -138,7 +138,7 @@ def test_bfloat16_is_refused_where_the_kernels_have_none(settled: MakeNetwork, b
 
 def test_instruction_set_that_is_none_is_an_error(settled: MakeNetwork, built: Path, tmp_path: Path) -> None:
     program, images = _written(settled, tmp_path, "naive_lite_hrnet_18", (32, 32))
-    command = [str(built / "run_program"), str(program), str(images), str(tmp_path / "heatmaps"), "1"]
+    command = [str(built / "simple"), str(program), str(images), str(tmp_path / "heatmaps"), "1"]
     environment = os.environ | {"LITEHRNET_KERNELS": "abacus"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
@@ -150,14 +150,15 @@ def test_sanitizers_find_nothing_in_kernels_and_callers(
     request: pytest.FixtureRequest, settled: MakeNetwork, tmp_path: Path, build: str
 ) -> None:
     sanitized = request.getfixturevalue(build)
-    assert "FAILED" not in _run(sanitized / "kernel_test", 30)
+    assert "FAILED" not in _run(sanitized / "engine_kernel_test", 30)
     program, images = _written(settled, tmp_path, "lite_hrnet_18", (32, 64))
-    _run(sanitized / "run_program", program, images, tmp_path / "heatmaps", 3)
+    _run(sanitized / "simple", program, images, tmp_path / "heatmaps", 3)
     assert _error(tmp_path) < 5e-6
+    _run(sanitized / "callers_test", program, images)
 
 
 def test_neon_kernels_equal_the_plain_ones(built_for_arm: Path) -> None:
-    assert "neon stem" in _run(built_for_arm / "kernel_test", 100, emulator=(EMULATOR,))
+    assert "neon stem" in _run(built_for_arm / "engine_kernel_test", 100, emulator=(EMULATOR,))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -166,7 +167,7 @@ def test_heatmaps_of_neon_equal_those_in_float64(
 ) -> None:
     program, images = _written(settled, tmp_path, variant, (96, 128))
     words = (program, images, tmp_path / "heatmaps", 2)
-    assert _run(built_for_arm / "run_program", *words, emulator=(EMULATOR,)).strip() == "neon"
+    assert _run(built_for_arm / "simple", *words, emulator=(EMULATOR,)).strip() == "neon"
     assert _error(tmp_path) < 5e-6
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from litehrnet.engine import _native
 from litehrnet.engine.compiler import compile_network
-from litehrnet.engine.program import Kind, Planes, Program
-from litehrnet.engine.programfile import read_program, write_program
+from litehrnet.engine.program import Activation, Kind, Planes, Program
+from litehrnet.engine.programfile import flatten, read_program, write_program
 from litehrnet.engine.reference import run_program
-from litehrnet.engine.signatures import ProgramError, check_program
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.weights.weights_file import WeightsInfo
@@ -111,7 +111,7 @@ def test_mutated_numbers_with_a_valid_checksum_are_checked(written: Path, tmp_pa
         mutated[rng.integers(len(mutated))] = rng.choice([-(2**31), -1, 0, 1, 2, 3, 17, 4096, 2**24, 2**31 - 1])
         path.write_bytes(_signed(head + mutated.tobytes() + tail))
         try:
-            check_program(read_program(path)[0])
+            read_program(path)
         except UserError as error:
             refused += str(error).startswith(f"{path}: damaged: ")
     assert refused > 40
@@ -123,7 +123,7 @@ def test_text_that_is_no_description_is_refused(written: Path, tmp_path: Path, t
     old = int.from_bytes(content[16:24], "little")
     changed = content[:16] + len(text).to_bytes(8, "little") + content[24:_START] + text + content[_START + old :]
     path.write_bytes(_signed(changed))
-    with pytest.raises(UserError, match=r"t\.native: (damaged: its text|its description of the weights)"):
+    with pytest.raises(UserError, match=r"t\.native: (damaged: its text|has damaged litehrnet metadata)"):
         read_program(path)
 
 
@@ -149,28 +149,49 @@ def _moved(program: Program, kind: Kind, place: int) -> Program:
 
 Change = Callable[[Program], Program]
 _WRONG: Sequence[tuple[Change, str]] = [
-    (lambda p: replace(p, input_size_wh=(50, 64)), "takes images of 50x64"),
-    (lambda p: replace(p, arena_floats=2**31), "wants an arena"),
-    (lambda p: replace(p, output=p.output.part(0, 0)), "has no output"),
-    (lambda p: replace(p, output=p.steps[4].writes[0]), "gives heatmaps of 8x12"),
-    (lambda p: _moved(p, Kind.POINTWISE, p.arena_floats), "outside its arena"),
-    (lambda p: _moved(p, Kind.POOL, 0), "outside its arena"),
-    (lambda p: _moved(p, Kind.DEPTHWISE, 40), "no cache line's beginning"),
-    (lambda p: _with(p, Kind.POINTWISE, stride=2), "has stride 2"),
-    (lambda p: _with(p, Kind.DEPTHWISE, stride=2), "another size than it should"),
-    (lambda p: _with(p, Kind.DEPTHWISE, reads=()), "has 0 inputs"),
-    (lambda p: _with(p, Kind.FUSE_FIRST, writes=()), "has 2 inputs and 0 outputs"),
+    (lambda p: replace(p, input_size_wh=(50, 64)), "its output is not a quarter of its images"),
+    (lambda p: replace(p, arena_floats=2**30 + 16), "its arena has an impossible size"),
+    (lambda p: replace(p, output=p.output.part(0, 0)), "it has no output"),
+    (lambda p: replace(p, output=p.steps[4].writes[0]), "its output is not a quarter of its images"),
+    (lambda p: _moved(p, Kind.POINTWISE, p.arena_floats), r"\(pointwise\) has a plane outside its arena"),
+    (lambda p: _moved(p, Kind.POOL, 0), r"\(pool\) has a plane outside its arena"),
+    (lambda p: _moved(p, Kind.DEPTHWISE, 40), "has a plane that does not begin at a cache line"),
+    (lambda p: _with(p, Kind.POINTWISE, stride=2), "has a stride"),
+    (lambda p: _with(p, Kind.DEPTHWISE, stride=2), "writes planes that do not fit"),
+    (lambda p: _with(p, Kind.DEPTHWISE, reads=()), "has another number of inputs or outputs"),
+    (lambda p: _with(p, Kind.FUSE_FIRST, writes=()), "writes nothing"),
     (lambda p: _with(p, Kind.SPATIAL_WEIGHTING, constants=()), "has no weights"),
-    (lambda p: _with(p, Kind.STEM, constants=()), r"has constants of shapes \(\)"),
-    (lambda p: _with(p, Kind.ENLARGE, reads=p.steps[-1].reads[::-1]), "enlarges by another factor"),
+    (lambda p: _with(p, Kind.STEM, constants=()), "has another number of constants"),
+    (lambda p: _with(p, Kind.STEM, activation=Activation.RELU), "has an activation"),
+    (lambda p: _with(p, Kind.ENLARGE, reads=p.steps[-1].reads[::-1]), "enlarges planes that do not fit"),
 ]
+
+
+def _check(program: Program) -> None:
+    flat = flatten(program)
+    _native.check(flat.numbers, flat.constants)
 
 
 @pytest.mark.parametrize(("change", "message"), _WRONG)
 def test_programs_that_are_wrong_in_one_place_are_refused(program: Program, change: Change, message: str) -> None:
-    check_program(program)
-    with pytest.raises(ProgramError, match=message):
-        check_program(change(program))
+    _check(program)
+    with pytest.raises(_native.ProgramError, match=message):
+        _check(change(program))
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_unknown_kinds_and_activations_are_refused(program: Program, position: int) -> None:
+    flat = flatten(program)
+    first_step = 4 + 3 + len(program.output) + 1
+    numbers = flat.numbers.copy()
+    numbers[first_step + position] = [len(Kind), len(Activation)][position]
+    with pytest.raises(_native.ProgramError, match=r"it has (a step of an unknown kind|an unknown activation)"):
+        _native.check(numbers, flat.constants)
+
+
+def test_python_and_cpp_name_the_same_kinds_and_activations() -> None:
+    assert [(kind.value, kind.name.lower()) for kind in Kind] == list(enumerate(_native.KINDS))
+    assert [(a.value, a.name.lower()) for a in Activation] == list(enumerate(_native.ACTIVATIONS))
 
 
 def test_names_of_steps_stand_in_the_file(written: Path) -> None:

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litehrnet.config.schema import TestConfig
+from litehrnet.data.formats import BOX_AP
+from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.errors import UserError
-from litehrnet.evaluation.detection import FIGURES, DetectionTest, box_figures, found_boxes, read_detection_test
+from litehrnet.evaluation.detection import DetectionEvalSet, box_figures, found_boxes, read_detection_eval_set
 from litehrnet.io.images import write_image
 
 BOXES = [[10.0, 10.0, 60.0, 60.0], [100.0, 20.0, 20.0, 90.0], [150.0, 60.0, 120.0, 110.0]]
 """Two medium ones and a large one."""
 
 
-def _test(folder: Path, **first: Any) -> DetectionTest:
+def _test(folder: Path, **first: Any) -> DetectionEvalSet:
     """Two photos, whose ids are words: the first with ``BOXES``, whose ids count from 0, the second with nobody."""
     for name in ("a.png", "b.png"):
         write_image(folder / name, np.zeros((200, 300, 3), np.uint8))
@@ -27,7 +28,7 @@ def _test(folder: Path, **first: Any) -> DetectionTest:
     categories = [{"id": 3, "name": "person"}]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "boxes.json").write_text(json.dumps(content))
-    return read_detection_test(TestConfig("coco", str(folder / "boxes.json"), str(folder)), "person")
+    return read_detection_eval_set(EvalConfig("coco", str(folder / "boxes.json"), str(folder)), "person")
 
 
 def _found(*rows: tuple[int, list[float], float]) -> np.ndarray:
@@ -36,7 +37,7 @@ def _found(*rows: tuple[int, list[float], float]) -> np.ndarray:
 
 def test_perfect_boxes_score_one_though_ids_count_from_0_and_the_category_is_3(tmp_path: Path) -> None:
     figures = box_figures(_test(tmp_path), _found(*((0, box, 0.9) for box in BOXES)))
-    assert tuple(figures) == FIGURES
+    assert tuple(figures) == BOX_AP.values
     assert [figures[name] for name in ("AP", "APM", "APL", "AR100")] == pytest.approx([1, 1, 1, 1])
     assert figures["APS"] is None  # there is no small one
 
@@ -66,14 +67,24 @@ def test_a_detector_looks_at_every_photo_once(tmp_path: Path) -> None:
             assert image.shape == (200, 300, 3)
             return DetectedBoxes(np.array([BOXES[0]], np.float32), np.array([0.5], np.float32))
 
-    seen: list[int] = []
-    found = found_boxes(Detector(), _test(tmp_path).records, seen.append)
+    class Counted:
+        total: int | None = None
+        done = 0
+
+        def start(self, total: int | None) -> None:
+            self.total = total
+
+        def advance(self, count: int) -> None:
+            self.done += count
+
+    progress = Counted()
+    found = found_boxes(Detector(), _test(tmp_path).records, progress)
     assert found.tolist() == [[0, *BOXES[0], 0.5], [1, *BOXES[0], 0.5]]
-    assert seen == [1, 1]
+    assert (progress.total, progress.done) == (2, 2)
 
 
 def test_photos_that_are_missing_are_named(tmp_path: Path) -> None:
     _test(tmp_path)
     (tmp_path / "b.png").unlink()
     with pytest.raises(UserError, match=r"b\.png"):
-        read_detection_test(TestConfig("coco", str(tmp_path / "boxes.json"), str(tmp_path)), "person")
+        read_detection_eval_set(EvalConfig("coco", str(tmp_path / "boxes.json"), str(tmp_path)), "person")

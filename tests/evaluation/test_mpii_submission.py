@@ -103,7 +103,7 @@ def test_the_published_predictions_stand_beside_them(release: Path, tmp_path: Pa
     ("names", "message"),
     [
         (["a.jpg", "b.jpg"], r"mpii_test.json: b.jpg has 1 persons \(expected 2 to be tested"),
-        ([*NAMES, "crowded.jpg"], "crowded.jpg has 1 persons"),
+        ([*NAMES, "crowded.jpg"], "crowded.jpg has 1 people"),
         ([*NAMES, "train.jpg"], r"train.jpg has 1 persons \(expected 0"),
     ],
 )
@@ -118,5 +118,5 @@ def test_a_damaged_or_other_file_is_a_user_error(release: Path) -> None:
     content = release.read_bytes()
     for damaged in (content[: len(content) // 2], b"", b"MATLAB", content.replace(b"img_train", b"img_tests")):
         release.write_bytes(damaged)
-        with pytest.raises(UserError, match="not MPII's annotations"):
+        with pytest.raises(UserError, match="not MPII's annotation file"):
             read_test_photos(release, NAMES, ANNOTATIONS)

@@ -93,7 +93,7 @@ def test_keypoints_that_are_not_labeled_do_not_count(tmp_path: Path) -> None:
 def test_crowds_and_persons_without_box_or_keypoints_do_not_count(tmp_path: Path) -> None:
     nobody = [person(LEFT, iscrowd=1), person(LEFT, bbox=[0, 0, 0, 9]), person([0.0] * 6), {"image_id": 2}]
     assert score_keypoints(annotations_of(tmp_path, person(LEFT), *nobody), [], PAIR).persons == 1
-    with pytest.raises(UserError, match="has no person with a labeled keypoint and a box"):
+    with pytest.raises(UserError, match="nobody to compare with"):
         score_keypoints(annotations_of(tmp_path, *nobody), [], PAIR)
 
 
@@ -118,12 +118,12 @@ def test_broken_annotations_are_user_errors(tmp_path: Path, change: dict[str, An
     [
         ([], "has no predictions"),
         ({"annotations": []}, "has no predictions"),
-        ([[1]], "entry 0 is no prediction"),
-        ([{"image_id": 1}], "entry 0 is no prediction"),
-        ([{**result(LEFT), "keypoints": ["x", 1, 2] * 2}], "entry 0 is no prediction"),
-        ([result([10**400, 1, 2] * 2)], "entry 0 is no prediction"),
-        ([result(LEFT, image_id=[1])], "entry 0 is no prediction"),
-        ([result(LEFT), result(LEFT, image_id=3)], "entry 1 is of image 3, which .*annotations.json does not have"),
+        ([[1]], "entry 0 is not a prediction"),
+        ([{"image_id": 1}], "entry 0 is not a prediction"),
+        ([{**result(LEFT), "keypoints": ["x", 1, 2] * 2}], "entry 0 is not a prediction"),
+        ([result([10**400, 1, 2] * 2)], "entry 0 is not a prediction"),
+        ([result(LEFT, image_id=[1])], "entry 0 is not a prediction"),
+        ([result(LEFT), result(LEFT, image_id=3)], "entry 1 is on image 3, which .*annotations.json does not have"),
         ([result(LEFT[:3])], r"entry 0 has 1 keypoints \(expected 2\)"),
         ([result(LEFT[:4])], r"entry 0 has 1.33333 keypoints"),
         ([result([float("nan"), *LEFT[1:]])], "entry 0 has a number that is not finite"),

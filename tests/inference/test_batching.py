@@ -27,6 +27,9 @@ class BrightestSpot:
         self.info = WeightsInfo(None, EYES, self.input_size_wh, codec)
         self.batches: list[int] = []
 
+    def resized(self, input_size_wh: tuple[int, int]) -> "BrightestSpot":
+        raise NotImplementedError
+
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.batches.append(len(crops))
         # Pixel 4i of the crop is cell i of the heatmap: there is no half-pixel term in the published geometry.

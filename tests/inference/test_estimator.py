@@ -13,6 +13,7 @@ from litehrnet.inference.photo import ImageLike
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.skeletons import COCO, unnamed
 from litehrnet.poses import Poses
+from litehrnet.runtimes import open_runtime
 from litehrnet.variants import find_variant
 from litehrnet.weights.zoo import DEFAULT_DETECTOR
 
@@ -49,7 +50,6 @@ def test_the_bundled_detector_finds_the_people_where_no_other_is_named(
     monkeypatch.setattr("litehrnet.inference.estimator.open_detector", opened)
     estimator = PoseEstimator(small_weights, threads=1, min_box_score=0.2)
     assert len(estimator.predict(photo, [[0, 0, 9, 9]])) == 1
-    assert asked == []  # given boxes need no detector
     assert estimator.predict(photo).boxes.tolist() == [[10, 10, 40, 80], [60, 20, 40, 80]]
     assert [len(poses) for _, poses in estimator.predict_many([photo, photo])] == [2, 2]
     assert asked == [(DEFAULT_DETECTOR, {"min_score": 0.2, "threads": 1})]
@@ -187,14 +187,26 @@ def test_box_scores_must_fit_the_boxes(photo: NDArray[np.uint8]) -> None:
 
 
 def test_unknown_and_unfit_runtimes_are_errors(small_weights: Path) -> None:
-    with pytest.raises(UserError, match="tensorrt: no such runtime"):
+    with pytest.raises(UserError, match="tensorrt: unknown runtime"):
         PoseEstimator(small_weights, "tensorrt")
     with pytest.raises(UserError, match="onnxruntime runs ONNX models"):
         PoseEstimator(small_weights, "onnxruntime")
 
 
+def test_an_opened_runtime_is_used_as_it_is(small_weights: Path, photo: NDArray[np.uint8]) -> None:
+    runtime = open_runtime(small_weights, threads=1)
+    estimator = PoseEstimator(runtime, whole_image=True)
+    assert estimator.runtime is runtime
+    expected = PoseEstimator(small_weights, threads=1, whole_image=True).predict(photo)
+    np.testing.assert_array_equal(estimator.predict(photo).keypoints, expected.keypoints)
+    with pytest.raises(UserError, match="an opened runtime has its settings already"):
+        PoseEstimator(runtime, "torch")
+    with pytest.raises(UserError, match="an opened runtime has its settings already"):
+        PoseEstimator(runtime, precision="bf16")
+
+
 def test_input_size_that_contradicts_the_file_is_an_error(small_weights: Path) -> None:
-    with pytest.raises(UserError, match=r"is for 64x64 input \(width x height\), not 96x128"):
+    with pytest.raises(UserError, match=r"input size is 64x64 \(width x height\) and cannot be changed to 96x128"):
         PoseEstimator(small_weights, input_size_wh=(96, 128))
 
 

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 from litehrnet.bench.subject import write_random_weights
 from litehrnet.errors import UserError
 from litehrnet.inference.segmenter import Segmenter, open_segmenter, window_starts
-from litehrnet.runtimes import Runtime
 from litehrnet.segmentation.classes import unnamed_classes
 from litehrnet.segmentation.scores import probabilities
 from litehrnet.variants import find_variant
@@ -18,17 +16,18 @@ from litehrnet.weights.weights_file import WeightsInfo
 
 THREE = unnamed_classes(3)
 
-Opened = tuple[list[tuple[int, ...]], Callable[[tuple[int, int] | None], Runtime]]
-
 
 class ByColor:
-    """A runtime whose scores are the image's own red, green and blue, at 1/4 or in full; tells of every call."""
+    """A runtime whose scores are the image's own red, green and blue, at 1/4 or in full; records every call."""
 
     description = "colors"
 
     def __init__(self, size_wh: tuple[int, int], calls: list[tuple[int, ...]], divisor: int = 1) -> None:
         self.info = WeightsInfo("lite_hrnet_18", THREE, size_wh)
         self.input_size_wh, self.calls, self.divisor = size_wh, calls, divisor
+
+    def resized(self, input_size_wh: tuple[int, int]) -> "ByColor":
+        return ByColor(input_size_wh, self.calls, self.divisor)
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         width, height = self.input_size_wh
@@ -46,25 +45,22 @@ def photo() -> NDArray[np.uint8]:
 
 
 @pytest.fixture
-def opened() -> Opened:
-    calls: list[tuple[int, ...]] = []
-    return calls, lambda size_wh: ByColor(size_wh or (64, 32), calls)
+def runtime() -> ByColor:
+    return ByColor((64, 32), [])
 
 
-def test_whole_images_are_filled_up_to_what_the_network_takes(photo: NDArray[np.uint8], opened: Opened) -> None:
-    calls, open_at = opened
-    np.testing.assert_array_equal(Segmenter(open_at).segment(photo), photo.argmax(axis=2))
-    assert calls == [(128, 96)]
+def test_whole_images_are_filled_up_to_what_the_network_takes(photo: NDArray[np.uint8], runtime: ByColor) -> None:
+    np.testing.assert_array_equal(Segmenter(runtime).segment(photo), photo.argmax(axis=2))
+    assert runtime.calls == [(128, 96)]
 
 
 @pytest.mark.parametrize(
     "settings", [{"window": True}, {"flip": True}, {"scales": (1.0, 2.0), "flip": True}, {"window": True, "flip": True}]
 )
 def test_every_way_finds_the_same_where_the_answer_is_plain(
-    photo: NDArray[np.uint8], opened: Opened, settings: dict[str, Any]
+    photo: NDArray[np.uint8], runtime: ByColor, settings: dict[str, Any]
 ) -> None:
-    _, open_at = opened
-    found = Segmenter(open_at, **settings).segment(photo)
+    found = Segmenter(runtime, **settings).segment(photo)
     np.testing.assert_array_equal(found, photo.argmax(axis=2))
 
 
@@ -77,25 +73,23 @@ def test_windows_overlap_and_cover_everything() -> None:
         assert max(np.diff(starts), default=0) <= 64 * 2 / 3 + 1
 
 
-def test_an_image_smaller_than_a_window_is_filled_up(opened: Opened) -> None:
-    calls, open_at = opened
-    found = Segmenter(open_at, window=True).segment(np.full((20, 30, 3), (0, 90, 0), np.uint8))
+def test_an_image_smaller_than_a_window_is_filled_up(runtime: ByColor) -> None:
+    found = Segmenter(runtime, window=True).segment(np.full((20, 30, 3), (0, 90, 0), np.uint8))
     assert found.shape == (20, 30)
     assert (found == 1).all()
-    assert calls == [(64, 32)]
+    assert runtime.calls == [(64, 32)]
 
 
-def test_views_are_averaged_as_probabilities(photo: NDArray[np.uint8], opened: Opened) -> None:
-    _, open_at = opened
-    alone = Segmenter(open_at).scores(photo)
-    mirrored = Segmenter(open_at).scores(np.ascontiguousarray(photo[:, ::-1]))[..., ::-1]
+def test_views_are_averaged_as_probabilities(photo: NDArray[np.uint8], runtime: ByColor) -> None:
+    alone = Segmenter(runtime).scores(photo)
+    mirrored = Segmenter(runtime).scores(np.ascontiguousarray(photo[:, ::-1]))[..., ::-1]
     expected = (probabilities(alone) + probabilities(mirrored)) / 2
-    np.testing.assert_allclose(Segmenter(open_at, flip=True).scores(photo), expected, atol=1e-6)
+    np.testing.assert_allclose(Segmenter(runtime, flip=True).scores(photo), expected, atol=1e-6)
 
 
-def test_scores_at_a_quarter_are_enlarged(opened: Opened) -> None:
+def test_scores_at_a_quarter_are_enlarged(runtime: ByColor) -> None:
     image = np.repeat(np.eye(3, dtype=np.uint8)[[0, 2]] * 200, 32, axis=0)[None].repeat(32, axis=0)
-    quarter = Segmenter(lambda size_wh: ByColor(size_wh or (64, 32), [], 4))
+    quarter = Segmenter(ByColor((64, 32), [], 4))
     np.testing.assert_array_equal(quarter.segment(image), image.argmax(axis=2))
     np.testing.assert_array_equal(quarter.scores(image).shape, (3, 32, 64))
 
@@ -117,12 +111,12 @@ def test_runtimes_agree_on_a_real_network(tmp_path: Path) -> None:
     larger = np.random.default_rng(1).integers(0, 256, (50, 90, 3), dtype=np.uint8)
     by_torch, by_native = (open_segmenter(weights, runtime=name).segment(larger) for name in ("torch", "native"))
     assert (by_torch == by_native).mean() > 0.999
-    with pytest.raises(UserError, match=r"is for 64x32 input \(width x height\), not 96x64"):
+    with pytest.raises(UserError, match=r"input size is 64x32 \(width x height\) and cannot be changed to 96x64"):
         open_segmenter(weights.with_suffix(".onnx")).segment(larger)
 
 
-def test_a_pose_network_and_no_scales_are_refused(small_weights: Path, opened: Opened) -> None:
-    with pytest.raises(UserError, match=r"find 17 keypoints \(coco\) and segment nothing"):
+def test_a_pose_network_and_no_scales_are_refused(small_weights: Path, runtime: ByColor) -> None:
+    with pytest.raises(UserError, match=r"find 17 keypoints \(coco\), without a segmentation"):
         open_segmenter(small_weights)
     with pytest.raises(UserError, match="expected numbers above 0"):
-        Segmenter(opened[1], scales=())
+        Segmenter(runtime, scales=())

@@ -40,7 +40,7 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder"):
         write_bytes(tmp_path, b"")
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"file/sub: cannot be made a folder"):
+    with pytest.raises(UserError, match=r"file/sub: the folder cannot be created"):
         make_folder(tmp_path / "file" / "sub")
 
 

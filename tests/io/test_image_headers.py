@@ -205,7 +205,7 @@ def test_other_files_are_not_images(content: bytes) -> None:
 
 @pytest.mark.parametrize(("brand", "name"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"avif", "AVIF")])
 def test_photos_of_phones_are_named_by_their_format(brand: bytes, name: str) -> None:
-    said = rf"^photo\.jpg: is {name}, which is not read here \(expected JPEG, PNG, WebP, BMP or TIFF\)$"
+    said = rf"^photo\.jpg: is {name}, which is not supported \(expected JPEG, PNG, WebP, BMP or TIFF\)$"
     with pytest.raises(UserError, match=said):
         read_header(b"\0\0\0\x18ftyp" + brand + bytes(20), "photo.jpg")
 

@@ -171,7 +171,7 @@ def test_gray_of_16_bits_that_runs_from_white_to_black_is_turned() -> None:
 
 
 def test_floating_point_samples_are_refused() -> None:
-    with pytest.raises(UserError, match=r"^photo: its samples are float32 \(expected 8 or 16 bits\)$"):
+    with pytest.raises(UserError, match=r"^photo: has samples of type float32 \(expected 8 or 16 bits\)$"):
         decode_image(encode(".tiff", np.ones((4, 4, 3), np.float32)), "photo")
 
 
@@ -290,7 +290,7 @@ def test_a_header_that_declares_too_many_pixels_is_refused_before_memory_is_take
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0)])
 def test_a_picture_without_pixels_is_refused(width: int, height: int) -> None:
-    with pytest.raises(UserError, match=rf"^photo: has no pixels \(its header says {width} x {height}\)$"):
+    with pytest.raises(UserError, match=rf"^photo: has no pixels \(its size is {width} x {height}\)$"):
         decode_image(png(width, height, 8, 2, b""), "photo")
 
 

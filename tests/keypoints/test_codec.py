@@ -253,9 +253,9 @@ def test_flipped_heatmaps_come_back_as_published(geometry: Arrays) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kind": "simcc"}, r"heatmap codec 'simcc': no such kind \(expected default, dark or udp\)"),
-        ({"sigma": 0.0}, r"sigma 0: .*\(expected cells above 0\)"),
-        ({"sigma": float("nan")}, r"sigma nan: .*\(expected cells above 0\)"),
+        ({"kind": "simcc"}, r"heatmap codec 'simcc': unknown kind \(expected default, dark or udp\)"),
+        ({"sigma": 0.0}, r"sigma 0: .*\(expected a number above 0\)"),
+        ({"sigma": float("nan")}, r"sigma nan: .*\(expected a number above 0\)"),
         ({"blur_kernel": 10}, r"blur kernel 10: .*\(expected an odd number of cells\)"),
         ({"blur_kernel": -1}, r"blur kernel -1: .*\(expected an odd number of cells\)"),
     ],

@@ -80,7 +80,7 @@ def test_sets_are_found_by_name_and_by_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    message = r"^coocoo: no such keypoint set \(expected coco, mpii, lsp or a \.toml or \.json file\)$"
+    message = r"^coocoo: unknown keypoint set \(expected coco, mpii, lsp or a \.toml or \.json file\)$"
     with pytest.raises(UserError, match=message):
         find_keypoint_set("coocoo")
 
@@ -155,8 +155,8 @@ def test_of_a_coco_file_the_first_category_with_keypoints_counts(tmp_path: Path)
         ({"keypoints": None}, r"keypoints is None \(expected a list of one name or more\)"),
         ({"keypoints": ["a", 2]}, r"keypoints has 2 \(expected names\)"),
         ({"keypoints": ["a", ""]}, r"keypoints has '' \(expected names\)"),
-        ({"name": 3}, r"name is 3 \(expected the short name of the keypoint set\)"),
-        ({"name": ""}, r"name is '' \(expected the short name of the keypoint set\)"),
+        ({"name": 3}, r"name is 3 \(expected a short name of the keypoint set\)"),
+        ({"name": ""}, r"name is '' \(expected a short name of the keypoint set\)"),
         ({"flip_pairs": [["left_leg", "arm"]]}, r"flip_pairs has 'arm' \(expected one of the keypoints\)"),
         ({"flip_pairs": [["seat", "seat"]]}, r"flip_pairs joins seat to itself \(expected two different keypoints\)"),
         (
@@ -209,12 +209,12 @@ def test_a_skeleton_that_is_no_list_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("own.toml", b"name = ", r"own\.toml: broken TOML \(.+\)"),
-        ("own.json", b'{"name": ', r"own\.json: broken JSON \(.+\)"),
-        ("own.json", b"[" * 200_000, r"own\.json: broken JSON \(nested too deeply\)"),
-        ("own.toml", b"a = " + b"[" * 100_000, r"own\.toml: broken TOML \(nested too deeply\)"),
+        ("own.toml", b"name = ", r"own\.toml: not valid TOML \(.+\)"),
+        ("own.json", b'{"name": ', r"own\.json: not valid JSON \(.+\)"),
+        ("own.json", b"[" * 200_000, r"own\.json: not valid JSON \(nested too deeply\)"),
+        ("own.toml", b"a = " + b"[" * 100_000, r"own\.toml: not valid TOML \(nested too deeply\)"),
         ("own.toml", b'name = "\xff"', r"own\.toml: not text in UTF-8 \(expected TOML\)"),
-        ("own.json", b"", r"own\.json: broken JSON \(.+\)"),
+        ("own.json", b"", r"own\.json: not valid JSON \(.+\)"),
         ("own.json", b"[]", r"own\.json: not a keypoint set \(expected the fields .+\)"),
         ("own.json", b'{"categories": []}', r"own\.json: no category has keypoints \(.+\)"),
         ("own.json", b'{"categories": 3}', r"own\.json: no category has keypoints \(.+\)"),

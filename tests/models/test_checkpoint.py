@@ -131,7 +131,7 @@ class Calls:
 def test_calls_in_a_pickle_are_named_and_not_made(tmp_path: Path, archive: bool, function: Callable[..., Any]) -> None:
     victim = tmp_path / "victim"
     call = Calls(function, (f"touch {victim}",) if function is os.system else (str(victim),))
-    with pytest.raises(UserError, match=r"weights\.pth: holds .*(could run code)") as error:
+    with pytest.raises(UserError, match=r"weights\.pth: contains .*(could run code)") as error:
         _read(tmp_path, _saved({"state_dict": STATE, "more": call}, archive=archive))
     assert function.__name__ in str(error.value)
     assert not victim.exists()
@@ -142,7 +142,7 @@ def test_stand_in_for_getattr_gives_nothing(tmp_path: Path, archive: bool) -> No
     """MMEngine's files call getattr; in its place stands a class that ignores its arguments."""
     fetched = Calls(getattr, ("some string", "upper"))
     state = dict(STATE) | {"fetched": fetched}
-    with pytest.raises(UserError, match=r"fetched is no array of numbers"):
+    with pytest.raises(UserError, match=r"fetched is not an array of numbers"):
         _read(tmp_path, _saved(state, archive=archive))
 
 
@@ -172,14 +172,14 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([torch.ones(1)], "holds no weights"),
-        (None, "holds no weights"),
-        ({}, "holds no weights"),
-        ({1: torch.ones(1)}, "holds no weights"),
-        ({"state_dict": [1, 2]}, "holds no weights"),
-        ({"a": 3}, "a is no array of numbers"),
-        ({"a": torch.ones(2, 2).to_sparse()}, "a is no array of numbers"),
-        ({"a": torch.ones(2, device="meta")}, "a is no array of numbers"),
+        ([torch.ones(1)], "has no weights"),
+        (None, "has no weights"),
+        ({}, "has no weights"),
+        ({1: torch.ones(1)}, "has no weights"),
+        ({"state_dict": [1, 2]}, "has no weights"),
+        ({"a": 3}, "a is not an array of numbers"),
+        ({"a": torch.ones(2, 2).to_sparse()}, "a is not an array of numbers"),
+        ({"a": torch.ones(2, device="meta")}, "a is not an array of numbers"),
     ],
 )
 def test_contents_that_are_no_weights_are_refused(tmp_path: Path, content: Any, message: str) -> None:

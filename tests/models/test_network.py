@@ -51,7 +51,7 @@ def test_any_number_of_keypoints(variant: str, num_keypoints: int) -> None:
 def test_no_keypoints_and_unknown_variants_are_refused() -> None:
     with pytest.raises(UserError, match="0 keypoints"):
         create_network("lite_hrnet_18", 0)
-    with pytest.raises(UserError, match="no such network"):
+    with pytest.raises(UserError, match="unknown network"):
         create_network("lite_hrnet_19")
 
 

@@ -87,23 +87,23 @@ def test_reference_weights_give_the_reference_heatmaps(shared: Path) -> None:
             lambda s: s.pop("backbone.stem.conv1.conv.weight"),
             "1 missing, such as backbone.stem.conv1.conv.weight",
         ),
-        (lambda s: s.update({"backbone.extra": torch.ones(1)}), "1 too many, such as backbone.extra"),
+        (lambda s: s.update({"backbone.extra": torch.ones(1)}), "1 unexpected, such as backbone.extra"),
         (
             lambda s: s.update({"backbone.stem.conv1.bn.bias": torch.zeros(31)}),
             "1 of another shape, such as backbone.stem.conv1.bn.bias: (31,) instead of (32,)",
         ),
         (
             lambda s: s["backbone.stem.conv1.bn.bias"].fill_(float("nan")),
-            "backbone.stem.conv1.bn.bias holds values that are not finite",
+            "backbone.stem.conv1.bn.bias has values that are not finite",
         ),
         (lambda s: s.pop("keypoint_head.final_layer.weight"), "has no heatmap layer"),
         (
             lambda s: [s.pop(name) for name in list(s) if name.startswith("backbone.stage2")],
-            "not weights of a Lite-HRNet pose network (these weights have 30 channels in branch 0, like no network of",
+            "not weights of a Lite-HRNet network (these weights have 30 channels in branch 0, like no network of",
         ),
         (
             lambda s: [s.pop(name) for name in list(s) if name.startswith("backbone.")],
-            "these weights are of another network family",
+            "these weights belong to another network family",
         ),
         (
             lambda s: s.update({"backbone.stem.conv1.bn.bias": torch.zeros(32, dtype=torch.complex64)}),
@@ -124,7 +124,7 @@ def test_weights_of_another_variant_are_named() -> None:
     with pytest.raises(UserError) as error:
         network_from_weights(_state(), WeightsInfo("wider_naive_lite_hrnet_18", COCO), "mine.pth")
     said = str(error.value)
-    assert said.startswith("mine.pth: not the arrays of wider_naive_lite_hrnet_18 with 17 keypoints")
+    assert said.startswith("mine.pth: does not have the arrays of wider_naive_lite_hrnet_18 with 17 keypoints")
     assert said.endswith("these weights have 30 channels in branch 0 and (2, 4, 2) modules: naive_lite_hrnet_18")
 
 

@@ -36,7 +36,7 @@ def test_loss_of_hard_keypoints_equals_the_published_one(reference: dict[str, np
 
 
 def test_accuracy_equals_the_published_one(reference: dict[str, np.ndarray], batch: Batch) -> None:
-    average, per_keypoint, counted = keypoint_accuracy(*batch)
+    average, per_keypoint = keypoint_accuracy(*batch)
     assert average == reference["acc_avg"]
     assert per_keypoint.tolist() == reference["acc_per_joint"].tolist()
-    assert counted == reference["acc_valid_joint_count"]
+    assert int((per_keypoint >= 0).sum()) == reference["acc_valid_joint_count"]

@@ -16,18 +16,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import litehrnet.runtimes
 import litehrnet.runtimes.native
-from litehrnet.engine.compiler import compile_network
+import litehrnet.runtimes.open
+from litehrnet.engine import units
+from litehrnet.engine.compiler import UnsupportedUnitError, compile_network
+from litehrnet.engine.native import native_module
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import flatten, write_program
 from litehrnet.errors import UserError
 from litehrnet.export.native import export_native
 from litehrnet.models import create_network
 from litehrnet.runtimes import open_runtime
-from litehrnet.runtimes.native import NativeRuntime, compile_weights, native_module, open_native
+from litehrnet.runtimes.native import NativeRuntime, compile_weights, open_native
 from litehrnet.runtimes.torch import open_torch
-from litehrnet.variants import VARIANTS, find_variant
+from litehrnet.variants import NAIVE, VARIANTS, find_variant
 from litehrnet.weights.weights_file import read_weights
 
 
@@ -214,10 +216,10 @@ Change = Callable[[Program], Program]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda p: replace(p, arena_floats=4096), "damaged: its output has a plane outside of its arena"),
+        (lambda p: replace(p, arena_floats=4096), "damaged: its output has a plane outside its arena"),
         (lambda p: replace(p, input_size_wh=(32, 64)), "damaged: "),
         (lambda p: replace(p, output=p.output.part(0, 16)), "damaged: it gives 16 heatmaps, but .* names 17 keypoints"),
-        (lambda p: replace(p, output=replace(p.output, width=8)), "heatmaps are of another size"),
+        (lambda p: replace(p, output=replace(p.output, width=8)), "its output is not a quarter of its images"),
         (lambda p: replace(p, steps=(replace(p.steps[0], stride=2),)), "damaged: step 0 "),
     ],
 )
@@ -249,9 +251,9 @@ def test_instruction_set_is_forced_by_the_environment(small_weights: Path) -> No
 
 @pytest.fixture
 def absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (litehrnet.runtimes, litehrnet.runtimes.native):
+    for module in (litehrnet.runtimes.open, litehrnet.runtimes.native):
         monkeypatch.setattr(module, "native_module", lambda: None)
-    litehrnet.runtimes._say_once.cache_clear()
+    litehrnet.runtimes.open._say_once.cache_clear()
 
 
 def test_absent_engine_is_said_once_and_pytorch_runs(
@@ -261,14 +263,28 @@ def test_absent_engine_is_said_once_and_pytorch_runs(
         for _ in range(2):
             assert open_runtime(small_weights, threads=1).description.startswith("torch")
     (record,) = caplog.records
-    assert record.message.startswith("the native engine is not part of this installation")
+    assert record.message.startswith("the native engine was not built")
     assert record.message.endswith("running on torch")
+
+
+def test_unit_that_the_engine_does_not_know_runs_on_pytorch(
+    small_weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delitem(units.STEPS, NAIVE)
+    litehrnet.runtimes.open._say_once.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="litehrnet"):
+        assert open_runtime(small_weights, threads=1).description.startswith("torch")
+    (record,) = caplog.records
+    assert "the native engine does not support naive_lite_hrnet_18" in record.message
+    assert record.message.endswith("running on torch")
+    with pytest.raises(UnsupportedUnitError, match="does not support naive_lite_hrnet_18"):
+        open_runtime(small_weights, "native")
 
 
 def test_absent_engine_that_is_asked_for_is_an_error(absent: None, small_weights: Path, tmp_path: Path) -> None:
     export_native(small_weights, tmp_path / "small.native")
     for path, name in ((small_weights, "native"), (tmp_path / "small.native", None)):
-        with pytest.raises(UserError, match="the native engine is not part of this installation"):
+        with pytest.raises(UserError, match="the native engine was not built"):
             open_runtime(path, name)
 
 
@@ -277,7 +293,7 @@ def test_without_engine_and_pytorch_weights_are_refused_with_what_to_do(
 ) -> None:
     monkeypatch.setattr(litehrnet.runtimes, "is_installed", lambda package: False)
     with pytest.raises(
-        UserError, match=r"small\.safetensors: the native engine is not .*pip install 'litehrnet\[train"
+        UserError, match=r"small\.safetensors: the native engine was not built .*pip install 'litehrnet\[train"
     ):
         open_runtime(small_weights)
 
@@ -288,8 +304,8 @@ def test_without_engine_and_pytorch_weights_are_refused_with_what_to_do(
         ({"precision": "int8"}, "int8: no such precision"),
         ({"precision": "fp16"}, "precision fp16: native runs in float32 and bf16"),
         ({"device": "cuda"}, "device cuda: native runs on the CPU only"),
-        ({"compiled": True}, "torch.compile is not for native"),
-        ({"runtime": "torch", "precision": "fp16"}, "precision fp16: is for GPUs"),
+        ({"compiled": True}, "torch.compile: does not work with native"),
+        ({"runtime": "torch", "precision": "fp16"}, "precision fp16: only works on a GPU"),
         ({"runtime": "torch", "device": "abacus"}, "device abacus: PyTorch finds none"),
         ({"runtime": "onnxruntime"}, "onnxruntime runs ONNX models"),
     ],

@@ -79,7 +79,7 @@ def test_foreign_models_run_with_the_published_defaults(tmp_path: Path, runtime:
 def test_models_that_are_no_pose_networks_are_refused(tmp_path: Path, runtime: str) -> None:
     path = tmp_path / "foreign.onnx"
     path.write_bytes(_model(ours=False, batch=4))
-    with pytest.raises(UserError, match="takes exactly 4 images at once"):
+    with pytest.raises(UserError, match="has a fixed batch of 4 images"):
         open_runtime(path, runtime)
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 5]) for name in ("a", "b")]
     graph = helper.make_graph([helper.make_node("Relu", ["a"], ["b"])], "g", values[:1], values[1:])

@@ -116,6 +116,29 @@ def test_sizes_the_network_cannot_take_are_refused(small_mpii_weights: Path) -> 
         open_runtime(small_mpii_weights, input_size_wh=(100, 100))
 
 
+@pytest.mark.parametrize("name", ["native", "torch"])
+def test_weights_run_at_another_size_without_being_read_again(
+    small_weights: Path, small_mpii_weights: Path, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "copy.pth" if small_mpii_weights.suffix == ".pth" else tmp_path / "copy.safetensors"
+    path.write_bytes(small_mpii_weights.read_bytes())
+    runtime = open_runtime(path, name, input_size_wh=(64, 64), threads=1)
+    path.unlink()
+    crops = np.random.default_rng(0).integers(0, 256, (2, 96, 64, 3), dtype=np.uint8)
+    heatmaps = runtime.resized((64, 96)).heatmaps(crops)
+    expected = open_runtime(small_mpii_weights, name, input_size_wh=(64, 96), threads=1).heatmaps(crops)
+    np.testing.assert_array_equal(heatmaps, expected)
+    assert runtime.input_size_wh == (64, 64)
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_an_exported_model_has_one_size(opened: dict[str, Runtime], name: str) -> None:
+    with pytest.raises(
+        UserError, match=r"\.onnx: input size is 64x64 \(width x height\) and cannot be changed to 96x64"
+    ):
+        opened[name].resized((96, 64))
+
+
 def test_signals_are_handled_after_several_openvino_runtimes_are_gone(small_onnx: Path) -> None:
     """In a process of its own: what goes wrong here ends it."""
     code = (

@@ -77,15 +77,15 @@ def test_colors_that_nobody_chose_differ() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ([], "names no classes"),
+        ([], "has no classes"),
         ({"classes": ["one"]}, "1 classes"),
         ({"classes": ["a", "a"]}, "2 classes, 1 different"),
         ({"classes": ["a", 3]}, "expected a list of names"),
         ({"classes": ["a", "b"], "tints": []}, "unknown key tints"),
-        ({"classes": ["a", "b"], "colors": [[0, 0, 0]]}, "no list of 2"),
+        ({"classes": ["a", "b"], "colors": [[0, 0, 0]]}, "expected a list of 2"),
         ({"classes": ["a", "b"], "colors": [[0, 0, 0], [0, 0, 256]]}, "expected 3 whole numbers from 0 to 255"),
-        ({"classes": ["a", "b"], "label_ids": [1, 1]}, "stands for two things"),
-        ({"classes": ["a", "b"], "label_ids": [1, 255]}, "stands for two things"),
+        ({"classes": ["a", "b"], "label_ids": [1, 1]}, "is used twice"),
+        ({"classes": ["a", "b"], "label_ids": [1, 255]}, "is used twice"),
         ({"classes": ["a", "b"], "label_ids": [1, True]}, "expected 2 whole numbers"),
     ],
 )
@@ -96,7 +96,7 @@ def test_class_lists_that_cannot_be_are_one_sentence(fields: Any, said: str) -> 
 
 
 def test_unknown_names_and_broken_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such class set"):
+    with pytest.raises(UserError, match="unknown class set"):
         find_class_set("ade20k")
     path = tmp_path / "classes.json"
     path.write_text("{")

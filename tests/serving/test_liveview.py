@@ -76,7 +76,7 @@ def test_the_page_uses_the_detector_that_predict_uses() -> None:
 
 def test_contradictory_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--whole-image", "--detector", "person"]) == 2
-    assert "each says where the people are" in capsys.readouterr().err
+    assert "both state where the people are" in capsys.readouterr().err
 
 
 def test_the_page_names_no_other_server() -> None:
@@ -103,7 +103,7 @@ def test_a_taken_port_is_said_in_one_line(
     with Site({}, port=0) as other:
         port = other.url.rstrip("/").rpartition(":")[2]
         assert main(["serve", str(small_onnx), "--port", port]) == 2
-    assert capsys.readouterr().err == f"error: port {port}: taken on 127.0.0.1 (expected a free one; 0 takes any)\n"
+    assert capsys.readouterr().err == f"error: port {port}: taken on 127.0.0.1 (expected a free port, or 0 for any)\n"
 
 
 def test_programs_of_the_engine_are_refused(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 from tests.drawn_persons import DrawnPerson, write_drawn_persons
+from tests.figure import draw_figure
 
-from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig, TestConfig, TrainingConfig
-from litehrnet.data.settings import DataConfig
+from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig, TrainingConfig, with_outputs
+from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.training import steps
 from litehrnet.training.start import run_training, starting_state
@@ -73,7 +73,7 @@ def small_config(drawn: Path) -> RunConfig:
         save_every=1,
         log_every=2,
     )
-    return RunConfig(
+    config = RunConfig(
         name="drawn",
         variant="naive_lite_hrnet_18",
         keypoints="coco",
@@ -81,6 +81,7 @@ def small_config(drawn: Path) -> RunConfig:
         train=(DataConfig("coco", str(drawn / "persons.json"), str(drawn / "photos")),),
         training=training,
     )
+    return with_outputs(config)
 
 
 class Runs:
@@ -111,7 +112,7 @@ class Runs:
         return replace(
             self.base,
             training=replace(self.base.training, **training),
-            validation=TestConfig("coco", data.annotations, data.images) if validate else None,
+            validation=EvalConfig("coco", data.annotations, data.images) if validate else None,
             work_dir=str(self.folder / name),
             resume_from=None if resume_from is None else str(resume_from),
         )

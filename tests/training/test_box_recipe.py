@@ -1,6 +1,7 @@
 """The recipe of the weights in the box, on the real photos and with the real teacher, cut to two minutes."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 
 from litehrnet.cli.main import main
 from litehrnet.config.recipes import read_recipe
+from litehrnet.data.samples import make_batch
 from litehrnet.data.trainingset import read_training_set
 from litehrnet.models import PoseNetwork, create_network
 from litehrnet.training.curves import read_log
-from litehrnet.training.loader import TensorBatch, load_batches
+from litehrnet.training.loader import TensorBatch, TrainingSamples, load_batches
 from litehrnet.training.losses import keypoint_mse
 from litehrnet.training.steps import normalized
 
@@ -26,7 +28,8 @@ def _held_out() -> TensorBatch:
     persons = read_training_set(
         (data,), recipe.keypoint_set, recipe.input_size_wh, recipe.codec, recipe.augmentation, seed=0
     )
-    return next(load_batches(persons, 0, [np.arange(len(persons))], workers=0, pin_memory=False))
+    samples = TrainingSamples(persons.records, partial(make_batch, persons))
+    return next(load_batches(samples, 0, [np.arange(len(persons))], workers=0, pin_memory=False))
 
 
 def _error(network: PoseNetwork, batch: TensorBatch) -> float:

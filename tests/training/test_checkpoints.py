@@ -130,7 +130,7 @@ def test_failure_before_the_rename_leaves_the_checkpoint_as_it_was(
 
 def test_checkpoint_that_is_gone_is_not_mistaken_for_a_new_folder(folder: Path) -> None:
     (folder / "epoch_1.pth").unlink()
-    with pytest.raises(UserError, match=r"points to epoch_1\.pth, which is gone"):
+    with pytest.raises(UserError, match=r"points to epoch_1\.pth, which is missing"):
         newest_checkpoint(folder)
     (folder / LATEST).unlink()
     assert newest_checkpoint(folder) is None

@@ -9,7 +9,7 @@ import pytest
 from tests.training.conftest import Runs
 from tests.training.test_resume import assert_same_runs
 
-from litehrnet.config.schema import LossConfig, RunConfig
+from litehrnet.config.schema import LossConfig, RunConfig, with_outputs
 from litehrnet.data.settings import DetectionConfig
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.training.checkpoints import LATEST
@@ -20,7 +20,8 @@ from litehrnet.weights.weights_file import read_weights
 def detection_runs(small_config: RunConfig, tmp_path: Path, kept: Path) -> Runs:
     training = replace(small_config.training, loss=LossConfig("boxes"), ema=0.9)
     detection = DetectionConfig(mosaic_probability=0.5)
-    return Runs(replace(small_config, keypoints=None, detection=detection, training=training), tmp_path, kept)
+    config = replace(small_config, keypoints=None, detection=detection, training=training)
+    return Runs(with_outputs(config), tmp_path, kept)
 
 
 def test_a_detector_resumes_bit_for_bit(detection_runs: Any) -> None:

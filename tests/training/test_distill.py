@@ -1,6 +1,5 @@
-"""Learning from a teacher: its heatmaps, and its modules."""
+"""Learning from a teacher's heatmaps."""
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import COCO, MPII
 from litehrnet.models import create_network
 from litehrnet.models.weights import save_network
-from litehrnet.training.distill import Teacher, distilled, module_teacher, open_teacher, widening_matrix
-from litehrnet.training.distill_modules import module_loss, module_names
+from litehrnet.training.distill import Teacher, distilled, open_teacher, widening_matrix
 from litehrnet.training.loader import TensorBatch
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
@@ -52,6 +50,9 @@ class _Fixed:
 
     description, input_size_wh, info = "fixed", (64, 64), WeightsInfo(None, COCO)
 
+    def resized(self, input_size_wh: tuple[int, int]) -> "_Fixed":
+        raise NotImplementedError
+
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         rng = np.random.default_rng(0)
         return np.repeat(rng.random((1, 17, 16, 16), np.float32), len(crops), axis=0)
@@ -67,7 +68,7 @@ def _batch() -> TensorBatch:
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_target_is_a_mixture_where_labeled_and_the_teachers_elsewhere(share: float) -> None:
     batch, same = _batch(), torch.eye(16)
-    mixed = distilled(batch, Teacher(_Fixed(), share, "", None, 0, (same, same)))
+    mixed = distilled(batch, Teacher(_Fixed(), share, "", (same, same)))
     taught = torch.from_numpy(_Fixed().heatmaps(batch.images.numpy()))
     labeled = batch.weights > 0
     assert labeled.any()
@@ -84,7 +85,7 @@ def test_crops_anywhere_learn_from_the_teacher_alone(drawn_coco: DataConfig) -> 
     images, targets, weights = map(torch.from_numpy, (made.images, made.targets, made.weights))
     batch = TensorBatch(images, targets, weights, made.indices.tolist())
     same = torch.eye(16)
-    mixed = distilled(batch, Teacher(_Fixed(), 0.25, "", None, 0, (same, same)))
+    mixed = distilled(batch, Teacher(_Fixed(), 0.25, "", (same, same)))
     torch.testing.assert_close(mixed.targets, torch.from_numpy(_Fixed().heatmaps(made.images)))
     assert (mixed.weights == 1).all()
 
@@ -102,7 +103,6 @@ def test_teacher_learns_at_the_input_size_of_the_run(small_config: RunConfig, te
     assert heatmaps.shape == (2, 17, 16, 16)
     assert str(teacher_file) in teacher.description
     assert "0.3" in teacher.description
-    assert module_teacher(teacher, 0) is None
 
 
 @pytest.mark.parametrize(
@@ -128,33 +128,8 @@ def test_teacher_of_other_keypoints_is_one_sentence(small_config: RunConfig, tmp
     assert "expected the 17 that are trained" in said
 
 
-def test_modules_of_another_width_are_one_sentence(small_config: RunConfig, tmp_path: Path, user_error: Any) -> None:
-    path = tmp_path / "long.safetensors"
-    save_network(path, _network("lite_hrnet_30"), WeightsInfo("lite_hrnet_30", COCO))
-    said = user_error(lambda: open_teacher(small_config, DistillConfig(str(path), module_epochs=1), CPU))
-    assert "lite_hrnet_30 has modules" in said
-
-
-@pytest.mark.parametrize("variant", ["lite_hrnet_18", "naive_lite_hrnet_18"])
-def test_module_that_equals_the_teachers_has_no_loss(variant: str) -> None:
-    teacher, images = _network(variant), torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert module_loss(copy.deepcopy(teacher), teacher, images).item() < 1e-10
-    assert module_loss(_network(variant, seed=1), teacher, images).item() > 0.1
-
-
-def test_every_parameter_is_in_one_module_and_learns() -> None:
-    teacher, network = _network("wider_naive_lite_hrnet_18"), _network("lite_hrnet_18", seed=1).train()
-    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    loss = module_loss(network, teacher, images)
-    loss.backward()  # type: ignore[no-untyped-call]
-    names = module_names(network)
-    for name, parameter in network.named_parameters():
-        assert sum(name.startswith(module + ".") for module in names) == 1, name
-        assert parameter.grad is not None, name
-
-
-def test_a_run_learns_from_modules_then_from_heatmaps_and_resumes_exactly(runs: Any, teacher_file: Path) -> None:
-    distill = DistillConfig(str(teacher_file), module_epochs=1)
+def test_a_run_learns_from_heatmaps_and_resumes_exactly(runs: Any, teacher_file: Path) -> None:
+    distill = DistillConfig(str(teacher_file))
     whole, parts = (replace(runs.config(name, workers=0), distill=distill) for name in ("whole", "parts"))
     assert runs.run(whole) == 0
     for stop in (2, 4):

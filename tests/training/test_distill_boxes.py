@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from litehrnet.config.schema import DistillConfig, RunConfig
+from litehrnet.config.schema import DistillConfig, RunConfig, with_outputs
 from litehrnet.data.settings import DetectionConfig
 from litehrnet.detection.maps import DISTANCE_UNIT, encode
 from litehrnet.detection.objects import ObjectClass
@@ -20,7 +20,7 @@ from litehrnet.training.loader import TensorBatch
 from litehrnet.weights.weights_file import WeightsInfo
 
 NO_BOX = np.zeros((0, 4), np.float32)
-CONFIG = RunConfig("person", "lite_hrnet_18", (64, 64), detection=DetectionConfig())
+CONFIG = with_outputs(RunConfig("person", "lite_hrnet_18", (64, 64), detection=DetectionConfig()))
 CPU = torch.device("cpu")
 
 
@@ -65,8 +65,8 @@ def test_the_teacher_is_run_on_the_batch(teacher_file: Path) -> None:
 
 def test_what_cannot_be_is_one_sentence(teacher_file: Path, user_error: Any) -> None:
     config = replace(CONFIG, input_size_wh=(192, 256))
-    assert "expected a detector of ours" in user_error(
+    assert "expected a detector of this package" in user_error(
         lambda: open_teacher(config, DistillConfig("lite_hrnet_18"), CPU)
     )
-    wrong = DistillConfig(str(teacher_file), module_epochs=1)
-    assert "module_epochs" in user_error(lambda: open_teacher(CONFIG, wrong, CPU))
+    wrong = DistillConfig(str(teacher_file), teacher_sigma=1.0)
+    assert "teacher_sigma" in user_error(lambda: open_teacher(CONFIG, wrong, CPU))

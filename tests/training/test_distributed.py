@@ -144,13 +144,13 @@ def test_processes_that_cannot_meet_are_one_sentence(monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError) as raised:
         start_processes("pytorch")
     sentence = str(raised.value)
-    assert sentence.startswith("the 2 processes do not find each other at 127.0.0.1:70000 (")
+    assert sentence.startswith("the 2 processes cannot connect at 127.0.0.1:70000 (")
     assert "\n" not in sentence
 
 
 def test_the_lost_connection_to_another_process_is_one_sentence() -> None:
     with (
-        pytest.raises(UserError, match=r"process 0 of 1: another process has ended, see why \(\[gloo/transport"),
+        pytest.raises(UserError, match=r"process 0 of 1: another process has ended, see its error \(\[gloo/transport"),
         joined("none"),
     ):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer\nmore")

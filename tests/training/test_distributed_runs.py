@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from litehrnet.config.schema import RunConfig, TestConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.config.write import recipe_text
+from litehrnet.data.settings import EvalConfig
 
 TOGETHER = Path(__file__).with_name("together.py")
 PERSONS = 7
@@ -34,7 +35,7 @@ def recipe(small_config: RunConfig, tmp_path_factory: pytest.TempPathFactory) ->
     content["annotations"] = content["annotations"][:PERSONS]
     path = tmp_path_factory.mktemp("recipe") / "drawn.py"
     path.with_name("seven.json").write_text(json.dumps(content))
-    validation = TestConfig("coco", str(path.with_name("seven.json")), data.images)
+    validation = EvalConfig("coco", str(path.with_name("seven.json")), data.images)
     path.write_text(recipe_text(replace(small_config, validation=validation), []))
     return path
 
@@ -222,7 +223,7 @@ def test_the_death_of_a_process_is_one_sentence_in_the_others(
     processes[1].kill()
     printed = processes[0].communicate(timeout=600)[0]
     assert processes[0].returncode == 2
-    assert "error: process 0 of 2: another process has ended, see why (" in printed
+    assert "error: process 0 of 2: another process has ended, see its error (" in printed
     assert "Traceback" not in printed
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from litehrnet.config.schema import RunConfig
 from litehrnet.training.checkpoints import LATEST
-from litehrnet.training.task import POSES, Evaluation
+from litehrnet.training.task import TASKS, EvalSamples, Evaluation
 
 
 @pytest.fixture
@@ -19,14 +19,15 @@ def score(monkeypatch: pytest.MonkeyPatch) -> Any:
     def by_epoch(*scores: float) -> list[int]:
         evaluated: list[int] = []
 
-        def evaluate(network: Any, config: RunConfig, test_set: Any, processes: Any) -> Evaluation:
+        def evaluate(network: Any, config: RunConfig, processes: Any) -> Evaluation:
             evaluated.append(len(evaluated) + 1)
             return Evaluation({"AP": scores[len(evaluated) - 1]})
 
+        task = replace(TASKS["keypoints"], read_test=lambda config: EvalSamples(1, "scores are given", evaluate))
         # Nothing has to be learned: the scores are given.
         losses = {"mse_loss": 0.1, "acc_pose": 0.0}
         monkeypatch.setattr("litehrnet.training.steps.optimizer_step", lambda *_: dict(losses))
-        monkeypatch.setattr("litehrnet.training.start.task_of", lambda _: replace(POSES, evaluate=evaluate))
+        monkeypatch.setattr("litehrnet.training.start.task_of", lambda _: task)
         return evaluated
 
     return by_epoch
@@ -44,7 +45,7 @@ def test_run_ends_when_evaluations_in_a_row_are_no_better(runs: Any, score: Any,
     folder = runs.folder / "run"
     assert (folder / LATEST).readlink() == Path("epoch_4.pth")
     assert (folder / "last.safetensors").exists()
-    assert said()[-1].startswith("done: 4 of 5 epochs, as nothing got better after epoch 2, 20 iterations, ")
+    assert said()[-1].startswith("done: 4 of 5 epochs, without improvement after epoch 2, 20 iterations, ")
 
 
 def test_resuming_a_run_that_ended_early_is_over_at_once_and_with_more_patience_goes_on(runs: Any, score: Any) -> None:

@@ -52,7 +52,7 @@ def _run_until_next_step(command: list[str], folder: Path, number: int) -> int:
         process.send_signal(number)
         output, _ = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in output
-    assert f"go on with --resume-from {folder / LATEST}" in output
+    assert f"resume with --resume-from {folder / LATEST}" in output
     return process.returncode
 
 

@@ -1,5 +1,6 @@
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from litehrnet.config.schema import RunConfig
+from litehrnet.data.samples import make_batch
 from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
 from litehrnet.training.distributed import Processes
-from litehrnet.training.loader import TensorBatch, epoch_batches, load_batches
+from litehrnet.training.loader import TensorBatch, TrainingSamples, epoch_batches, load_batches
 
 
 def _epoch(samples: int, batch: int, epoch: int = 0, seed: int = 0, processes: Processes | None = None) -> list[Any]:
@@ -64,21 +66,27 @@ def test_samples_are_repeated_only_to_fill_the_processes_up(samples: int, world:
     assert counts.max() <= (1 if samples % world == 0 else 1 + -(-world // samples))
 
 
+def _samples(training_set: TrainingSet) -> TrainingSamples:
+    return TrainingSamples(training_set.records, partial(make_batch, training_set))
+
+
 def _arrays(batch: TensorBatch) -> tuple[bytes, ...]:
     return tuple(each.numpy().tobytes() for each in (batch.images, batch.targets, batch.weights))
 
 
 def test_batches_are_the_same_in_workers(training_set: TrainingSet) -> None:
     batches = epoch_batches(len(training_set), 3, 0, 1, Processes())
-    loaded = [list(load_batches(training_set, 1, batches, workers=workers, pin_memory=False)) for workers in (0, 2)]
+    loaded = [
+        list(load_batches(_samples(training_set), 1, batches, workers=workers, pin_memory=False)) for workers in (0, 2)
+    ]
     assert [batch.indices for batch in loaded[0]] == [batch.indices for batch in loaded[1]]
     assert list(map(_arrays, loaded[0])) == list(map(_arrays, loaded[1]))
 
 
 def test_batches_do_not_depend_on_those_before_them(training_set: TrainingSet) -> None:
     batches = epoch_batches(len(training_set), 3, 0, 1, Processes())
-    whole = list(load_batches(training_set, 1, batches, workers=0, pin_memory=False))
-    rest = list(load_batches(training_set, 1, batches[2:], workers=0, pin_memory=False))
+    whole = list(load_batches(_samples(training_set), 1, batches, workers=0, pin_memory=False))
+    rest = list(load_batches(_samples(training_set), 1, batches[2:], workers=0, pin_memory=False))
     assert list(map(_arrays, whole[2:])) == list(map(_arrays, rest))
 
 
@@ -97,7 +105,7 @@ def test_broken_photo_is_one_sentence_in_a_worker_too(
 ) -> None:
     batches = [np.array([0]), np.array([4])]
     with pytest.raises(UserError) as raised:
-        list(load_batches(training_set, 0, batches, workers=workers, pin_memory=False))
+        list(load_batches(_samples(training_set), 0, batches, workers=workers, pin_memory=False))
     assert broken_photo.name in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -118,4 +126,4 @@ def test_workers_leave_interrupting_to_the_process_that_trains(training_set: Tra
 
     asking = replace(training_set, records=Asking(training_set.records))
     batches = [np.array([0])]
-    assert len(list(load_batches(asking, 0, batches, workers=1, pin_memory=False))) == 1
+    assert len(list(load_batches(_samples(asking), 0, batches, workers=1, pin_memory=False))) == 1

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from litehrnet import read_image
-from litehrnet.evaluation.coco import PUBLISHED_NAMES
+from litehrnet.data.formats import AP
 from litehrnet.training.curves import draw_curves, read_log
 from litehrnet.training.log import clock
 
@@ -33,7 +33,7 @@ def test_json_log_has_the_published_lines(runs: Any) -> None:
     assert list(lines[0]) == [
         "mode", "epoch", "iter", "lr", "data_time", "mse_loss", "acc_pose", "loss", "time"
     ]  # fmt: skip
-    assert list(lines[-1]) == ["mode", "epoch", "iter", "lr", *PUBLISHED_NAMES]
+    assert list(lines[-1]) == ["mode", "epoch", "iter", "lr", *AP.values]
 
 
 def test_numbers_of_the_json_log_are_rounded_to_five_decimals(runs: Any) -> None:
@@ -79,7 +79,7 @@ def test_tensorboard_has_the_published_tags(runs: Any) -> None:
     events = EventAccumulator(str(runs.whole(**SETTINGS) / "tf_logs"))
     events.Reload()
     tags = {"train/mse_loss", "train/acc_pose", "train/loss", "learning_rate", "momentum"}
-    assert set(events.Tags()["scalars"]) == tags | {f"val/{name}" for name in PUBLISHED_NAMES}
+    assert set(events.Tags()["scalars"]) == tags | {f"val/{name}" for name in AP.values}
     assert [event.step for event in events.Scalars("train/loss")] == [2, 4, 7, 9]
     assert [event.step for event in events.Scalars("val/AP")] == [10]
     assert [event.value for event in events.Scalars("momentum")] == pytest.approx([0.9] * 4)
@@ -160,7 +160,7 @@ def test_terminal_gets_live_lines_instead_of_the_lines_of_the_log(runs: Any) -> 
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(chunks).decode())
     assert "step 5/5  left 0:00:00" in text
     assert re.search(r"loss 0\.0\d{5}  accuracy \d\.\d{3}  lr .*  data wait \d+ %", text)
-    assert "evaluating on 10 persons ..." in text
+    assert "evaluating on 10 people ..." in text
     assert "epoch 2 evaluated: AP" in text
     assert "step 2/5: loss" not in text
     (path,) = (runs.folder / "run").glob("*.log")

@@ -59,5 +59,5 @@ def test_maps_without_a_positive_value_have_their_peak_outside() -> None:
 
 def test_without_a_counted_keypoint_the_accuracy_is_zero() -> None:
     maps = _maps((3, 3), (4, 4))
-    average, per_keypoint, counted = keypoint_accuracy(maps, maps, torch.zeros(1, 2, 1))
-    assert (average, per_keypoint.tolist(), counted) == (0, [-1, -1], 0)
+    average, per_keypoint = keypoint_accuracy(maps, maps, torch.zeros(1, 2, 1))
+    assert (average, per_keypoint.tolist()) == (0, [-1, -1])

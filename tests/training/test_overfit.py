@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from litehrnet.config.schema import OptimizerConfig, ScheduleConfig, TestConfig
-from litehrnet.data.settings import AugmentationConfig
+from litehrnet.config.schema import OptimizerConfig, ScheduleConfig
+from litehrnet.data.settings import AugmentationConfig, EvalConfig
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.training.start import run_training
 
@@ -42,7 +42,7 @@ def test_four_persons_are_learned_within_200_steps(runs: Any, drawn: Path, tmp_p
         codec=HeatmapCodec("udp"),
         augmentation=UNVARIED,
         train=(replace(config.train[0], annotations=str(path)),),
-        validation=TestConfig("coco", str(path), config.train[0].images, flip=False),
+        validation=EvalConfig("coco", str(path), config.train[0].images, flip=False),
     )
     assert run_training(config, config) == 0
     assert json.loads((tmp_path / "run" / "best.json").read_text())["best_score"] == 1.0

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from tests.drawn_persons import DrawnPerson, write_drawn_persons
+from tests.figure import draw_figure
 
 from litehrnet.cli.main import main
 from litehrnet.data.records import Record
 from litehrnet.errors import UserError
 from litehrnet.evaluation.score import records_pck
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.sides import mirroring_text
 from litehrnet.keypoints.skeletons import COCO, LSP, from_dict
 from litehrnet.models import create_network
@@ -47,7 +47,7 @@ keypoints = "{folder}/train.json"
 input_size_wh = (96, 128)
 codec = dict(sigma=1.5)
 train = (dict(format="coco", annotations="{folder}/train.json", images="{folder}/train"),)
-validation = dict(dataset="coco", annotations="{folder}/val.json", images="{folder}/val")
+validation = dict(format="coco", annotations="{folder}/val.json", images="{folder}/val")
 work_dir = "{folder}/run"
 {lines}
 """
@@ -60,7 +60,7 @@ def test_keypoints_of_the_same_name_start_from_the_bundled_head() -> None:
     network = create_network("lite_hrnet_18", len(own))
     random_start = network.state_dict()[HEAD[0]].clone()
     said = load_weights(network, Path("lite_hrnet_18"), own)
-    assert said == "weights of lite_hrnet_18, but for its keypoints: beak start at random"
+    assert said == "weights of lite_hrnet_18; new keypoints start at random: beak"
     weights, info = read_any_weights(Path("lite_hrnet_18"))
     head = network.state_dict()[HEAD[0]]
     for row, name in enumerate(("left_eye", "right_eye")):
@@ -155,4 +155,4 @@ def test_sixty_photos_are_learned_the_first_time(tmp_path: Path, capsys: pytest.
     assert best["best_score"] > 0.8
     said = capsys.readouterr().out
     assert "chosen:        batch_size=8, optimizer.learning_rate=0.001, " in said
-    assert "start:         weights of lite_hrnet_18, but for 2 arrays" in said  # none of its keypoints has such a name
+    assert "start:         weights of lite_hrnet_18, except 2 arrays" in said  # none of its keypoints has such a name

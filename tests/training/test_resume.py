@@ -323,8 +323,8 @@ def _broken(contents: dict[str, Any], what: str) -> Any:
 @pytest.mark.parametrize(
     ("what", "message"),
     [
-        ("a list", "holds no state of an optimizer"),
-        ("no optimizer", "holds no state of an optimizer"),
+        ("a list", "has no optimizer state"),
+        ("no optimizer", "has no optimizer state"),
         ("no meta", "cannot be resumed from"),
         ("another network", "keypoint_head.final_layer.bias"),
         ("fewer parameters", "parameters instead of"),
@@ -349,7 +349,7 @@ def test_checkpoint_that_is_gone_is_one_sentence(runs: Any, user_error: Any) -> 
     runs.run(runs.config("run", epochs=1))
     (runs.folder / "run" / "epoch_1.pth").unlink()
     said = user_error(lambda: runs.run(runs.config("run", resume_from="latest")))
-    assert "latest.pth: points to epoch_1.pth, which is gone" in said
+    assert "latest.pth: points to epoch_1.pth, which is missing" in said
 
 
 def test_new_run_in_the_folder_of_an_earlier_one_is_new(runs: Any, capsys: pytest.CaptureFixture[str]) -> None:

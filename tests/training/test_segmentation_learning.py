@@ -34,7 +34,7 @@ training = dict(
     loss=dict(kind="cross_entropy"),
     save_every=70,
 )
-test = dict(dataset="folder", images="{folder}/held_out/images", annotations="{folder}/held_out/labels")
+test = dict(format="folder", images="{folder}/held_out/images", annotations="{folder}/held_out/labels")
 load_from = "{folder}/start.safetensors"
 work_dir = "{folder}/run"
 """

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from litehrnet.config.schema import OptimizerConfig, RunConfig, TestConfig
-from litehrnet.data.settings import DataConfig
+from litehrnet.config.schema import OptimizerConfig, RunConfig
+from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.models import create_network
 from litehrnet.training.checkpoints import LATEST
 from litehrnet.training.start import load_weights, run_training
@@ -87,12 +87,12 @@ def _bad_config(what: str, config: RunConfig, folder: Path) -> RunConfig:
         case "batch":
             return replace(config, training=replace(config.training, batch_size=4, accumulate=3))
         case "validation photos":
-            test = TestConfig("coco", config.train[0].annotations, str(folder / "nowhere"))
+            test = EvalConfig("coco", config.train[0].annotations, str(folder / "nowhere"))
             return replace(config, validation=test)
         case "validation annotations":
-            return replace(config, validation=TestConfig("coco", str(folder / "gone.json"), config.train[0].images))
+            return replace(config, validation=EvalConfig("coco", str(folder / "gone.json"), config.train[0].images))
         case "best_by":
-            test = TestConfig("coco", config.train[0].annotations, config.train[0].images)
+            test = EvalConfig("coco", config.train[0].annotations, config.train[0].images)
             return replace(config, validation=test, training=replace(config.training, best_by="APP"))
         case _:
             return replace(config, train=(DataConfig("coco", str(folder / "gone.json"), "photos"),))
@@ -104,11 +104,11 @@ def _bad_config(what: str, config: RunConfig, folder: Path) -> RunConfig:
         ("missing photos", "(10 of the 10 photos of "),
         ("keypoint count", "keypoints"),
         ("nobody", "person"),
-        ("no data", "names no data to train on"),
-        ("batch", "10 persons do not fill a step of 12 samples"),
+        ("no data", "has no data to train on"),
+        ("batch", "10 people do not fill a step of 12 samples"),
         ("validation photos", "(10 of the 10 photos of "),
         ("validation annotations", "gone.json: no such file"),
-        ("best_by", "training.best_by is APP, no figure of COCO's (expected AP, AP .5"),
+        ("best_by", "training.best_by is APP, not a value of mAP (expected AP, AP .5"),
         ("missing annotations", "gone.json: no such file"),
     ],
 )
@@ -122,7 +122,7 @@ def test_what_cannot_be_trained_is_one_sentence_before_anything_is_written(
 
 def test_folder_that_cannot_be_made_is_one_sentence(runs: Any, user_error: Any) -> None:
     (runs.folder / "run").write_text("in the way")
-    assert "run: cannot be made a folder" in user_error(lambda: runs.run(runs.config("run")))
+    assert "run: the folder cannot be created" in user_error(lambda: runs.run(runs.config("run")))
 
 
 def test_broken_best_score_is_one_sentence_before_the_first_step(runs: Any, user_error: Any) -> None:
@@ -156,7 +156,7 @@ def test_weights_that_are_not_finite_are_not_saved(runs: Any, stop_after: int | 
     optimizer = OptimizerConfig(learning_rate=float("inf"))
     config = runs.config("run", optimizer=optimizer, snapshot_minutes=0.0, resume_from="latest")
     said = user_error(lambda: runs.run(config, stop_after=stop_after))
-    assert "snapshot.pth: not written, some weights are no longer finite numbers after iteration 6" in said
+    assert "snapshot.pth: not written, since some weights are not finite after iteration 6" in said
     assert (runs.folder / "run" / LATEST).readlink() == Path("epoch_1.pth")
 
 

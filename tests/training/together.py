@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from litehrnet.bench.subject import write_random_weights
 from litehrnet.config.read import load_config
 from litehrnet.config.schema import RunConfig, TrainingConfig
-from litehrnet.evaluation.protocol import read_test_set
+from litehrnet.evaluation.protocol import read_eval_set
 from litehrnet.models.weights import load_network
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training import distributed, steps
@@ -52,6 +52,18 @@ def exchange(config: RunConfig, processes: Processes, folder: Path) -> dict[str,
     }
 
 
+class _Counted:
+    """Counts what is done."""
+
+    done = 0
+
+    def start(self, total: int | None) -> None:
+        self.done = 0
+
+    def advance(self, count: int) -> None:
+        self.done += count
+
+
 def evaluation(config: RunConfig, processes: Processes, folder: Path) -> dict[str, Any]:
     """A network's figures by each exchange, for several and for few persons; and with statistics that differ."""
     assert config.validation is not None
@@ -59,12 +71,12 @@ def evaluation(config: RunConfig, processes: Processes, folder: Path) -> dict[st
     weights = folder / f"weights_{processes.rank}.safetensors"
     write_random_weights(weights, find_variant(config.variant), config.input_size_wh)
     network, _ = load_network(weights)
-    several = read_test_set(config.validation, config.keypoint_set, config.input_size_wh, Path("drawn"))
+    several = read_eval_set(config.validation, config.keypoint_set, config.input_size_wh, Path("drawn"))
     few = replace(several, records=several.records[:2])
     runtime = TorchRuntime(network, weights_info(config), config.input_size_wh)
-    done: list[int] = []
+    counted = _Counted()
     reports = {
-        "by backend": evaluate_runtime(runtime, several, processes, started=lambda _: done.append),
+        "by backend": evaluate_runtime(runtime, several, processes, progress=counted),
         "by files": evaluate_runtime(runtime, several, processes, folder / "parts"),
         "few by backend": evaluate_runtime(runtime, few, processes),
         "few by files": evaluate_runtime(runtime, few, processes, folder / "parts"),
@@ -74,7 +86,7 @@ def evaluation(config: RunConfig, processes: Processes, folder: Path) -> dict[st
             buffer += processes.rank
     reports["by the statistics of the first"] = evaluate(network, config, several, processes)
     found = {name: report and (report.figures, report.results) for name, report in reports.items()}
-    return {"done": sum(done), "found": found, "left": [path.name for path in (folder / "parts").glob("*")]}
+    return {"done": counted.done, "found": found, "left": [path.name for path in (folder / "parts").glob("*")]}
 
 
 def training(config: RunConfig, processes: Processes, folder: Path) -> dict[str, Any]:

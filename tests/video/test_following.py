@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.figure import draw_figure
 
 from litehrnet import PoseEstimator, read_image
-from litehrnet.inference.figure import draw_figure
 from litehrnet.keypoints.boxes import pairwise_iou
 from litehrnet.poses import Poses
 from litehrnet.video.following import Follower, around, windows

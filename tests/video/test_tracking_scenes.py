@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.figure import JOINTS
 
-from litehrnet.inference.figure import JOINTS
 from litehrnet.keypoints.boxes import pairwise_iou
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.poses import Poses

@@ -80,7 +80,7 @@ def test_safetensors_of_others_are_refused_with_what_to_do(tmp_path: Path) -> No
     path = tmp_path / "other.safetensors"
     for metadata in (None, {"format": "pt"}):
         path.write_bytes(safetensors.numpy.save(ARRAYS, metadata=metadata))
-        with pytest.raises(UserError, match=r"says nothing of its network .*litehrnet convert"):
+        with pytest.raises(UserError, match=r"has no litehrnet metadata .*litehrnet convert"):
             read_weights(path)
 
 
@@ -114,5 +114,5 @@ def test_damaged_description_is_refused(change: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "null", "{"])
 def test_description_that_is_no_object_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"weights\.onnx: its description of the weights is damaged"):
+    with pytest.raises(UserError, match=r"weights\.onnx: has damaged litehrnet metadata"):
         info_from_json(text, "weights.onnx")

@@ -57,7 +57,7 @@ def test_files_come_before_names(folders: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_name_that_was_not_fetched_says_how(folders: Path) -> None:
-    with pytest.raises(UserError, match=r"^mmpose_lite_hrnet_18_mpii: not fetched yet \(litehrnet models fetch "):
+    with pytest.raises(UserError, match=r"^mmpose_lite_hrnet_18_mpii: not downloaded yet \(litehrnet models fetch "):
         find_weights("mmpose_lite_hrnet_18_mpii")
 
 
@@ -73,21 +73,21 @@ def test_fetched_weights_are_checked_whenever_they_are_used(folders: Path, monke
 
 
 def test_other_names_are_one_sentence() -> None:
-    with pytest.raises(UserError, match=r"^nothing: no such file, and no name of a network \(litehrnet models lists"):
+    with pytest.raises(UserError, match=r"^nothing: neither a file nor a known network \(litehrnet models lists"):
         find_weights("nothing")
 
 
 def test_detectors_are_no_weights_nor_the_other_way_round() -> None:
-    with pytest.raises(UserError, match=r"^yolox_s: finds persons \(expected weights that find keypoints; --detector"):
+    with pytest.raises(UserError, match=r"^yolox_s: finds people \(expected weights that find keypoints; use it"):
         find_weights("yolox_s")
     with pytest.raises(UserError, match=r"^mmpose_lite_hrnet_18_mpii: finds keypoints \(expected a detector; "):
         find_detector("mmpose_lite_hrnet_18_mpii")
-    with pytest.raises(UserError, match=r"^yolox_x: no such file, and no name of a network \(litehrnet models lists"):
+    with pytest.raises(UserError, match=r"^yolox_x: neither a file nor a known network \(litehrnet models lists"):
         find_detector("yolox_x")
 
 
 def test_the_estimator_takes_what_is_in_the_box(folders: Path, small_weights: Path) -> None:
-    with pytest.raises(UserError, match=r"^lite_hrnet_18: this install has no weights in it"):
+    with pytest.raises(UserError, match=r"^lite_hrnet_18: this install has no bundled weights"):
         PoseEstimator()
     (folders / "box" / "lite_hrnet_18.safetensors").write_bytes(small_weights.read_bytes())
     image = np.zeros((64, 64, 3), np.uint8)

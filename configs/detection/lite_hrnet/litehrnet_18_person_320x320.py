@@ -37,7 +37,7 @@ training = dict(
     log_every=50,
 )
 validation = dict(
-    dataset="coco",
+    format="coco",
     annotations="data/coco_val_photos/annotations.json",
     images="data/coco_val_photos/images",
     only="configs/own/heldout_coco_image_ids.txt",

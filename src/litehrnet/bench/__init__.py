@@ -1,1 +1,1 @@
-"""How fast the network runs here: every runtime in turn in one process, beside what its arithmetic needs at least."""
+"""Benchmark of all runtimes on this machine, in turn in one process, and the theoretical minimum."""

@@ -1,4 +1,4 @@
-"""What the arithmetic of a network needs at least here, what our engine takes, and for which kind of step."""
+"""Theoretical minimum of a network's time on this machine, and the time of the native engine by kind of step."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from litehrnet.bench.subject import Subject
+from litehrnet.engine.native import native_module
 from litehrnet.engine.program import Kind
-from litehrnet.runtimes.native import native_module, open_native
+from litehrnet.runtimes.native import open_native
 
 BLOCKS = {"16 KiB": 1 << 14, "512 KiB": 1 << 19, "8 MiB": 1 << 23, "128 MiB": 1 << 27}
-"""Sizes that fit the first, the second and the third level of caches of most CPUs, and one that fits none."""
+"""Block sizes that fit the first, second and third cache level of most CPUs, and one that fits none."""
 
 _WARM_RUNS = 10
 _LOADS = 5
@@ -20,12 +21,12 @@ _LOADS = 5
 
 @dataclass(frozen=True)
 class Peaks:
-    """What one thread does at most, measured with the engine's instruction set.
+    """Peak rates of one thread, measured with the engine's instruction set.
 
     Attributes:
-        kernels: The instruction set.
-        macs_per_second: Multiply-adds of float32.
-        read_bytes_per_second: From blocks of the sizes in ``BLOCKS``.
+        kernels: Name of the instruction set.
+        macs_per_second: Multiply-adds in float32.
+        read_bytes_per_second: Reading rate by name of the block size in ``BLOCKS``.
     """
 
     kernels: str
@@ -35,12 +36,12 @@ class Peaks:
 
 @dataclass(frozen=True)
 class KindCost:
-    """Steps of one kind, for one image.
+    """Cost of the steps of one kind for one image.
 
     Attributes:
         kind: Name of the kind.
-        steps: How many.
-        ms: Sum of the steps' median times.
+        steps: Number of steps.
+        ms: Sum of the steps' median times in milliseconds.
         macs: Multiply-adds.
     """
 
@@ -52,17 +53,17 @@ class KindCost:
 
 @dataclass(frozen=True)
 class Floor:
-    """Our engine alone in its loop, one image, one thread, beside what its arithmetic needs.
+    """Time of the native engine alone, for one image on one thread, and the theoretical minimum.
 
     Attributes:
         macs: Multiply-adds of the program for one image.
-        floor_ms: These at the peak rate.
-        cpu_ms: Median and minimum of the CPU time.
-        ratio: Minimum over floor.
-        profile: Per kind of step, the costliest first.
-        arena_bytes: Memory of a thread.
-        constant_bytes: Weights and biases.
-        load_ms: From a program file to an engine that is ready, minimum.
+        floor_ms: Theoretical minimum in milliseconds: the multiply-adds divided by the peak rate.
+        cpu_ms: Median and minimum of the CPU time in milliseconds.
+        ratio: Minimum CPU time divided by ``floor_ms``.
+        profile: Cost by kind of step, the highest first.
+        arena_bytes: Working memory of a thread.
+        constant_bytes: Size of weights and biases.
+        load_ms: Minimum milliseconds to open a program file.
         library_bytes: Size of the engine's shared object.
     """
 
@@ -78,7 +79,7 @@ class Floor:
 
 
 def measure_peaks() -> Peaks:
-    """Measure this machine; ``native_module()`` must not be None."""
+    """Measure the peak rates of this machine; ``native_module()`` must not be None."""
     native = native_module()
     assert native is not None
     reads = {name: native.peak_reading(size) for name, size in BLOCKS.items()}
@@ -86,7 +87,7 @@ def measure_peaks() -> Peaks:
 
 
 def measure_floor(subject: Subject, seconds: float) -> Floor:
-    """Run our engine alone; the peak rate is measured before and after, and the higher one counts."""
+    """Run the native engine alone. The peak rate is the higher one of two measurements, before and after."""
     native = native_module()
     assert native is not None
     runtime, crop = open_native(subject.program_file, threads=1), subject.batch(1)

@@ -1,4 +1,4 @@
-"""How much a process grows by a runtime: measured in a process of its own, from before its package is imported."""
+"""Memory growth of a process that imports and runs a runtime, measured in a separate process."""
 
 import json
 import subprocess
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from litehrnet.bench.engines import maps
+from litehrnet.bench.contenders import maps
 from litehrnet.bench.subject import Subject
+from litehrnet.engine.native import native_module
 from litehrnet.optional import is_installed
 from litehrnet.runtimes import open_runtime
-from litehrnet.runtimes.native import native_module
 
 _RUNS = 3
 
 
 def measure_memory(subject: Subject) -> dict[str, int | str]:
-    """Peak growth in bytes for one image on one thread, by runtime present; where it cannot be measured, why not."""
+    """Measure the peak growth in bytes for one image on one thread, by runtime; a text if that fails."""
     files = {"native": subject.program_file} if native_module() is not None else {}
     for name in ("onnxruntime", "openvino"):
         if is_installed(name) and subject.graphs:
@@ -36,7 +36,7 @@ def _growth(runtime: str, file: Path) -> int | str:
 
 
 def _status(field: str) -> int:
-    """A size from Linux's account of this process, in bytes."""
+    """Read a memory size of this process in bytes, as Linux reports it."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field):
             return 1024 * int(line.split()[1])
@@ -44,7 +44,7 @@ def _status(field: str) -> int:
 
 
 def main(runtime: str, file: str) -> None:
-    """Print by how much this process grows at most while it opens a runtime and runs it."""
+    """Print the peak growth of this process while it opens and runs a runtime."""
     before = _status("VmRSS:")
     opened = open_runtime(Path(file), runtime, threads=1)
     width, height = opened.input_size_wh

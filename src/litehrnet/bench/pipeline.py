@@ -1,4 +1,4 @@
-"""From JPEG bytes to Poses with our engine: persons per second, and which part takes how long."""
+"""JPEG bytes to poses with the native engine: people per second, and the time of each part."""
 
 import time
 from collections.abc import Callable
@@ -12,25 +12,24 @@ from litehrnet.bench.subject import Subject
 from litehrnet.errors import UserError
 from litehrnet.inference.batching import BATCH_SIZE, CropJob, cut_crops
 from litehrnet.inference.estimator import PoseEstimator
-from litehrnet.inference.figure import draw_figure
 from litehrnet.inference.photo import Photo, make_photo
 from litehrnet.io.files import read_bytes
 from litehrnet.io.images import decode_image
 from litehrnet.keypoints.boxes import centers_and_scales
 from litehrnet.keypoints.codec import decode, heatmap_to_image
 
-DRAWN_SIZE_WH = (640, 480)
+BUNDLED_PHOTO = Path(__file__).parents[1] / "photos" / "astronaut.jpg"
 
 
 @dataclass(frozen=True)
 class PipelineCost:
-    """One thread, one person per photo, no flip test, nothing drawn; CPU time.
+    """CPU time on one thread, with one person per photo, without flip test and drawing.
 
     Attributes:
-        photos: What they were.
-        persons_per_second: From JPEG bytes to Poses.
-        part_ms: Median milliseconds per person of each part on its own.
-        network_share: Of the parts' sum, 0..1.
+        photos: Description of the photos.
+        persons_per_second: Throughput from JPEG bytes to poses.
+        part_ms: Median milliseconds per person of each part, measured separately.
+        network_share: Time of the network divided by the sum of all parts, 0..1.
     """
 
     photos: str
@@ -40,37 +39,26 @@ class PipelineCost:
 
 
 def read_photos(folder: Path | None) -> tuple[list[bytes], str]:
-    """JPEG files of a folder, up to a batch of them, and what they are; drawn ones with a camera's noise for None.
+    """Read up to ``BATCH_SIZE`` JPEG files of a folder (None: the bundled portrait, repeated) and describe them.
 
     Raises:
-        UserError: The folder has none.
+        UserError: The folder has no JPEG files.
     """
     if folder is None:
-        width, height = DRAWN_SIZE_WH
-        return [_drawn(seed) for seed in range(2)] * (BATCH_SIZE // 2), f"drawn, {width}x{height}, quality 92"
+        return [read_bytes(BUNDLED_PHOTO)] * BATCH_SIZE, "the bundled portrait, 512x512"
     files = sorted(p for p in folder.glob("*") if p.suffix.lower() in (".jpg", ".jpeg"))[:BATCH_SIZE]
     if not files:
         raise UserError(f"{folder}: no JPEG photos (expected a folder of .jpg files)")
     return [read_bytes(file) for file in files], f"{len(files)} JPEG files"
 
 
-def _drawn(seed: int) -> bytes:
-    import cv2
-
-    picture = draw_figure(DRAWN_SIZE_WH, seed=seed)[0]
-    noise = np.random.default_rng(seed).normal(0, 6, picture.shape)
-    noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
-    content: bytes = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
-    return content
-
-
 def measure_pipeline(subject: Subject, photos: tuple[list[bytes], str], rounds: int) -> PipelineCost:
-    """Time the whole way and its parts in turn, OpenCV on one thread.
+    """Time the whole pipeline and its parts in turn, with OpenCV on one thread.
 
     Args:
         subject: The network.
-        photos: See ``read_photos``; the whole picture is the person's box.
-        rounds: How often.
+        photos: Result of ``read_photos``; the person's box is the whole photo.
+        rounds: Number of measurements.
 
     Raises:
         UserError: A photo cannot be read.

@@ -1,4 +1,4 @@
-"""Results as tables, as JSON and as a picture."""
+"""Results of a benchmark as tables, JSON and a plot."""
 
 import datetime
 import json
@@ -22,7 +22,7 @@ _MIB = 2**20
 
 
 def machine() -> str:
-    """Date, CPU and Python in one line."""
+    """Describe date, CPU and Python in one line."""
     return (
         f"{datetime.date.today()}, litehrnet {__version__}, {cpu_name()}, {all_threads()} CPU threads, "
         f"Python {platform.python_version()}"
@@ -30,7 +30,7 @@ def machine() -> str:
 
 
 def cpu_name() -> str:
-    """The CPU's own name, where the system gives it."""
+    """Return the name of the CPU, as far as the system knows it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -40,7 +40,7 @@ def cpu_name() -> str:
 
 
 def case_table(result: Result, case: Case) -> "Table":
-    """One row per engine, and one for each that is absent."""
+    """Create a table with one row per contender and one per absent runtime."""
     from rich.table import Table
 
     width, height = result.input_size_wh
@@ -50,7 +50,7 @@ def case_table(result: Result, case: Case) -> "Table":
     table = Table("runtime", "CPU median", "CPU min", "ratio", "wall median", "wall min", "ratio", "error", title=title)
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, own in case.engines.items():
+    for name, own in case.contenders.items():
         cpu, wall = ([f"{value:.2f}" for value in values] for values in (own.cpu_ms, own.wall_ms))
         ratios = ["-" if ratio is None else f"{ratio:.2f}" for ratio in (own.cpu_ratio, own.wall_ratio)]
         table.add_row(name, *cpu, ratios[0], *wall, ratios[1], f"{own.error:.1e}")
@@ -60,15 +60,15 @@ def case_table(result: Result, case: Case) -> "Table":
 
 
 def case_notes(case: Case) -> Iterator[str]:
-    """How every engine was set, and why some are absent."""
+    """Yield the settings of every contender, and the reason of every absence."""
     for name, settings in case.settings.items():
-        yield f"  {name}: {settings}; {case.engines[name].rounds} rounds"
+        yield f"  {name}: {settings}; {case.contenders[name].rounds} rounds"
     for name, reason in case.absent.items():
         yield f"  {name}: absent: {reason}"
 
 
 def other_lines(result: Result) -> Iterator[str]:
-    """Floor, memory and the way from JPEG bytes to Poses, one per line."""
+    """Yield the theoretical minimum, memory, and JPEG bytes to poses, one per line."""
     if result.peaks is not None and result.floor is not None:
         yield from _floor_lines(result.peaks, result.floor)
     for runtime, growth in result.memory.items():
@@ -78,7 +78,7 @@ def other_lines(result: Result) -> Iterator[str]:
         cost = result.pipeline
         parts = ", ".join(f"{name} {ms:.2f}" for name, ms in cost.part_ms.items())
         yield (
-            f"from JPEG bytes ({cost.photos}) to Poses, 1 thread: {cost.persons_per_second:.0f} persons per second; "
+            f"JPEG bytes ({cost.photos}) to poses, 1 thread: {cost.persons_per_second:.0f} people per second; "
             f"ms per person: {parts}; network {100 * cost.network_share:.0f} %"
         )
 
@@ -87,8 +87,9 @@ def _floor_lines(peaks: Peaks, floor: Floor) -> Iterator[str]:
     reads = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in peaks.read_bytes_per_second.items())
     yield f"peak of one thread, {peaks.kernels}: {peaks.macs_per_second / 1e9:.1f} GMAC/s; reading, GB/s: {reads}"
     yield (
-        f"native alone, 1 image, 1 thread: {floor.macs / 1e6:.1f} x 10^6 MACs need {floor.floor_ms:.2f} ms; it takes "
-        f"{floor.cpu_ms[0]:.2f} (median), {floor.cpu_ms[1]:.2f} (minimum CPU time): {floor.ratio:.2f} times the floor"
+        f"native alone, 1 image, 1 thread: {floor.macs / 1e6:.1f} x 10^6 MACs need at least {floor.floor_ms:.2f} ms; "
+        f"measured CPU time {floor.cpu_ms[0]:.2f} (median), {floor.cpu_ms[1]:.2f} (minimum): {floor.ratio:.2f} times "
+        "the theoretical minimum"
     )
     yield (
         f"native: arena {floor.arena_bytes / _MIB:.2f} MiB per thread, weights {floor.constant_bytes / _MIB:.2f} MiB, "
@@ -97,7 +98,7 @@ def _floor_lines(peaks: Peaks, floor: Floor) -> Iterator[str]:
 
 
 def profile_table(result: Result, floor: Floor) -> "Table":
-    """One row per kind of step."""
+    """Create a table with one row per kind of step."""
     from rich.table import Table
 
     table = Table("kind of step", "steps", "ms", "%", "10^6 MACs", "GMAC/s", title=f"{result.network}, native, 1 image")
@@ -113,7 +114,7 @@ def profile_table(result: Result, floor: Floor) -> "Table":
 
 
 def write_json(path: Path, results: Sequence[Result]) -> None:
-    """Everything, unrounded.
+    """Write all results, unrounded, as JSON.
 
     Raises:
         UserError: ``path`` cannot be written.
@@ -123,7 +124,7 @@ def write_json(path: Path, results: Sequence[Result]) -> None:
 
 
 def write_plot(path: Path, results: Sequence[Result]) -> None:
-    """Bars of CPU time per image, one panel per case, with the floor as a line.
+    """Draw bars of CPU time per image, one panel per case, with the theoretical minimum as a line.
 
     Raises:
         UserError: matplotlib is not installed, or ``path`` cannot be written.
@@ -137,11 +138,11 @@ def write_plot(path: Path, results: Sequence[Result]) -> None:
     panels = [(result, case) for result in results for case in result.cases]
     figure, axes = pyplot.subplots(len(panels), 1, figsize=(8, 2.4 * len(panels)), squeeze=False)
     for axis, (result, case) in zip(axes[:, 0], panels, strict=True):
-        names = list(case.engines)[::-1]
-        bars = axis.barh(names, [case.engines[name].cpu_ms[0] for name in names], color="tab:blue")
+        names = list(case.contenders)[::-1]
+        bars = axis.barh(names, [case.contenders[name].cpu_ms[0] for name in names], color="tab:blue")
         axis.bar_label(bars, fmt="%.1f", padding=3)
         if result.floor is not None:
-            axis.axvline(result.floor.floor_ms, color="tab:red", label="arithmetic floor")
+            axis.axvline(result.floor.floor_ms, color="tab:red", label="theoretical minimum")
             axis.legend(loc="upper right")
         axis.set_title(f"{result.network}, batch {case.batch}, threads {case.threads}", fontsize=10)
         axis.set_xlabel("CPU time, ms per image (median)")

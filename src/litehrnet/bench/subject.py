@@ -1,4 +1,4 @@
-"""What is measured: a network's files for every runtime, images, and what is to come out."""
+"""Network to measure: its files for every runtime, test images, and the expected heatmaps."""
 
 import functools
 import re
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from litehrnet.models import Network
 
 IMAGES = 4
-"""Different ones; a larger batch repeats them."""
+"""Number of different test images; a larger batch repeats them."""
 
 
 _READS_BRANCH_0 = r"weighting\.conv1|depthwise_convs\.0|layers\.0\.\d\.branch2\.0|fuse_layers\.\d\.0\.0\.1"
@@ -42,20 +42,20 @@ _READS_BRANCH_0 = r"weighting\.conv1|depthwise_convs\.0|layers\.0\.\d\.branch2\.
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to measure.
+    """Network to measure.
 
     Attributes:
-        name: Of the variant or of the file.
-        info: What the weights are.
-        weights: Their file.
-        program: Compiled for the engine.
-        program_file: The same on disk.
-        graphs: ONNX models by name: ``our export``, ``published graph``; none where they cannot be made.
-        no_graphs: Why there are none, else empty.
-        crops: uint8 (IMAGES, height, width, 3).
-        expected: float64 (IMAGES, keypoints, h, w), their heatmaps; of a network that segments the scores of its
-            classes, (IMAGES, classes, height, width).
-        judge: What gave those.
+        name: Name of the variant or of the file.
+        info: Description of the weights.
+        weights: Weights file.
+        program: Program for the native engine.
+        program_file: File of the program.
+        graphs: ONNX models by name, ``our export`` and ``reference graph``; empty if they cannot be exported.
+        no_graphs: Reason if there are no graphs, else empty.
+        crops: uint8 (IMAGES, height, width, 3), the test images.
+        expected: float64 (IMAGES, keypoints, h, w), expected heatmaps; for a segmentation network class scores,
+            (IMAGES, classes, height, width).
+        reference: Description of how ``expected`` was computed.
     """
 
     name: str
@@ -67,18 +67,18 @@ class Subject:
     no_graphs: str
     crops: NDArray[np.uint8]
     expected: NDArray[np.float64]
-    judge: str
+    reference: str
 
     def batch(self, size: int) -> NDArray[np.uint8]:
-        """uint8 (size, height, width, 3)."""
+        """Return a batch of test images, uint8 (size, height, width, 3)."""
         return np.ascontiguousarray(self.crops[np.arange(size) % IMAGES])
 
     def normalized(self, size: int) -> NDArray[np.float32]:
-        """The same batch as runtimes without a normalization of their own take it: float32 (size, 3, height, width)."""
+        """Return the same batch for runtimes that do not normalize, float32 (size, 3, height, width)."""
         return np.ascontiguousarray(normalize(self.batch(size), self.info.mean, self.info.std))
 
     def error(self, heatmaps: NDArray[np.float32]) -> float:
-        """Largest difference of a batch's heatmaps from the expected ones, over the largest absolute value of these."""
+        """Return the largest difference from the expected heatmaps, divided by their largest absolute value."""
         expected = self.expected[np.arange(len(heatmaps)) % IMAGES]
         return float(np.abs(heatmaps - expected).max() / np.abs(self.expected).max())
 
@@ -87,12 +87,12 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
     """Compile and export a network.
 
     Args:
-        name: A variant or a recipe, which gets random weights, or a file of weights.
-        input_size_wh: (width, height) where the file does not say it; (192, 256) where nothing does.
-        folder: For files.
+        name: A variant or recipe (with random weights), or a weights file.
+        input_size_wh: (width, height) if the recipe or file has none; default (192, 256).
+        folder: Folder for the compiled and exported files.
 
     Raises:
-        UserError: It is neither, or the file cannot be used.
+        UserError: The name is unknown, or the file cannot be used.
     """
     weights = Path(name)
     if name in VARIANTS:
@@ -104,9 +104,9 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
         size_wh = input_size_wh or config.input_size_wh
         write_random_weights(weights, find_variant(config.variant), size_wh, config.outputs)
     elif not weights.is_file():
-        raise UserError(f"{name}: neither a network ({', '.join(VARIANTS)}), a recipe nor a file of weights")
+        raise UserError(f"{name}: neither a network ({', '.join(VARIANTS)}), a recipe nor a weights file")
     elif weights.suffix.lower() in (".onnx", ".native"):
-        raise UserError(f"{name}: is for one kind of runtime only (expected .safetensors or a PyTorch checkpoint)")
+        raise UserError(f"{name}: only works with some runtimes (expected .safetensors or a PyTorch checkpoint)")
     program, info = compile_weights(weights, input_size_wh)
     info = replace(info, input_size_wh=program.input_size_wh)
     program_file = folder / f"{weights.stem}.native"
@@ -115,20 +115,21 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
     crops = np.random.default_rng(0).integers(0, 256, (IMAGES, height, width, 3), dtype=np.uint8)
     graphs, no_graphs = export_graphs(weights, info, folder)
     if is_installed("torch"):
-        expected, judge = _expected_by_torch(weights, info, crops), "the network in PyTorch, float64"
+        expected, reference = _expected_by_torch(weights, info, crops), "the network in PyTorch, float64"
     else:
-        expected, judge = run_program(program, crops, np.float64).astype(np.float64), "the program in NumPy, float64"
+        reference = "the program in NumPy, float64"
+        expected = run_program(program, crops, np.float64).astype(np.float64)
         if info.segments:
             size_wh = program.input_size_wh
             expected = np.stack([enlarged(scores.astype(np.float32), size_wh) for scores in expected]).astype(float)
-    return Subject(name, info, weights, program, program_file, graphs, no_graphs, crops, expected, judge)
+    return Subject(name, info, weights, program, program_file, graphs, no_graphs, crops, expected, reference)
 
 
 def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int, int], outputs: Outputs = COCO) -> None:
-    """Write weights of no use with random normalization statistics; without torch.
+    """Write random weights with random normalization statistics; without torch.
 
     Raises:
-        UserError: ``path`` cannot be written, or no network takes this size.
+        UserError: ``path`` cannot be written, or the network does not accept this size.
     """
     check_input_size(*input_size_wh)
     drawn = RandomParameters(variant, outputs, seed=0)
@@ -138,15 +139,15 @@ def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int,
 
 
 class RandomParameters(Parameters):
-    """Draws every array that the compiler asks for.
+    """Random values for every array that the compiler requests.
 
     Args:
-        variant: Whose they are.
-        outputs: What the network's maps are of.
-        seed: Of the numbers.
+        variant: Variant of the network.
+        outputs: Meaning of the network's output maps.
+        seed: Random seed.
 
     Attributes:
-        arrays: float32, what was drawn so far, by name.
+        arrays: float32 arrays drawn so far, by name.
     """
 
     def __init__(self, variant: Variant, outputs: Outputs, seed: int) -> None:
@@ -156,7 +157,7 @@ class RandomParameters(Parameters):
         self._outputs, self._rng = outputs, np.random.default_rng(seed)
 
     def take(self, name: str, shape: tuple[int, ...]) -> Floats:
-        """An array of this shape, such that activations neither vanish nor grow beyond what sigmoids take."""
+        """Draw an array, scaled so that activations neither vanish nor saturate the sigmoids."""
         if len(shape) == 4:
             values = self._rng.normal(0, (1 / np.prod(shape[1:])) ** 0.5, shape)
         elif name.endswith("running_var"):
@@ -169,16 +170,16 @@ class RandomParameters(Parameters):
         return self.arrays[name].astype(np.float64)
 
     def last_layer(self) -> str:
-        """Name of the layer, by what the maps are of."""
+        """Return the name of the last layer, which depends on the task."""
         tasks = {KeypointSet: "pose", ClassSet: "segmentation", ObjectClass: "detection"}
         return LAST_LAYERS[tasks[type(self._outputs)]]
 
     def rows(self, name: str) -> int:
-        """Of the last layer: the keypoints, or the classes."""
+        """Return the number of output maps of the last layer."""
         return len(self._outputs)
 
     def _doublings(self, name: str) -> int:
-        """How often branch 0 was doubled by fusions before the convolution that this normalization follows; else 0."""
+        """Count the fusions that have doubled branch 0 before this normalization; 0 outside branch 0."""
         if re.search(r"head_layer\.projects\.[23]\.depthwise", name):
             return sum(self._modules)
         found = re.search(r"stage(\d)\.(\d+)\.(.*)", name)
@@ -189,23 +190,23 @@ class RandomParameters(Parameters):
 
 
 def export_graphs(weights: Path, info: WeightsInfo, folder: Path) -> tuple[dict[str, Path], str]:
-    """ONNX models of the weights by name, or none and why; see ``Subject``."""
+    """Export ONNX models of the weights by name, or return the reason why not; see ``Subject``."""
     missing = [package for package in ("torch", "onnx", "onnxscript") if not is_installed(package)]
     if missing:
-        return {}, f"needs an ONNX model, and exporting one needs {missing[0]} (pip install 'litehrnet[export]')"
+        return {}, f"needs an ONNX model, and the export needs {missing[0]} (pip install 'litehrnet[export]')"
     from litehrnet.export.onnx import serialize
     from litehrnet.models.folding import fold_batch_norms
     from litehrnet.models.weights import load_network
 
     network, _ = load_network(weights)
-    graphs = {name: folder / f"{weights.stem}-{name.split()[0]}.onnx" for name in ("our export", "published graph")}
+    graphs = {name: folder / f"{weights.stem}-{name.split()[0]}.onnx" for name in ("our export", "reference graph")}
     graphs["our export"].write_bytes(serialize(fold_batch_norms(network), info))
-    export_as_published(network, info, graphs["published graph"])
+    export_reference_graph(network, info, graphs["reference graph"])
     return graphs, ""
 
 
-def export_as_published(network: "Network", info: WeightsInfo, path: Path) -> None:
-    """Maps from branch 0 downward evaluated twice, by the exporter that the published code's users have."""
+def export_reference_graph(network: "Network", info: WeightsInfo, path: Path) -> None:
+    """Export the graph of the reference implementation: maps from branch 0 downward twice, PyTorch's old exporter."""
     import torch
 
     from litehrnet.export.onnx import quiet_exporter
@@ -214,7 +215,7 @@ def export_as_published(network: "Network", info: WeightsInfo, path: Path) -> No
     width, height = info.input_size_wh
     with quiet_exporter():
         torch.onnx.export(
-            as_published(network),
+            evaluate_twice(network),
             (torch.zeros(1, 3, height, width),),
             str(path),
             dynamo=False,
@@ -224,8 +225,8 @@ def export_as_published(network: "Network", info: WeightsInfo, path: Path) -> No
         )
 
 
-def as_published(network: "Network") -> "Network":
-    """Let a network evaluate the maps from branch 0 downward twice, term by term, as the published code does."""
+def evaluate_twice(network: "Network") -> "Network":
+    """Make a network evaluate the maps from branch 0 downward twice, like the reference implementation."""
     from litehrnet.models.blocks import Fuse
 
     for module in network.modules():
@@ -239,7 +240,7 @@ def _fuse_term_by_term(maps: Any, branches: "list[Tensor]") -> "list[Tensor]":
     for i in range(len(branches)):
         total = branches[0] if i == 0 else maps[i]["0"](fused[0])
         for j in range(len(branches)):
-            # Branch 0 is by now its own fused sum: the published code adds in place.
+            # Branch 0 is already its own fused sum, as the reference implementation adds in place.
             branch = fused[0] if j == 0 < i else branches[j]
             total = total + (branch if j == i else maps[i][str(j)](branch))
         fused.append(total)

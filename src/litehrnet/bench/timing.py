@@ -1,4 +1,4 @@
-"""Engines in turn: one round runs each of them once, so that whatever slows the machine down slows all of them."""
+"""Timing of contenders in turn: each round runs all of them once, so a slow moment of the machine affects all."""
 
 import os
 import time
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.bench.engines import Engine
+from litehrnet.bench.contenders import Contender
 
 _PAUSE = 0.02
-"""Seconds for the threads of the engine before to stop waiting actively; they would be counted to the next one."""
+"""Seconds until the threads of the previous contender stop busy waiting, which would count as the next one's time."""
 
 
 @dataclass(frozen=True)
 class Times:
-    """Of one engine; one value per round it took part in.
+    """Times of one contender, one value for each of its rounds.
 
     Attributes:
-        wall: Seconds.
-        cpu: Seconds of CPU time of the whole process.
-        rounds: Their numbers.
-        error: The largest of all rounds, see ``Subject.error``.
+        wall: Wall time in seconds.
+        cpu: CPU time of the whole process in seconds.
+        rounds: Numbers of the rounds.
+        error: Largest error of all rounds, see ``Subject.error``.
     """
 
     wall: tuple[float, ...]
@@ -33,15 +33,15 @@ class Times:
 
 @dataclass(frozen=True)
 class Summary:
-    """Times of one engine, per image, and what they are to ours.
+    """Times of one contender per image, also relative to the native engine.
 
     Attributes:
-        wall_ms: Median and minimum, milliseconds per image.
-        cpu_ms: The same of CPU time.
-        wall_ratio: Median over the rounds of this engine's time through ours in the same round; None without ours.
-        cpu_ratio: The same of CPU time.
-        rounds: How many.
-        error: Largest difference of a heatmap value to the expected one, over the largest of these.
+        wall_ms: Median and minimum wall time, milliseconds per image.
+        cpu_ms: Median and minimum CPU time, milliseconds per image.
+        wall_ratio: Wall time divided by the native engine's in the same round, median over rounds; None without it.
+        cpu_ratio: CPU time divided by the native engine's in the same round, median over rounds; None without it.
+        rounds: Number of rounds.
+        error: Largest difference from an expected heatmap value, divided by the largest expected value.
     """
 
     wall_ms: tuple[float, float]
@@ -53,61 +53,61 @@ class Summary:
 
 
 def take_turns(
-    engines: list[Engine],
+    contenders: list[Contender],
     error: Callable[[NDArray[np.float32]], float],
     *,
     seconds: float,
     least_rounds: int,
     pause: bool,
 ) -> dict[str, Times]:
-    """Run the engines in turn, until the time is over.
+    """Run the contenders in turn until the time is over.
 
-    One that has had more than its share of the time is left out once it took part in ``least_rounds``. One round goes
-    uncounted.
+    The first round does not count. After ``least_rounds`` rounds, a contender that has used its share of the time
+    stops.
 
     Args:
-        engines: Ready to run.
-        error: Of the heatmaps that one gave.
-        seconds: For all of them.
-        least_rounds: That every engine takes part in, even where they take longer.
-        pause: Whether to wait between engines until their threads are at rest.
+        contenders: Contenders to run.
+        error: Function that computes the error of heatmaps.
+        seconds: Time for all contenders together.
+        least_rounds: Minimum number of rounds of every contender, even if they take longer.
+        pause: Whether to pause between contenders until their threads are idle.
 
     Returns:
         Times by name.
     """
-    wall: dict[str, list[float]] = {engine.name: [] for engine in engines}
-    cpu: dict[str, list[float]] = {engine.name: [] for engine in engines}
-    rounds: dict[str, list[int]] = {engine.name: [] for engine in engines}
+    wall: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    cpu: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    rounds: dict[str, list[int]] = {contender.name: [] for contender in contenders}
     errors = dict.fromkeys(wall, 0.0)
-    for engine in engines:
-        engine.run()
+    for contender in contenders:
+        contender.run()
     start, number = time.perf_counter(), 0
-    while engines and (number < least_rounds or time.perf_counter() - start < seconds):
-        for engine in engines:
-            name = engine.name
-            if number >= least_rounds and sum(wall[name]) > seconds / len(engines):
+    while contenders and (number < least_rounds or time.perf_counter() - start < seconds):
+        for contender in contenders:
+            name = contender.name
+            if number >= least_rounds and sum(wall[name]) > seconds / len(contenders):
                 continue
             if pause:
                 time.sleep(_PAUSE)
             wall_before, cpu_before = time.perf_counter(), time.process_time()
-            heatmaps = engine.run()
+            heatmaps = contender.run()
             cpu[name].append(time.process_time() - cpu_before)
             wall[name].append(time.perf_counter() - wall_before)
             rounds[name].append(number)
             errors[name] = max(errors[name], error(heatmaps))
         number += 1
-        if all(sum(times) > seconds / len(engines) for times in wall.values()) and number >= least_rounds:
+        if all(sum(times) > seconds / len(contenders) for times in wall.values()) and number >= least_rounds:
             break
     return {n: Times(tuple(wall[n]), tuple(cpu[n]), tuple(rounds[n]), errors[n]) for n in wall}
 
 
 def summarize(times: dict[str, Times], batch: int, ours: str = "native") -> dict[str, Summary]:
-    """Medians, minima and paired ratios, by name of the engine.
+    """Compute medians, minima and paired ratios by name of the contender.
 
     Args:
-        times: Of engines that took turns.
-        batch: Images of a run.
-        ours: The engine that the others are compared with.
+        times: Times by name, from ``take_turns``.
+        batch: Images per run.
+        ours: Name of the contender that the others are compared with.
     """
     base = times.get(ours)
     return {
@@ -136,5 +136,5 @@ def _ratio(
 
 
 def all_threads() -> int:
-    """CPU threads that this process may use."""
+    """Return the number of CPU threads that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

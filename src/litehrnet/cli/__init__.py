@@ -1,1 +1,1 @@
-"""The command line: one thin file per command, which parses, calls and prints."""
+"""The command line: one file per command, which parses arguments, calls the package and prints."""

@@ -14,7 +14,7 @@ from litehrnet.errors import UserError
 from litehrnet.keypoints.boxes import check_boxes
 
 LOW_SCORE = 0.3
-"""Boxes with a lower score are usually not of people; the user is told how many there are."""
+"""Boxes with a lower score usually do not show people; the command prints their number."""
 
 _LARGEST_NUMBER = 2**53  # beyond, readers of JSON round whole numbers
 Key = int | str
@@ -24,12 +24,12 @@ _Shared = tuple[int, bool]  # how many parts two paths share, from the end; whet
 
 @dataclass(frozen=True)
 class PhotoBoxes:
-    """The boxes of one photo, as the file has them: ``usable_boxes`` checks them.
+    """Boxes of one photo, unchecked; see ``usable_boxes``.
 
     Attributes:
         image_id: The photo's id in the file.
-        boxes: Each (x, y, width, height) in pixels.
-        scores: 0..1; 1 if the file has none.
+        boxes: Boxes (x, y, width, height) in pixels.
+        scores: Scores 0..1; 1 if the file has none.
     """
 
     image_id: Key
@@ -42,12 +42,12 @@ class BoxFile:
     """Boxes by photo.
 
     Attributes:
-        path: The file they are from.
-        photos: The boxes, by a key for each photo.
-        names: The file's name for each photo, by the same key; None if it names no photos, so that the keys are the
-            numbers in the photos' names, as in 000000000785.jpg.
+        path: File of the boxes.
+        photos: Boxes by a key for each photo.
+        names: Photo names in the file, by the same key. None if the file names no photos: then the keys are the numbers
+            in the photos' names, as in 000000000785.jpg.
         lists_all: Whether the file also names photos without people, as annotations do.
-        notes: Sentences about the file that the user should read.
+        notes: Notes about the file to print.
     """
 
     path: Path
@@ -59,11 +59,11 @@ class BoxFile:
     def match(self, photos: Sequence[Path]) -> dict[Path, PhotoBoxes | UserError]:
         """Find the boxes of each photo.
 
-        With names, the entry that shares most of its path with the photo's, counted from the end, is the photo's, so
-        that cam1/0001.jpg and cam2/0001.jpg keep apart. An entry belongs to one photo only.
+        If the file has names, a photo gets the entry whose path has the longest common end with the photo's path, so
+        cam1/0001.jpg and cam2/0001.jpg are kept apart. An entry belongs to one photo only.
 
         Returns:
-            For each photo its boxes, or the error that says why they cannot be told.
+            For each photo its boxes, or the error that says why they are unknown.
         """
         by_name = None if self.names is None else _by_file_name(self.names)
         found = {photo: _candidates(photo, by_name) for photo in photos}
@@ -102,17 +102,17 @@ def read_boxes(path: Path, min_score: float | None = None) -> BoxFile:
 
     Args:
         path: The file.
-        min_score: Boxes with a lower score are left out; None for all.
+        min_score: Lowest score that is kept; None for all.
 
     Raises:
-        UserError: The file is missing, neither of both, or has boxes, but none of people.
+        UserError: The file is missing, of neither format, or none of its boxes shows a person.
     """
     content = read_json(path)
     try:
         found = _annotations(path, content) if isinstance(content, dict) else _results(path, content)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"{path}: not boxes in COCO's form (expected annotations, or a list of image_id, bbox and score)"
+            f"{path}: not boxes in COCO's format (expected annotations, or a list of image_id, bbox and score)"
         ) from error
     if min_score is None:
         return replace(found, notes=(*found.notes, *_low_scores(found)))
@@ -127,12 +127,12 @@ def usable_boxes(
 
     Args:
         found: The boxes.
-        image_size_wh: Width and height of the photo.
-        name: Name of the photo in the sentences.
+        image_size_wh: (width, height) of the photo in pixels.
+        name: Name of the photo, for messages.
 
     Returns:
-        Boxes (persons, 4) and scores (persons,) that can be used, and a sentence about each that cannot: not four
-        finite numbers, without area, or outside the photo.
+        Usable boxes (persons, 4) and their scores (persons,), and one message for each unusable box: not four finite
+        numbers, without area, or outside the photo.
     """
     boxes: list[NDArray[np.float32]] = []
     scores: list[float] = []
@@ -152,7 +152,7 @@ def usable_boxes(
 
 
 def number_of(photo: Path) -> int | None:
-    """COCO's number of a photo, if its name is one."""
+    """Return COCO's number of a photo, or None if its name is not a number."""
     if not (photo.stem.isascii() and photo.stem.isdigit() and len(photo.stem) <= 16):
         return None
     number = int(photo.stem)
@@ -175,7 +175,7 @@ def _annotations(path: Path, content: dict[str, Any]) -> BoxFile:
 def _results(path: Path, content: list[dict[str, Any]]) -> BoxFile:
     of_people = [entry for entry in content if _key(entry.get("category_id", 1)) == 1]
     notes = _passed_over(path, content, of_people, "category 1")
-    # litehrnet predict writes the photos' names, which tell more than their numbers.
+    # litehrnet predict writes the photos' names, which identify them better than their numbers.
     if of_people and all(isinstance(entry.get("file_name"), str) for entry in of_people):
         photos = _group(of_people, "file_name")
         return BoxFile(path, photos, {key: str(key) for key in photos}, lists_all=False, notes=notes)
@@ -183,7 +183,7 @@ def _results(path: Path, content: list[dict[str, Any]]) -> BoxFile:
 
 
 def _people(categories: list[dict[str, Any]]) -> tuple[set[Key] | None, str]:
-    """Ids of the categories that boxes are taken of, None for all, and what to call them."""
+    """Return the ids of the categories of people, None for all, and a name for them."""
     if len(categories) < 2:
         return None, ""
     persons = {_key(each["id"]) for each in categories if str(each.get("name")).lower() in ("person", "people")}
@@ -199,8 +199,10 @@ def _passed_over(path: Path, entries: Sequence[Any], taken: Sequence[Any], which
     if not taken:
         others = sorted({str(entry.get("category_id")) for entry in entries})
         few = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        raise UserError(f"{path}: has {len(entries)} boxes, none of {which} (expected people; it has category {few})")
-    return (f"{path}: {len(entries) - len(taken)} of {len(entries)} boxes are not of {which} and are left out",)
+        raise UserError(
+            f"{path}: none of {len(entries)} boxes belongs to {which} (expected people; it has category {few})"
+        )
+    return (f"{path}: {len(entries) - len(taken)} of {len(entries)} boxes do not belong to {which} and are left out",)
 
 
 def _group(entries: Sequence[dict[str, Any]], by: str) -> dict[Key, PhotoBoxes]:
@@ -229,7 +231,7 @@ def _low_scores(found: BoxFile) -> list[str]:
 
 
 def _key(value: Any) -> Key:
-    """An id as a number where it is one, also as a text."""
+    """Return an id as a number if it is one, also one in text."""
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() else value
     if isinstance(value, bool) or int(value) != value:
@@ -242,7 +244,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _by_file_name(names: Mapping[Key, str]) -> _ByFileName:
-    """Keys and paths, in parts, of the photos of each file name."""
+    """Group the photos by file name: their keys and the parts of their paths."""
     by_name: defaultdict[str, list[tuple[Key, tuple[str, ...]]]] = defaultdict(list)
     for key, name in names.items():
         parts = tuple(name.replace("\\", "/").split("/"))
@@ -251,7 +253,7 @@ def _by_file_name(names: Mapping[Key, str]) -> _ByFileName:
 
 
 def _candidates(photo: Path, by_name: _ByFileName | None) -> tuple[_Shared, list[Key]]:
-    """What the best entries share of a photo's path, and the keys of these entries."""
+    """Return how much of its path a photo shares with the best entries, and the keys of these entries."""
     if by_name is None:
         number = number_of(photo)
         return (1, True), [] if number is None else [number]

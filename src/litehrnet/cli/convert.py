@@ -1,12 +1,11 @@
-"""``litehrnet convert``: a checkpoint of others becomes one safetensors file that describes itself."""
+"""``litehrnet convert``: convert a checkpoint to a safetensors file with metadata."""
 
 import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import add_input_size, input_size, say, size_text
-from litehrnet.cli.segmentation_predict import refuse_keypoint_options
+from litehrnet.cli.options import add_input_size, input_size, refuse_options, say, size_text
 from litehrnet.errors import UserError
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
@@ -16,22 +15,26 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet convert`` takes."""
-    parser.add_argument("checkpoint", type=Path, help="a published, MMPose 1.x or our own checkpoint")
+    """Declare the arguments of ``litehrnet convert``."""
+    parser.add_argument(
+        "checkpoint", type=Path, help="a checkpoint of the reference implementation, MMPose 1.x or litehrnet"
+    )
     parser.add_argument("out", type=Path, help="the .safetensors file to write")
     add_input_size(parser)
     parser.add_argument("--keypoints", metavar="SET", help="coco, mpii, lsp, or a .toml or .json file")
-    parser.add_argument("--classes", metavar="SET", help="of a network that segments: cityscapes, or such a file")
-    parser.add_argument("--objects", metavar="NAME", help="what a detector finds, such as person")
-    parser.add_argument("--codec", choices=("default", "dark", "udp"), help="how heatmaps become positions")
-    parser.add_argument("--sigma", type=float, help="spread of the training targets in heatmap cells (default: 2)")
+    parser.add_argument("--classes", metavar="SET", help="segmentation only: cityscapes, or a .toml or .json file")
+    parser.add_argument("--objects", metavar="NAME", help="detectors only: name of the objects, such as person")
+    parser.add_argument("--codec", choices=("default", "dark", "udp"), help="how positions are decoded from heatmaps")
+    parser.add_argument(
+        "--sigma", type=float, help="standard deviation of the training targets in heatmap cells (default: 2)"
+    )
     parser.add_argument("--no-flip-shift", action="store_true", help="do not shift the mirrored heatmap in flip tests")
     parser.add_argument("--half", action="store_true", help="store float16: half the size, rounded to 11 bits")
-    parser.add_argument("--provenance", metavar="TEXT", help="where the weights come from")
+    parser.add_argument("--provenance", metavar="TEXT", help="origin of the weights")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert and say what the file now says.
+    """Convert and print the metadata of the new file.
 
     Raises:
         UserError: The checkpoint cannot be read, the options contradict it, or the file cannot be written.
@@ -62,9 +65,9 @@ def _with_options(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsI
     if info.detects:
         return _with_objects(info, options)
     if options.objects:
-        raise UserError(f"--objects: is for detectors, and {options.checkpoint} finds keypoints")
+        raise UserError(f"--objects: only works with detectors, and {options.checkpoint} finds keypoints")
     if options.classes:
-        raise UserError(f"--classes: is for networks that segment, and {options.checkpoint} finds keypoints")
+        raise UserError(f"--classes: only works with segmentation weights, and {options.checkpoint} finds keypoints")
     codec = info.codec
     if options.codec:
         codec = replace(codec, kind=options.codec)
@@ -90,30 +93,30 @@ def _keypoint_set(info: "WeightsInfo", options: argparse.Namespace) -> "Keypoint
     keypoint_set = find_keypoint_set(options.keypoints)
     if len(keypoint_set) != len(info.keypoint_set):
         raise UserError(
-            f"{options.checkpoint}: gives {len(info.keypoint_set)} heatmaps "
+            f"{options.checkpoint}: has {len(info.keypoint_set)} heatmaps "
             f"(expected {len(keypoint_set)}, as the keypoint set {keypoint_set.name} has)"
         )
     return keypoint_set
 
 
 def _with_objects(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
-    """Describe a detector: the name of its objects, and its input size."""
+    """Set the object name and input size of a detector."""
     from litehrnet.detection.objects import ObjectClass
 
-    refuse_keypoint_options(options, "keypoints", "classes", "codec", "sigma", "no_flip_shift")
+    refuse_options(options, "detection", "keypoints", "classes", "codec", "sigma", "no_flip_shift")
     outputs = ObjectClass(options.objects) if options.objects else info.outputs
     return replace(info, outputs=outputs, input_size_wh=input_size(options) or info.input_size_wh)
 
 
 def _with_classes(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
-    """What a network that segments says of itself: its windows may be of any size, so none is made up."""
+    """Set the classes of a segmentation; it has no default input size, as windows may have any size."""
     from litehrnet.segmentation.classes import find_class_set
 
-    refuse_keypoint_options(options, "keypoints", "objects", "codec", "sigma", "no_flip_shift")
+    refuse_options(options, "segmentation", "keypoints", "objects", "codec", "sigma", "no_flip_shift")
     class_set = find_class_set(options.classes) if options.classes else info.class_set
     if len(class_set) != len(info.class_set):
         raise UserError(
-            f"{options.checkpoint}: tells {len(info.class_set)} classes apart "
+            f"{options.checkpoint}: has {len(info.class_set)} classes "
             f"(expected {len(class_set)}, as {class_set.name} has)"
         )
     return replace(info, outputs=class_set, input_size_wh=input_size(options) or info.input_size_wh)

@@ -1,4 +1,4 @@
-"""``litehrnet demo``: the people in a photo, found with the bundled detector and weights."""
+"""``litehrnet demo``: find the people in a photo with the bundled detector and weights."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,7 @@ PHOTO = Path(__file__).parents[1] / "photos" / "three_people.jpg"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet demo`` takes."""
+    """Declare the arguments of ``litehrnet demo``."""
     parser.add_argument(
         "--weights", type=Path, default=Path(DEFAULT_WEIGHTS), help="a file or a name (default: the bundled weights)"
     )
@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Find the people, draw them, and say where the picture is.
+    """Find the people, draw them, and print where the picture is.
 
     Raises:
-        UserError: Something that was named cannot be used.
+        UserError: The weights, the photo or the output folder cannot be used.
     """
     from litehrnet.drawing.skeletons import draw_poses
     from litehrnet.inference.estimator import PoseEstimator

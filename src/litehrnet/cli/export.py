@@ -1,4 +1,4 @@
-"""``litehrnet export``: an ONNX model, compared with PyTorch before it is kept, or a program for the engine."""
+"""``litehrnet export``: write an ONNX model, after comparing it with PyTorch, or a program for the native engine."""
 
 import argparse
 from pathlib import Path
@@ -8,18 +8,21 @@ from litehrnet.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet export`` takes."""
+    """Declare the arguments of ``litehrnet export``."""
     parser.add_argument("weights", type=Path, help=".safetensors or a PyTorch checkpoint")
-    parser.add_argument("--format", choices=("onnx", "native"), default="onnx", help="what to write (default: onnx)")
+    parser.add_argument("--format", choices=("onnx", "native"), default="onnx", help="output format (default: onnx)")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="default: the weights' name with .onnx or .native, here"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="output file (default: the weights' name with .onnx or .native, in this folder)",
     )
-    parser.add_argument("--half", action="store_true", help="onnx: store weights as float16, rounded to 11 bits")
+    parser.add_argument("--half", action="store_true", help="onnx only: store weights as float16, rounded to 11 bits")
     add_input_size(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export, compare, and say how equal the model is.
+    """Export, compare, and print the differences.
 
     Raises:
         UserError: The weights cannot be read, a package is missing, or the model's outputs differ.
@@ -27,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or Path(f"{options.weights.stem}.{options.format}")
     if options.format == "native":
         if options.half:
-            raise UserError("--half: is for ONNX models (a program holds folded weights, which are no float16)")
+            raise UserError("--half: only works with --format onnx (programs of the native engine store float32)")
         return _export_native(options, out)
     from litehrnet.export.onnx import export_onnx
     from litehrnet.runtimes.onnxruntime import OnnxRuntime

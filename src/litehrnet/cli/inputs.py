@@ -1,4 +1,4 @@
-"""Which photos a command line means: files, folders and patterns."""
+"""Find the photos that a command line names: files, folders and patterns."""
 
 import glob
 from collections import Counter
@@ -12,20 +12,19 @@ IMAGE_SUFFIXES = JPEG_SUFFIXES | {".png", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def find_images(arguments: Sequence[str]) -> list[Path]:
-    """The photos that a command line's arguments name.
+    """Find the photos that the arguments of a command name.
 
     Args:
-        arguments: Each a file, taken whatever its suffix; a folder, which stands for the pictures directly in
-            it (by suffix, without hidden files); or a pattern such as ``photos/*.jpg``, of which the files
-            count (``**`` looks into subfolders). What exists under its literal name is no pattern, so names
-            with brackets work.
+        arguments: Each is a file with any suffix, a folder or a pattern. A folder means its pictures, by suffix,
+            without subfolders and hidden files. A pattern such as ``photos/*.jpg`` means the matching files; ``**``
+            includes subfolders. A name that exists is not a pattern, so brackets in names work.
 
     Returns:
-        In the order of the arguments, by name within each, every file once.
+        Files in the order of the arguments, sorted by name within each, without repetition.
 
     Raises:
-        UserError: A file is missing, a folder has no pictures or cannot be read, a pattern matches no file,
-            or there are no arguments or empty ones.
+        UserError: A file is missing, a folder has no pictures or cannot be read, a pattern matches no file, or there
+            are no arguments or empty ones.
     """
     if not arguments or "" in arguments:
         raise UserError("no photos given, or an empty name (expected files, folders or patterns such as photos/*.jpg)")
@@ -41,10 +40,10 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
 
 
 def passed_over(arguments: Sequence[str]) -> dict[str, int]:
-    """Count the files of other kinds, by suffix, in the folders that a command line names; not the hidden ones.
+    """Count the files in the named folders that are not photos, by suffix; hidden files are not counted.
 
     Args:
-        arguments: As ``find_images`` takes them, without errors in them.
+        arguments: Arguments that ``find_images`` accepted.
     """
     folders = [Path(argument) for argument in arguments if Path(argument).is_dir()]
     files = {each.absolute() for folder in folders for each in folder.iterdir() if each.is_file()}

@@ -1,4 +1,4 @@
-"""``litehrnet inspect``: the steps that the engine runs a network in."""
+"""``litehrnet inspect``: list the steps of a network in the native engine."""
 
 import argparse
 from pathlib import Path
@@ -7,15 +7,15 @@ from litehrnet.cli.options import add_input_size, input_size, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet inspect`` takes."""
+    """Declare the arguments of ``litehrnet inspect``."""
     parser.add_argument(
-        "file", type=Path, help="a program (.native), or weights (.safetensors or a PyTorch checkpoint) to compile"
+        "file", type=Path, help="a program (.native), or weights to compile (.safetensors or a PyTorch checkpoint)"
     )
     add_input_size(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every step with its shapes, its cost and where its inputs lie.
+    """Print every step with its shapes, its cost and the memory places of its inputs.
 
     Raises:
         UserError: The file is missing, damaged, or neither a program nor weights.

@@ -1,4 +1,4 @@
-"""``litehrnet models``: the weights in the box, and networks of others that are fetched on request."""
+"""``litehrnet models``: list bundled and downloadable weights, and download them."""
 
 import argparse
 from pathlib import Path
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet models`` takes."""
+    """Declare the arguments of ``litehrnet models``."""
     commands = parser.add_subparsers(dest="models_command", metavar="command")
-    summary = "fetch weights or detectors of others into the cache folder, and check them"
+    summary = "download weights or detectors to the cache folder, and verify them"
     fetch = commands.add_parser("fetch", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-    fetch.add_argument("names", nargs="+", metavar="NAME", help="as litehrnet models lists them")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="a name that litehrnet models lists")
 
 
 def run(options: argparse.Namespace) -> int:
-    """List, or fetch and say where the files are.
+    """List the weights, or download some and print where the files are.
 
     Raises:
-        UserError: There is no such name, or a file cannot be fetched.
+        UserError: A name is unknown, or a file cannot be downloaded.
     """
     if options.models_command == "fetch":
         _fetch(options.names)
@@ -34,26 +34,26 @@ def run(options: argparse.Namespace) -> int:
 def _fetch(names: list[str]) -> None:
     from litehrnet.weights.zoo import fetch_network, find_download
 
-    for download in [find_download(name) for name in names]:  # all names are looked at before anything is fetched
+    for download in [find_download(name) for name in names]:  # unknown names are refused before the first download
         say(f"{download.name}: {download.url}")
         path = fetch_network(download)
-        say(f"{path}: {path.stat().st_size:,} bytes, checked by the {download.checked_by} ({download.sha256})")
+        say(f"{path}: {path.stat().st_size:,} bytes, verified by the {download.checked_by} ({download.sha256})")
 
 
 def _list() -> None:
-    from litehrnet.weights.zoo import AUTHORS_LINKS, BUNDLED, DETECTORS, DOWNLOADS, box_files, cache_folder
+    from litehrnet.weights.zoo import AUTHORS_LINKS, BUNDLED, DETECTORS, DOWNLOADS, bundled_files, cache_folder
 
-    files = box_files()
-    say(f"in the box ({BUNDLED}):" if files else "in the box: nothing")
+    files = bundled_files()
+    say(f"bundled ({BUNDLED}):" if files else "bundled: nothing")
     for path in files:
         say(f"  {path.stem:30} {_described(path)}")
-    say(f"\nof others, to be fetched into {cache_folder()}:")
+    say(f"\ndownloadable, by others (to {cache_folder()}):")
     for download in (*DOWNLOADS, *DETECTORS):
         say(f"  {download.name:30} {_state(download)}\n  {'':30} {download.url}")
-    say("\nof the authors of Lite-HRNet, to be fetched by hand (no checksum is known):")
+    say("\nby the authors of Lite-HRNet, to be downloaded by hand (without a known checksum):")
     for name, link in AUTHORS_LINKS.items():
         say(f"  {name:30} {link}")
-    say("\nlitehrnet models fetch NAME fetches; --weights NAME takes weights, --detector NAME what finds persons")
+    say("\nlitehrnet models fetch NAME downloads; use weights with --weights NAME, detectors with --detector NAME")
 
 
 def _described(path: Path) -> str:
@@ -70,8 +70,8 @@ def _described(path: Path) -> str:
 
 def _state(download: "Download") -> str:
     width, height = download.input_size_wh
-    state = "fetched" if download.path.is_file() else "not fetched"
+    state = "downloaded" if download.path.is_file() else "not downloaded"
     return (
         f"{state}; {download.source}, {width}x{height} (width x height), {download.finds}, "
-        f"checked by the {download.checked_by}"
+        f"verified by the {download.checked_by}"
     )

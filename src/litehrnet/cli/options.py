@@ -1,9 +1,9 @@
-"""Options and outputs that several commands share."""
+"""Options and output that several commands share."""
 
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from litehrnet.errors import UserError
@@ -11,32 +11,32 @@ from litehrnet.errors import UserError
 if TYPE_CHECKING:
     from litehrnet.drawing.skeletons import DrawStyle
     from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.io.progress import Progress
+    from litehrnet.runtimes import Runtime
 
 
 WHOLE_PICTURE = "no detector: each picture is taken as a crop of one person"
 
 
 def add_runtime_options(parser: argparse.ArgumentParser) -> None:
-    """What ``runtime_arguments`` hands on."""
-    parser.add_argument(
-        "--runtime", help="native, onnxruntime, openvino or torch (default: native, or what the file is for)"
-    )
+    """Add the command-line options that ``runtime_arguments`` reads."""
+    parser.add_argument("--runtime", help="native, onnxruntime, openvino or torch (default: by the file)")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: all)")
     parser.add_argument(
         "--precision",
         default="float32",
         help="float32, bf16 (native, torch) or fp16 (torch on a GPU) (default: float32)",
     )
-    parser.add_argument("--device", default="cpu", help="for torch: cpu, cuda, cuda:1, ... (default: cpu)")
-    parser.add_argument("--compile", action="store_true", help="for torch: through torch.compile")
+    parser.add_argument("--device", default="cpu", help="torch only: cpu, cuda, cuda:1, ... (default: cpu)")
+    parser.add_argument("--compile", action="store_true", help="torch only: use torch.compile")
     add_input_size(parser)
 
 
 def runtime_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of ``add_runtime_options`` as arguments of ``open_runtime``.
+    """Return the options of ``add_runtime_options`` as arguments of ``open_runtime``.
 
     Raises:
-        UserError: No network of the family takes this input size.
+        UserError: The networks do not support this input size.
     """
     return {
         "runtime": options.runtime,
@@ -48,12 +48,13 @@ def runtime_arguments(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def pose_estimator(options: argparse.Namespace, *, with_detector: bool) -> "PoseEstimator":
-    """Open weights and detector as the options of ``litehrnet predict`` say, and print which runtime it is.
+def pose_estimator(options: argparse.Namespace, runtime: "Runtime", *, with_detector: bool) -> "PoseEstimator":
+    """Make the estimator that the options of ``litehrnet predict`` describe, and print its runtime.
 
     Args:
         options: See ``litehrnet.cli.predict``.
-        with_detector: Open the detector now, so that a wrong one is refused before anything is written.
+        runtime: The opened weights.
+        with_detector: Detect people if the options name no other way to find them.
 
     Raises:
         UserError: See ``PoseEstimator``.
@@ -61,16 +62,14 @@ def pose_estimator(options: argparse.Namespace, *, with_detector: bool) -> "Pose
     from litehrnet.inference.estimator import PoseEstimator
 
     estimator = PoseEstimator(
-        options.weights,
+        runtime,
         flip_test=options.flip,
+        threads=options.threads,
         detector=options.detector,
-        whole_image=options.whole_image,
+        whole_image=options.whole_image or not with_detector,
         min_box_score=options.min_box_score if with_detector else None,
         max_persons=options.max_persons,
-        **runtime_arguments(options),
     )
-    if with_detector:
-        _ = estimator.detector
     say(f"runtime: {estimator.runtime.description}, input {size_text(estimator.runtime.input_size_wh)}")
     return estimator
 
@@ -81,7 +80,7 @@ def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without:
     Args:
         options: See ``litehrnet.cli.predict``.
         estimator: Made by ``pose_estimator``.
-        without: What happens without a detector.
+        without: Sentence to print without a detector.
     """
     if estimator.detector is not None:
         say(f"detector: {getattr(estimator.detector, 'description', 'your own')}")
@@ -90,8 +89,8 @@ def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without:
     else:
         keypoints = estimator.runtime.info.keypoint_set.name
         say(
-            f"no detector: pictures are taken whole (the bundled detector finds people, and these weights find the "
-            f"keypoints {keypoints}; --detector takes a detector that you trained, --boxes its boxes)"
+            f"no detector: each picture is one object's box (the bundled detector finds people, and these weights find "
+            f"the keypoints {keypoints}; use --detector with a detector that you trained, or --boxes)"
         )
 
 
@@ -100,20 +99,22 @@ def check_people_options(options: argparse.Namespace, *names: str) -> None:
 
     Args:
         options: Also has ``min_box_score`` and ``whole_image``.
-        names: Options of which at most one is allowed, such as ``whole-image``.
+        *names: Options of which at most one is allowed, such as ``whole-image``.
 
     Raises:
-        UserError: Two are given, or a box score without boxes.
+        UserError: Two of them are given, or a box score without boxes.
     """
     given = [f"--{name}" for name in names if getattr(options, name.replace("-", "_"))]
     if len(given) > 1:
-        raise UserError(f"{' and '.join(given)}: each says where the people are (expected one of them)")
+        raise UserError(f"{' and '.join(given)}: both state where the people are (expected one of them)")
     if options.whole_image and options.min_box_score is not None:
-        raise UserError("--min-box-score: is for boxes, and --whole-image uses none (expected one of the two)")
+        raise UserError(
+            "--min-box-score: does not work with --whole-image, which uses no boxes (expected one of the two)"
+        )
 
 
 def drawing_style(options: argparse.Namespace) -> "DrawStyle":
-    """How people are drawn, by the options of ``litehrnet predict``."""
+    """Return the drawing style that the options of ``litehrnet predict`` describe."""
     from litehrnet.drawing.skeletons import HIDDEN_SCORE, DrawStyle
 
     hidden = HIDDEN_SCORE if options.min_keypoint_score is None else options.min_keypoint_score
@@ -124,21 +125,21 @@ def drawing_style(options: argparse.Namespace) -> "DrawStyle":
 
 
 def add_input_size(parser: argparse.ArgumentParser) -> None:
-    """``--input-size W H``."""
+    """Add ``--input-size W H``."""
     parser.add_argument(
         "--input-size",
         type=positive_int,
         nargs=2,
         metavar=("W", "H"),
-        help="width and height of the crops, for weights that do not say it (default: 192 256)",
+        help="width and height of the crops, if the weights do not state it (default: 192 256)",
     )
 
 
 def input_size(options: argparse.Namespace) -> tuple[int, int] | None:
-    """The value of ``--input-size``, checked.
+    """Return (width, height) from ``--input-size``; None if it is not given.
 
     Raises:
-        UserError: No network of the family takes it.
+        UserError: The networks do not support this input size.
     """
     from litehrnet.variants import check_input_size
 
@@ -150,7 +151,7 @@ def input_size(options: argparse.Namespace) -> tuple[int, int] | None:
 
 
 def positive_int(text: str) -> int:
-    """An argparse type: a whole number above 0."""
+    """Parse a whole number above 0, for argparse."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not above 0")
@@ -158,15 +159,15 @@ def positive_int(text: str) -> int:
 
 
 def positive_float(text: str) -> float:
-    """An argparse type: a number above 0."""
+    """Parse a number above 0, for argparse."""
     value = float(text)
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return value
 
 
 def score(text: str) -> float:
-    """An argparse type: a number from 0 to 1."""
+    """Parse a number from 0 to 1, for argparse."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not a score from 0 to 1")
@@ -174,7 +175,7 @@ def score(text: str) -> float:
 
 
 def rgb_color(text: str) -> tuple[int, int, int]:
-    """An argparse type: a color such as ff8c00, with or without #."""
+    """Parse a color such as ff8c00, with or without #, for argparse."""
     digits = text.removeprefix("#")
     if len(digits) != 6 or set(digits.lower()) - set("0123456789abcdef"):
         raise argparse.ArgumentTypeError(f"{text} is not a color (expected six hexadecimal digits, such as ff8c00)")
@@ -183,70 +184,95 @@ def rgb_color(text: str) -> tuple[int, int, int]:
 
 
 def seconds(text: str) -> float:
-    """An argparse type: a time, from 0 on."""
+    """Parse a time in seconds, 0 or more, for argparse."""
     value = float(text)
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 on")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds, 0 or more")
     return value
 
 
 @contextlib.contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int | None], Callable[[int], None]]]:
-    """A bar with speed and time left on the error stream, where that is a terminal.
-
-    Gives a function that takes the total, None for an unknown one, and returns one that takes how much was done since
-    the last call.
-    """
+def progress_bar(label: str) -> Iterator["Progress"]:
+    """Show a bar with speed and remaining time on the error stream, if it is a terminal."""
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
     from rich.text import Text
 
-    class Speed(ProgressColumn):
-        def render(self, task: Task) -> Text:
+    class Speed(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> Text:
             return Text("" if task.speed is None else f"{task.speed:.1f}/s")
 
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Speed()]
-    times: list[Any] = [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
-    with Progress(*columns, *times, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+    columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(), Speed()]
+    times: list[Any] = [progress.TimeElapsedColumn(), progress.TextColumn("left"), progress.TimeRemainingColumn()]
+    console = Console(stderr=True)
+    with progress.Progress(*columns, *times, console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(label, total=None, visible=False)
 
-        def start(total: int | None) -> Callable[[int], None]:
-            task = progress.add_task(label, total=total)
-            return lambda count: progress.advance(task, count)
+        class Bar:
+            def start(self, total: int | None) -> None:
+                bar.reset(task, total=total, visible=True)
 
-        yield start
+            def advance(self, count: int) -> None:
+                bar.advance(task, count)
+
+        yield Bar()
 
 
 def say(text: str) -> None:
-    """Write one line to the output stream; characters that it cannot show, as in some files' names, are escaped."""
+    """Print one line; characters that the output cannot show, as in some file names, are escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def few(names: Sequence[str], most: int = 10) -> str:
-    """The first names, and how many more there are."""
+    """Join the first names, and count the others."""
     more = f", and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def size_text(size_wh: tuple[int, int]) -> str:
-    """(192, 256) as ``192x256 (width x height)``."""
+    """Format (192, 256) as ``192x256 (width x height)``."""
     return f"{size_wh[0]}x{size_wh[1]} (width x height)"
 
 
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="a.b=c",
+        help="settings that replace those of the configuration, under its own names",
+    )
+
+
+def note(text: str) -> None:
+    """Print a note about a setting that is interpreted differently from how it was written."""
+    sys.stderr.write(f"note: {text}\n")
+
+
+def refuse_options(options: argparse.Namespace, task: str, *names: str) -> None:
+    """Refuse options that do not work with the task of the weights.
+
+    Args:
+        options: Options of the command.
+        task: Task of the weights, such as ``segmentation``.
+        *names: Names of the options, with underscores.
+
+    Raises:
+        UserError: One of them is given.
+    """
+    for name in names:
+        if getattr(options, name) not in (None, False):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option}: does not work with weights for {task} (expected to be left out)")
+
+
 def require_pair(first: object, second: object, names: str) -> None:
-    """Refuse to go on when one of two values that belong together is missing.
+    """Check that two values that belong together are both given.
 
     Raises:
         UserError: One is None.
     """
     if first is None or second is None:
-        raise UserError(f"{names}: both are needed (or --config, which names them)")
+        raise UserError(f"{names}: one is missing (expected both, or --config)")

@@ -1,4 +1,4 @@
-"""Names for results, such that no file of the user's is ever replaced."""
+"""Choose names for results, so that a user's file is never replaced."""
 
 import contextlib
 import itertools
@@ -22,18 +22,17 @@ _HEADER = {"litehrnet": "Files that litehrnet predict wrote here and may replace
 class OutputFolder:
     """Chooses names in a folder.
 
-    A file that exists is replaced only if an earlier run wrote it and it was not changed since: its size and its time
-    of change, to the nanosecond, are those that the run has recorded. Copied, edited or replaced files and those of a
-    killed run no longer match, or were never recorded; they count as the user's. So do links. A checksum would be no
-    safer against accidents, and would read every video once more.
+    An existing file is replaced only if an earlier run wrote it and it is unchanged: its size and modification time,
+    to the nanosecond, are as recorded. Copied, edited or replaced files, those of a killed run, and links count as the
+    user's. A checksum would not be safer against accidents, and would read every video once more.
 
     Args:
-        path: The folder; it exists.
-        inputs: Files that are never replaced, whoever wrote them.
+        path: An existing folder.
+        inputs: Files that are never replaced.
 
     Attributes:
         path: The folder.
-        moved: The names that were taken, and those that were chosen instead, in order.
+        moved: Paths that were taken, and the paths that were chosen instead.
     """
 
     def __init__(self, path: Path, inputs: Iterable[Path] = ()) -> None:
@@ -46,8 +45,8 @@ class OutputFolder:
         """Choose a stem for new files: ``stem``, or ``stem-2``, ``stem-3``, ... if a file would replace another one.
 
         Args:
-            stem: The name that is wished for, without suffix.
-            patterns: The names of the files, with ``{}`` for the stem, such as ``labels/{}.png``.
+            stem: Preferred name, without suffix.
+            patterns: File names with ``{}`` for the stem, such as ``labels/{}.png``.
 
         Returns:
             A path for each pattern; none of these is chosen again.
@@ -64,13 +63,13 @@ class OutputFolder:
         return paths
 
     def record(self, *paths: Path) -> None:
-        """Record that these files were written, so that a later run may replace them.
+        """Record these files as written, so that a later run may replace them.
 
         Raises:
             UserError: The record cannot be written.
         """
         if self._written is None:
-            return  # a file of the user's has the record's name: nothing is recorded, so nothing will be replaced
+            return  # a user's file has this name: nothing is recorded, so nothing will be replaced
         lines: list[dict[str, str | int]] = [] if self._written else [{**_HEADER}]
         for path in paths:
             name = path.relative_to(self.path).as_posix()
@@ -93,14 +92,14 @@ class OutputFolder:
 
 @contextlib.contextmanager
 def output_folder(path: Path | None, inputs: Iterable[Path] = ()) -> Iterator[OutputFolder]:
-    """Make the folder for results, a new one if ``path`` is None; it is deleted again if it was new and stays empty.
+    """Create the folder for results, a new one if ``path`` is None; a new folder that stays empty is deleted.
 
     Args:
-        path: The folder that the user named.
+        path: Folder that the user named; None for a new one.
         inputs: See ``OutputFolder``.
 
     Raises:
-        UserError: The folder cannot be made.
+        UserError: The folder cannot be created.
     """
     existed = path is not None and path.exists()
     folder = _new_folder() if path is None else make_folder(path)
@@ -120,13 +119,15 @@ def _new_folder() -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise UserError(f"{path}: cannot be made a folder ({error.strerror}; --out-dir names another)") from error
+            raise UserError(
+                f"{path}: cannot be created ({error.strerror}; choose another folder with --out-dir)"
+            ) from error
         return path
     raise AssertionError("there is always a further number")
 
 
 def _read_record(path: Path) -> dict[str, tuple[int, int]] | None:
-    """Size and time of change of each recorded file by name; None if the file is not a record of ours."""
+    """Read size and modification time of each recorded file; None if the file is not such a record."""
     if not os.path.lexists(path):
         return {}
     try:
@@ -137,7 +138,7 @@ def _read_record(path: Path) -> dict[str, tuple[int, int]] | None:
         return None
     written: dict[str, tuple[int, int]] = {}
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line, of a run that was killed
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line, from a killed run
             entry = json.loads(line)
             written[str(entry["name"])] = (int(entry["size"]), int(entry["time"]))
     return written
@@ -149,5 +150,5 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _key(path: Path) -> str:
-    # Some file systems do not tell A.jpg from a.jpg.
+    # Some file systems ignore case.
     return str(path.parent.resolve() / path.name).casefold()

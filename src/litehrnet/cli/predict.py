@@ -1,19 +1,24 @@
-"""``litehrnet predict``: options, and which of photos, videos and segmentation they ask for."""
+"""``litehrnet predict``: options, and the choice between photos, videos and segmentation."""
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from litehrnet.cli import predict_photos, predict_video, segmentation_predict
-from litehrnet.cli.options import add_runtime_options, check_people_options, positive_int, rgb_color, score, seconds
+from litehrnet.cli import predict_photos, predict_video, segmentation
+from litehrnet.cli.options import (
+    add_runtime_options,
+    check_people_options,
+    positive_int,
+    refuse_options,
+    rgb_color,
+    runtime_arguments,
+    score,
+    seconds,
+)
 from litehrnet.errors import UserError
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
-if TYPE_CHECKING:
-    from litehrnet.video.sources import Source
-
 VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": None, "smooth": False, "show": False}
-"""Options that photos do not have, and their defaults."""
+"""Options that only work with videos and cameras, and their defaults."""
 
 KEYPOINT_OPTIONS = (
     "boxes",
@@ -25,16 +30,16 @@ KEYPOINT_OPTIONS = (
     "line_width",
     "colors",
 )
-"""Options that segmentation does not have."""
+"""Options that do not work with segmentation weights."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet predict`` takes."""
+    """Declare the arguments of ``litehrnet predict``."""
     parser.add_argument(
         "photos",
         nargs="+",
         metavar="PHOTO|FOLDER|GLOB|VIDEO|CAMERA|ADDRESS",
-        help="photos to find people in; or video files, a camera's number, or an address such as rtsp://...",
+        help="photos, folders or patterns; or video files, a camera's number, or an address such as rtsp://...",
     )
     parser.add_argument(
         "--weights",
@@ -54,15 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     video = parser.add_argument_group("videos and cameras")
     video.add_argument("--start", type=seconds, default=0.0, metavar="S", help="start at this time, in seconds")
     video.add_argument("--end", type=seconds, metavar="S", help="stop before this time, in seconds")
-    video.add_argument("--every", type=positive_int, default=1, metavar="N", help="every N-th frame only")
+    video.add_argument("--every", type=positive_int, default=1, metavar="N", help="use only every N-th frame")
     video.add_argument(
-        "--track", action=argparse.BooleanOptionalAction, help="give each person an id that stays (default: on)"
+        "--track", action=argparse.BooleanOptionalAction, help="track people and give each a stable id (default: on)"
     )
     video.add_argument(
         "--smooth", action="store_true", help="draw smoothed keypoints, and write them beside the raw ones"
     )
     video.add_argument("--show", action="store_true", help="show the drawn frames in this machine's browser")
-    parser.add_argument("--flip", action="store_true", help="average with the mirrored crop: better, half as fast")
+    parser.add_argument(
+        "--flip", action="store_true", help="average with the mirrored crop: slightly better, half as fast"
+    )
     parser.add_argument(
         "--window", action="store_true", help="segment windows of the weights' input size (default: whole photos)"
     )
@@ -81,10 +88,15 @@ def _add_people_options(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--whole-image",
         action="store_true",
-        help="use no detector: each picture is a crop of one person; in a video, follow one person",
+        help="use no detector: each picture is a crop of one person; a video follows one person",
     )
     group.add_argument("--min-box-score", type=score, metavar="S", help="leave out boxes with a lower score, 0 to 1")
-    group.add_argument("--max-persons", type=positive_int, metavar="N", help="keep the N surest people of each picture")
+    group.add_argument(
+        "--max-persons",
+        type=positive_int,
+        metavar="N",
+        help="keep the N people with the highest box scores in each picture",
+    )
 
 
 def _add_drawing_options(group: "argparse._ArgumentGroup") -> None:
@@ -92,7 +104,7 @@ def _add_drawing_options(group: "argparse._ArgumentGroup") -> None:
         "--min-keypoint-score",
         type=score,
         metavar="S",
-        help="do not draw keypoints with a lower score, 0 to 1 (default: 0.1); the JSON has all of them",
+        help="do not draw keypoints with a lower score, 0 to 1 (default: 0.1); the JSON contains all of them",
     )
     group.add_argument("--line-width", type=positive_int, metavar="PIXELS", help="width of limbs (default: by size)")
     group.add_argument(
@@ -100,12 +112,12 @@ def _add_drawing_options(group: "argparse._ArgumentGroup") -> None:
         type=rgb_color,
         nargs=3,
         metavar=("LEFT", "RIGHT", "CENTER"),
-        help="of the person's left, right and the rest, as RRGGBB (default: ff8c00 1ea0ff f0f0e1)",
+        help="colors of the person's left side, right side and the rest, as RRGGBB (default: ff8c00 1ea0ff f0f0e1)",
     )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict, draw and write: photos, videos, or with weights for segmentation classes of photos.
+    """Find keypoints in photos or videos, or segment photos; draw and write the results.
 
     Returns:
         0, or 1 if photos or boxes were left out.
@@ -113,26 +125,22 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: An option does not work with the given input or weights; see the functions that are called.
     """
-    from litehrnet.runtimes import segments
+    from litehrnet.runtimes import open_runtime
     from litehrnet.video.sources import find_source
 
-    segmenting = segments(options.weights)
-    if options.window and not segmenting:
-        raise UserError("--window: is for networks that segment, and this one finds keypoints")
     sources = [source for source in map(find_source, options.photos) if source is not None]
-    _check_input(options, sources, segmenting=segmenting)
-    if segmenting:
-        segmentation_predict.refuse_keypoint_options(options, *KEYPOINT_OPTIONS)
-        return segmentation_predict.run(options)
-    check_people_options(options, "boxes", "detector", "whole-image")
-    if sources:
-        return predict_video.run(options, sources)
-    return predict_photos.run(options)
-
-
-def _check_input(options: argparse.Namespace, sources: "list[Source]", *, segmenting: bool) -> None:
-    if sources and segmenting:
-        raise UserError(f"{sources[0].name}: a video, and {options.weights} segments photos alone (expected photos)")
     given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
     if given and not sources:
-        raise UserError(f"--{given[0]}: is for keypoints in videos and cameras (expected one of them, or none of it)")
+        raise UserError(f"--{given[0]}: only works with video or camera input (expected a video or a camera)")
+    check_people_options(options, "boxes", "detector", "whole-image")
+    runtime = open_runtime(options.weights, **runtime_arguments(options))
+    if runtime.info.segments:
+        if sources:
+            raise UserError(f"{sources[0].name}: a video, and {options.weights} only segments photos (expected photos)")
+        refuse_options(options, "segmentation", *KEYPOINT_OPTIONS)
+        return segmentation.predict(options, runtime)
+    if options.window:
+        raise UserError("--window: only works with segmentation weights, and these weights find keypoints")
+    if sources:
+        return predict_video.run(options, sources, runtime)
+    return predict_photos.run(options, runtime)

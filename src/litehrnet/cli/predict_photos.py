@@ -1,4 +1,4 @@
-"""``litehrnet predict`` for keypoints in photos: drawn pictures and COCO-results JSON."""
+"""``litehrnet predict`` for keypoints in photos: drawn pictures and JSON in COCO's results format."""
 
 import argparse
 import json
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.inference.photo import Photo
     from litehrnet.poses import Poses
+    from litehrnet.runtimes import Runtime
 
 RESULTS = "keypoints"
 """Name of the results file, without ``.json``."""
@@ -24,14 +25,14 @@ RESULTS = "keypoints"
 
 @dataclass
 class _Report:
-    """What happened to the photos.
+    """Outcome of a run over photos.
 
     Attributes:
-        photos: How many were done.
-        results: Entries of people in COCO's form.
-        nobody: Photos in which nobody was found.
-        left_out: A sentence about each photo or box that could not be used.
-        unusable: How many photos could not be used.
+        photos: Number of photos that were processed.
+        results: People, in COCO's results format.
+        nobody: Names of photos in which no people were found.
+        left_out: One sentence for each photo or box that could not be used.
+        unusable: Number of photos that could not be used.
     """
 
     photos: int = 0
@@ -41,14 +42,14 @@ class _Report:
     unusable: int = 0
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, runtime: "Runtime") -> int:
     """Find keypoints in photos; a bad photo among several does not stop the others.
 
     Returns:
         0, or 1 if photos or boxes were left out.
 
     Raises:
-        UserError: Weights, detector, boxes or output folder cannot be used, or no photo can.
+        UserError: The detector, boxes or output folder cannot be used, or no photo can be read.
     """
     from litehrnet.cli.box_files import number_of, read_boxes
     from litehrnet.cli.inputs import find_images
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     files = find_images(options.photos)
     box_file = None if options.boxes is None else read_boxes(options.boxes, options.min_box_score)
     matched = None if box_file is None else box_file.match(files)
-    estimator = pose_estimator(options, with_detector=matched is None)
+    estimator = pose_estimator(options, runtime, with_detector=matched is None)
     if box_file is None or matched is None:
         say_people(options, estimator)
         numbers: Mapping[Path, int | str | None] = {file: number_of(file) for file in files}
@@ -85,7 +86,7 @@ def _read(
     matched: "Mapping[Path, PhotoBoxes | UserError] | None",
     report: _Report,
 ) -> Iterator["Photo"]:
-    """Read the photos one by one, with their boxes; those that cannot be used are reported."""
+    """Yield the photos with their boxes; report those that cannot be used."""
     from litehrnet.cli.box_files import usable_boxes
     from litehrnet.inference.photo import make_photo
     from litehrnet.io.images import read_image
@@ -119,17 +120,17 @@ def _predict(
     out: OutputFolder,
     report: _Report,
 ) -> None:
-    """Find, draw and write photo by photo."""
+    """Process the photos one by one: find keypoints, draw them and write the picture."""
     from litehrnet.drawing.skeletons import draw_poses
     from litehrnet.inference.estimator import is_seen
     from litehrnet.io.images import write_image
 
     style = drawing_style(options)
     detecting = options.boxes is not None or estimator.detector is not None
-    with progress_bar("photos") as started:
-        advance = started(count)
+    with progress_bar("photos") as progress:
+        progress.start(count)
         for photo, found in estimator.predict_many(photos):
-            # Boxes are somebody's, by the user's word or the detector's; a whole picture may show nobody.
+            # A box shows a person; a whole picture may show none.
             poses: Poses = found if detecting else found[is_seen(found)]
             file = Path(photo.name)
             (picture,) = out.choose(file.stem, "{}" + picture_suffix(file))
@@ -139,14 +140,14 @@ def _predict(
             report.results += [{**entry, "file_name": photo.name} for entry in poses.to_coco(ids[file])]
             if not len(poses):
                 report.nobody.append(photo.name)
-            advance(1)
+            progress.advance(1)
 
 
 def image_ids(numbers: Mapping[Path, int | str | None]) -> dict[Path, int | str]:
-    """COCO's id for each photo: its own number where no other photo has it, else the next ones above all of these.
+    """Choose COCO's id of each photo: its own number if that is unique, otherwise one above all of these.
 
     Args:
-        numbers: The ids by the box file or the photos' names; None for photos without one.
+        numbers: Ids from the box file or the photos' names; None for photos without one.
     """
     counts = Counter(numbers.values())
     kept = {file: number for file, number in numbers.items() if number is not None and counts[number] == 1}
@@ -161,7 +162,7 @@ def image_ids(numbers: Mapping[Path, int | str | None]) -> dict[Path, int | str]
 
 
 def picture_suffix(photo: Path) -> str:
-    """Suffix of the drawn picture: that of the photo where it can be written, ``.png`` for other formats."""
+    """Choose the suffix of the drawn picture: the photo's if that format can be written, otherwise ``.png``."""
     from litehrnet.cli.inputs import JPEG_SUFFIXES
     from litehrnet.io.images import WRITTEN_SUFFIXES
 
@@ -172,27 +173,27 @@ def picture_suffix(photo: Path) -> str:
 
 
 def say_moved(out: OutputFolder) -> None:
-    """Print which names were taken, and what is used instead."""
+    """Print the output names that were taken, and those used instead."""
     moved = [f"{chosen} ({wished.name} was taken)" for wished, chosen in out.moved.items()]
     if moved:
         say(f"other names: {few(moved)}")
 
 
 def say_passed_over(arguments: Sequence[str]) -> None:
-    """Print how many files of other kinds were in the folders."""
+    """Print how many files in the folders are not photos."""
     from litehrnet.cli.inputs import passed_over
 
     counts = passed_over(arguments)
     if counts:
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        say(f"passed over, not photos that are read here: {kinds}")
+        say(f"skipped, not in a supported photo format: {kinds}")
 
 
 def _say_boxes(path: Path, notes: Sequence[str], matched: "Mapping[Path, PhotoBoxes | UserError]") -> None:
     for note in notes:
         say(note)
     if not any(isinstance(own, UserError) or own.boxes for own in matched.values()):
-        say(f"{path}: has no box for any of these photos")
+        say(f"{path}: has no boxes for these photos")
 
 
 def _say_report(report: _Report, out: OutputFolder, results: Path) -> None:

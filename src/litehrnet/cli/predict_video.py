@@ -1,4 +1,4 @@
-"""``litehrnet predict`` of videos, a camera or a stream: a drawn video and JSON lines for each."""
+"""``litehrnet predict`` for videos, cameras and streams: a drawn video and JSON lines for each."""
 
 import argparse
 import contextlib
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from litehrnet.inference.estimator import PoseEstimator
+    from litehrnet.runtimes import Runtime
     from litehrnet.video.output import Output
     from litehrnet.video.reading import VideoReader
     from litehrnet.video.sources import Source
@@ -25,18 +26,18 @@ Show = Callable[["NDArray[np.uint8]"], None]
 """Shows a drawn frame."""
 
 
-def run(options: argparse.Namespace, sources: "Sequence[Source]") -> int:
+def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runtime") -> int:
     """Predict, draw and write video after video, each frame by frame; a bad one among several does not stop the others.
 
     Returns:
         0.
 
     Raises:
-        UserError: Something that was named cannot be used. Or a video is cut short or damaged, or the camera went
-            away: then all that could be read has been written, and so have the other videos.
+        UserError: An input or option cannot be used. Or a video is truncated or damaged, or a camera stopped: then
+            all frames that could be read have been written, and so have the other videos.
     """
     _check(options, sources)
-    estimator = pose_estimator(options, with_detector=True)
+    estimator = pose_estimator(options, runtime, with_detector=True)
     say_people(options, estimator, "no detector: one person is followed")
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
@@ -72,17 +73,18 @@ def _predict(
         stack.callback(lambda: _report(output, out, time.monotonic() - began))
         stack.enter_context(output)
         output.show = show
-        advance = stack.enter_context(progress_bar("frames"))(reader.expected)
+        progress = stack.enter_context(progress_bar("frames"))
+        progress.start(reader.expected)
         written = stack.enter_context(Background(output.write))
         frames = read_ahead(reader, skip=reader.endless)
         for found in predict_frames(estimator, frames, track=options.track is not False, smooth=options.smooth):
             written.put(found)
-            advance(1)
+            progress.advance(1)
 
 
 @contextlib.contextmanager
 def _page() -> Iterator[Show]:
-    """A page that shows the frames that the function is called with."""
+    """Open a page in the browser; yield the function that shows a frame on it."""
     from litehrnet.io.images import encode_jpeg
     from litehrnet.serving.http import LatestFrame
     from litehrnet.serving.show import open_show
@@ -90,7 +92,7 @@ def _page() -> Iterator[Show]:
     frames = LatestFrame()
     with open_show(frames) as site:
         say(f"show: {site.url}")
-        sys.stdout.flush()  # also where it is read by a program: the page is of use while the run lasts
+        sys.stdout.flush()  # a program that reads our output needs the address now
         try:
             yield lambda image: frames.publish(encode_jpeg(image, quality=80))
         finally:
@@ -102,11 +104,11 @@ def _check(options: argparse.Namespace, sources: "Sequence[Source]") -> None:
         raise UserError(f"{', '.join(options.photos)}: videos and other inputs (expected only videos, or only photos)")
     live = [source.name for source in sources if source.endless]
     if live and len(sources) > 1:
-        raise UserError(f"{live[0]}: never ends, so what is named with it would wait forever (expected it alone)")
+        raise UserError(f"{live[0]}: never ends, so other inputs would wait forever (expected it alone)")
     if options.boxes:
-        raise UserError("--boxes: names the persons in photos (of a video --detector finds them)")
+        raise UserError("--boxes: only works with photos (expected --detector for videos)")
     if options.end is not None and options.end <= options.start:
-        raise UserError(f"--end {options.end:g}: is not after --start {options.start:g}")
+        raise UserError(f"--end {options.end:g}: not after --start {options.start:g} (expected a later time)")
 
 
 def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolder) -> "Output":
@@ -115,7 +117,7 @@ def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolde
     from litehrnet.video.writing import VideoWriter
 
     source = reader.source
-    records, *_ = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv")  # the sound decides which of the latter
+    records, *_ = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv")  # the sound decides between MP4 and Matroska
     video = VideoWriter(
         out.path,
         records.stem,

@@ -1,4 +1,4 @@
-"""``litehrnet score``: a file of predictions against a file of annotations; no weights, no photos."""
+"""``litehrnet score``: compare a file of predictions with a file of annotations, without weights and photos."""
 
 import argparse
 import json
@@ -9,31 +9,32 @@ from litehrnet.cli.options import say
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
+    from litehrnet.data.formats import Format
     from litehrnet.evaluation.pck import KeypointScore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet score`` takes."""
+    """Declare the arguments of ``litehrnet score``."""
     parser.add_argument(
         "predictions",
         type=Path,
-        help="COCO keypoint results (predict and test write them); for MPII pred.mat or raw outputs as JSON",
+        help="COCO keypoint results, as predict and test write them; for MPII pred.mat or raw outputs as JSON",
     )
     parser.add_argument(
         "annotations",
         type=Path,
-        help="COCO keypoint annotations, of any keypoints; or MPII's JSON list beside its .mat file, or that .mat file",
+        help="COCO keypoint annotations with any keypoints, or MPII's JSON list beside its .mat file, or this file",
     )
     parser.add_argument(
         "--keypoints",
         metavar="NAME|FILE",
-        help="names and sigmas: coco, mpii, lsp or a .toml or .json file (default: the annotations' own names)",
+        help="names and sigmas: coco, mpii, lsp or a .toml or .json file (default: the names in the annotations)",
     )
     parser.add_argument(
         "--pck-threshold",
         type=_threshold,
         metavar="T",
-        help="distance of a found keypoint, relative to the longer side of the person's box (default: 0.2)",
+        help="largest error of a correct keypoint, divided by the longer side of the box (default: 0.2)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
@@ -44,30 +45,26 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: A file is missing, broken, or does not fit the other.
     """
-    mpii = _is_mpii(options.annotations)
-    if mpii and (options.keypoints or options.pck_threshold):
-        raise UserError(f"{options.annotations}: MPII's annotations (expected no --keypoints or --pck-threshold)")
-    if mpii:
-        _score_mpii(options.predictions, options.annotations, as_json=options.json)
-    else:
-        _score_coco(options)
+    _SCORERS[_format(options.annotations).metric.name](options)
     return 0
 
 
-def _is_mpii(annotations: Path) -> bool:
+def _format(annotations: Path) -> "Format":
+    from litehrnet.data.formats import MPII, guess_format
     from litehrnet.data.records import read_json
 
     if annotations.suffix.lower() == ".mat":
-        return True
+        return MPII
     content = read_json(annotations)
     if isinstance(content, list) and not (content and isinstance(content[0], dict) and "image" in content[0]):
-        raise UserError(f"{annotations}: no annotations (expected COCO's or MPII's, after the predictions)")
-    return isinstance(content, list)
+        raise UserError(f"{annotations}: not annotations (expected COCO's or MPII's, after the predictions)")
+    return guess_format(annotations)
 
 
 def _score_coco(options: argparse.Namespace) -> None:
-    from litehrnet.data.coco import read_annotations
-    from litehrnet.evaluation.coco import annotated_keypoints, check_keypoint_count, coco_figures
+    from litehrnet.data.coco import annotated_keypoints, check_keypoint_count, read_annotations
+    from litehrnet.data.formats import AP
+    from litehrnet.evaluation.coco import coco_figures
     from litehrnet.evaluation.score import PCK_THRESHOLD, read_results, score_keypoints
     from litehrnet.keypoints.skeletons import find_keypoint_set, read_keypoint_set
     from litehrnet.optional import require
@@ -80,18 +77,22 @@ def _score_coco(options: argparse.Namespace) -> None:
     results = read_results(options.predictions, annotations, len(keypoint_set))
     score = score_keypoints(annotations, results, keypoint_set, options.pck_threshold or PCK_THRESHOLD)
     figures = coco_figures(options.annotations, results, keypoint_set)
-    title = f"{len(results)} predicted persons, {score.persons} annotated, {score.matched} of these matched"
-    _print(title, {**figures, **score.figures}, score, 4, as_json=options.json)
+    title = f"{len(results)} predicted people, {score.persons} annotated, {score.matched} of these matched"
+    _print(title, {**figures, **score.figures}, score, AP.digits, as_json=options.json)
 
 
-def _score_mpii(predictions: Path, annotations: Path, *, as_json: bool) -> None:
+def _score_mpii(options: argparse.Namespace) -> None:
+    from litehrnet.data.formats import PCKH
     from litehrnet.evaluation import pckh
 
+    annotations: Path = options.annotations
+    if options.keypoints or options.pck_threshold:
+        raise UserError(f"{annotations}: MPII annotations (expected neither --keypoints nor --pck-threshold)")
     is_truth = annotations.suffix.lower() == ".mat"
     truth = pckh.read_mpii_ground_truth(annotations if is_truth else pckh.mpii_ground_truth_file(annotations))
-    predicted = pckh.read_mpii_predictions(predictions)
+    predicted = pckh.read_mpii_predictions(options.predictions)
     figures, score = pckh.reported_figures(predicted, truth), pckh.score_joints(predicted, truth)
-    _print(f"MPII PCKh (%), {score.persons} persons", figures, score, 3, as_json=as_json)
+    _print(f"{PCKH.title}, {score.persons} people", figures, score, PCKH.digits, as_json=options.json)
 
 
 def _print(title: str, figures: dict[str, float], score: "KeypointScore", digits: int, *, as_json: bool) -> None:
@@ -113,3 +114,7 @@ def _threshold(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
     return value
+
+
+_SCORERS = {"mAP": _score_coco, "PCKh": _score_mpii}
+"""By name of the metric."""

@@ -19,7 +19,7 @@ from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet serve`` takes."""
+    """Declare the arguments of ``litehrnet serve``."""
     parser.add_argument(
         "weights", nargs="?", default=DEFAULT_WEIGHTS, help=".onnx, weights or a name (default: the bundled weights)"
     )
@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default=LOOPBACK, help=f"address to listen on (default: {LOOPBACK}, this machine only)"
     )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"0 for any (default: {DEFAULT_PORT})")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"port, 0 for any free one (default: {DEFAULT_PORT})"
+    )
     add_input_size(parser)
 
 
@@ -58,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             network = detector.network
             say(f"detector: {options.detector or network.name}, input {size_text(network.input_size_wh)}")
         say(f"{site.url} shows the live view, until Ctrl-C")
-        sys.stdout.flush()  # where it is read by another program, too
+        sys.stdout.flush()  # also if another program reads it
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
     return 0

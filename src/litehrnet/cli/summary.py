@@ -1,4 +1,4 @@
-"""``litehrnet summary``: what a network costs, per part or per layer, and in all."""
+"""``litehrnet summary``: count the cost of a network, per part or per layer, and in total."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 _LONGEST_SIDE = 100_000
 _MISPRINT = (
-    "The published table prints 418.7 for this network at 256 x 256 (MPII). The rule that gives the other nine printed "
-    "figures to their last digit gives 414.6 (16 keypoints), and the table's own 311.1 at 256 x 192 says the same: "
-    "times 4/3, for as many more pixels, it is 414.8. So 418.7 is a misprint."
+    "The paper's table prints 418.7 for this network at 256 x 256 (MPII). The rule that gives the other nine printed "
+    "values to their last digit gives 414.6 (16 keypoints). The table's own 311.1 at 256 x 192 agrees: times 4/3, for "
+    "4/3 as many pixels, it is 414.8. So 418.7 is a misprint."
 )
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What the command line names: a network and the size of image it takes by default."""
+    """Network that the command line names, and its default input size."""
 
     network: Network
     input_size_wh: tuple[int, int]
@@ -38,7 +38,7 @@ class _Subject:
 
     @property
     def outputs(self) -> dict[str, int]:
-        """``num_keypoints``, ``num_classes`` or ``boxes`` of the network."""
+        """Number of keypoints or classes, or of boxes per cell, by its name in the JSON output."""
         from litehrnet.models import DetectionNetwork, SegmentationNetwork
 
         if isinstance(self.network, DetectionNetwork):
@@ -49,33 +49,35 @@ class _Subject:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what ``litehrnet summary`` takes."""
+    """Declare the arguments of ``litehrnet summary``."""
     parser.add_argument(
         "target",
         metavar="CONFIG|VARIANT|WEIGHTS",
-        help=f"a recipe (its file or name), a variant ({', '.join(VARIANTS)}), or a file of weights",
+        help=f"a recipe by file or name, a variant ({', '.join(VARIANTS)}), or a weights file",
     )
     parser.add_argument(
         "--shape",
         type=int,
         nargs="+",
         metavar=("H", "W"),
-        help="height and width of the image in pixels, or one number for a square (default: the recipe's or the "
-        "weights' own, 256 192 for a variant)",
+        help="height and width of the image in pixels, or one number for a square (default: that of the "
+        "recipe or the weights; 256 192 for a variant)",
     )
     outputs = parser.add_mutually_exclusive_group()
-    outputs.add_argument("--num-keypoints", type=int, metavar="K", help="keypoints of a variant (default: 17)")
-    outputs.add_argument("--num-classes", type=int, metavar="C", help="of a variant that segments")
-    parser.add_argument("--full", action="store_true", help="one row per layer, in lines of up to 200 characters")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead (with --full, all layers)")
+    outputs.add_argument(
+        "--num-keypoints", type=int, metavar="K", help="number of keypoints of a variant (default: 17)"
+    )
+    outputs.add_argument("--num-classes", type=int, metavar="C", help="number of classes of a variant for segmentation")
+    parser.add_argument("--full", action="store_true", help="print one row per layer, in lines of up to 200 characters")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead (with --full: all layers)")
     parser.add_argument("--out-file", metavar="STEM", help="also write STEM.html and STEM.csv, one row per layer")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure the network and print, or write, what it costs.
+    """Measure the network, and print or write its cost.
 
     Raises:
-        UserError: There is no such network, it cannot take the size, or a file cannot be written.
+        UserError: The network is unknown, does not support the size, or a file cannot be written.
     """
     from litehrnet.cli import summary_report
     from litehrnet.optional import require
@@ -100,12 +102,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _size_wh(shape: list[int]) -> tuple[int, int]:
-    """--shape, height first, as (width, height)."""
+    """Return --shape, which has the height first, as (width, height)."""
     if len(shape) > 2:
         raise UserError(f"--shape {' '.join(map(str, shape))}: expected height and width, or one number for a square")
     height, width = shape[0], shape[-1]
     if max(height, width) > _LONGEST_SIDE:
-        raise UserError(f"--shape {height} {width}: no side may be longer than {_LONGEST_SIDE:,} pixels")
+        raise UserError(f"--shape {height} {width}: too large (expected up to {_LONGEST_SIDE:,} pixels per side)")
     check_input_size(width=width, height=height)
     return width, height
 
@@ -139,7 +141,7 @@ def _read_recipe(target: str) -> _Subject:
     if not target.endswith((".py", ".json")) and target not in known:
         near = difflib.get_close_matches(target, known, n=1)
         wanted = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
-        raise UserError(f"{target}: no such variant, recipe or file of weights ({wanted})")
+        raise UserError(f"{target}: not a variant, recipe or weights file ({wanted})")
     recipe = load_config(target).config
     return _Subject(new_network(recipe.variant, recipe.outputs), recipe.input_size_wh)
 
@@ -155,7 +157,7 @@ def _remark(variant: str, input_size_wh: tuple[int, int]) -> str | None:
 
 
 def _figures(complexity: Complexity, full: bool) -> dict[str, Any]:
-    """What --json prints of the complexity."""
+    """Return the values that --json prints."""
     width, height = complexity.input_size_wh
     kinds = {kind: {"layers": len(part.layers), **_totals(part)} for kind, part in complexity.per_kind().items()}
     figures = {

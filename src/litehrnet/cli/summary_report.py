@@ -1,9 +1,8 @@
-"""The tables of ``litehrnet summary``: on the screen, as HTML and as CSV."""
+"""Tables of ``litehrnet summary``: on the screen, as HTML and as CSV."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 import os
 import re
@@ -19,19 +18,17 @@ if TYPE_CHECKING:
 
     from litehrnet.models.complexity import Complexity, LayerCost, Shape
 
-# The module of a layer that the grouped table looks at as a whole.
+# Module of a layer that is one unit of the grouped table.
 _BLOCK = re.compile(r"(?:backbone\.)?(?:stage\d\.\d+\.\w+|transition\d\.\d|\w+)")
 _WIDEST = 250  # characters; more than a row of the table of layers needs
 _LEGEND = (
-    "Shapes: channels x height x width, of the first and last of several branches. MACs: multiply-accumulates of "
-    "convolutions. FLOPs: by the published rule. Read: input and parameters, written: output, as float32. Each layer "
-    "counts once."
+    "Shapes: channels x height x width, of the first and last branch. MACs: multiply-accumulates of convolutions. "
+    "FLOPs: by the rule of the reference implementation. Read: input and parameters, written: output, as float32. "
+    "Each layer counts once."
 )
-_STYLE = (
-    "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:75em;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:1em 0 2em}td,th{padding:.2em .8em;border-bottom:1px solid #ddd}"
-    "td{text-align:right;font-variant-numeric:tabular-nums}th{text-align:right}"
-    "td.text,th.text{text-align:left}tr.total{font-weight:bold;border-top:2px solid #222}"
+_PAGE = (
+    '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>litehrnet summary</title>\n'
+    "<style>{stylesheet} body {{color: {foreground}; background: {background}}}</style>\n<pre>{code}</pre>\n</html>\n"
 )
 
 
@@ -41,11 +38,11 @@ class _Grid:
 
     Attributes:
         title: Heading.
-        columns: Heads, which may have two lines.
-        text_columns: Columns from the left that hold text; the others hold numbers and are set flush right.
-        wrapped: Indices of the columns that break lines where the terminal is narrow.
-        rows: One text per column.
-        total: Last row, set apart; None where there is none.
+        columns: Column heads, of one or two lines.
+        text_columns: Number of columns, from the left, that hold text; numbers in the others are right-aligned.
+        wrapped: Indices of the columns that are wrapped in narrow terminals.
+        rows: Rows with one text per column.
+        total: Last row, separated from the others; None for none.
     """
 
     title: str
@@ -60,22 +57,42 @@ def show(complexity: Complexity, title: str, remark: str | None, *, full: bool) 
     """Print the tables on standard output, as wide as the terminal.
 
     Args:
-        complexity: Of the whole network.
-        title: Says what was measured.
-        remark: A word on the figures, or None.
-        full: One row per layer instead of per part of the network.
+        complexity: Costs of the whole network.
+        title: Title that names the network and its input.
+        remark: Remark on the values, or None.
+        full: Print one row per layer instead of one per part of the network.
     """
     from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(highlight=False, width=120)  # a file or a pipe has no edge
+        console = Console(highlight=False, width=120)  # files and pipes have no width
+    # Rows of layers are never wrapped, so that their names can be searched for.
+    wide = Console(highlight=False, width=max(console.width, _WIDEST)) if full else console
+    _print(console, wide, complexity, title, remark, full=full)
+
+
+def write_files(complexity: Complexity, title: str, remark: str | None, stem: str) -> tuple[Path, Path]:
+    """Write all tables with one row per layer to ``stem``.html, and the layers to ``stem``.csv.
+
+    Raises:
+        UserError: A file cannot be written.
+    """
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), record=True, highlight=False, width=_WIDEST)
+    _print(console, console, complexity, title, remark, full=True)
+    page, sheet = Path(f"{stem}.html"), Path(f"{stem}.csv")
+    write_bytes(page, console.export_html(code_format=_PAGE).encode())
+    write_bytes(sheet, _csv(complexity).encode())
+    return page, sheet
+
+
+def _print(
+    console: Console, wide: Console, complexity: Complexity, title: str, remark: str | None, *, full: bool
+) -> None:
     console.print(title, style="bold", markup=False)
-    if full:
-        # One line per layer, however long: with names broken to fit a terminal nothing could be found again.
-        _print_grid(Console(highlight=False, width=max(console.width, _WIDEST)), _layers(complexity))
-    else:
-        _print_grid(console, _parts(complexity))
+    _print_grid(wide, _layers(complexity) if full else _parts(complexity))
     _print_grid(console, _kinds(complexity))
     console.print(f"\n{_LEGEND}", markup=False, width=min(console.width, 120))
     _print_grid(console, _figures(complexity))
@@ -83,20 +100,8 @@ def show(complexity: Complexity, title: str, remark: str | None, *, full: bool) 
         console.print(f"\n{remark}", markup=False, width=min(console.width, 120))
 
 
-def write_files(complexity: Complexity, title: str, remark: str | None, stem: str) -> tuple[Path, Path]:
-    """Write ``stem``.html, all tables with one row per layer, and ``stem``.csv, the layers.
-
-    Raises:
-        UserError: A file cannot be written.
-    """
-    page, sheet = Path(f"{stem}.html"), Path(f"{stem}.csv")
-    write_bytes(page, _html(complexity, title, remark).encode())
-    write_bytes(sheet, _csv(complexity).encode())
-    return page, sheet
-
-
 def _parts(complexity: Complexity) -> _Grid:
-    """One row per part of the network: stem, transitions, units and fusions of every stage, head, final layer."""
+    """Make one row per part of the network: stem, transitions, units and fusions of each stage, head, last layer."""
     parts: dict[str, list[LayerCost]] = {}
     for layer in complexity.layers:
         parts.setdefault(_part(_block(layer)), []).append(layer)
@@ -126,7 +131,7 @@ def _part(block: str) -> str:
 
 
 def _ends(shapes: list[Shape]) -> str:
-    """The first and the last of the shapes of several branches."""
+    """Format the shapes of the first and the last branch."""
     texts = list(dict.fromkeys(map(_shape_text, shapes)))
     return texts[0] if len(texts) == 1 else f"{texts[0]} - {texts[-1]}"
 
@@ -174,23 +179,23 @@ def _exact_costs(part: Complexity | LayerCost) -> tuple[str, ...]:
 
 
 def _figures(complexity: Complexity) -> _Grid:
-    """The named totals: rounded as they are usually printed, and exact."""
+    """List the totals, rounded and exact."""
     flops, macs, executed = complexity.published_flops, complexity.macs, complexity.macs_as_published
     rows = [
         (
-            "published FLOPs (multiply-adds + batch normalization + ReLU + pooling + upsampling)",
+            "FLOPs of the paper (multiply-adds + batch normalization + ReLU + pooling + upsampling)",
             f"{flops / 2**20:,.1f} x 2^20",
             f"{flops:,}",
         ),
         ("multiply-accumulates, each layer once", f"{macs / 1e6:,.1f} x 10^6", f"{macs:,}"),
         (
-            "multiply-accumulates as the published code executes them",
+            "multiply-accumulates as executed by the reference implementation",
             f"{executed / 1e6:,.1f} x 10^6",
             f"{executed:,}",
         ),
         ("parameters", f"{complexity.params / 1e6:,.2f} x 10^6", f"{complexity.params:,}"),
     ]
-    return _Grid("Totals", ("figure", "rounded", "exact"), 1, (0,), rows)
+    return _Grid("Totals", ("metric", "rounded", "exact"), 1, (0,), rows)
 
 
 def _print_grid(console: Console, grid: _Grid) -> None:
@@ -213,34 +218,6 @@ def _print_grid(console: Console, grid: _Grid) -> None:
     console.print()
     console.print(grid.title, style="bold")
     console.print(table)
-
-
-def _html(complexity: Complexity, title: str, remark: str | None) -> str:
-    grids = (_figures(complexity), _kinds(complexity), _layers(complexity))
-    paragraphs = [_LEGEND] if remark is None else [remark, _LEGEND]
-    return "\n".join(
-        [
-            f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>',
-            f"<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>",
-            *(f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs),
-            *map(_html_grid, grids),
-            "</html>\n",
-        ]
-    )
-
-
-def _html_grid(grid: _Grid) -> str:
-    head = _html_row("th", grid.columns, grid.text_columns)
-    body = [_html_row("td", row, grid.text_columns) for row in grid.rows]
-    if grid.total is not None:
-        body.append(_html_row("td", grid.total, grid.text_columns, ' class="total"'))
-    return "\n".join([f"<h2>{html.escape(grid.title)}</h2>\n<table>", head, *body, "</table>"])
-
-
-def _html_row(tag: str, texts: tuple[str, ...], text_columns: int, attributes: str = "") -> str:
-    classes = [' class="text"' if number < text_columns else "" for number in range(len(texts))]
-    cells = [f"<{tag}{mark}>{html.escape(text)}</{tag}>" for mark, text in zip(classes, texts, strict=True)]
-    return f"<tr{attributes}>{''.join(cells)}</tr>"
 
 
 def _csv(complexity: Complexity) -> str:

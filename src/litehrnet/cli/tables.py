@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from litehrnet.evaluation.pck import KeypointScore
 
 
-def print_figures(console: "Console", figures: Mapping[str, float], digits: int) -> None:
-    """One line per figure."""
+def print_figures(console: "Console", figures: Mapping[str, float | None], digits: int) -> None:
+    """Print one line per value of a metric; ``none`` where there is nothing to measure."""
     from rich.table import Table
 
-    table = Table("figure", "value")
+    table = Table("metric", "value")
     table.columns[1].justify = "right"
     for name, value in figures.items():
-        table.add_row(name, f"{value:.{digits}f}")
+        table.add_row(name, _number(value, digits))
     console.print(table)
 
 
 def print_keypoints(console: "Console", score: "KeypointScore") -> None:
-    """One line per keypoint; a dash where there is nothing to measure."""
+    """Print one line per keypoint; ``none`` where there is nothing to measure."""
     from rich.table import Table
 
     table = Table("keypoint", "annotated", score.share, "mean error (pixels)")
@@ -32,5 +32,5 @@ def print_keypoints(console: "Console", score: "KeypointScore") -> None:
     console.print(table)
 
 
-def _number(value: float, digits: int) -> str:
-    return "-" if value < 0 else f"{value:.{digits}f}"
+def _number(value: float | None, digits: int) -> str:
+    return "none" if value is None or value < 0 else f"{value:.{digits}f}"

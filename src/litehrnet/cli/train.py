@@ -1,12 +1,12 @@
-"""``litehrnet train``: a recipe, or a published configuration, to trained weights."""
+"""``litehrnet train``: train a network from a recipe or an mmpose config."""
 
 import argparse
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from litehrnet.cli.mmpose import add_shared_arguments, pass_on_local_rank
 from litehrnet.cli.options import positive_float, positive_int, say
-from litehrnet.cli.published_options import add_shared_arguments, pass_on_local_rank
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 
@@ -16,33 +16,39 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``litehrnet train``, with all of mmpose's (docs/spec/protocol.md, section 5.1)."""
-    parser.add_argument("config", help="a recipe by file or name, or a published configuration file")
+    """Declare the arguments of ``litehrnet train``: with all of mmpose's (docs/spec/protocol.md, section 5.1)."""
+    parser.add_argument("config", help="a recipe by file or name, or an mmpose config")
     parser.add_argument(
         "overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration"
     )
-    parser.add_argument("--work-dir", metavar="DIR", help="folder for the run's files (default: the configuration's)")
-    parser.add_argument("--resume-from", metavar="CKPT", help="checkpoint to go on with; latest: the newest of the run")
+    parser.add_argument(
+        "--work-dir", metavar="DIR", help="folder for the run's files (default: that of the configuration)"
+    )
+    parser.add_argument(
+        "--resume-from", metavar="CKPT", help="checkpoint to resume from; latest: the newest of the run"
+    )
     validate = parser.add_mutually_exclusive_group()
-    validate.add_argument("--validate", action="store_true", help="evaluate while training (this is the default)")
+    validate.add_argument("--validate", action="store_true", help="evaluate while training (the default)")
     validate.add_argument("--no-validate", action="store_true", help="do not evaluate while training")
     gpus = parser.add_mutually_exclusive_group()
-    gpus.add_argument("--gpus", type=positive_int, metavar="N", help="batches and workers of N devices in one process")
-    gpus.add_argument("--gpu-ids", type=int, nargs="+", metavar="I", help="the same, on the first of these devices")
-    parser.add_argument(
-        "--max-minutes", type=positive_float, metavar="M", help="stop after so long, with a checkpoint to go on from"
+    gpus.add_argument(
+        "--gpus", type=positive_int, metavar="N", help="use the batch size and workers of N devices in one process"
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="of initialization, order and augmentation")
-    parser.add_argument("--deterministic", action="store_true", help="the same result in every run, also on a GPU")
+    gpus.add_argument("--gpu-ids", type=int, nargs="+", metavar="I", help="the same, on the first of these GPUs")
+    parser.add_argument(
+        "--max-minutes", type=positive_float, metavar="M", help="stop after M minutes, with a checkpoint to resume from"
+    )
+    parser.add_argument("--seed", type=int, metavar="S", help="random seed (initialization, data order, augmentation)")
+    parser.add_argument("--deterministic", action="store_true", help="give the same result in every run, also on a GPU")
     parser.add_argument(
         "--autoscale-lr",
         action="store_true",
-        help="multiply the learning rate by the number of devices over the eight it is published for",
+        help="multiply the learning rate by the number of devices divided by 8, that of the reference implementation",
     )
     parser.add_argument(
         "--with-detector",
         action="store_true",
-        help="then train a detector of the same objects from the same annotations, in WORK_DIR/detector",
+        help="afterwards train a detector from the same annotations, in WORK_DIR/detector",
     )
     add_shared_arguments(parser)
 
@@ -54,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
         Exit code: 0, or 128 plus the number of the signal that stopped the run.
 
     Raises:
-        UserError: Anything in the configuration or the data that cannot be.
+        UserError: The configuration or the data are invalid.
     """
     loaded = run_config(options)
     require("torch", "train", "training")
@@ -62,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.with_detector:
         if options.launcher != "none":
-            raise UserError(f"--launcher {options.launcher}: not with --with-detector (expected one process)")
+            raise UserError(f"--launcher {options.launcher}: does not work with --with-detector (expected one process)")
         from litehrnet.training.with_detector import train_with_detector
 
         code, command = train_with_detector(
@@ -78,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_config(options: argparse.Namespace) -> "LoadedConfig":
-    """The configuration with all that the command line says applied.
+    """Load the configuration and apply the command line to it.
 
     Args:
         options: What ``add_arguments`` declares.
@@ -100,11 +106,11 @@ def run_config(options: argparse.Namespace) -> "LoadedConfig":
     if devices > 1:
         training = replace(training, batch_size=devices * training.batch_size, workers=devices * training.workers)
         notes.append(
-            f"--gpus {devices}: one process on one device takes the batch of {devices}, {training.batch_size} samples, "
+            f"--gpus {devices}: one process on one device runs the batch of {devices}, {training.batch_size} samples, "
             f"with {training.workers} workers (tools/dist_train.sh uses several devices)"
         )
     elif options.launcher != "none" and (options.gpus or options.gpu_ids):
-        notes.append("--gpus and --gpu-ids: left out, the launcher says how many processes there are")
+        notes.append("--gpus and --gpu-ids: ignored, the launcher determines the number of processes")
     config = replace(
         config,
         training=training,
@@ -119,21 +125,21 @@ def run_config(options: argparse.Namespace) -> "LoadedConfig":
 
 
 def _devices(options: argparse.Namespace) -> int:
-    """How many devices the batch is for; 0 where a launcher says it."""
+    """Return the number of devices that share the batch; 0 if a launcher determines it."""
     if options.launcher != "none":
         return 0
     return options.gpus or len(options.gpu_ids or (0,))
 
 
 def _device(options: argparse.Namespace) -> str | None:
-    """The first of ``--gpu-ids``; None where there is no choice."""
+    """Return the first of ``--gpu-ids``; None if there is no choice."""
     import torch
 
     if options.launcher != "none" or not options.gpu_ids or not torch.cuda.is_available():
         return None
     first, count = options.gpu_ids[0], torch.cuda.device_count()
     if not 0 <= first < count:
-        raise UserError(f"--gpu-ids {first}: there is no such GPU (expected 0 to {count - 1})")
+        raise UserError(f"--gpu-ids {first}: unknown GPU (expected 0 to {count - 1})")
     return f"cuda:{first}"
 
 
@@ -145,7 +151,5 @@ def _with_scaled_rate(config: "RunConfig", options: argparse.Namespace, notes: l
     devices = _devices(options) or read_environment(options.launcher, os.environ).world_size
     scaled = scaled_learning_rate(config, Processes(world_size=devices))
     old, new = (each.training.optimizer.learning_rate for each in (config, scaled))
-    notes.append(
-        f"--autoscale-lr: learning rate {new:g}, which is {old:g} times {devices}/{PUBLISHED_PROCESSES} devices"
-    )
+    notes.append(f"--autoscale-lr: learning rate {new:g}, {old:g} times {devices}/{PUBLISHED_PROCESSES} devices")
     return scaled

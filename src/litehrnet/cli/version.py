@@ -1,4 +1,4 @@
-"""What ``litehrnet --version`` prints."""
+"""``litehrnet --version``: print version, CPU features and installed runtimes."""
 
 import argparse
 import platform
@@ -14,29 +14,29 @@ _RUNTIMES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "tor
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print version, Python, CPU features that matter to the runtimes, and the runtimes that are installed.
+    """Print the versions of litehrnet and Python, CPU features, and the installed runtimes.
 
     Raises:
-        UserError: LITEHRNET_KERNELS names no instruction set of this machine.
+        UserError: LITEHRNET_KERNELS names an instruction set that this CPU does not have.
     """
     from litehrnet.runtimes.native import instruction_set
 
     kernels, features = instruction_set(), cpu_features()
-    runtimes = [f"native {__version__} ({kernels})" if kernels else "native absent (it was not built on installing)"]
+    runtimes = [f"native {__version__} ({kernels})" if kernels else "native not built"]
     runtimes += [
         f"{name} {metadata.version(package)}" if is_installed(package) else f"{name} not installed"
         for name, package in _RUNTIMES.items()
     ]
     say(
         f"litehrnet {__version__} (Python {platform.python_version()}, {platform.system()} {platform.machine()})\n"
-        f"CPU features: {' '.join(features) if features else 'not known on this system'}\n"
+        f"CPU features: {' '.join(features) if features else 'unknown on this system'}\n"
         f"runtimes: {', '.join(runtimes)}"
     )
     return 0
 
 
 def cpu_features() -> list[str]:
-    """The vector instruction sets of this CPU that the kernel names; empty where it does not say (not Linux)."""
+    """List the vector instruction sets that Linux reports for this CPU; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

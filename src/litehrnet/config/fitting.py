@@ -31,15 +31,15 @@ EMA = 0.99
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train on a set, and in which steps.
+    """Length of the training, and its steps.
 
     Attributes:
         batch_size: Samples per process and step.
-        epochs: Times that every sample is seen.
-        steps: Steps of the optimizer in all.
-        warmup_steps: Steps of warm-up, at most a tenth of all.
+        epochs: Number of epochs.
+        steps: Total number of optimizer steps.
+        warmup_steps: Number of warm-up steps, at most a tenth of all.
         evaluate_every: Epochs between evaluations.
-        stop_after: Evaluations without a better result after which training stops.
+        stop_after: Number of evaluations without improvement after which training stops.
     """
 
     batch_size: int
@@ -55,8 +55,8 @@ def fitted_schedule(
 ) -> Schedule:
     """Choose the schedule for a number of samples.
 
-    Batches are small enough for six steps per epoch, and hold 4 to 32 samples. Every sample is seen 20 times, and 3,000
-    samples more are seen in all, so that a small set gets enough steps.
+    Batches have 4 to 32 samples, and are small enough for six steps per epoch. Every sample is seen 20 times, plus
+    3,000 samples in total, so that a small set gets enough steps.
 
     Args:
         samples: Number of people, or objects, to train on: 1 or more.
@@ -79,10 +79,10 @@ def fitted_schedule(
 
 
 def left_out(training: Mapping[str, Any]) -> tuple[str, ...]:
-    """Which of ``FITTED`` a recipe's ``training`` leaves out.
+    """List the settings in ``FITTED`` that a recipe's ``training`` leaves out.
 
-    The chosen learning rate is for Adam: who names another optimizer names both. Steps belong to the
-    kind of schedule ``step``.
+    The chosen learning rate suits Adam, so a recipe with another optimizer has to state both. Steps belong to the
+    schedule ``step``.
 
     Args:
         training: Nested field values as the recipe and the command line give them.
@@ -91,20 +91,20 @@ def left_out(training: Mapping[str, Any]) -> tuple[str, ...]:
     if training.get("optimizer", {}).get("kind", "adam") != "adam":
         named.add("optimizer.learning_rate")
     if "schedule.steps" in named:
-        named.add("schedule.kind")  # which is then step, the default
+        named.add("schedule.kind")  # the default, step, is then used
     return tuple(name for name in FITTED if name not in named)
 
 
 def fit(config: RunConfig, samples: int, processes: int) -> tuple[RunConfig, str | None]:
-    """Fill in what the recipe leaves out, and lower a batch size that the set cannot fill.
+    """Fill in the settings that the recipe leaves out, and lower a batch size that the set cannot fill.
 
     Args:
-        config: With the names of what it leaves out in ``fitted``; where there are none, it is returned as it is.
+        config: Configuration with the names of these settings in ``fitted``; without any, it is returned unchanged.
         samples: Number of samples to train on.
         processes: Processes that share every step.
 
     Returns:
-        The configuration with nothing left to fit, and the chosen values in words; None where nothing was chosen.
+        The complete configuration, and the chosen values as text; None if nothing was chosen.
     """
     if not config.fitted:
         return config, None
@@ -121,19 +121,22 @@ def fit(config: RunConfig, samples: int, processes: int) -> tuple[RunConfig, str
         "batch_size": chosen.batch_size,
         "optimizer.learning_rate": LEARNING_RATE,
         "schedule.kind": "cosine",
-        "schedule.steps": (round(chosen.epochs * 17 / 21), round(chosen.epochs * 20 / 21)),  # as published, of 210
+        "schedule.steps": (
+            round(chosen.epochs * 17 / 21),
+            round(chosen.epochs * 20 / 21),
+        ),  # as in the reference schedule of 210
         "schedule.warmup_iterations": chosen.warmup_steps,
         "ema": EMA,
         "evaluate_every": chosen.evaluate_every,
         "stop_after": chosen.stop_after,
         "save_every": max(1, chosen.epochs // 4),
-        # Starting loading processes takes longer than making the few batches of a small set's epoch.
+        # Starting processes takes longer than loading the few batches of a small set's epoch.
         "workers": 0 if samples < 1000 else 2,
     }
     kind = values["schedule.kind"] if "schedule.kind" in names else training.schedule.kind
     picked = {name: values[name] for name in names if name != "schedule.steps" or kind == "step"}
     if chosen.batch_size < training.batch_size:
-        picked["batch_size"] = chosen.batch_size  # also where the recipe asks for more samples than there are
+        picked["batch_size"] = chosen.batch_size  # also if the recipe asks for more samples than there are
     for name, value in picked.items():
         training = _with(training, name, value)
     words = ", ".join(f"{name}={value}" for name, value in picked.items())
@@ -141,6 +144,6 @@ def fit(config: RunConfig, samples: int, processes: int) -> tuple[RunConfig, str
 
 
 def _with(settings: Any, name: str, value: Any) -> Any:
-    """A dataclass with the field of a dotted name replaced."""
+    """Return a dataclass with the field of a dotted name replaced."""
     first, _, rest = name.partition(".")
     return replace(settings, **{first: _with(getattr(settings, first), rest, value) if rest else value})

@@ -1,64 +1,59 @@
-"""What of a recipe is packed, and the recipe that trains on it."""
+"""Data sets of a recipe to pack, and the recipe that trains on the packed sets."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from litehrnet.config.schema import RunConfig, TestConfig
+from litehrnet.config.schema import RunConfig
 from litehrnet.config.write import plain_values
+from litehrnet.data.formats import COCO
 from litehrnet.data.packing import ANNOTATIONS, PackSource
-from litehrnet.data.settings import DataConfig
+from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
 
-_Data = TypeVar("_Data", DataConfig, TestConfig)
+_Data = TypeVar("_Data", DataConfig, EvalConfig)
 
 
 def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]:
-    """The sets to pack: all of ``train``, and ``validation`` with its photos whole, so that its figures stay.
+    """Find the data sets to pack: all of ``train``, and ``validation`` with whole photos, so that its metrics stay.
 
     Args:
         config: Any recipe.
-        longer_side: Of the crops of persons to train on; None for whole photos.
+        longer_side: Longest side in pixels of the crops of people to train on; None for whole photos.
 
     Raises:
-        UserError: The recipe segments or detects, there is nothing to train on, a set is not in COCO's format, or
-            validation takes a detector's boxes.
+        UserError: The recipe has no keypoints or no ``train``, a set is not in COCO's format, or validation uses
+            detected boxes.
     """
-    if config.detection is not None:
-        raise UserError(f"{config.name}: trains a detector (expected a recipe of keypoints; copy its folders instead)")
-    if config.segmentation is not None:
+    if config.task != "keypoints":
         raise UserError(
-            f"{config.name}: segments images, and label images are not packed (expected a recipe of keypoints; copy "
-            "the folders of its photos and label images instead)"
+            f"{config.name}: data for {config.task} is not packed (expected a recipe with keypoints; copy the folders "
+            "instead)"
         )
     if not config.train:
-        raise UserError(f"{config.name}: has no train (expected sets to pack)")
+        raise UserError(f"{config.name}: has no train (expected data sets to pack)")
     size = config.input_size_wh
-    sources = [
-        _source(f"train-{number}", data.format, data, size, longer_side) for number, data in enumerate(config.train)
-    ]
+    sources = [_source(f"train-{number}", data, size, longer_side) for number, data in enumerate(config.train)]
     validation = config.validation
     if validation is not None:
         if validation.boxes is not None:
             raise UserError(f"{config.name}: a detector's boxes are not packed (expected validation without boxes)")
-        sources.append(_source("validation", validation.dataset, validation, size, None))
+        sources.append(_source("validation", validation, size, None))
     return sources
 
 
-def _source(
-    name: str, form: str, data: DataConfig | TestConfig, size_wh: tuple[int, int], longer_side: int | None
-) -> PackSource:
-    if form != "coco":
-        raise UserError(f"{data.annotations}: only annotations in COCO's format are packed (expected no {form})")
+def _source(name: str, data: DataConfig | EvalConfig, size_wh: tuple[int, int], longer_side: int | None) -> PackSource:
+    if data.format != COCO.name:
+        raise UserError(f"{data.annotations}: annotations in the format {data.format} are not packed (expected coco)")
     return PackSource(name, Path(data.annotations), Path(data.images), data.only, data.without, size_wh, longer_side)
 
 
 def packed_config(config: RunConfig, folder: str) -> RunConfig:
-    """The recipe on the packed sets, which hold just the photos that the lists of photos leave; ``test`` is dropped.
+    """Make the recipe for the packed sets, which contain only the listed photos; ``test`` is dropped.
 
     Args:
-        config: What was packed.
-        folder: Where the packed sets will be, seen from where the training starts.
+        config: Recipe that was packed.
+        folder: Folder of the packed sets, relative to where the training starts.
     """
     train = tuple(_placed(data, f"{folder}/train-{number}") for number, data in enumerate(config.train))
     validation = config.validation
@@ -72,6 +67,6 @@ def _placed(data: _Data, folder: str) -> _Data:
 
 
 def further_files(config: RunConfig) -> list[str]:
-    """Files that a recipe names beside its data, such as weights to start from: they are not packed."""
+    """Find files that a recipe names beside its data, such as initial weights; they are not packed."""
     values = plain_values(replace(config, train=(), validation=None, test=None))
     return sorted({value for value in values if isinstance(value, str) and Path(value).is_file()})

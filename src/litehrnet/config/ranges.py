@@ -1,4 +1,4 @@
-"""Which numbers a setting can have: a recipe with another one is refused when it is read, not hours later."""
+"""Ranges of numeric settings, checked when a recipe is read."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from litehrnet.config.schema import RunConfig
 from litehrnet.errors import UserError
 
 Range = tuple[str, Callable[[float], bool]]
-"""What was expected, in words, and whether a number is that."""
+"""Description of the expected numbers, and the test for them."""
 
 
 def _from(least: float) -> Range:
@@ -60,7 +60,6 @@ _RANGES: dict[str, Range] = {
     "training.seed": _from(0),
     "distill.share": _PART,
     "distill.teacher_sigma": _ABOVE_ZERO,
-    "distill.module_epochs": _from(0),
 }
 for _role in ("validation", "test"):
     _RANGES |= {
@@ -72,14 +71,14 @@ for _role in ("validation", "test"):
 
 
 def check_numbers(config: RunConfig, source: str) -> None:
-    """Refuse numbers that a setting cannot have, such as a batch of 0 samples or a learning rate that is not a number.
+    """Check the numbers of a configuration, such as a batch size of 0 or a learning rate that is not a number.
 
     Args:
         config: All settings.
         source: Name of the file, for the message.
 
     Raises:
-        UserError: A number is outside its range; the first one is named.
+        UserError: A number is outside its range.
     """
     for name, (expected, fits) in _RANGES.items():
         for value in _values(config, name):
@@ -88,7 +87,7 @@ def check_numbers(config: RunConfig, source: str) -> None:
 
 
 def _values(config: RunConfig, name: str) -> Iterator[float]:
-    """The numbers of a setting: none where it or a part that it belongs to is None, several of a sequence."""
+    """Yield the numbers of a setting: none if it or its parent is None, several for a sequence."""
     value: Any = config
     for part in name.split("."):
         value = getattr(value, part)

@@ -1,14 +1,14 @@
-"""The one way to a configuration, whichever style its file is written in."""
+"""Load a configuration from a recipe or an mmpose config; its file is read and parsed once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litehrnet.config.mmpose.reader import is_published, read_published
+from litehrnet.config.mmpose.reader import MmposeSource, is_mmpose_config, make_config, parse_json
 from litehrnet.config.overrides import parse_overrides
-from litehrnet.config.recipes import read_recipe, read_text, recipe_path
-from litehrnet.config.schema import RunConfig
+from litehrnet.config.recipes import make_recipe, parse_python, read_assignments, read_text, recipe_path
+from litehrnet.config.schema import RunConfig, with_outputs
 from litehrnet.errors import UserError
 
 
@@ -17,41 +17,49 @@ class LoadedConfig:
     """A configuration and where it came from.
 
     Attributes:
-        config: With the overrides.
-        recipe: Without them.
-        notes: Sentences to print: what was corrected or understood in another way than it stands in the file.
-        text: Content of the file.
+        config: The configuration with the overrides, its keypoints or classes resolved.
+        recipe: The configuration without the overrides, to compare with.
+        notes: Sentences to print about settings that are interpreted differently from how they are written.
     """
 
     config: RunConfig
     recipe: RunConfig
     notes: tuple[str, ...]
-    text: str
 
 
 def load_config(target: str | Path, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Read a configuration: a recipe of ours, or a published file of dictionaries.
+    """Read a configuration: a recipe, or an mmpose config.
 
     Args:
-        target: A recipe by file or name, or a published ``.py`` or ``.json`` file.
-        overrides: Words such as ``training.batch_size=16``, in the keys of the file: ``data.samples_per_gpu=16`` for
-            a published one.
+        target: A recipe by file or name, or an mmpose config (``.py`` or ``.json``).
+        overrides: Words such as ``training.batch_size=16``, with the keys of the file: ``data.samples_per_gpu=16`` for
+            an mmpose config.
 
     Raises:
-        UserError: There is no such file, or it or an override says something that cannot be.
+        UserError: The file is missing, or the file or an override is invalid.
     """
     path = recipe_path(target)
-    text = read_text(path)
     parsed = parse_overrides(overrides)
-    config, notes = _read(path, text, parsed)
+    build = _builder(path, read_text(path))
+    config, notes = build(parsed)
     try:
-        recipe, _ = _read(path, text, {})
+        recipe, _ = build({})
     except UserError:
         recipe = config  # a file that only the overrides make usable
-    return LoadedConfig(config, recipe, notes, text)
+    return LoadedConfig(with_outputs(config), recipe, notes)
 
 
-def _read(path: Path, text: str, overrides: Mapping[str, Any]) -> tuple[RunConfig, tuple[str, ...]]:
-    if is_published(text, path):
-        return read_published(text, path, overrides)
-    return read_recipe(path, overrides), ()
+_Build = Callable[[Mapping[str, Any]], tuple[RunConfig, tuple[str, ...]]]
+
+
+def _builder(path: Path, text: str) -> _Build:
+    """Parse a file; return the function that makes the configuration, and notes on it, from overrides."""
+    if path.suffix == ".json":
+        source = MmposeSource(path, parse_json(text, path))
+        return lambda overrides: make_config(source, overrides)
+    tree = parse_python(text, path)
+    if is_mmpose_config(tree):
+        source = MmposeSource(path, tree)
+        return lambda overrides: make_config(source, overrides)
+    values = read_assignments(tree, path)
+    return lambda overrides: (make_recipe(values, path, overrides), ())

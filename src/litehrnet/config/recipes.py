@@ -1,6 +1,6 @@
-"""Reading recipe files: Python syntax, but plain values only, and nothing in them is run.
+"""Read recipes: files in Python syntax with plain values, of which nothing is executed.
 
-A recipe is a file of assignments ``name = value`` whose names are the fields of ``RunConfig``; a value is a number, a
+A recipe consists of assignments ``name = value``, with the fields of ``RunConfig`` as names. A value is a number, a
 string, True, False, None, a tuple, a list, or ``dict(field=value, ...)``.
 """
 
@@ -17,129 +17,93 @@ from typing import Any, TypeVar
 from litehrnet.config.fitting import left_out
 from litehrnet.config.overrides import apply_overrides
 from litehrnet.config.ranges import check_numbers
-from litehrnet.config.schema import RunConfig
+from litehrnet.config.schema import SET_BY_READER, RunConfig, with_outputs
+from litehrnet.config.tasks import check_task
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.variants import check_input_size, find_variant
-from litehrnet.weights.zoo import box_files
+from litehrnet.weights.zoo import bundled_files
 
 _Dataclass = TypeVar("_Dataclass")
 
 _LONGEST_FILE = 200_000
 
-_TASKS = {
-    "keypoints": (("coco", "mpii"), ("mse", "ohkm")),
-    "segmentation": (("cityscapes", "folder"), ("cross_entropy", "ohem")),
-    "detection": (("coco",), ("boxes",)),
-}
-"""By the field of ``RunConfig`` that names a task: the formats of its data, and its losses."""
-
-_BLANK = RunConfig("", "", (0, 0))
+_OLD_NAMES = {"validation.dataset": "validation.format", "test.dataset": "test.format"}
+"""Names of settings in older recipes."""
 
 
 def read_recipe(target: str | Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
-    """Read a recipe from a file, or by the name of one that comes with the package.
+    """Read a recipe from a file, or a bundled one by name.
 
     Args:
         target: Path of a ``.py`` file, or a name such as ``litehrnet_18_coco_256x192``.
         overrides: Values that replace the recipe's, by dotted key, such as ``{"training.batch_size": 16}``.
 
     Raises:
-        UserError: There is no such recipe, or it says something that cannot be.
+        UserError: The recipe is missing or invalid.
     """
     path = recipe_path(target)
-    values = apply_overrides({"name": path.stem, **_read_assignments(path)}, overrides or {})
+    values = read_assignments(parse_python(read_text(path), path), path)
+    return with_outputs(make_recipe(values, path, overrides or {}))
+
+
+def make_recipe(assignments: Mapping[str, Any], path: Path, overrides: Mapping[str, Any]) -> RunConfig:
+    """Make the configuration of a recipe; its keypoints or classes are not resolved yet.
+
+    Args:
+        assignments: Values in the recipe, see ``read_assignments``.
+        path: The recipe's file, for its name and for messages.
+        overrides: Values that replace the recipe's, by dotted key.
+
+    Raises:
+        UserError: A setting is unknown, missing, of the wrong type or out of range.
+    """
+    renamed = {_OLD_NAMES.get(key, key): value for key, value in overrides.items()}
+    values = apply_overrides({"name": path.stem, **_with_new_names(assignments)}, renamed)
     config = build(RunConfig, values, str(path))
     check_numbers(config, str(path))
     find_variant(config.variant)
     check_input_size(*config.input_size_wh)
-    _check_task(config, path)
+    check_task(config, path)
     _check_augmentation(config, path)
     return _for_own_keypoints(config, values) if config.has_own_keypoints else config
 
 
 def _for_own_keypoints(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """A recipe of the user's own keypoints: bundled weights to start from, and what it leaves out fitted to the set."""
-    has_weights = config.variant in {path.stem for path in box_files()}
+    """Complete a recipe for own keypoints: start from bundled weights, and note the settings to choose by the data."""
+    has_weights = config.variant in {path.stem for path in bundled_files()}
     start = config.variant if has_weights and "load_from" not in values else config.load_from
     return replace(config, load_from=start, fitted=left_out(values.get("training", {})))
 
 
-def _check_task(config: RunConfig, path: Path) -> None:
-    """Refuse a recipe that is of poses in one place and of segmentation in another."""
-    named = [name for name in _TASKS if getattr(config, name) is not None]
-    if len(named) != 1:
-        raise UserError(f"{path}: names {' and '.join(named) or 'no task'} (expected one of {', '.join(_TASKS)})")
-    task = named[0]
-    formats, losses = _TASKS[task]
-    given = [(f"train.{i}.format", data.format) for i, data in enumerate(config.train)]
-    tests = {"validation": config.validation, "test": config.test}
-    given += [(f"{name}.dataset", test.dataset) for name, test in tests.items() if test is not None]
-    for name, value in given:
-        if value not in formats:
-            raise UserError(f"{path}: {name} is {value}, not for {task} (expected {' or '.join(formats)})")
-    if config.train and config.training.loss.kind not in losses:
-        raise UserError(
-            f"{path}: training.loss.kind is {config.training.loss.kind}, not for {task} "
-            f"(expected {' or '.join(losses)})"
-        )
-    if foreign := _foreign_settings(config, task):
-        raise UserError(f"{path}: {', '.join(foreign)}: not for {task} (expected to be left out)")
+def _with_new_names(assignments: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename the settings of an older recipe."""
+    values = dict(assignments)
+    for old, new in _OLD_NAMES.items():
+        (section, old_name), (_, new_name) = old.split("."), new.split(".")
+        own = values.get(section)
+        if isinstance(own, dict) and old_name in own:
+            values[section] = {new_name if key == old_name else key: value for key, value in own.items()}
+    return values
 
 
 def _check_augmentation(config: RunConfig, path: Path) -> None:
-    """Refuse parts and probabilities outside 0 to 1, and samples that nobody labels."""
+    """Refuse shares and probabilities outside 0 to 1, and samples without labels."""
     probabilities = [f.name for f in fields(config.augmentation) if f.name.endswith("_probability")]
     for name in [*probabilities, "brightness", "contrast", "saturation"]:
         value = getattr(config.augmentation, name)
         if not 0 <= value <= 1:
-            raise UserError(f"{path}: augmentation.{name} is {value:g} (expected a part, 0 to 1)")
+            raise UserError(f"{path}: augmentation.{name} is {value:g} (expected 0 to 1)")
     anywhere = config.augmentation.anywhere_probability
     if anywhere > 0 and config.distill is None:
         raise UserError(
-            f"{path}: augmentation.anywhere_probability is {anywhere:g}, but crops anywhere have no labels (expected "
+            f"{path}: augmentation.anywhere_probability is {anywhere:g}, but such crops have no labels (expected "
             "distill.teacher as well)"
         )
 
 
-def _foreign_settings(config: RunConfig, task: str) -> list[str]:
-    """Names of the settings that are set though the task does not look at them."""
-    match task:
-        case "segmentation":
-            return _settings_of_poses(config) + _settings_of_detection(config)
-        case "detection":
-            augmented = [name for name in ("augmentation", "codec") if getattr(config, name) != getattr(_BLANK, name)]
-            return augmented + _settings_of_segmentation(config)
-        case _:
-            return _settings_of_segmentation(config) + _settings_of_detection(config)
-
-
-def _settings_of_detection(config: RunConfig) -> list[str]:
-    """Those that are set though only detectors look at them."""
-    return [f"train.{i}.boxes_complete" for i, data in enumerate(config.train) if data.boxes_complete is not None]
-
-
-def _settings_of_poses(config: RunConfig) -> list[str]:
-    """Those that are set though only networks that find keypoints look at them."""
-    found = [name for name in ("augmentation", "codec", "distill") if getattr(config, name) != getattr(_BLANK, name)]
-    for i, data in enumerate(config.train):
-        found += [f"train.{i}.{name}" for name in ("keypoints", "only", "without") if getattr(data, name) is not None]
-    for role, test in (("validation", config.validation), ("test", config.test)):
-        found += [f"{role}.{name}" for name in ("boxes", "only", "without") if getattr(test, name, None) is not None]
-    return found
-
-
-def _settings_of_segmentation(config: RunConfig) -> list[str]:
-    """Those that are set though only networks that segment look at them."""
-    found = ["training.loss.class_weights"] if config.training.loss.class_weights else []
-    for role, test in (("validation", config.validation), ("test", config.test)):
-        if test is not None:
-            found += [f"{role}.window"] * test.window + [f"{role}.scales"] * (test.scales != (1.0,))
-    return found
-
-
 def recipe_path(target: str | Path) -> Path:
-    """The file that ``target`` names: itself, or that of a recipe that comes with the package.
+    """Resolve a path, or the name of a bundled recipe, to a file.
 
     Raises:
         UserError: There is no recipe of that name.
@@ -149,7 +113,7 @@ def recipe_path(target: str | Path) -> Path:
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """List the names of the bundled recipes."""
     return sorted(path.stem for path in _recipe_folder().rglob("*.py"))
 
 
@@ -163,7 +127,7 @@ def _find_recipe(name: str) -> Path:
     for path in _recipe_folder().rglob("*.py"):
         if path.stem == name:
             return path
-    raise UserError(f"{name}: no such recipe{_suggestion(name, recipe_names())}")
+    raise UserError(f"{name}: unknown recipe{_suggestion(name, recipe_names())}")
 
 
 def _suggestion(name: str, known: list[str]) -> str:
@@ -172,14 +136,16 @@ def _suggestion(name: str, known: list[str]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The content of a configuration file.
+    """Read a configuration file.
 
     Raises:
-        UserError: The file is missing, not text, or far longer than any configuration.
+        UserError: The file is missing, not text, or too long for a configuration.
     """
     content = read_bytes(path)
     if len(content) > _LONGEST_FILE:
-        raise UserError(f"{path}: {len(content):,} bytes (expected a configuration, of {_LONGEST_FILE:,} at most)")
+        raise UserError(
+            f"{path}: {len(content):,} bytes, too long for a configuration (expected up to {_LONGEST_FILE:,})"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -187,14 +153,14 @@ def read_text(path: Path) -> str:
 
 
 def parse_python(text: str, path: Path) -> ast.Module:
-    """The syntax tree of a configuration file; nothing is run.
+    """Parse a configuration file to a syntax tree; nothing is executed.
 
     Raises:
         UserError: ``text`` is not Python, or nested too deeply.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in strings, of no use to whoever reads a file of others
+            warnings.simplefilter("ignore")  # about escapes in strings, which readers of the file cannot change
             return ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise UserError(f"{path}: not a recipe ({error})") from error
@@ -202,9 +168,14 @@ def parse_python(text: str, path: Path) -> ast.Module:
         raise UserError(f"{path}: not a recipe (nested too deeply)") from error
 
 
-def _read_assignments(path: Path) -> dict[str, Any]:
+def read_assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
+    """Read the values that a recipe assigns.
+
+    Raises:
+        UserError: The recipe holds anything but assignments of plain values.
+    """
     values: dict[str, Any] = {}
-    for statement in parse_python(read_text(path), path).body:
+    for statement in tree.body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 values[name] = _plain_value(value, path)
@@ -231,25 +202,25 @@ def _plain_value(node: ast.expr, path: Path) -> Any:
 
 def _not_plain(node: ast.stmt | ast.expr, path: Path) -> UserError:
     return UserError(
-        f"{path}, line {node.lineno}: '{ast.unparse(node)[:60]}' is no plain value (a recipe holds only assignments "
-        "of numbers, strings, tuples and dict(...))"
+        f"{path}, line {node.lineno}: '{ast.unparse(node)[:60]}' is not a plain value (expected "
+        "assignments of numbers, strings, tuples and dict(...))"
     )
 
 
 def build(kind: type[_Dataclass], values: Mapping[str, Any], source: str, inside: str = "") -> _Dataclass:
-    """Make a dataclass of plain values, strictly.
+    """Make a dataclass from plain values, strictly.
 
     Args:
         kind: A frozen dataclass.
-        values: Field values; nested dataclasses as mappings.
+        values: Values by field; nested dataclasses are mappings.
         source: Name of the file, for the message.
-        inside: Dotted name of the field this is, for the message.
+        inside: Dotted name of the field that holds this dataclass, for the message.
 
     Raises:
-        UserError: A field is missing, unknown (the nearest right name is given), or of another type.
+        UserError: A field is missing, unknown (the message suggests a name), or of the wrong type.
     """
     hints = typing.get_type_hints(kind)
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name: f for f in fields(kind) if f.name not in SET_BY_READER}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
             raise UserError(f"{source}: unknown key {inside}{name}{_suggestion(name, list(known))}")
@@ -260,7 +231,7 @@ def build(kind: type[_Dataclass], values: Mapping[str, Any], source: str, inside
 
 
 def _typed(hint: Any, value: Any, source: str, name: str) -> Any:
-    """``value`` as the type ``hint`` of the field ``name``, or a UserError."""
+    """Return ``value`` as the type ``hint``, or raise a UserError that names the field ``name``."""
     if is_dataclass(hint) and isinstance(hint, type) and isinstance(value, Mapping):
         return build(hint, value, source, f"{name}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -284,7 +255,7 @@ def _typed(hint: Any, value: Any, source: str, name: str) -> Any:
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    # bool is a subclass of int, but True is no number of pixels.
+    # bool is a subclass of int, but True is not a number of pixels.
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 

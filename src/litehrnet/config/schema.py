@@ -1,32 +1,35 @@
-"""What a recipe says, as frozen dataclasses; read by ``litehrnet.config.recipes``.
+"""Settings of a recipe, as frozen dataclasses.
 
 Defaults are the reference implementation's recipe (docs/spec/protocol.md, sections 2 and 3).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from litehrnet.data.settings import AugmentationConfig, DataConfig, DetectionConfig, SegmentationConfig
+from litehrnet.data.settings import AugmentationConfig, DataConfig, DetectionConfig, EvalConfig, SegmentationConfig
 from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import find_keypoint_set
 from litehrnet.poses import KeypointSet
-from litehrnet.segmentation.classes import find_class_set
+from litehrnet.segmentation.classes import ClassSet, find_class_set
 from litehrnet.weights.weights_file import Outputs
+
+TaskName = Literal["keypoints", "segmentation", "detection"]
+"""Field of ``RunConfig`` that names the task of a network."""
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How weights follow gradients.
+    """Settings of the optimizer.
 
     Attributes:
         kind: ``adam``, ``adamw``, ``sgd`` or ``muon``.
-        learning_rate: After the warm-up, for eight processes as published.
-        betas: Of Adam and AdamW, and of the parameters that Muon leaves to Adam.
-        momentum: Of SGD.
-        weight_decay: Of all parameters.
-        clip_norm: Longest gradient, as the norm over all parameters; None for any.
+        learning_rate: Learning rate after the warm-up, for eight processes as in the reference implementation.
+        betas: Betas of Adam and AdamW, and of the parameters that Muon leaves to Adam.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of all parameters.
+        clip_norm: Maximum gradient norm over all parameters; None disables clipping.
     """
 
     kind: Literal["adam", "adamw", "sgd", "muon"] = "adam"
@@ -39,16 +42,16 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """How the learning rate changes.
+    """Schedule of the learning rate.
 
     Attributes:
-        kind: ``step`` (times ``factor`` after each of ``steps``), or to 0 at the end of the last epoch: ``cosine``, or
-            ``poly`` (what is left of the run, to the ``power``).
-        steps: Epochs.
-        factor: Of ``step``.
+        kind: ``step`` multiplies by ``factor`` after each of ``steps``. ``cosine`` and ``poly`` reach 0 at the end of
+            the last epoch; ``poly`` is the remaining share of the run to the ``power``.
+        steps: Epochs after which the ``step`` schedule decays.
+        factor: Decay factor of the ``step`` schedule.
         warmup_iterations: Iterations of linear warm-up.
-        warmup_factor: What the first of them starts from.
-        power: Of ``poly``.
+        warmup_factor: Factor of the learning rate at the start of the warm-up.
+        power: Exponent of the ``poly`` schedule.
     """
 
     kind: Literal["step", "cosine", "poly"] = "step"
@@ -61,16 +64,16 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is made small.
+    """Training loss.
 
     Attributes:
-        kind: ``mse``: weighted mean squared error of the heatmaps; ``ohkm``: of each sample's hardest keypoints only.
-            For segmentation ``cross_entropy`` of the pixels; ``ohem``: of the hardest pixels only. For detection
-            ``boxes``: focal loss of the centers and GIoU of the boxes.
-        hard_keypoints: Their number.
-        hard_pixels: Of ``ohem``: the part of a batch's labeled pixels that counts at least, 0..1.
-        hard_below: Of ``ohem``: every pixel whose own class has a lower probability counts.
-        class_weights: What a pixel of each class counts, for segmentation; none for 1.
+        kind: For keypoints ``mse``, the weighted mean squared error of the heatmaps, or ``ohkm``, the same for each
+            sample's hardest keypoints. For segmentation ``cross_entropy``, or ``ohem``, the same for the hardest
+            pixels. For detection ``boxes``: focal loss of the centers and GIoU of the boxes.
+        hard_keypoints: Number of keypoints that ``ohkm`` uses.
+        hard_pixels: Minimum share of a batch's labeled pixels that ``ohem`` uses, 0..1.
+        hard_below: Probability of the true class below which ``ohem`` uses a pixel, 0..1.
+        class_weights: Weight of each class in segmentation; empty for 1.
     """
 
     kind: Literal["mse", "ohkm", "cross_entropy", "ohem", "boxes"] = "mse"
@@ -79,38 +82,33 @@ class LossConfig:
     hard_below: float = 0.7
     class_weights: tuple[float, ...] = ()
 
-    @property
-    def of_pixels(self) -> bool:
-        """Whether it is a loss of classes of pixels, not of heatmaps."""
-        return self.kind in ("cross_entropy", "ohem")
-
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a network is trained.
+    """Settings of the training.
 
     Attributes:
-        epochs: Times that all persons, or images, are seen.
+        epochs: Number of epochs.
         batch_size: Samples per process and forward pass.
-        workers: Loading processes per training process.
-        accumulate: Forward passes whose gradients are averaged into one step.
-        optimizer: How weights follow gradients.
-        schedule: How the learning rate changes.
-        loss: What is made small.
+        workers: Data loading processes per training process.
+        accumulate: Forward passes per optimizer step; their gradients are averaged.
+        optimizer: Settings of the optimizer.
+        schedule: Schedule of the learning rate.
+        loss: Training loss.
         precision: ``float32``, or automatic mixed precision in ``bf16`` or ``fp16``.
-        channels_last: Memory format of images and activations.
-        compile: Run the network through torch.compile.
-        ema: Decay of an exponential moving average of the weights, which is then what is evaluated; at most
-            (1 + n) / (10 + n) after n steps. None for none.
-        sync_batch_norm: Batch statistics over all processes.
+        channels_last: Whether images and activations are stored in channels-last format.
+        compile: Use torch.compile.
+        ema: Decay of an exponential moving average of the weights, at most (1 + n) / (10 + n) after n steps. The
+            average is evaluated and saved. None disables it.
+        sync_batch_norm: Compute batch statistics over all processes.
         evaluate_every: Epochs between evaluations on ``RunConfig.validation``.
-        stop_after: Evaluations without a better result after which training stops; None to train all epochs.
-        save_every: Epochs between the checkpoints that are kept; the last epoch always is.
-        snapshot_minutes: Minutes between checkpoints within an epoch, of which the newest is kept.
-        log_every: Iterations between lines of the log.
-        best_by: Figure whose highest value makes ``best.pth``; None for AP, PCKh or mIoU, whichever there is.
-        seed: Of initialization, order and augmentation.
-        deterministic: Refuse operations whose result varies from run to run on a GPU.
+        stop_after: Number of evaluations without improvement after which training stops; None never stops early.
+        save_every: Epochs between the checkpoints that are kept; the last epoch is always kept.
+        snapshot_minutes: Minutes between checkpoints within an epoch; only the newest is kept.
+        log_every: Iterations between log lines.
+        best_by: Metric whose highest value makes ``best.pth``; None for the main metric: AP, PCKh or mIoU.
+        seed: Random seed for initialization, data order and augmentation.
+        deterministic: Refuse operations whose result varies between runs on a GPU.
     """
 
     epochs: int = 210
@@ -137,87 +135,46 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class DistillConfig:
-    """Learning from a trained network.
+    """Distillation from a trained network, the teacher.
 
     Attributes:
-        teacher: Its weights: same keypoints, any of the networks; it is run at the input size of the run.
-        share: Of its heatmaps in the target of a labeled keypoint, 0..1; where there is no label, they are the target.
-        teacher_sigma: Standard deviation of the peaks of its heatmaps in cells, where they are narrower than those of
-            the run's codec: they are widened to be as wide. None for what its file says.
-        module_epochs: Epochs at the beginning in which each module learns from the teacher's by itself, fed what that
-            one is fed; the teacher is then PyTorch weights of a network with the same branches. After them the whole
-            network learns as without.
+        teacher: Weights of the teacher: any of the networks, with the same keypoints. It runs at the run's input size.
+        share: Share of the teacher's heatmaps in the target of a labeled keypoint, 0..1. For unlabeled keypoints they
+            are the whole target.
+        teacher_sigma: Standard deviation of the teacher's peaks in cells; None for that in its file. Peaks narrower
+            than those of the run's codec are widened to match.
     """
 
     teacher: str
     share: float = 0.5
     teacher_sigma: float | None = None
-    module_epochs: int = 0
-
-
-@dataclass(frozen=True)
-class TestConfig:
-    """On what and how a network is tested.
-
-    Attributes:
-        dataset: Format of the annotations, which also says the metric: COCO's AP, MPII's PCKh; mIoU for ``cityscapes``
-            and ``folder``.
-        annotations: Annotation file (for MPII the JSON list; its ``.mat`` file is expected beside it), or folder of
-            label images.
-        images: Folder of the photos.
-        boxes: Detection file in COCO's results format; None for the boxes of the annotations.
-        min_box_score: Detections with a lower score are left out.
-        flip: Average with the heatmaps of the mirrored crop, or the scores of the mirrored image.
-        nms: Drop the lower of two poses that are alike (oks), only lower its score (soft), or keep all (none).
-        oks_threshold: What alike is, 0..1.
-        visibility_threshold: Keypoint scores above it enter the score of a pose.
-        only: File of numbers of photos, to test on no others (COCO format only), as in ``DataConfig``.
-        without: File of numbers of photos that are left out.
-        window: Segment windows of the run's input size, side by side; otherwise whole images.
-        scales: Sizes at which an image is segmented, as factors of its own; probabilities are averaged.
-    """
-
-    __test__ = False  # not a class of tests, whatever pytest makes of its name
-
-    dataset: Literal["coco", "mpii", "cityscapes", "folder"]
-    annotations: str
-    images: str
-    boxes: str | None = None
-    min_box_score: float = 0.0
-    flip: bool = True
-    nms: Literal["oks", "soft", "none"] = "oks"
-    oks_threshold: float = 0.9
-    visibility_threshold: float = 0.2
-    only: str | None = None
-    without: str | None = None
-    window: bool = False
-    scales: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A recipe: one network, one kind of keypoints or classes, one input size, and what it is trained and tested on.
+    """A recipe: one network, its keypoints or classes, its input size, and the data to train and test on.
 
     Attributes:
-        name: The recipe's file name without ``.py``.
+        name: File name of the recipe without ``.py``.
         variant: Name in ``litehrnet.variants``.
         input_size_wh: (width, height) of the crop in pixels.
         keypoints: ``coco``, ``mpii``, ``lsp`` or a file that describes a keypoint set (small TOML or JSON, COCO
-            annotations); None where the network segments or detects.
-        segmentation: What the network segments; None where it does not segment.
-        detection: What the network detects; None where it does not detect.
-        codec: How positions become heatmaps and back.
-        train: Annotated persons, or labeled images; several sets are trained on together.
-        augmentation: How samples vary.
-        training: How the network is trained.
-        distill: A network to learn from besides the labels; None for the labels alone.
-        validation: What is evaluated on while training; as published with the annotations' own boxes.
-        test: On what and how the trained network is tested.
-        work_dir: Folder for what training writes; None for ``work_dirs/NAME``.
-        load_from: Weights to start from; None for a random start.
-        resume_from: Checkpoint of an unfinished run to go on with; it wins over ``load_from``.
-        fitted: Names of settings below ``training`` that the recipe leaves out and the number of samples decides: only
-            for your own keypoints, see ``config.fitting``. Set by the reader of recipes.
+            annotations); None for segmentation and detection.
+        segmentation: Settings of a segmentation; None for other tasks.
+        detection: Settings of a detection; None for other tasks.
+        codec: Encoding of positions as heatmaps, and decoding.
+        train: Annotated people or labeled images; several sets are trained on together.
+        augmentation: Variation of the training samples.
+        training: Settings of the training.
+        distill: Distillation from a trained network; None to learn from labels only.
+        validation: Data to evaluate on while training; as in the reference implementation with annotated boxes.
+        test: Data to test the trained network on.
+        work_dir: Folder for the run's files; None for ``work_dirs/NAME``.
+        load_from: Weights to start from; None for random initialization.
+        resume_from: Checkpoint of an unfinished run to resume; it takes precedence over ``load_from``.
+        fitted: Names of settings below ``training`` that the recipe leaves out and that are chosen by the number of
+            samples; only for your own keypoints, see ``config.fitting``. Set by the reader of recipes.
+        resolved: The keypoints, classes or object class that the settings name. Set by ``with_outputs``.
     """
 
     name: str
@@ -231,44 +188,93 @@ class RunConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     distill: DistillConfig | None = None
-    validation: TestConfig | None = None
-    test: TestConfig | None = None
+    validation: EvalConfig | None = None
+    test: EvalConfig | None = None
     work_dir: str | None = None
     load_from: str | None = None
     resume_from: str | None = None
     fitted: tuple[str, ...] = ()
+    resolved: Outputs | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def task(self) -> TaskName:
+        """Task of the network."""
+        if self.detection is not None:
+            return "detection"
+        return "keypoints" if self.segmentation is None else "segmentation"
+
+    def sources(self) -> list[tuple[str, DataConfig | EvalConfig]]:
+        """Return all data sets of the recipe, each with the name of its setting."""
+        numbered = len(self.train) > 1
+        sets: list[tuple[str, DataConfig | EvalConfig]] = [
+            (f"train.{i}" if numbered else "train", data) for i, data in enumerate(self.train)
+        ]
+        return sets + [(role, test) for role, test in (("validation", self.validation), ("test", self.test)) if test]
 
     @property
     def has_own_keypoints(self) -> bool:
-        """Whether the keypoints are not COCO's or MPII's, for which there are published schedules."""
+        """Whether the keypoints are not COCO's or MPII's, for which the reference implementation has schedules."""
         return self.keypoints is not None and self.keypoints not in ("coco", "mpii")
 
     @property
     def keypoint_set(self) -> KeypointSet:
-        """The keypoint set that ``keypoints`` names.
+        """Keypoints that the network finds.
 
         Raises:
-            UserError: There is no such one, or the network finds no keypoints.
+            UserError: It finds none.
         """
-        if self.keypoints is None:
-            raise UserError(f"{self.name}: its network finds no keypoints (expected a recipe with keypoints)")
-        return find_keypoint_set(self.keypoints)
+        if not isinstance(self.outputs, KeypointSet):
+            raise UserError(f"{self.name}: its network does not find keypoints (expected a recipe with keypoints)")
+        return self.outputs
+
+    @property
+    def class_set(self) -> ClassSet:
+        """Classes that the network segments.
+
+        Raises:
+            UserError: It does not segment.
+        """
+        if not isinstance(self.outputs, ClassSet):
+            raise UserError(f"{self.name}: its network does not segment (expected a recipe with segmentation)")
+        return self.outputs
 
     @property
     def outputs(self) -> Outputs:
-        """What the network's maps are of: keypoints, classes, or the boxes of an object class."""
-        if self.detection is not None:
-            return ObjectClass(self.detection.objects)
-        return self.keypoint_set if self.segmentation is None else find_class_set(self.segmentation.classes)
+        """What the network finds: keypoints, classes, or boxes of an object class."""
+        if self.resolved is None:
+            raise ValueError("the configuration has no outputs yet (expected one from load_config or with_outputs)")
+        return self.resolved
 
     @property
-    def tested_on(self) -> TestConfig:
-        """``test``, or ``validation`` where there is none.
+    def tested_on(self) -> EvalConfig:
+        """Data to test on: ``test``, or ``validation`` if there is none.
 
         Raises:
             UserError: There is neither.
         """
         test = self.test or self.validation
         if test is None:
-            raise UserError(f"{self.name}: says neither test nor validation (expected what to test on)")
+            raise UserError(f"{self.name}: has neither test nor validation (expected one of the two)")
         return test
+
+
+SET_BY_READER = ("fitted", "resolved")
+"""Fields of ``RunConfig`` that no recipe states."""
+
+
+def with_outputs(config: RunConfig) -> RunConfig:
+    """Resolve the keypoint set, class set or object class that a configuration names; this may read a file.
+
+    Raises:
+        UserError: The name is unknown, or its file is missing or broken.
+    """
+    outputs: Outputs
+    if config.detection is not None:
+        outputs = ObjectClass(config.detection.objects)
+    elif config.segmentation is not None:
+        outputs = find_class_set(config.segmentation.classes)
+    elif config.keypoints is not None:
+        outputs = find_keypoint_set(config.keypoints)
+    else:
+        raise UserError(f"{config.name}: names no task (expected keypoints, segmentation or detection)")
+    return replace(config, resolved=outputs)

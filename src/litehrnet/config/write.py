@@ -1,35 +1,41 @@
-"""A resolved configuration as a recipe file, and what it changes of the recipe it came from."""
+"""Write a configuration as a recipe file, and list what differs from the recipe it came from."""
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from litehrnet.config.schema import RunConfig
+from litehrnet.config.schema import SET_BY_READER, RunConfig
 
 
 def recipe_text(config: RunConfig, changes: list[str]) -> str:
-    """A recipe file that ``read_recipe`` reads as ``config``, all defaults spelled out but those still to be fitted.
+    """Write a recipe that ``read_recipe`` reads as ``config``, with all settings but those still to be fitted.
 
     Args:
         config: Any configuration.
         changes: Lines for the comment at the top, from ``differences``.
     """
     head = "\n".join(f"#   {line}" for line in changes) or "#   nothing"
-    named = [f.name for f in fields(config) if f.name not in ("name", "fitted")]
+    named = [f.name for f in fields(config) if f.name not in ("name", *SET_BY_READER)]
     lines = [f"{name} = {_text(getattr(config, name), '', name, config.fitted)}" for name in named]
     return f"# {config.name}, all settings. Changed against the recipe:\n{head}\n\n" + "\n".join(lines) + "\n"
 
 
 def differences(config: RunConfig, recipe: RunConfig) -> list[str]:
-    """One line ``key: old -> new`` for each value of ``config`` that is not that of ``recipe``."""
-    old, new = dict(_flat(recipe)), dict(_flat(config))
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key != "fitted"]
+    """List the values of ``config`` that differ from ``recipe``, each as ``key: old -> new``."""
+    old, new = dict(_settings(recipe)), dict(_settings(config))
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in keys]
 
 
 def plain_values(config: RunConfig) -> list[Any]:
-    """All numbers, strings and tuples of a configuration."""
-    return [value for _, value in _flat(config)]
+    """List all numbers, strings and tuples of a configuration."""
+    return [value for _, value in _settings(config)]
+
+
+def _settings(config: RunConfig) -> Iterator[tuple[str, Any]]:
+    for f in fields(config):
+        if f.name not in SET_BY_READER:
+            yield from _flat(getattr(config, f.name), f.name)
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

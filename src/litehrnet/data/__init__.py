@@ -1,1 +1,1 @@
-"""Records of persons from annotation files."""
+"""Annotations, training samples and checks of data sets."""

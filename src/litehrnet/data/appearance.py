@@ -1,7 +1,7 @@
-"""How the pixels of a person's crop vary, beyond what is published: background, blur, colors, hidden parts.
+"""Random appearance of a person's crop: background, blur, colors and hidden parts.
 
-What is drawn (``draw_appearance``) is apart from what is done with it: no draw depends on the photo. All of it happens
-on the uint8 crop and moves nothing, so that labels stay.
+Random numbers are drawn first (``draw_appearance``) and applied afterward: no draw depends on the photo. The changes
+only affect pixels of the uint8 crop, so labels stay.
 """
 
 from dataclasses import dataclass
@@ -16,20 +16,23 @@ from litehrnet.keypoints.crop import inverse_matrices
 Crop = NDArray[np.uint8]
 
 BLUR_SIGMA = (0.5, 2.5)
-"""In pixels of the crop. Enlarging k times blurs by k / 2: a pixel is a square of k, which bilinear weights spread by a
-triangle of 2k, and k**2 / 12 + k**2 / 6 = (k / 2)**2. So this is what persons look like that are enlarged one to five
-times, which small ones are, and about as much as a phone's camera out of focus; a heatmap's cell is four pixels."""
+"""Range of the blur in pixels of the crop.
+
+Enlarging k times blurs by k / 2: a pixel becomes a square of k, and bilinear weights spread it by a triangle of 2k, so
+the variance is k**2 / 12 + k**2 / 6 = (k / 2)**2. Small people, enlarged one to five times, have this blur. A phone's
+camera out of focus blurs as much; a cell of the heatmap is four pixels.
+"""
 CUTOUT_SIDE = (0.1, 0.4)
-"""Of a hidden rectangle: least and largest side, as a part of the crop's."""
+"""Smallest and largest side of a hidden rectangle, as a part of the crop's side."""
 
 
 @dataclass(frozen=True)
 class Background:
-    """Another photo to fill with.
+    """Another photo as the background.
 
     Attributes:
-        index: Of its record in the training set.
-        place: Which part of it is seen, 0..1 from left or top to right or bottom, along the side that is cut.
+        index: Index of its record in the training set.
+        place: Visible part along the cropped side, 0..1 from left or top to right or bottom.
     """
 
     index: int
@@ -38,12 +41,12 @@ class Background:
 
 @dataclass(frozen=True)
 class Cutout:
-    """A rectangle of one color, all of it 0..1.
+    """A rectangle of one color; all values are 0..1.
 
     Attributes:
-        size: Width and height as parts of the crop's.
-        place: Parts of the room beside it that are to the left and above.
-        color: RGB.
+        size: Width and height, as parts of those of the crop.
+        place: Parts of the free space to the left and above.
+        color: RGB color.
     """
 
     size: tuple[float, float]
@@ -53,13 +56,13 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Appearance:
-    """One draw of how a crop looks; None for what stays.
+    """One random appearance of a crop; None for parts that stay.
 
     Attributes:
-        background: What is seen outside the photo.
-        blur_sigma: Of a Gaussian, in pixels of the crop.
-        colors: How they change.
-        cutout: What hides a part.
+        background: Background outside the photo.
+        blur_sigma: Standard deviation of a Gaussian blur, in pixels of the crop.
+        colors: Change of the colors.
+        cutout: Rectangle that hides a part.
     """
 
     background: Background | None = None
@@ -69,13 +72,13 @@ class Appearance:
 
 
 def draw_appearance(rng: np.random.Generator, settings: AugmentationConfig, index: int, records: int) -> Appearance:
-    """Draw how one crop looks; what the settings do not ask for draws nothing.
+    """Draw the appearance of one crop; settings that are off draw no numbers.
 
     Args:
-        rng: Where numbers come from.
+        rng: Random generator.
         settings: Probabilities and ranges.
-        index: Of the crop's record.
-        records: Of the training set: the background is any other one's photo.
+        index: Index of the crop's record.
+        records: Number of records in the training set; the background is the photo of another one.
     """
     background, blur_sigma, colors, cutout = None, None, None, None
     if _happens(rng, settings.background_probability) and records > 1:
@@ -95,11 +98,11 @@ def _happens(rng: np.random.Generator, probability: float) -> bool:
 
 
 def altered(crop: Crop, appearance: Appearance) -> Crop:
-    """A crop blurred, recolored and hidden in part; the background is ``filled``'s.
+    """Blur, recolor and partly hide a crop; ``filled`` does the background.
 
     Args:
-        crop: uint8 (height, width, 3), RGB; left as it is.
-        appearance: What was drawn.
+        crop: uint8 (height, width, 3), RGB; it is not changed.
+        appearance: Appearance from ``draw_appearance``.
     """
     import cv2
 
@@ -113,7 +116,7 @@ def altered(crop: Crop, appearance: Appearance) -> Crop:
 
 
 def hidden(crop: Crop, cutout: Cutout) -> Crop:
-    """A crop with a rectangle of one color in it, of one pixel at least."""
+    """Hide a rectangle of at least one pixel behind one color."""
     height, width = crop.shape[:2]
     columns, rows = (max(1, round(part * side)) for part, side in zip(cutout.size, (width, height), strict=True))
     x, y = round(cutout.place[0] * (width - columns)), round(cutout.place[1] * (height - rows))
@@ -123,12 +126,12 @@ def hidden(crop: Crop, cutout: Cutout) -> Crop:
 
 
 def outside(matrix: NDArray[np.float64], image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int]) -> Crop | None:
-    """Which pixels of a crop lie beyond the centers of a picture's outermost ones, where black begins to mix in.
+    """Find the pixels of a crop outside a picture: beyond the centers of its outermost pixels, where black mixes in.
 
     Args:
         matrix: (2, 3), pixels of the picture -> pixels of the crop.
-        image_size_wh: Width and height of the picture.
-        crop_size_wh: Width and height of the crop.
+        image_size_wh: (width, height) of the picture in pixels.
+        crop_size_wh: (width, height) of the crop in pixels.
 
     Returns:
         uint8 (height, width), 255 outside and 0 inside; None where all are inside.
@@ -149,15 +152,14 @@ def outside(matrix: NDArray[np.float64], image_size_wh: tuple[int, int], crop_si
 
 
 def covering_matrix(image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int], place: float) -> NDArray[np.float64]:
-    """Matrix (2, 3), pixels of a picture -> pixels of a crop, that enlarges or shrinks it to cover the whole crop.
+    """Compute a matrix (2, 3), pixels of a picture -> pixels of a crop, that scales the picture to cover the crop.
 
-    A pixel more is covered to each side: black mixes into the outermost of a picture that is decoded at a part of its
-    size.
+    It covers one pixel more on each side, because black mixes into the outermost pixels of a reduced picture.
 
     Args:
-        image_size_wh: Width and height of the picture.
-        crop_size_wh: Width and height of the crop.
-        place: Which part is seen along the side that is cut, 0..1.
+        image_size_wh: (width, height) of the picture in pixels.
+        crop_size_wh: (width, height) of the crop in pixels.
+        place: Visible part along the cropped side, 0..1.
     """
     last = np.maximum(np.array(image_size_wh) - 1, 1)
     wanted = np.array(crop_size_wh) + 1
@@ -167,7 +169,7 @@ def covering_matrix(image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int
 
 
 def filled(crop: Crop, mask: Crop, background: Crop) -> Crop:
-    """A crop with another one's pixels where the mask is not 0, and its own elsewhere."""
+    """Replace the pixels of a crop by those of the background where the mask is not 0."""
     import cv2
 
     return np.asarray(cv2.copyTo(background, mask, crop.copy()), np.uint8)

@@ -1,6 +1,6 @@
-"""Where a training sample is in its photo (docs/spec/protocol.md, sections 1.1 and 2.1 to 2.3), or anywhere in it.
+"""Random position of a training sample in its photo (docs/spec/protocol.md, sections 1.1 and 2.1 to 2.3).
 
-What is drawn (``draw_variation``) is apart from what is done with it (``vary``): no draw depends on the photo.
+Random numbers are drawn first (``draw_variation``) and applied afterward (``vary``): no draw depends on the photo.
 """
 
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
 HALF_BODY_PADDING = 1.5
 JITTER = 0.4
 SMALLEST_ANYWHERE = 0.4
-"""Size of a crop anywhere, as a part of the largest one that fits in the photo: this to 1, uniformly."""
+"""Smallest size of a crop anywhere, as a part of the largest crop that fits in the photo; uniform up to 1."""
 
 
 class RandomNumbers(Protocol):
-    """What is drawn from: ``numpy.random.Generator``, or ``RandomState`` as the published code uses it."""
+    """Random generator: ``numpy.random.Generator``, or ``RandomState`` as in the reference implementation."""
 
     def random(self) -> float:
         """Uniform in [0, 1)."""
@@ -30,15 +30,15 @@ class RandomNumbers(Protocol):
 
 @dataclass(frozen=True)
 class Variation:
-    """One draw of everything that varies.
+    """One random variation of a person's crop.
 
     Attributes:
-        flip: Mirror the photo.
-        half_body: Crop to this half of the body, or to the other where too few of its joints are visible.
+        flip: Whether to mirror the photo.
+        half_body: Half of the body to crop to; the other half is used where too few of its joints are visible.
         zoom: Factor of the crop's size in the photo.
-        rotation_deg: Of the crop, as ``keypoints.crop`` turns it.
-        anywhere: Where the crop lies if it is not the person's: its size as a part of the largest that fits in the
-            photo, and of the room that it leaves the parts to the left and above.
+        rotation_deg: Rotation of the crop in degrees, as in ``keypoints.crop``.
+        anywhere: Crop anywhere instead of the person's: its size as a part of the largest that fits in the photo, and
+            the parts of the free space to the left and above.
     """
 
     flip: bool
@@ -50,11 +50,11 @@ class Variation:
 
 @dataclass(frozen=True)
 class Person:
-    """What varies of a person, in pixels of the photo, or of the mirrored photo once flipped.
+    """Crop and joints of a person, in pixels of the photo, or of the mirrored photo after a flip.
 
     Attributes:
-        center: (2,) of the crop.
-        scale: (2,) of the crop in units of 200 pixels.
+        center: (2,) center of the crop.
+        scale: (2,) size of the crop in units of 200 pixels.
         joints_xy: float32 (keypoints, 2).
         visible: float32 (keypoints,), 0 or 1.
     """
@@ -66,19 +66,19 @@ class Person:
 
 
 def draw_variation(rng: RandomNumbers, visible_joints: int, settings: AugmentationConfig, halves: bool) -> Variation:
-    """Draw in the published order and number, which depend on the number of visible joints; then what is not published.
+    """Draw a variation: first as in the reference implementation, in the same order, then the additional settings.
 
     Args:
-        rng: Where numbers come from.
-        visible_joints: Of the person.
-        settings: Probabilities and spreads.
-        halves: Whether the keypoints have an upper and a lower body at all.
+        rng: Random generator.
+        visible_joints: Number of visible joints, on which the number of draws depends.
+        settings: Probabilities and ranges.
+        halves: Whether the keypoints have an upper and a lower body.
     """
     flipped = rng.random() <= settings.flip_probability
     half: Literal["upper", "lower"] | None = None
     halves = halves and settings.half_body_probability > 0 and visible_joints > settings.half_body_above
     if halves and rng.random() < settings.half_body_probability:
-        # A normal number against 0.5, as published: the upper body in 69 of 100 cases.
+        # As in the reference implementation a normal number below 0.5: the upper body in 69 of 100 cases.
         half = "upper" if rng.standard_normal() < 0.5 else "lower"
     zoom, rotation = draw_zoom_and_rotation(rng, settings)
     anywhere = None
@@ -89,7 +89,7 @@ def draw_variation(rng: RandomNumbers, visible_joints: int, settings: Augmentati
 
 
 def draw_zoom_and_rotation(rng: RandomNumbers, settings: AugmentationConfig) -> tuple[float, float]:
-    """Factor of the crop's size, clipped at one standard deviation, and degrees, clipped at two; three draws."""
+    """Draw the factor of the crop's size, clipped at one deviation, and degrees, clipped at two; three draws."""
     zoom = 1 + settings.scale * rng.standard_normal()
     rotation = settings.rotation_deg * rng.standard_normal()
     if rng.random() > settings.rotation_probability:
@@ -106,15 +106,15 @@ def vary(
     lower_body: NDArray[np.bool_],
     input_size_wh: tuple[int, int],
 ) -> Person:
-    """The person with everything but the rotation done, which is the crop's.
+    """Apply a variation to a person, except the rotation, which belongs to the crop.
 
     Args:
-        person: In the photo.
-        variation: What was drawn.
-        image_width: Of the photo in pixels.
+        person: Person in the photo.
+        variation: Variation from ``draw_variation``.
+        image_width: Width of the photo in pixels.
         flip_order: ``KeypointSet.flip_order``.
-        lower_body: Mask (keypoints,).
-        input_size_wh: Width and height of the crop.
+        lower_body: Mask (keypoints,) of the lower body.
+        input_size_wh: (width, height) of the crop in pixels.
     """
     if variation.flip:
         person = flip(person, image_width, flip_order)
@@ -124,7 +124,7 @@ def vary(
 
 
 def flip(person: Person, image_width: int, flip_order: NDArray[np.intp]) -> Person:
-    """The person in the mirrored photo; invisible joints move to (0, 0), as published."""
+    """Mirror a person with the photo; invisible joints move to (0, 0), as in the reference implementation."""
     center, joints, visible = person.center.copy(), person.joints_xy[flip_order], person.visible[flip_order]
     center[0] = image_width - 1 - center[0]
     joints[:, 0] = image_width - 1 - joints[:, 0]
@@ -134,16 +134,16 @@ def flip(person: Person, image_width: int, flip_order: NDArray[np.intp]) -> Pers
 def crop_to_half_body(
     person: Person, half: Literal["upper", "lower"], lower_body: NDArray[np.bool_], input_size_wh: tuple[int, int]
 ) -> Person:
-    """The person with the crop about the visible joints of one half of the body; all joints stay visible.
+    """Crop to the visible joints of one half of the body; all joints stay visible.
 
-    The wanted half needs three visible joints, otherwise it is the other one, and the upper one again where the lower
-    lacks them too. Nothing changes where fewer than two joints are left, or where all are in one place.
+    The wanted half needs three visible joints. Otherwise the other half is used, or the upper one if the lower has too
+    few as well. Nothing changes with fewer than two joints, or with all joints in one place.
 
     Args:
-        person: In the photo.
-        half: The one wanted.
-        lower_body: Mask (keypoints,).
-        input_size_wh: Width and height of the crop: the extent of the joints is grown to its shape.
+        person: Person in the photo.
+        half: Wanted half.
+        lower_body: Mask (keypoints,) of the lower body.
+        input_size_wh: (width, height) of the crop in pixels; the box of the joints grows to its aspect ratio.
     """
     upper, lower = (np.flatnonzero((person.visible > 0) & part) for part in (~lower_body, lower_body))
     wants_upper = half == "upper" and len(upper) > 2
@@ -158,18 +158,18 @@ def crop_to_half_body(
 def put_anywhere(
     person: Person, anywhere: tuple[float, float, float], image_size_wh: tuple[int, int], input_size_wh: tuple[int, int]
 ) -> Person:
-    """The person with a crop that lies anywhere in the photo, but for its corners once turned, and no joint visible.
+    """Move the crop anywhere in the photo and make all joints invisible; rotated corners may reach outside.
 
     Args:
-        person: In the photo.
+        person: Person in the photo.
         anywhere: See ``Variation``.
-        image_size_wh: Width and height of the photo in pixels.
-        input_size_wh: Width and height of the crop.
+        image_size_wh: (width, height) of the photo in pixels.
+        input_size_wh: (width, height) of the crop in pixels.
     """
     size, *place = anywhere
     photo_wh, shape = np.array(image_size_wh, np.float64), np.array(input_size_wh, np.float64)
     crop_wh = size * (photo_wh / shape).min() * shape
-    # Pixel centers are at whole numbers: the photo begins half a pixel before the first.
+    # Pixel centers are at whole numbers, so the photo begins half a pixel before the first one.
     center = crop_wh / 2 + place * (photo_wh - crop_wh) - 0.5
     return replace(person, center=center, scale=crop_wh / PIXEL_STD, visible=np.zeros_like(person.visible))
 
@@ -177,9 +177,9 @@ def put_anywhere(
 def jitter(
     center: NDArray[np.floating], box_wh: NDArray[np.float64], rng: RandomNumbers, probability: float
 ) -> NDArray[np.floating]:
-    """The center, with ``probability`` moved by up to a fifth of the box in each direction; its dtype stays.
+    """Move the center with ``probability`` by up to a fifth of the box in each direction; its dtype stays.
 
-    As published this is done once for each person of a dataset, in its order, not once an epoch.
+    As in the reference implementation, this happens once for each person of a data set, not in every epoch.
     """
     if rng.random() >= probability:
         return center

@@ -1,12 +1,11 @@
-"""Everything that is wrong with annotation files, found at once: what ``litehrnet data check`` reports.
+"""All faults of annotation files at once, for ``litehrnet data check``.
 
-Reading for training stops at the first mistake, or leaves a person out as published; here nothing is left out and
-nothing stops.
+Reading for training stops at the first fault, or leaves a person out. These checks report everything.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -15,7 +14,7 @@ from litehrnet.data.coco import detection_records, read_annotations
 from litehrnet.data.detection import category_of
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import read_data_file
 from litehrnet.io.image_headers import read_header
 from litehrnet.io.images import decode_image
 from litehrnet.keypoints.sides import mirrored_name, mirrored_pairs, sides_without_partner
@@ -27,12 +26,12 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong.
+    """A fault.
 
     Attributes:
-        file: Where: the annotation file or keypoint set.
-        place: Where in it, such as ``annotation 3 (id 481918)``, counted from 0; empty for the whole file.
-        wrong: What, and what was expected.
+        file: Annotation file or keypoint set.
+        place: Place in the file, such as ``annotation 3 (id 481918)``, counted from 0; empty for the whole file.
+        wrong: The fault, and what was expected.
     """
 
     file: str
@@ -48,10 +47,10 @@ class PhotoUse:
     """A photo that annotations use.
 
     Attributes:
-        path: Its file.
-        size_wh: Width and height as the annotations say; None where they say none.
-        file: The annotation file.
-        place: Where in it.
+        path: File of the photo.
+        size_wh: (width, height) in the annotations; None where they have none.
+        file: Annotation file.
+        place: Place in the annotation file.
     """
 
     path: Path
@@ -62,12 +61,12 @@ class PhotoUse:
 
 @dataclass
 class FileReport:
-    """What the checks of one annotation file found.
+    """Result of the checks of one annotation file.
 
     Attributes:
-        persons: Annotated persons that have keypoints.
-        photos: Those with annotations, once each.
-        problems: In the order of the file.
+        persons: Number of annotated people with keypoints.
+        photos: Photos with annotations, once each.
+        problems: Faults, in the order of the file.
     """
 
     persons: int = 0
@@ -75,17 +74,25 @@ class FileReport:
     problems: list[Problem] = field(default_factory=list)
 
 
-def check_coco(path: Path, images: Path, keypoint_count: int | None) -> FileReport:
+def check_coco(
+    path: Path,
+    images: Path,
+    keypoint_count: int | None,
+    with_joints: bool = True,
+    load: Callable[[Path], Any] = read_json,
+) -> FileReport:
     """Check an annotation file in COCO's format, without its photos.
 
     Args:
-        path: The file.
+        path: Annotation file.
         images: Folder of its photos.
-        keypoint_count: What every person must have; None for as many as the file itself names.
+        keypoint_count: Keypoints that every person must have; None for as many as the file names.
+        with_joints: Ignored: people may have no keypoints.
+        load: See ``read_annotations``.
     """
     report, file = FileReport(), str(path)
     try:
-        content = read_json(path)
+        content = load(path)
     except UserError as error:
         report.problems.append(Problem("", "", str(error)))
         return report
@@ -113,7 +120,7 @@ def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
     """Check the boxes of one category of an annotation file in COCO's format, without its photos.
 
     Args:
-        path: The file.
+        path: Annotation file.
         images: Folder of its photos.
         objects: Name of the category.
 
@@ -142,7 +149,7 @@ def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
 
 
 def check_detections(path: Path, annotations: Path, images: Path) -> list[Problem]:
-    """Check a detector's boxes of the photos of an annotation file; the first that cannot be used is named."""
+    """Check detected boxes of the photos of an annotation file; the first bad box is named."""
     try:
         detection_records(read_annotations(annotations), path, images, 1, (192, 256))
     except UserError as error:
@@ -151,7 +158,7 @@ def check_detections(path: Path, annotations: Path, images: Path) -> list[Proble
 
 
 def check_photo_lists(annotations: Path, only: str | None, without: str | None) -> list[Problem]:
-    """Check the lists of photos that choose among those of an annotation file."""
+    """Check the lists of photos that select photos of an annotation file."""
     try:
         if only is not None or without is not None:
             read_annotations(annotations, only, without)
@@ -160,14 +167,14 @@ def check_photo_lists(annotations: Path, only: str | None, without: str | None) 
     return []
 
 
-def check_mpii(path: Path, images: Path, keypoint_count: int, *, with_joints: bool) -> FileReport:
+def check_mpii(path: Path, images: Path, keypoint_count: int | None, with_joints: bool = True) -> FileReport:
     """Check an annotation file in MPII's format, without its photos.
 
     Args:
-        path: The file.
+        path: Annotation file.
         images: Folder of its photos.
-        keypoint_count: Joints of every person.
-        with_joints: Persons must have joints, as for training.
+        keypoint_count: Joints that every person must have; None for MPII's 16.
+        with_joints: Whether people must have joints, as for training.
     """
     report, file = FileReport(), str(path)
     try:
@@ -176,12 +183,13 @@ def check_mpii(path: Path, images: Path, keypoint_count: int, *, with_joints: bo
         report.problems.append(Problem("", "", str(error)))
         return report
     if not isinstance(entries, list) or not entries:
-        report.problems.append(Problem(file, "", "not MPII annotations (expected a list of persons)"))
+        report.problems.append(Problem(file, "", "not MPII annotations (expected a list of people)"))
         return report
     used: dict[str, str] = {}
+    count = keypoint_count or 16
     for index, entry in enumerate(entries):
         place = f"person {index}"
-        report.problems += [Problem(file, place, wrong) for wrong in _mpii_entry(entry, keypoint_count, with_joints)]
+        report.problems += [Problem(file, place, wrong) for wrong in _mpii_entry(entry, count, with_joints)]
         if isinstance(entry, dict) and isinstance(entry.get("image"), str):
             used.setdefault(entry["image"], place)
             report.persons += any(value == 1 for value in _list(entry.get("joints_vis")))
@@ -190,14 +198,14 @@ def check_mpii(path: Path, images: Path, keypoint_count: int, *, with_joints: bo
 
 
 def check_keypoint_set(keypoint_set: KeypointSet, file: str) -> list[Problem]:
-    """Whether left and right change places: each name with a side has its partner, and they are a flip pair."""
+    """Check that left and right are paired: each name with a side has a partner, and they are a flip pair."""
     names, flip_pairs = keypoint_set.keypoint_names, keypoint_set.flip_pairs
     expected = mirrored_pairs(names)
     unpaired = sides_without_partner(names, (*expected, *flip_pairs))
-    wrong = [f"keypoint {name} has no {mirrored_name(name)} to change places with" for name in unpaired]
+    wrong = [f"keypoint {name} has no partner (expected {mirrored_name(name)})" for name in unpaired]
     given = {frozenset(pair) for pair in flip_pairs}
     wrong += [
-        f"{names[a]} and {names[b]} are no flip pair (expected them to be one)"
+        f"{names[a]} and {names[b]} are not a flip pair (expected one)"
         for a, b in expected
         if frozenset((a, b)) not in given
     ]
@@ -211,11 +219,11 @@ def check_keypoint_set(keypoint_set: KeypointSet, file: str) -> list[Problem]:
 
 
 def check_photo(use: PhotoUse) -> list[Problem]:
-    """Decode a photo, and compare its size with what the annotations say."""
+    """Decode a photo, and compare its size with that in the annotations."""
     try:
-        content = read_bytes(use.path)
+        content = read_data_file(use.path)
         header = read_header(content, str(use.path))
-        # The strongest reduction goes through the whole code of a JPEG as well.
+        # The strongest reduction still reads all data of a JPEG.
         decode_image(content, str(use.path), 8 if header.format == "JPEG" else 1, header)
     except UserError as error:
         return [Problem(use.file, use.place, str(error))]
@@ -223,7 +231,7 @@ def check_photo(use: PhotoUse) -> list[Problem]:
     if use.size_wh is None or use.size_wh == (width, height):
         return []
     said = "{}x{}".format(*use.size_wh)
-    return [Problem(use.file, use.place, f"{use.path}: is {width}x{height} (the annotations say {said})")]
+    return [Problem(use.file, use.place, f"{use.path}: is {width}x{height} (expected {said}, as in the annotations)")]
 
 
 def _check_category(category: dict[str, Any], file: str) -> list[Problem]:
@@ -235,7 +243,7 @@ def _check_category(category: dict[str, Any], file: str) -> list[Problem]:
 
 
 def _coco_images(images: list[Any], file: str, report: FileReport) -> tuple[dict[Any, Size], dict[Any, str]]:
-    """Sizes and file names by id of the entries that have both."""
+    """Sizes and file names by id, of the entries that have both."""
     sizes, names = {}, {}
     for index, image in enumerate(images):
         if not _is_image(image):
@@ -259,14 +267,14 @@ def _is_image(image: Any) -> bool:
 
 def _coco_annotation(annotation: Any, sizes: dict[Any, Size], keypoint_count: int | None) -> Iterator[str]:
     if not isinstance(annotation, dict):
-        yield "is no object"
+        yield "is not an object"
         return
     image_id = _key(annotation.get("image_id"))
     if image_id not in sizes:
-        yield f"is of image {image_id}, which the file does not have"
+        yield f"is on image {image_id}, which the file does not have"
     yield from _box(annotation.get("bbox"), sizes.get(image_id))
     if annotation.get("iscrowd"):
-        return  # a region, which is neither trained on nor tested
+        return  # a region, which is not used
     area = annotation.get("area", 1)
     if not _is_number(area) or not 0 < area < math.inf:
         yield f"area is {area} (expected a number above 0)"
@@ -290,7 +298,7 @@ def _box(box: Any, size_wh: Size | None) -> Iterator[str]:
 
 def _keypoints(flat: Any, count: Any, expected: int | None) -> Iterator[str]:
     if not _are_numbers(flat, None) or len(flat) % 3:
-        yield "keypoints is no list of x, y, visibility triples"
+        yield "keypoints is not a list of x, y, visibility triples"
         return
     if expected is not None and len(flat) != 3 * expected:
         yield f"has {len(flat) // 3} keypoints (expected {expected})"
@@ -302,7 +310,7 @@ def _keypoints(flat: Any, count: Any, expected: int | None) -> Iterator[str]:
             yield f"keypoint {index // 3} has visibility {visibility} (expected 0, 1 or 2)"
     labeled = sum(visibility > 0 for visibility in flat[2::3])
     if count is not None and count != labeled:
-        yield f"num_keypoints is {count} (expected {labeled}, as many as are labeled)"
+        yield f"num_keypoints is {count} (expected {labeled}, the number of labeled keypoints)"
 
 
 def _mpii_entry(entry: Any, keypoint_count: int, with_joints: bool) -> Iterator[str]:
@@ -349,7 +357,7 @@ def _place(kind: str, index: int, entry: Any) -> str:
 
 
 def _key(value: Any) -> Any:
-    """An id as a key: lists and objects have none."""
+    """Return an id as a key; lists and objects have none."""
     return value if isinstance(value, int | str) else None
 
 

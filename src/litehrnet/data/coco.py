@@ -1,7 +1,7 @@
 """COCO keypoint annotations and detections as records (docs/spec/protocol.md, section 1.1)."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,23 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.records import Record, read_json
+from litehrnet.data.records import PeopleToEvaluate, Record, mapped, read_json
+from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.boxes import centers_and_scales, clean_box
+from litehrnet.keypoints.skeletons import find_keypoint_set
+from litehrnet.poses import KeypointSet
 
 PERSON_CATEGORY = 1
 
 
 @dataclass(frozen=True)
 class CocoAnnotations:
-    """A parsed annotation file, its structure checked.
+    """A parsed annotation file with a checked structure.
 
     Attributes:
-        path: The file.
+        path: Annotation file.
         images: Entries of ``images`` by id, in file order.
         by_image: Entries of ``annotations`` by image id, in file order.
-        keypoint_names: Of the first category that has keypoints; None where none has.
+        keypoint_names: Keypoints of the first category that has any; None where none has.
         categories: Names of the categories by id, in file order.
     """
 
@@ -36,19 +39,22 @@ class CocoAnnotations:
     categories: dict[int, str]
 
 
-def read_annotations(path: Path, only: str | None = None, without: str | None = None) -> CocoAnnotations:
-    """Read an annotation file in COCO's form.
+def read_annotations(
+    path: Path, only: str | None = None, without: str | None = None, load: Callable[[Path], Any] = read_json
+) -> CocoAnnotations:
+    """Read an annotation file in COCO's format.
 
     Args:
-        path: The file.
-        only: File of numbers of photos (``read_photo_list``): all others are left out.
-        without: File of numbers of photos that are left out.
+        path: Annotation file.
+        only: File with the numbers of the photos to keep (``read_photo_list``); None for all photos.
+        without: File with the numbers of the photos to leave out.
+        load: Function that parses the file into COCO's object; other formats have their own.
 
     Raises:
-        UserError: The file is missing, no JSON, or an entry lacks what every entry has; a list is missing, broken or of
+        UserError: The file is missing, is not JSON, or an entry is incomplete; a list is missing, broken or names
             other photos.
     """
-    annotations = _read_all(path)
+    annotations = _checked(path, load(path))
     for listed, keep in ((only, True), (without, False)):
         if listed is not None:
             annotations = _chosen(annotations, Path(listed), keep)
@@ -56,32 +62,22 @@ def read_annotations(path: Path, only: str | None = None, without: str | None = 
 
 
 def read_photo_list(path: Path) -> frozenset[int]:
-    """Numbers of photos: a text file with one in a line; what follows ``#`` is a comment.
+    """Read numbers of photos from a text file: one number a line, comments after ``#``.
 
     Raises:
-        UserError: The file is missing, has no number, or something else in a line.
+        UserError: The file is missing, has no numbers, or a line is not a number.
     """
     lines = [line.partition(b"#")[0].strip() for line in read_bytes(path).splitlines()]
     for number, line in enumerate(lines, start=1):
         if line and not line.isdigit():
-            raise UserError(f"{path}, line {number}: no number of a photo (expected digits, or # and a comment)")
+            raise UserError(f"{path}, line {number}: not a number of a photo (expected digits, or # and a comment)")
     if not any(lines):
         raise UserError(f"{path}: has no numbers of photos (expected one in a line)")
     return frozenset(int(line) for line in lines if line)
 
 
-def refuse_photo_lists(annotations: str, only: str | None, without: str | None) -> None:
-    """Refuse lists of photos for annotations in MPII's format, which gives photos no numbers.
-
-    Raises:
-        UserError: There is a list.
-    """
-    if only is not None or without is not None:
-        raise UserError(f"{annotations}: only COCO annotations number their photos (expected no only and no without)")
-
-
 def photo_number(image: dict[str, Any]) -> int:
-    """Number of the photo that an entry of ``images`` is of: a crop's ``coco_image_id``, otherwise the ``id``."""
+    """Number of the photo of an entry of ``images``: a crop's ``coco_image_id``, otherwise the ``id``."""
     number: int = image.get("coco_image_id", image["id"])
     return number
 
@@ -90,13 +86,12 @@ def _chosen(annotations: CocoAnnotations, listed: Path, keep: bool) -> CocoAnnot
     numbers = read_photo_list(listed)
     known = {photo_number(image) for image in annotations.images.values()}
     if not numbers & known:
-        raise UserError(f"{listed}: none of its photos is in {annotations.path} (expected coco_image_id or id of some)")
+        raise UserError(f"{listed}: none of its photos is in {annotations.path} (expected its id or coco_image_id)")
     images = {key: image for key, image in annotations.images.items() if (photo_number(image) in numbers) == keep}
     return replace(annotations, images=images, by_image={key: annotations.by_image[key] for key in images})
 
 
-def _read_all(path: Path) -> CocoAnnotations:
-    content = read_json(path)
+def _checked(path: Path, content: Any) -> CocoAnnotations:
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         raise UserError(f"{path}: not COCO annotations (expected an object with lists 'images' and 'annotations')")
     images = {}
@@ -107,7 +102,7 @@ def _read_all(path: Path) -> CocoAnnotations:
     by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in images}
     for index, annotation in enumerate(content["annotations"]):
         if not isinstance(annotation, dict) or annotation.get("image_id") not in by_image:
-            raise UserError(f"{path}: annotation {index} belongs to no image of the file")
+            raise UserError(f"{path}: annotation {index} belongs to no image of the file (expected the id of one)")
         by_image[annotation["image_id"]].append(annotation)
     categories = content.get("categories")
     return CocoAnnotations(path, images, by_image, _keypoint_names(categories), _category_names(categories))
@@ -127,16 +122,100 @@ def _keypoint_names(categories: Any) -> tuple[str, ...] | None:
     return None
 
 
+def read_coco_people(
+    config: DataConfig,
+    keypoint_set: KeypointSet,
+    input_size_wh: tuple[int, int],
+    load: Callable[[Path], Any] = read_json,
+) -> list[Record]:
+    """Read the people of a file to train on.
+
+    Args:
+        config: Annotation file and folder of photos.
+        keypoint_set: Keypoints of the result, matched by name.
+        input_size_wh: (width, height) of the crops in pixels.
+        load: See ``read_annotations``.
+
+    Raises:
+        UserError: A file is missing or broken, or has none of the keypoints.
+    """
+    annotations = read_annotations(Path(config.annotations), config.only, config.without, load)
+    if config.keypoints:
+        names = find_keypoint_set(config.keypoints).keypoint_names
+    else:
+        names = annotations.keypoint_names or keypoint_set.keypoint_names
+    records = ground_truth_records(annotations, Path(config.images), len(names), input_size_wh)
+    return mapped(records, names, keypoint_set, config.annotations)
+
+
+def read_coco_test(
+    test: EvalConfig,
+    keypoint_set: KeypointSet,
+    input_size_wh: tuple[int, int],
+    weights: Path,
+    load: Callable[[Path], Any] = read_json,
+) -> PeopleToEvaluate:
+    """Read the people of a file to evaluate on: the annotated boxes, or the boxes of a detection file.
+
+    Args:
+        test: Annotation file, folder of photos and boxes.
+        keypoint_set: Keypoints of the network.
+        input_size_wh: (width, height) of the crops in pixels.
+        weights: Weights file, for the error message.
+        load: See ``read_annotations``.
+
+    Raises:
+        UserError: A file is missing or broken, or its people have another number of keypoints.
+    """
+    path, images, count = Path(test.annotations), Path(test.images), len(keypoint_set)
+    annotations = read_annotations(path, test.only, test.without, load)
+    check_keypoint_count(keypoint_set, annotated_keypoints(annotations), path, weights)
+    if test.boxes is None:
+        records, source = ground_truth_records(annotations, images, count, input_size_wh), f"ground truth ({path})"
+    else:
+        boxes = Path(test.boxes)
+        records = detection_records(annotations, boxes, images, count, input_size_wh, test.min_box_score)
+        source = f"detections ({boxes})"
+    return PeopleToEvaluate(records, source, frozenset(annotations.images))
+
+
+def check_keypoint_count(keypoint_set: KeypointSet, annotated: int, annotations: Path, weights: Path) -> None:
+    """Refuse annotations with another number of keypoints than the weights have.
+
+    Raises:
+        UserError: The numbers differ.
+    """
+    if len(keypoint_set) != annotated:
+        raise UserError(
+            f"{annotations}: people have {annotated} keypoints (expected {len(keypoint_set)}, the number in {weights})"
+        )
+
+
+def annotated_keypoints(annotations: CocoAnnotations) -> int:
+    """Number of keypoints that every annotated person has.
+
+    Raises:
+        UserError: Nobody has keypoints, or the numbers differ.
+    """
+    lists = [a["keypoints"] for persons in annotations.by_image.values() for a in persons if a.get("keypoints")]
+    if not all(isinstance(each, list) for each in lists):
+        raise UserError(f"{annotations.path}: has keypoints that are not a list (expected x, y and visibility in turn)")
+    counts = {len(each) // 3 for each in lists}
+    if len(counts) != 1:
+        raise UserError(f"{annotations.path}: people have {sorted(counts)} keypoints (expected one number for all)")
+    return counts.pop()
+
+
 def ground_truth_records(
     annotations: CocoAnnotations, images: Path, num_keypoints: int, input_size_wh: tuple[int, int]
 ) -> list[Record]:
-    """Records of all annotated persons, boxes cleaned as published.
+    """Make records of all annotated people, with boxes cleaned as in the reference implementation.
 
     Args:
-        annotations: What ``read_annotations`` gave.
+        annotations: Annotations from ``read_annotations``.
         images: Folder of the photos.
-        num_keypoints: Keypoints that every person must have.
-        input_size_wh: (width, height) of the crop: the boxes are grown to its shape.
+        num_keypoints: Number of keypoints that every person must have.
+        input_size_wh: (width, height) of the crop in pixels; boxes grow to its aspect ratio.
 
     Raises:
         UserError: A person has another number of keypoints.
@@ -162,7 +241,7 @@ def ground_truth_records(
 def _persons(
     annotations: CocoAnnotations, image: dict[str, Any], num_keypoints: int
 ) -> Iterator[tuple[tuple[float, float, float, float], NDArray[np.float64]]]:
-    """Clean boxes and keypoints (keypoints, 3) of the persons in a photo that the published code keeps."""
+    """Clean boxes and keypoints (keypoints, 3) of the people that the reference implementation keeps."""
     for annotation in annotations.by_image[image["id"]]:
         flat = annotation.get("keypoints")
         if annotation.get("iscrowd", 0) or annotation.get("bbox") is None or annotation.get("area", 1) <= 0:
@@ -186,18 +265,18 @@ def detection_records(
     input_size_wh: tuple[int, int],
     min_score: float = 0.0,
 ) -> list[Record]:
-    """Records of a detector's person boxes, taken as they are.
+    """Make records of a detector's boxes of people, which stay as they are.
 
     Args:
-        annotations: Of the same photos.
+        annotations: Annotations of the same photos.
         detections: File in COCO's results format: image_id, category_id, bbox, score.
         images: Folder of the photos.
-        num_keypoints: Number of (unknown) joints in each record.
-        input_size_wh: (width, height) of the crop.
+        num_keypoints: Number of (unknown) keypoints in each record.
+        input_size_wh: (width, height) of the crop in pixels.
         min_score: Boxes with a lower score are left out.
 
     Raises:
-        UserError: The file has no boxes, a box of an unknown image, or one that is not finite or has no area.
+        UserError: The file has no boxes, or a box is on an unknown image, not finite or without area.
     """
     entries = read_json(detections)
     if not isinstance(entries, list) or not entries:
@@ -213,7 +292,7 @@ def box_records(
     num_keypoints: int,
     input_size_wh: tuple[int, int],
 ) -> list[Record]:
-    """Records of a detector's entries of persons: image_id, bbox, score; see ``detection_records``."""
+    """Make records of entries with image_id, bbox and score; see ``detection_records``."""
     boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
     centers, scales = centers_and_scales(boxes, input_size_wh)
     return [
@@ -238,9 +317,10 @@ def _is_person(entry: Any, index: int, path: Path, annotations: CocoAnnotations,
         x, y, width, height = (float(value) for value in entry["bbox"])
         image_id = entry["image_id"]
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: entry {index} is no box (expected image_id, category_id, bbox and score)") from error
+        wanted = "image_id, category_id, bbox and score"
+        raise UserError(f"{path}: entry {index} is not a box (expected {wanted})") from error
     if image_id not in annotations.images:
-        raise UserError(f"{path}: entry {index} is of image {image_id}, which {annotations.path} does not have")
+        raise UserError(f"{path}: entry {index} is on image {image_id}, which {annotations.path} does not have")
     if not (math.isfinite(x) and math.isfinite(y) and 0 < width < math.inf and 0 < height < math.inf):
         raise UserError(f"{path}: entry {index} has the box {entry['bbox']} (expected finite numbers and an area)")
     return True

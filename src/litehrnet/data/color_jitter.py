@@ -1,4 +1,4 @@
-"""How the colors of training images vary, of poses and of segmentation alike."""
+"""Random color changes of training images, for every task."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from litehrnet.data.settings import AugmentationConfig, DetectionConfig, Segment
 
 @dataclass(frozen=True)
 class Colors:
-    """One draw of how colors change.
+    """One random change of colors.
 
     Attributes:
-        brightness: Added to the gray levels, as a part of their range.
+        brightness: Value that is added to the gray levels, as a part of their range.
         contrast: Factor of their distance from the middle.
         saturation: Factor of the colors' distance from gray.
     """
@@ -26,7 +26,7 @@ class Colors:
 def draw_colors(
     rng: np.random.Generator, settings: AugmentationConfig | SegmentationConfig | DetectionConfig
 ) -> Colors:
-    """Draw each uniformly in the range that the settings give; three draws."""
+    """Draw each value uniformly in the range of the settings; three draws."""
     return Colors(
         brightness=rng.uniform(-settings.brightness, settings.brightness),
         contrast=rng.uniform(1 - settings.contrast, 1 + settings.contrast),
@@ -35,11 +35,11 @@ def draw_colors(
 
 
 def recolor(image: NDArray[np.uint8], colors: Colors) -> NDArray[np.uint8]:
-    """An image with brightness, contrast and saturation changed; gray levels beyond the range become its ends.
+    """Change brightness, contrast and saturation of an image; gray levels are clipped to their range.
 
     Args:
         image: uint8 (height, width, 3), RGB.
-        colors: How much of each.
+        colors: Amount of each change.
     """
     import cv2
 

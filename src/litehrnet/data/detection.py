@@ -1,4 +1,4 @@
-"""Photos with the boxes of their objects: what a detection network is trained on and tested with."""
+"""Photos with the boxes of their objects, to train and evaluate a detection network."""
 
 import hashlib
 import json
@@ -27,10 +27,10 @@ class DetectionRecord:
 
     Attributes:
         image_file: Path of the photo.
-        number: Place of the photo in its annotation file, from 0; ids may be of any type.
+        number: Position of the photo in its annotation file, from 0, since ids may have any type.
         corners: float32 (objects, 4): (x1, y1, x2, y2) in pixels of the photo, inside it.
         ignored: float32 (regions, 4): corners of crowds and unsure boxes, where nothing is learned.
-        complete: Whether every object of the photo has a box. Otherwise an empty place may hold an unmarked object.
+        complete: Whether every object of the photo has a box. Otherwise a place without a box may show an object.
     """
 
     image_file: Path
@@ -46,9 +46,9 @@ class DetectionSet:
 
     Attributes:
         records: Photos.
-        input_size_wh: Width and height of the network's input.
+        input_size_wh: (width, height) of the network's input in pixels.
         settings: How samples vary.
-        seed: Of all that is drawn.
+        seed: Seed of all random numbers.
     """
 
     records: tuple[DetectionRecord, ...]
@@ -74,10 +74,10 @@ def read_detection_set(
     """Read the photos of all annotation files, one file after another.
 
     Args:
-        data: Annotation files in COCO's form and folders of photos.
-        settings: The object class, and how samples vary.
-        input_size_wh: Width and height of the network's input.
-        seed: Of all that is drawn.
+        data: Annotation files in COCO's format and folders of photos.
+        settings: Object class, and how samples vary.
+        input_size_wh: (width, height) of the network's input in pixels.
+        seed: Seed of all random numbers.
 
     Raises:
         UserError: A file is missing or broken, has no box of the object class, or photos are missing or broken.
@@ -90,7 +90,7 @@ def read_detection_set(
             own = [replace(record, complete=config.boxes_complete) for record in own]
         records += own
     files = ", ".join(config.annotations for config in data)
-    # A photo whose boxes are incomplete teaches nothing where it has no box.
+    # A photo with incomplete boxes teaches nothing where it has no box.
     kept = tuple(record for record in records if record.complete or len(record.corners))
     if not any(len(record.corners) for record in kept):
         raise UserError(f"{files}: no box of a {settings.objects} to train on (expected annotations with bbox)")
@@ -99,15 +99,15 @@ def read_detection_set(
 
 
 def detection_records(annotations: CocoAnnotations, images: Path, objects: str) -> list[DetectionRecord]:
-    """Photos of an annotation file with the boxes of one category.
+    """Make records of the photos of an annotation file, with the boxes of one category.
 
-    Crowds (``iscrowd``) become ignored regions. A photo says by ``boxes_complete`` whether every object has a box; a
-    photo that says nothing counts as complete.
+    Crowds (``iscrowd``) become ignored regions. ``boxes_complete`` of a photo tells whether every object has a box;
+    without it the photo counts as complete.
 
     Args:
-        annotations: From ``read_annotations``.
+        annotations: Annotations from ``read_annotations``.
         images: Folder of the photos.
-        objects: Name of the category; a file's only category is taken whatever its name.
+        objects: Name of the category; a file's only category is used whatever its name.
 
     Raises:
         UserError: The file has no such category, or a box is not four finite numbers.
@@ -129,10 +129,10 @@ def detection_records(annotations: CocoAnnotations, images: Path, objects: str) 
 
 
 def category_of(annotations: CocoAnnotations, objects: str) -> int | None:
-    """Id of the category that ``objects`` names; of a file's only category; None where the file has no categories.
+    """Find the id of the category ``objects``, or of a file's only category; None without categories.
 
     Raises:
-        UserError: The file has several categories, and none of this name.
+        UserError: The file has several categories, and none has this name.
     """
     names = annotations.categories
     matching = [number for number, name in names.items() if name == objects]
@@ -144,12 +144,12 @@ def category_of(annotations: CocoAnnotations, objects: str) -> int | None:
 
 
 def as_corners(boxes: Sequence[Sequence[float]]) -> Floats:
-    """Corners as float32 (boxes, 4), also of no box."""
+    """Convert corners to float32 (boxes, 4), even without any box."""
     return np.array(boxes, np.float32).reshape(-1, 4)
 
 
 def _corners(annotation: dict[str, Any], image: dict[str, Any], path: Path) -> list[float] | None:
-    """Corners of an annotation's box, cut to the photo; None where nothing of it is left."""
+    """Corners of an annotation's box, cut to the photo; None where no area is left."""
     box = annotation.get("bbox")
     if box is None:
         return None
@@ -167,16 +167,16 @@ def _corners(annotation: dict[str, Any], image: dict[str, Any], path: Path) -> l
 def completed(
     detection_set: DetectionSet, find_boxes: FindBoxes, detector_name: str, cache: Path | None
 ) -> DetectionSet:
-    """The set with a detector's boxes in the photos whose boxes are incomplete.
+    """Add a detector's boxes to the photos with incomplete boxes.
 
-    A box that overlaps a labeled one is that object. Of the others, those with a score of ``fill_above`` and more
-    become objects, those with ``ignore_above`` and more ignored regions. The photos then count as complete.
+    A box that overlaps a labeled box is the same object. Other boxes with a score of at least ``fill_above`` become
+    objects, and those with at least ``ignore_above`` become ignored regions. The photos then count as complete.
 
     Args:
-        detection_set: From ``read_detection_set``.
-        find_boxes: A trained detector.
-        detector_name: Identifies the detector and its version in the cache.
-        cache: Folder where the detector's boxes are kept for the next run; None for nowhere.
+        detection_set: Photos from ``read_detection_set``.
+        find_boxes: Function that runs a trained detector.
+        detector_name: Name of the detector and its version in the cache.
+        cache: Folder in which the detector's boxes are kept for the next run; None for no cache.
 
     Raises:
         UserError: A photo is broken.
@@ -196,7 +196,7 @@ def completed(
 def _found_boxes(
     records: Sequence[DetectionRecord], find_boxes: FindBoxes, detector_name: str, cache: Path | None
 ) -> list[Floats]:
-    """Corners and scores float32 (boxes, 5) of each photo, from the cache where it has them."""
+    """Corners and scores float32 (boxes, 5) of each photo, from the cache if it has them."""
     key = hashlib.sha256(detector_name.encode())
     for record in records:
         key.update(f"{record.image_file.resolve()} {record.image_file.stat().st_size}".encode())

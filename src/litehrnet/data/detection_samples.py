@@ -1,7 +1,7 @@
-"""Samples to train a detector with: each a pure function of (seed, epoch, index).
+"""Training samples of a detector; each is a pure function of (seed, epoch, index).
 
 A sample is one photo, or four photos side by side (a mosaic, as in YOLOv4). Each is scaled, shifted and mirrored at
-random. A photo and its boxes go through one matrix.
+random. One matrix moves a photo and its boxes.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 SMALLEST_VISIBLE_PART = 0.25
-"""Objects of which less is left in the sample are ignored instead of learned."""
+"""Objects with a smaller visible part in the sample are ignored instead of learned."""
 
 SMALLEST_SIDE = 4.0
 """Boxes with a shorter side, in pixels of the input, are ignored instead of learned: one cell of the maps."""
@@ -34,10 +34,10 @@ MOSAIC_SPLIT = (0.3, 0.7)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where one photo is in a sample.
+    """Position of one photo in a sample.
 
     Attributes:
-        index: Record of the photo.
+        index: Index of the photo's record.
         matrix: float64 (2, 3): pixels of the photo (centers at whole numbers) to pixels of the sample.
         window: (x, y, width, height) in pixels of the sample: the part that shows this photo.
     """
@@ -48,13 +48,13 @@ class Placement:
 
 
 def make_detection_batch(detection_set: DetectionSet, epoch: int, indices: Sequence[int], cache: PhotoCache) -> Batch:
-    """Make the samples of some photos in some epoch.
+    """Make the samples of some photos in one epoch.
 
     Args:
-        detection_set: From ``read_detection_set``.
-        epoch: Counted from 0.
-        indices: One record or more.
-        cache: Photos used last; changes nothing but the time taken.
+        detection_set: Photos to train on.
+        epoch: Epoch, counted from 0.
+        indices: Indices of one record or more.
+        cache: Recently used photos, for speed.
 
     Returns:
         A batch whose targets are ``BoxTargets.stacked``, float32 (samples, 7, height / 4, width / 4), and whose
@@ -77,7 +77,7 @@ def make_detection_batch(detection_set: DetectionSet, epoch: int, indices: Seque
 def make_sample(
     detection_set: DetectionSet, index: int, rng: np.random.Generator, cache: PhotoCache
 ) -> tuple[Image, BoxTargets]:
-    """One sample: uint8 (height, width, 3), RGB, and its training targets.
+    """Make one sample: uint8 (height, width, 3), RGB, and its training targets.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -104,7 +104,7 @@ def make_sample(
 def draw_placements(
     detection_set: DetectionSet, index: int, rng: np.random.Generator, cache: PhotoCache
 ) -> list[Placement]:
-    """Draw which photos a sample shows, and where: one, or four in a mosaic.
+    """Draw the photos of a sample and their positions: one photo, or four in a mosaic.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -142,8 +142,8 @@ def draw_matrix(
         window: (x, y, width, height) of the part of the sample that shows the photo.
 
     Returns:
-        float64 (2, 3): pixels of the photo to pixels of the sample. A photo smaller than its window is inside it; a
-        larger one covers it, along each side.
+        float64 (2, 3): pixels of the photo to pixels of the sample. Along each side, a photo smaller than its window is
+        inside it, and a larger one covers it.
     """
     fitting = min(side / own for side, own in zip(window[2:], photo_size_wh, strict=True))
     low, high = np.log(settings.scale)
@@ -164,11 +164,10 @@ def draw_matrix(
 
 
 def moved_boxes(record: DetectionRecord, placement: Placement) -> tuple[Floats, Floats]:
-    """Objects and ignored regions of a photo in pixels of the sample, cut to the photo's window.
+    """Move objects and ignored regions of a photo to the sample, cut to the photo's window.
 
     Returns:
-        Corners float32 (objects, 4) and (regions, 4). An object of which little is left, or a very small one, is a
-        region.
+        Corners float32 (objects, 4) and (regions, 4). Objects that are mostly cut off or very small become regions.
     """
     objects, whole = _moved(record.corners, placement)
     sides = objects[:, 2:] - objects[:, :2]
@@ -199,7 +198,7 @@ def _window_corners(window: tuple[int, int, int, int]) -> Floats:
 
 
 def _warped(image: Image, matrix: NDArray[np.float64], size_wh: tuple[int, int]) -> Image:
-    """Part of a photo, bilinearly; ImageNet's mean color, which the network sees as zero, beyond it."""
+    """Cut out a part of a photo bilinearly; outside it is ImageNet's mean color, which normalization maps to zero."""
     import cv2
 
     mean = [float(round(255 * value)) for value in IMAGENET_MEAN]

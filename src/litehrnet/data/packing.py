@@ -1,13 +1,13 @@
-"""Annotated photos packed into a few files, to be trained on where they are sent, without unpacking.
+"""Annotated photos packed into a few files, for training elsewhere without unpacking.
 
 A packed set is a folder: photos in ``000.zip``, ``001.zip``, ..., stored as they are, and ``annotations.zip`` with
-COCO's ``annotations.json``, whose file names go through the archives. So it is read like any other set, by
+COCO's ``annotations.json``, whose file names are paths inside the archives. It is read like any other set, through
 ``litehrnet.io.archives``.
 """
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from litehrnet.data.coco import CocoAnnotations, photo_number, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.io.files import make_folder, read_bytes, replacing
+from litehrnet.io.archives import read_data_file
+from litehrnet.io.files import make_folder, replacing
 from litehrnet.io.images import decode_image, encode_jpeg
+from litehrnet.io.progress import SILENT, Progress
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales, clean_box
 
 SHARD_BYTES = 60 * 2**20
 """No file of a packed set is larger."""
 CROP_FACTOR = 1.25
-"""Crops of persons hold this much more, to each side, than those that a sample is made of: for turns and zoom."""
+"""Size of a packed crop divided by that of a training crop, to leave space for rotation and zoom."""
 ANNOTATIONS = "annotations.zip/annotations.json"
 
 _QUALITY = 90
@@ -39,12 +41,12 @@ class PackSource:
 
     Attributes:
         name: Folder of the packed set.
-        annotations: In COCO's form.
+        annotations: Annotation file in COCO's format.
         images: Folder of the photos.
         only: See ``DataConfig``.
         without: See ``DataConfig``.
-        input_size_wh: Width and height of what is trained on.
-        longer_side: Cut each person out, with no side longer than this; None for whole photos as they are.
+        input_size_wh: (width, height) of the training crops in pixels.
+        longer_side: Longest side in pixels of the crop of each person; None for whole, unchanged photos.
     """
 
     name: str
@@ -58,12 +60,12 @@ class PackSource:
 
 @dataclass(frozen=True)
 class Packed:
-    """What a packed set holds.
+    """Contents of a packed set.
 
     Attributes:
-        photos: Pictures.
-        persons: Annotated persons with keypoints.
-        sizes: Bytes of each file.
+        photos: Number of pictures.
+        persons: Number of annotated people with keypoints.
+        sizes: Size of each file in bytes.
     """
 
     photos: int
@@ -81,16 +83,16 @@ class _Picture:
 def pack(
     source: PackSource,
     folder: Path,
-    started: Callable[[int], Callable[[int], None]] = lambda _: lambda _: None,
+    progress: Progress = SILENT,
     shard_bytes: int = SHARD_BYTES,
 ) -> Packed:
-    """Pack the photos that have persons with keypoints.
+    """Pack the photos that show people with keypoints.
 
     Args:
-        source: What.
-        folder: Where ``source.name`` is made.
-        started: Called with the number of photos; returns what is called with the number of photos done.
-        shard_bytes: Of the largest file.
+        source: Photos to pack.
+        folder: Folder in which ``source.name`` is made.
+        progress: Counts photos.
+        shard_bytes: Size of the largest file in bytes.
 
     Raises:
         UserError: Annotations or a photo are broken, a photo alone is too large, or files cannot be written.
@@ -98,9 +100,9 @@ def pack(
     annotations = read_annotations(source.annotations, source.only, source.without)
     used = [image for image in annotations.images.values() if any(map(_has_keypoints, _of(annotations, image)))]
     if not used:
-        raise UserError(f"{source.annotations}: no person to pack (expected annotations with visible keypoints)")
+        raise UserError(f"{source.annotations}: nobody to pack (expected annotations with visible keypoints)")
     target = make_folder(folder / source.name)
-    done = started(len(used))
+    progress.start(len(used))
     images: list[dict[str, Any]] = []
     persons: list[dict[str, Any]] = []
 
@@ -111,7 +113,7 @@ def pack(
                 images.append(picture.image | {"file_name": name})
                 persons.extend(picture.annotations)
                 yield name, picture.content
-            done(1)
+            progress.advance(1)
 
     shards = _write_shards(target, pictures(), shard_bytes)
     for image in images:
@@ -133,9 +135,9 @@ def _has_keypoints(annotation: dict[str, Any]) -> bool:
 
 
 def _pictures(source: PackSource, annotations: CocoAnnotations, image: dict[str, Any]) -> list[_Picture]:
-    """A photo as it is, or the crops of its persons."""
+    """Return an unchanged photo, or the crops of its people."""
     path = source.images / image["file_name"]
-    content, persons = read_bytes(path), _of(annotations, image)
+    content, persons = read_data_file(path), _of(annotations, image)
     pixels = decode_image(content, str(path))
     persons = [{key: value for key, value in person.items() if key != "segmentation"} for person in persons]
     whole = _Picture(content, dict(image), persons)
@@ -148,7 +150,7 @@ def _pictures(source: PackSource, annotations: CocoAnnotations, image: dict[str,
             crops.append(_crop(pixels, image, person, longer_side, source.input_size_wh))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"{annotations.path}: annotation {person.get('id')} is broken (litehrnet data check says how)"
+                f"{annotations.path}: annotation {person.get('id')} is broken (litehrnet data check names the fault)"
             ) from error
     return [crop for crop in crops if crop is not None]
 
@@ -160,7 +162,7 @@ def _crop(
     longer_side: int,
     input_size_wh: tuple[int, int],
 ) -> _Picture | None:
-    """A person with some surroundings; None where the box has no area."""
+    """Crop a person with some surroundings; None where the box has no area."""
     import cv2
 
     height, width = pixels.shape[:2]
@@ -169,7 +171,7 @@ def _crop(
         return None
     triples = np.array(person["keypoints"], np.float64).reshape(-1, 3)
     labeled = triples[:, 2] > 0
-    # As training crops it, with more about it.
+    # The training crop, with more space around it.
     (center,), (scale,) = centers_and_scales(np.array([box]), input_size_wh)
     size = scale * PIXEL_STD * CROP_FACTOR
     x1, y1, x2, y2 = _surroundings(center, size, triples[labeled, :2], (width, height))
@@ -179,7 +181,7 @@ def _crop(
     if size_wh != (x2 - x1, y2 - y1):
         cut = np.asarray(cv2.resize(cut, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
     shrink = np.array(size_wh) / (x2 - x1, y2 - y1)
-    # Pixel centers are at whole numbers, boxes are measured between the pixels' edges.
+    # Pixel centers are at whole numbers; boxes are measured between the edges of pixels.
     triples[labeled, :2] = (triples[labeled, :2] - (x1, y1) + 0.5) * shrink - 0.5
     triples[~labeled] = 0
     x, y, box_width, box_height = person["bbox"]
@@ -198,7 +200,7 @@ def _surroundings(
     keypoints: NDArray[np.float64],
     size_wh: tuple[int, int],
 ) -> tuple[int, int, int, int]:
-    """Corners in whole pixels of a crop about a center, with all keypoints, within the photo."""
+    """Corners in whole pixels of a crop around a center, with all keypoints, inside the photo."""
     low = np.minimum(center - crop_wh / 2, keypoints.min(axis=0) - 1)
     high = np.maximum(center + crop_wh / 2, keypoints.max(axis=0) + 2)
     x1, y1 = np.floor(low).clip(0, np.array(size_wh) - 1).astype(int).tolist()
@@ -207,7 +209,7 @@ def _surroundings(
 
 
 def _number(images: list[dict[str, Any]], persons: list[dict[str, Any]]) -> None:
-    """Own numbers for pictures and persons, in their order: several crops come from one photo."""
+    """Number pictures and people anew, in order, since several crops come from one photo."""
     groups = iter(persons)
     for number, image in enumerate(images, start=1):
         image.setdefault("coco_image_id", image["id"])
@@ -218,7 +220,7 @@ def _number(images: list[dict[str, Any]], persons: list[dict[str, Any]]) -> None
 
 
 def _write_shards(folder: Path, pictures: Iterator[tuple[str, bytes]], limit: int) -> dict[str, str]:
-    """Write pictures into archives in turn; returns the archive's name by the picture's."""
+    """Write pictures into archives one after another; return the name of the archive for each picture."""
     shards: dict[str, str] = {}
     ahead = next(pictures, None)
     while ahead is not None:

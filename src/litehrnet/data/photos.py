@@ -1,4 +1,4 @@
-"""Photos on their way into crops: read once for persons who share them, decoded no larger than a crop needs."""
+"""Photos for crops: read once for people who share them, and decoded no larger than a crop needs."""
 
 import os
 from collections import OrderedDict
@@ -11,30 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io.archives import find_member, inside_archive
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import find_member, inside_archive, read_data_file
 from litehrnet.io.image_headers import ImageHeader, read_header
 from litehrnet.io.images import decode_image
 
 CACHE_BYTES = 64_000_000
 REDUCTIONS = (8, 4, 2)
 
-# How whole files end. Some have further bytes behind it: one without the mark in its tail is walked through.
+# Ends of complete files. Some have further bytes after the mark: a file without it in its tail is read completely.
 _END_MARKS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TAIL_BYTES = 4096
-_NAMED = 100  # faults that an error tells of
+_NAMED = 100  # faults that one error names
 
 _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture file, read but not decoded.
+    """A picture file that was read but not decoded.
 
     Attributes:
-        path: The file.
-        content: The whole of it.
-        header: What it says of itself.
+        path: Path of the file.
+        content: Its bytes.
+        header: Its parsed header.
     """
 
     path: Path
@@ -43,18 +42,18 @@ class Photo:
 
     @property
     def size_wh(self) -> tuple[int, int]:
-        """Width and height of the upright picture."""
+        """(width, height) of the upright picture in pixels."""
         width, height = self.header.width, self.header.height
         return (height, width) if self.header.orientation >= 5 else (width, height)
 
 
 class PhotoCache:
-    """The photos used last, one cache for each process that makes samples.
+    """Cache of recently used photos, one for each process that makes samples.
 
-    What it holds changes how long a sample takes, never the sample.
+    It changes how long a sample takes, never the sample.
 
     Args:
-        max_bytes: Bound on what is held: files and decoded pictures.
+        max_bytes: Largest size of the files and decoded pictures in the cache.
     """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
@@ -63,27 +62,27 @@ class PhotoCache:
         self._bytes = 0
 
     def photo(self, path: Path) -> Photo:
-        """A photo, read if it is not held.
+        """Return a photo, read if it is not in the cache.
 
         Raises:
-            UserError: The file is missing or not a whole picture.
+            UserError: The file is missing or is not a complete picture.
         """
 
         def read() -> tuple[Photo, int]:
-            content = read_bytes(path)
+            content = read_data_file(path)
             return Photo(path, content, read_header(content, str(path))), len(content)
 
         return self._get((path, 0), read)
 
     def image(self, photo: Photo, reduction: int = 1) -> NDArray[np.uint8]:
-        """A photo's picture, decoded if it is not held; not to be written to.
+        """Return the pixels of a photo, decoded if they are not in the cache; they must not be changed.
 
         Args:
-            photo: From ``photo``.
+            photo: Photo from ``photo``.
             reduction: See ``decode_image``.
 
         Raises:
-            UserError: It cannot be decoded.
+            UserError: The photo cannot be decoded.
         """
 
         def decode() -> tuple[NDArray[np.uint8], int]:
@@ -107,14 +106,14 @@ class PhotoCache:
 
 
 def check_photos(photos: Iterable[Path], source: str) -> None:
-    """Refuse to begin with photos that are missing or broken, all of them named in one error.
+    """Refuse missing or broken photos; one error names all of them.
 
     Args:
-        photos: Files; each is looked at once.
-        source: Who names them, for the error.
+        photos: Paths; each is checked once.
+        source: File that names them, for the error message.
 
     Raises:
-        UserError: There are such.
+        UserError: A photo is missing or broken.
     """
     each = list(dict.fromkeys(photos))
     faults = [fault for fault in map(photo_fault, each) if fault]
@@ -124,14 +123,14 @@ def check_photos(photos: Iterable[Path], source: str) -> None:
 
 
 def photo_fault(path: Path) -> str | None:
-    """What is wrong with a picture file, found without decoding it; None where nothing is.
+    """Find a fault of a picture file without decoding it; None for a good file.
 
-    Fast enough for all files of a dataset: of most, only the beginning and the end are read.
+    This is fast enough for all files of a data set: usually only the beginning and the end are read.
     """
     inside = inside_archive(path)
     try:
         if inside:
-            find_member(*inside)  # a checksum guards what is in it
+            find_member(*inside)  # its contents have a checksum
             return None
         with path.open("rb") as file:
             start = file.read(4)
@@ -144,17 +143,17 @@ def photo_fault(path: Path) -> str | None:
     if any(start.startswith(magic) and end in tail for magic, end in _END_MARKS.items()):
         return None
     try:
-        read_header(read_bytes(path), str(path))
+        read_header(read_data_file(path), str(path))
     except UserError as error:
         return str(error)
     return None
 
 
 def reduction_for(photo: Photo, matrix: NDArray[np.float64]) -> int:
-    """The strongest reduction of a photo at which a crop still does not enlarge: 1, 2, 4 or 8; 1 if it is no JPEG.
+    """Find the strongest reduction of a photo at which the crop is not enlarged: 1, 2, 4 or 8; 1 unless it is a JPEG.
 
     Args:
-        photo: The photo.
+        photo: Photo.
         matrix: (2, 3), image_xy -> crop_xy.
     """
     if photo.header.format != "JPEG":
@@ -165,10 +164,10 @@ def reduction_for(photo: Photo, matrix: NDArray[np.float64]) -> int:
 
 
 def whole_from_reduced(photo: Photo, reduction: int) -> NDArray[np.float64]:
-    """Matrix (3, 3): pixels of the reduced picture -> pixels of the whole one.
+    """Compute the matrix (3, 3): pixels of the reduced picture -> pixels of the whole one.
 
-    A pixel of the reduced picture covers a square of the stored one, counted from its first corner; the last column and
-    row may cover less. In a picture that is stored the other way round, those come first.
+    A pixel of the reduced picture covers a square of the stored one, counted from its first corner. The last column and
+    row may cover less; they come first in a picture that is stored rotated or mirrored.
     """
     orientation = photo.header.orientation
     first = np.array([orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)])

@@ -1,7 +1,8 @@
-"""One person of a dataset: what crops and evaluation are made from (docs/spec/protocol.md, section 1)."""
+"""People of a data set: what crops and evaluation are made from (docs/spec/protocol.md, section 1)."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import read_data_file
+from litehrnet.poses import KeypointSet
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,14 @@ class Record:
 
     Attributes:
         image_file: Path of the photo.
-        image_id: Number of the photo in COCO's files; 0 for MPII, which has none.
-        box_id: Tells persons apart: within a photo for annotated boxes, within the file otherwise.
-        center: (2,) center of the box in image pixels; float32 for COCO, float64 for MPII, as published.
+        image_id: Number of the photo in COCO's files; 0 for MPII, which has no such numbers.
+        box_id: Number of the person, unique in the photo for annotated boxes, otherwise in the file.
+        center: (2,) center of the box in image pixels; float32 for COCO, float64 for MPII, as in the reference.
         scale: (2,) width and height of the padded box in units of 200 image pixels.
         box_score: 0..1; 1 for annotated boxes.
         joints_xy: float32 (keypoints, 2) in image pixels; zeros where there is no annotation.
         visible: float32 (keypoints,): 1 for annotated joints, also hidden ones, 0 for others.
-        box_wh: (2,) width and height of an annotated COCO box, clean but not grown; None for all others.
+        box_wh: (2,) width and height of an annotated COCO box, clean but not grown; None for other boxes.
     """
 
     image_file: Path
@@ -39,13 +41,62 @@ class Record:
     box_wh: NDArray[np.float64] | None = None
 
 
+@dataclass(frozen=True)
+class PeopleToEvaluate:
+    """People to evaluate on.
+
+    Attributes:
+        records: One for each box.
+        box_source: Where the boxes come from, in a few words.
+        image_ids: Numbers of the photos that count, for metrics that need photos without people as well.
+    """
+
+    records: list[Record]
+    box_source: str
+    image_ids: Collection[int] = ()
+
+
 def read_json(path: Path) -> Any:
     """Parse a JSON file.
 
     Raises:
-        UserError: The file is missing or no JSON.
+        UserError: The file is missing or not JSON.
     """
     try:
-        return json.loads(read_bytes(path))
+        return json.loads(read_data_file(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file ({error})") from error
+
+
+def mapped(records: list[Record], names: tuple[str, ...], target: KeypointSet, source: str) -> list[Record]:
+    """Change records from the keypoints ``names`` to those of ``target``, matched by name.
+
+    Keypoints that are not among ``names`` become invisible. Where there are such keypoints, people without any visible
+    keypoint are dropped.
+
+    Args:
+        records: People with the keypoints ``names``.
+        names: Their keypoints.
+        target: Keypoint set of the result.
+        source: Annotation file, for the error message.
+
+    Raises:
+        UserError: The two have no name in common.
+    """
+    if names == target.keypoint_names:
+        return records
+    order = np.array([names.index(name) if name in names else -1 for name in target.keypoint_names])
+    known = order >= 0
+    if not known.any():
+        raise UserError(
+            f"{source}: none of its keypoints ({', '.join(names)}) is one of {', '.join(target.keypoint_names)}"
+        )
+    moved = (
+        replace(
+            record,
+            joints_xy=np.where(known[:, None], record.joints_xy[order], np.float32(0)),
+            visible=np.where(known, record.visible[order], np.float32(0)),
+        )
+        for record in records
+    )
+    return [record for record in moved if record.visible.any()]

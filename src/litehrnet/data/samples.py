@@ -1,4 +1,4 @@
-"""Batches of training samples: each sample a pure function of (seed, epoch, index)."""
+"""Batches of training samples; each sample is a pure function of (seed, epoch, index)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from litehrnet.variants import heatmap_size
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples ready for a network, but for the normalization of the images.
+    """Samples for a network, whose images are not normalized yet.
 
     Attributes:
         images: uint8 (samples, height, width, 3), RGB.
         targets: float32 (samples, keypoints, heatmap height, heatmap width); for segmentation uint8 (samples, height,
             width), classes.
         weights: float32 (samples, keypoints), 0 or 1; for segmentation (samples, 0).
-        indices: int64 (samples,) into the records of the training set.
+        indices: int64 (samples,) of the records in the training set.
     """
 
     images: NDArray[np.uint8]
@@ -37,14 +37,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Crops:
-    """How the samples of a batch lie in their photos.
+    """Positions of the samples of a batch in their photos.
 
     Attributes:
-        photos: Of each sample.
-        flipped: bool (samples,): the photo is mirrored.
+        photos: Photo of each sample.
+        flipped: bool (samples,): whether the photo is mirrored.
         matrices: float64 (samples, 2, 3): pixels of the (mirrored) photo -> pixels of the crop.
-        joints_xy: float32 (samples, keypoints, 2) in pixels of the crop; invisible ones may be anywhere.
-        visible: float32 (samples, keypoints).
+        joints_xy: float32 (samples, keypoints, 2) in pixels of the crop; invisible joints may be anywhere.
+        visible: float32 (samples, keypoints), 0 or 1.
     """
 
     photos: list[Photo]
@@ -55,13 +55,13 @@ class Crops:
 
 
 def make_batch(training_set: TrainingSet, epoch: int, indices: Sequence[int], cache: PhotoCache) -> Batch:
-    """Make the samples of some persons in some epoch.
+    """Make the samples of some people in one epoch.
 
     Args:
-        training_set: From ``read_training_set``.
-        epoch: Counted from 0.
-        indices: Of one record or more.
-        cache: Photos used last; changes nothing but the time taken.
+        training_set: People to train on.
+        epoch: Epoch, counted from 0.
+        indices: Indices of one record or more.
+        cache: Recently used photos, for speed.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -85,15 +85,15 @@ def draw_image(
     rng: np.random.Generator,
     cache: PhotoCache,
 ) -> NDArray[np.uint8]:
-    """Draw how a crop looks, and cut it out so.
+    """Draw the appearance of a crop at random, and cut it out.
 
     Args:
-        training_set: From ``read_training_set``.
-        index: Of its record.
-        photo: From ``cache``.
+        training_set: People to train on.
+        index: Index of the record.
+        photo: Photo from ``cache``.
         matrix: (2, 3), pixels of the photo -> pixels of the crop.
-        rng: Where numbers come from.
-        cache: Photos used last.
+        rng: Random generator.
+        cache: Recently used photos.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -117,13 +117,13 @@ def draw_image(
 def draw_crops(
     training_set: TrainingSet, indices: Sequence[int], generators: Sequence[RandomNumbers], cache: PhotoCache
 ) -> Crops:
-    """Draw how samples vary, and where that puts their crops and joints.
+    """Draw the variation of samples at random, and compute their crops and joints.
 
     Args:
-        training_set: From ``read_training_set``.
-        indices: Of records.
-        generators: One for each of them.
-        cache: Photos used last.
+        training_set: People to train on.
+        indices: Indices of records.
+        generators: One random generator for each record.
+        cache: Recently used photos.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -152,14 +152,14 @@ def draw_crops(
     image_xy = np.array([person.joints_xy for person in persons])
     visible = np.array([person.visible for person in persons])
     crop_xy = transform_points(image_xy, matrices)
-    if training_set.codec.kind != "udp":  # which transforms invisible joints too, as published
+    if training_set.codec.kind != "udp":  # UDP transforms invisible joints too, as in the reference implementation
         crop_xy = np.where(visible[..., None] > 0, crop_xy, image_xy)
     flipped = np.array([variation.flip for variation in variations])
     return Crops(photos, flipped, matrices, crop_xy.astype(np.float32), visible)
 
 
 def photo_matrices(crops: Crops) -> NDArray[np.float64]:
-    """Matrices float64 (samples, 2, 3): pixels of the photo, which is mirrored by its matrix alone, -> of the crop."""
+    """Compute matrices float64 (samples, 2, 3) from pixels of the photo to the crop; they include the mirroring."""
     matrices = crops.matrices.copy()
     last_columns = np.array([photo.size_wh[0] - 1 for photo in crops.photos])[:, None]
     # x becomes last column - x; where nothing is flipped, columns and shift stay.
@@ -174,11 +174,11 @@ def cut(
     """Cut one crop out of a photo.
 
     Args:
-        photo: From ``cache``.
+        photo: Photo from ``cache``.
         matrix: (2, 3), pixels of the photo -> pixels of the crop.
-        input_size_wh: Width and height of the crop.
-        cache: Photos used last.
-        exact: Take the whole photo, also where the crop shrinks it by two or more.
+        input_size_wh: (width, height) of the crop in pixels.
+        cache: Recently used photos.
+        exact: Decode the whole photo, even where the crop shrinks it by two or more.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -192,7 +192,7 @@ def cut(
 def decoded(
     photo: Photo, matrix: NDArray[np.float64], cache: PhotoCache, *, exact: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """A photo's picture, whole or reduced as ``cut`` says, and the matrix (2, 3) from its pixels to the crop's."""
+    """Decode a photo, whole or reduced (see ``cut``), and adapt the matrix (2, 3) to its pixels."""
     reduction = 1 if exact else reduction_for(photo, matrix)
     if reduction > 1:
         matrix = matrix @ whole_from_reduced(photo, reduction)

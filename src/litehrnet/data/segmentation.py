@@ -1,38 +1,12 @@
-"""Images and their label images: Cityscapes' own folders, and a plain pair of folders for any other set."""
+"""Labeled images of one or more data sets, to train a segmentation on."""
 
-import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from litehrnet.data.photos import check_photos
+from litehrnet.data.formats import find_label_format
+from litehrnet.data.label_images import LabeledImage, check_labeled_images
 from litehrnet.data.settings import DataConfig, SegmentationConfig
-from litehrnet.errors import UserError
-from litehrnet.io.files import read_bytes
-from litehrnet.io.image_headers import critical_png_chunks, read_header
 from litehrnet.segmentation.classes import ClassSet
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-
-_NAMED = 20  # files that an error names
-_CITYSCAPES_IMAGE, _CITYSCAPES_LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"
-_PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@dataclass(frozen=True)
-class LabeledImage:
-    """A photo and what stands in every pixel of it.
-
-    Attributes:
-        image_file: The photo.
-        label_file: A PNG of 8-bit gray levels, the label ids.
-    """
-
-    image_file: Path
-    label_file: Path
 
 
 @dataclass(frozen=True)
@@ -40,11 +14,11 @@ class SegmentationSet:
     """Everything that samples are made from.
 
     Attributes:
-        records: The images.
-        class_set: What a pixel may be.
-        input_size_wh: Width and height of the crops.
+        records: Photos with their label images.
+        class_set: Classes of the run.
+        input_size_wh: (width, height) of the crops in pixels.
         settings: How samples vary.
-        seed: Of all that is drawn.
+        seed: Seed of all random numbers.
     """
 
     records: tuple[LabeledImage, ...]
@@ -54,6 +28,7 @@ class SegmentationSet:
     seed: int
 
     def __len__(self) -> int:
+        """Number of photos."""
         return len(self.records)
 
 
@@ -64,179 +39,18 @@ def read_segmentation_set(
     settings: SegmentationConfig,
     seed: int,
 ) -> SegmentationSet:
-    """Find the images of all sets, one set after another, and check them without decoding them.
+    """Find the images of all data sets, in order, and check them without decoding.
 
     Args:
         data: Folders of photos and of label images.
-        class_set: The run's classes.
-        input_size_wh: Width and height of the crops.
+        class_set: Classes of the run.
+        input_size_wh: (width, height) of the crops in pixels.
         settings: How samples vary.
-        seed: Of all that is drawn.
+        seed: Seed of all random numbers.
 
     Raises:
-        UserError: See ``labeled_images``; or ``label_faults`` finds any.
+        UserError: A folder or file is missing or broken, or a label image is of the wrong kind.
     """
-    records = tuple(r for each in data for r in labeled_images(each.format, each.images, each.annotations))
+    records = tuple(r for each in data for r in find_label_format(each.format).read(each.images, each.annotations))
     check_labeled_images(records, ", ".join(each.annotations for each in data))
     return SegmentationSet(records, class_set, input_size_wh, settings, seed)
-
-
-def check_labeled_images(records: Sequence[LabeledImage], source: str) -> None:
-    """Refuse to begin with photos or label images that are missing, broken or of the wrong kind; none is decoded.
-
-    Raises:
-        UserError: There are some, all of them in one message.
-    """
-    check_photos((record.image_file for record in records), source)
-    if faults := label_faults(records):
-        raise UserError("; ".join(faults))
-
-
-def labeled_images(layout: str, images: str, labels: str) -> list[LabeledImage]:
-    """The pairs in two folders, by name.
-
-    Args:
-        layout: ``cityscapes``: ``CITY/NAME_leftImg8bit.png`` and ``CITY/NAME_gtFine_labelIds.png``; ``folder``:
-            ``NAME.jpg``, or another format, and ``NAME.png``.
-        images: Folder of the photos; for Cityscapes that of a split, such as ``leftImg8bit/train``.
-        labels: Folder of the label images, such as ``gtFine/train``.
-
-    Raises:
-        UserError: A folder is missing or has none, or files of one have no partner in the other; they are named.
-    """
-    if layout == "cityscapes":
-        image_files = _by_key(images, f"*/*{_CITYSCAPES_IMAGE}", _CITYSCAPES_IMAGE)
-        label_files = _by_key(labels, f"*/*{_CITYSCAPES_LABEL}", _CITYSCAPES_LABEL)
-    else:
-        image_files = _by_key(images, "*", "")
-        label_files = {key: path for key, path in _by_key(labels, "*", "").items() if path.suffix.lower() == ".png"}
-    problems = []
-    for what, own, partners, wanted in (
-        ("images have no label image", image_files, label_files, f"a PNG of the same name in {labels}"),
-        ("label images have no image", label_files, image_files, f"a photo of the same name in {images}"),
-    ):
-        if alone := [path for key, path in own.items() if key not in partners]:
-            problems.append(f"{len(alone)} {what}: {_listed(alone)} (expected {wanted})")
-    if problems:
-        raise UserError("; ".join(problems))
-    if not image_files:
-        raise UserError(
-            f"{images}: no images (expected {'leftImg8bit of a split' if layout == 'cityscapes' else 'photos'})"
-        )
-    return [LabeledImage(path, label_files[key]) for key, path in sorted(image_files.items())]
-
-
-def label_faults(records: Iterable[LabeledImage]) -> list[str]:
-    """What is wrong with label images by their headers alone: one sentence for each kind of fault, naming the files."""
-    faults: dict[str, list[str]] = {}
-    for record in records:
-        try:
-            fault = _header_fault(record)
-        except UserError as error:
-            fault = ("cannot be read", str(error))
-        if fault is not None:
-            faults.setdefault(fault[0], []).append(fault[1])
-    return [f"{len(files)} label images: {what}: {_listed(files)}" for what, files in faults.items()]
-
-
-def unknown_ids(records: Iterable[LabeledImage], class_set: ClassSet) -> list[str]:
-    """The label images with ids that are no class's, in one sentence; every one is decoded."""
-    wrong = []
-    for record in records:
-        try:
-            read_classes(record, class_set)
-        except UserError as error:
-            wrong.append(str(error))
-    return [f"{len(wrong)} label images: {'; '.join(wrong[:_NAMED])}"] if wrong else []
-
-
-def read_classes(record: LabeledImage, class_set: ClassSet) -> NDArray[np.uint8]:
-    """The class of every pixel of a label image.
-
-    Returns:
-        uint8 (height, width): classes, or ``IGNORED``.
-
-    Raises:
-        UserError: The file is missing, broken or of another kind, or has an id that is no class's.
-    """
-    import cv2
-
-    path = record.label_file
-    content = read_bytes(path)
-    if fault := _png_fault(content):
-        raise UserError(f"{path}: {fault}")
-    read_header(content, str(path))  # checksums
-    decoded = cv2.imdecode(np.frombuffer(critical_png_chunks(content), np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None:
-        raise UserError(f"{path}: cannot be decoded (a damaged PNG file)")
-    try:
-        return class_set.classes_of(np.asarray(decoded, np.uint8))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-
-
-def _by_key(folder: str, pattern: str, suffix: str) -> dict[str, Path]:
-    """Files by what partners have in common: their path in the folder without the end of the name.
-
-    Raises:
-        UserError: There is no such folder, or two files of it have the same name.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise UserError(f"{folder}: no such folder")
-    found: dict[str, Path] = {}
-    for path in sorted(root.glob(pattern)):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
-            continue
-        name = path.relative_to(root).as_posix()
-        key = name.removesuffix(suffix) if suffix else path.stem
-        if key in found:
-            raise UserError(f"{found[key]} and {path.name}: of one name (expected one picture of each)")
-        found[key] = path
-    return found
-
-
-def _header_fault(record: LabeledImage) -> tuple[str, str] | None:
-    """A kind of fault and the file that has it, from the beginning of a label image and the header of its photo."""
-    with record.label_file.open("rb") as file:
-        start = file.read(33)
-    if fault := _png_fault(start):
-        return fault, record.label_file.name
-    size = _png_size(start)
-    with record.image_file.open("rb") as file:
-        start = file.read(33)
-    if start.startswith(_PNG):
-        image_size = _png_size(start)
-    else:
-        header = read_header(read_bytes(record.image_file), str(record.image_file))
-        image_size = header.width, header.height
-        if header.orientation >= 5:
-            image_size = image_size[::-1]
-    if size == image_size:
-        return None
-    sizes = f"{size[0]}x{size[1]}, not {image_size[0]}x{image_size[1]}"
-    return "another size than the image's", f"{record.label_file.name} ({sizes})"
-
-
-def _png_fault(content: bytes) -> str | None:
-    """Why the beginning of a file is not that of a label image, or None."""
-    wanted = "(expected a PNG of 8-bit gray levels, each the id of a class)"
-    if not content.startswith(_PNG) or len(content) < 33:
-        return f"no PNG {wanted}"
-    depth, color_type = content[24], content[25]
-    if color_type == 3:
-        return f"a palette PNG {wanted}"
-    if depth != 8:
-        return f"a PNG of {depth} bits {wanted}"
-    return None if color_type == 0 else f"a PNG in color {wanted}"
-
-
-def _png_size(content: bytes) -> tuple[int, int]:
-    width, height = struct.unpack_from(">II", content, 16)
-    return width, height
-
-
-def _listed(files: Sequence[Path | str]) -> str:
-    names = [file.name if isinstance(file, Path) else file for file in files[:_NAMED]]
-    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
-    return ", ".join(names) + more

@@ -1,7 +1,6 @@
-"""Samples to train a segmentation with: each a pure function of (seed, epoch, index).
+"""Training samples of a segmentation; each is a pure function of (seed, epoch, index).
 
-What is drawn is apart from what is done with it. A photo and its classes go through one matrix: whatever moves the one
-moves the other.
+Random numbers are drawn first and applied afterward. One matrix moves a photo and its classes.
 """
 
 from collections.abc import Sequence
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.color_jitter import Colors, draw_colors, recolor
+from litehrnet.data.label_images import read_classes
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch
-from litehrnet.data.segmentation import SegmentationSet, read_classes
+from litehrnet.data.segmentation import SegmentationSet
 from litehrnet.data.settings import SegmentationConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN
@@ -22,17 +22,17 @@ from litehrnet.segmentation.classes import IGNORED
 Image = NDArray[np.uint8]
 
 CROPS_TRIED = 10
-"""Until one has no class of too large a share."""
+"""Crops that are drawn until no class has too large a share."""
 
 
 @dataclass(frozen=True)
 class SceneVariation:
-    """One draw of all that varies but the place of the crop.
+    """One random variation, without the position of the crop.
 
     Attributes:
         scale: Factor of the image's size.
-        flip: Mirror it.
-        colors: How they change.
+        flip: Whether to mirror the image.
+        colors: Change of the colors.
     """
 
     scale: float
@@ -43,13 +43,13 @@ class SceneVariation:
 def make_segmentation_batch(
     segmentation_set: SegmentationSet, epoch: int, indices: Sequence[int], cache: PhotoCache
 ) -> Batch:
-    """Make the samples of some images in some epoch.
+    """Make the samples of some images in one epoch.
 
     Args:
-        segmentation_set: From ``read_segmentation_set``.
-        epoch: Counted from 0.
-        indices: Of one record or more.
-        cache: Photos used last; changes nothing but the time taken.
+        segmentation_set: Images to train on.
+        epoch: Epoch, counted from 0.
+        indices: Indices of one record or more.
+        cache: Recently used photos, for speed.
 
     Returns:
         A batch whose targets are classes, uint8 (samples, height, width), and whose weights are empty.
@@ -81,14 +81,14 @@ def vary_scene(
     settings: SegmentationConfig,
     crop_size_wh: tuple[int, int],
 ) -> tuple[Image, NDArray[np.uint8]]:
-    """One crop of an image and of its classes.
+    """Make one random crop of an image and of its classes.
 
     Args:
         image: uint8 (height, width, 3), RGB.
         classes: uint8 (height, width).
-        rng: Where numbers come from.
-        settings: How much it varies.
-        crop_size_wh: Width and height of the crop.
+        rng: Random generator.
+        settings: Ranges of the variation.
+        crop_size_wh: (width, height) of the crop in pixels.
 
     Returns:
         uint8 (height, width, 3) and uint8 (height, width), ``IGNORED`` beyond the image.
@@ -104,7 +104,7 @@ def vary_scene(
 
 
 def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig) -> SceneVariation:
-    """Draw everything but the place of the crop."""
+    """Draw everything except the position of the crop."""
     return SceneVariation(
         scale=rng.uniform(*settings.scale),
         flip=rng.random() < settings.flip_probability,
@@ -115,27 +115,27 @@ def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig)
 def draw_crop(
     rng: np.random.Generator, variation: SceneVariation, size_wh: tuple[int, int], crop_size_wh: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Draw where the crop lies: inside the scaled image, or the image inside the crop along a side that is shorter.
+    """Draw the position of the crop: inside the scaled image, or around it along a side where the image is shorter.
 
     Args:
-        rng: Where numbers come from.
-        variation: Its scale and flip are part of the matrix.
-        size_wh: Width and height of the image.
-        crop_size_wh: Width and height of the crop.
+        rng: Random generator.
+        variation: Variation whose scale and flip are part of the matrix.
+        size_wh: (width, height) of the image in pixels.
+        crop_size_wh: (width, height) of the crop in pixels.
 
     Returns:
         float64 (2, 3): pixels of the image -> pixels of the crop.
     """
     room = [round(variation.scale * side) - crop for side, crop in zip(size_wh, crop_size_wh, strict=True)]
     corner_x, corner_y = (int(rng.integers(min(0, free), max(0, free) + 1)) for free in room)
-    scale, half = variation.scale, (variation.scale - 1) / 2  # pixel centers lie at whole numbers
+    scale, half = variation.scale, (variation.scale - 1) / 2  # pixel centers are at whole numbers
     if variation.flip:
         return np.array([[-scale, 0, scale * (size_wh[0] - 1) + half - corner_x], [0, scale, half - corner_y]])
     return np.array([[scale, 0, half - corner_x], [0, scale, half - corner_y]])
 
 
 def move_image(image: Image, matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]) -> Image:
-    """The crop of an image, bilinearly; ImageNet's mean color beyond it."""
+    """Crop an image with bilinear interpolation; outside it is ImageNet's mean color."""
     import cv2
 
     mean = [float(round(255 * value)) for value in IMAGENET_MEAN]
@@ -145,7 +145,7 @@ def move_image(image: Image, matrix: NDArray[np.float64], crop_size_wh: tuple[in
 def move_classes(
     classes: NDArray[np.uint8], matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """The same crop of an image's classes: that of the nearest pixel; ``IGNORED`` beyond it."""
+    """Crop the classes of an image by nearest pixel; outside they are ``IGNORED``."""
     import cv2
 
     moved = cv2.warpAffine(classes, matrix, crop_size_wh, flags=cv2.INTER_NEAREST, borderValue=[IGNORED])
@@ -153,6 +153,6 @@ def move_classes(
 
 
 def largest_share(classes: NDArray[np.uint8]) -> float:
-    """Of one class among the pixels that have one; 0 where none has."""
+    """Largest share of one class among the labeled pixels; 0 without any."""
     counts = np.bincount(classes.ravel(), minlength=IGNORED + 1)[:IGNORED]
     return float(counts.max() / max(counts.sum(), 1))

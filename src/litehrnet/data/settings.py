@@ -6,21 +6,21 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Annotated persons, or labeled images, to train on.
+    """Annotated people, or labeled images, to train on.
 
     Attributes:
-        format: Form of the annotations: COCO's (also of your own keypoints) or MPII's list; for segmentation
-            Cityscapes' folders of cities, or a folder of label images that are called as the photos are.
+        format: Name of the annotation format, in ``data.formats``: ``coco`` (also for your own keypoints) or ``mpii``;
+            for segmentation ``cityscapes`` or ``folder``.
         annotations: Annotation file; for segmentation the folder of the label images.
         images: Folder of the photos.
-        keypoints: The keypoints of the file, by name or file as in ``RunConfig``; None for those that it names
-            itself. They are matched with the run's by name; those that it lacks are masked.
-        only: File of numbers of photos: persons in others are left out (COCO format only; see ``read_photo_list``).
-        without: File of numbers of photos: persons in these are left out.
-        boxes_complete: Whether every object of every photo has a box, for detection; None for what each photo says.
+        keypoints: Keypoint set of the file, by name or file as in ``RunConfig``; None for the names in the file.
+            Keypoints are matched with the run's by name. Those that the file lacks are masked.
+        only: File with numbers of photos to train on (COCO format only; see ``read_photo_list``). None for all photos.
+        without: File with numbers of photos to leave out.
+        boxes_complete: Whether every object of every photo has a box, for detection. None for what each photo says.
     """
 
-    format: Literal["coco", "mpii", "cityscapes", "folder"]
+    format: str
     annotations: str
     images: str
     keypoints: str | None = None
@@ -30,29 +30,67 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
-    """How training samples vary. From ``brightness`` to ``anywhere_probability`` nothing is published, and all is off.
+class EvalConfig:
+    """Annotations to evaluate a network on, and how it is evaluated.
 
     Attributes:
-        flip_probability: Of mirroring.
-        half_body_probability: Of cropping to the upper or lower body, where enough joints are visible.
-        half_body_above: Only persons with more visible joints than this.
-        rotation_deg: Standard deviation of the rotation, which is clipped at twice this.
-        rotation_probability: Of turning at all.
-        scale: Standard deviation of the crop's relative size, which is clipped at this.
-        center_jitter_probability: Of moving a person's center, once for the whole run (COCO format only).
-        brightness: Most that is added to or taken from the gray levels, as a part of their range.
-        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
-        saturation: Most by which the distance of colors from gray does.
-        blur_probability: Of blurring the crop, as persons are that it enlarges up to five times (see ``appearance``).
-        cutout_probability: Of hiding a rectangle of the crop behind one color. Labels stay: what is hidden is to be
-            guessed, as in COCO's labels.
-        background_probability: Of filling what lies outside the photo, otherwise black, from another person's photo.
-            People seen there are unlabeled, but for what a teacher says of the whole crop.
-        anywhere_probability: Of a crop anywhere in the photo instead of the person's, with no one or parts of people in
-            it. Its labels do not count: only a teacher says what is there, so there must be one.
-        exact_images: Decode photos whole, as published; otherwise JPEG photos that a crop shrinks by two or more
-            are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and smoother.
+        format: Name of the annotation format, in ``data.formats``. It also decides the metric: AP for ``coco``, PCKh
+            for ``mpii``, mIoU for ``cityscapes`` and ``folder``.
+        annotations: Annotation file, or folder of label images. For MPII it is the JSON list, with its ``.mat`` file in
+            the same folder.
+        images: Folder of the photos.
+        boxes: File of detected boxes in COCO's results format; None for the annotated boxes.
+        min_box_score: Detected boxes with a lower score are left out.
+        flip: Average with the heatmaps of the mirrored crop, or the scores of the mirrored image.
+        nms: What happens to the lower of two similar poses: drop it (oks), lower its score (soft), or keep it (none).
+        oks_threshold: Similarity (OKS) above which two poses count as similar, 0..1.
+        visibility_threshold: Keypoints with a higher score count in the score of a pose.
+        only: File with numbers of photos to evaluate on, as in ``DataConfig`` (COCO format only).
+        without: File with numbers of photos to leave out.
+        window: Segment windows of the run's input size side by side, instead of whole images.
+        scales: Sizes at which an image is segmented, as factors of its own size; the probabilities are averaged.
+    """
+
+    format: str
+    annotations: str
+    images: str
+    boxes: str | None = None
+    min_box_score: float = 0.0
+    flip: bool = True
+    nms: Literal["oks", "soft", "none"] = "oks"
+    oks_threshold: float = 0.9
+    visibility_threshold: float = 0.2
+    only: str | None = None
+    without: str | None = None
+    window: bool = False
+    scales: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How training samples vary. The settings from ``brightness`` on are not in the paper, and off by default.
+
+    Attributes:
+        flip_probability: Probability of mirroring.
+        half_body_probability: Probability of cropping to the upper or lower body, if enough joints are visible.
+        half_body_above: Number of visible joints above which a person may be cropped to half the body.
+        rotation_deg: Standard deviation of the rotation in degrees; the rotation is clipped at twice this value.
+        rotation_probability: Probability of rotating at all.
+        scale: Standard deviation of the crop's relative size, clipped at one standard deviation.
+        center_jitter_probability: Probability of moving a person's center, once for the whole run (COCO format only).
+        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
+        contrast: Largest relative change of the distance of gray levels from the middle.
+        saturation: Largest relative change of the distance of colors from gray.
+        blur_probability: Probability of blurring the crop, like people that are enlarged up to five times (see
+            ``appearance``).
+        cutout_probability: Probability of hiding a rectangle of the crop behind one color. Labels stay, so that the
+            network learns to guess hidden keypoints, as in COCO's labels.
+        background_probability: Probability of filling the area outside the photo, otherwise black, from another
+            person's photo. People there are unlabeled, except by a teacher.
+        anywhere_probability: Probability of a crop anywhere in the photo instead of the person's. Its labels do not
+            count, so this needs a teacher.
+        exact_images: Whether to decode whole photos, as the reference implementation does. Otherwise JPEG photos that a
+            crop shrinks by two or more are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and smoother.
     """
 
     flip_probability: float = 0.5
@@ -74,17 +112,17 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class SegmentationConfig:
-    """What is segmented, and how its training samples vary.
+    """Settings of a segmentation.
 
     Attributes:
         classes: ``cityscapes`` or a file that lists the classes (small TOML or JSON).
-        scale: Least and largest factor of an image's size, drawn uniformly.
-        max_class_share: Of one class among the labeled pixels of a crop, 0..1: another crop is drawn, ten times at
-            most, where it is larger.
-        flip_probability: Of mirroring.
-        brightness: Most that is added to or taken from the gray levels, as a part of their range.
-        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
-        saturation: Most by which the distance of colors from gray does.
+        scale: Smallest and largest factor of an image's size, drawn uniformly.
+        max_class_share: Largest share of one class among the labeled pixels of a crop, 0..1. A crop with a larger share
+            is drawn again, up to ten times.
+        flip_probability: Probability of mirroring.
+        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
+        contrast: Largest relative change of the distance of gray levels from the middle.
+        saturation: Largest relative change of the distance of colors from gray.
     """
 
     classes: str
@@ -98,21 +136,20 @@ class SegmentationConfig:
 
 @dataclass(frozen=True)
 class DetectionConfig:
-    """What is detected, and how its training samples vary.
+    """Settings of a detector.
 
     Attributes:
-        objects: Name of the object class: the category of the annotation files.
-        scale: Smallest and largest factor of the size that a photo has when it just fits into the input.
-        aspect: Largest change of the ratio of width to height, as a part of it.
+        objects: Name of the object class: a category of the annotation files.
+        scale: Smallest and largest factor of the size at which a photo just fits into the input.
+        aspect: Largest relative change of the ratio of width to height.
         flip_probability: Probability of mirroring.
         mosaic_probability: Probability that a sample shows four photos side by side.
-        brightness: Most that is added to or taken from the gray levels, as a part of their range.
-        contrast: Most by which their distance from the middle grows or shrinks, as a part of it.
-        saturation: Most by which the distance of colors from gray grows or shrinks, as a part of it.
-        fill_from: A detector (file or name) that completes photos with missing boxes; None to learn only from what is
-            labeled there.
-        fill_above: Its boxes with this score and more become objects.
-        ignore_above: Its boxes with this score and more, up to ``fill_above``, become ignored regions.
+        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
+        contrast: Largest relative change of the distance of gray levels from the middle.
+        saturation: Largest relative change of the distance of colors from gray.
+        fill_from: Detector (file or name) that adds missing boxes to photos; None to learn only from labels there.
+        fill_above: Lowest score at which a detected box becomes an object.
+        ignore_above: Lowest score at which a detected box becomes an ignored region.
     """
 
     objects: str = "person"

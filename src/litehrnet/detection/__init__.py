@@ -1,1 +1,1 @@
-"""Boxes of objects: from boxes to the maps that a detection network learns, and back. NumPy only."""
+"""Boxes of objects to the maps that a detection network learns, and back. NumPy only."""

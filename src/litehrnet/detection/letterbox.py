@@ -1,4 +1,4 @@
-"""Fit a photo of any size into the input of a detector, and boxes back into the photo."""
+"""Fitting a photo of any size into the input of a detector, and mapping boxes back to the photo."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ BACKGROUND = tuple(round(255 * value) for value in IMAGENET_MEAN)
 
 @dataclass(frozen=True)
 class Letterbox:
-    """A photo inside the input of a network.
+    """Network input with a scaled photo in its middle.
 
     Attributes:
         pixels: uint8 (height, width, 3), RGB: the photo in the middle, the mean color around it.
@@ -26,13 +26,13 @@ class Letterbox:
     shift_xy: NDArray[np.float64]
 
     def to_photo(self, corners: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Corners float32 (objects, 4) in pixels of the photo, of corners in pixels of the input."""
+        """Convert corners (objects, 4) in pixels of the input to float32 corners in pixels of the photo."""
         moved = (corners.reshape(-1, 2, 2) - self.shift_xy) / self.scale_xy
         return moved.reshape(-1, 4).astype(np.float32)
 
 
 def letterbox(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> Letterbox:
-    """Scale a photo so that it just fits, and put it in the middle of the input.
+    """Scale a photo to the largest size that fits, and put it in the middle of the input.
 
     Args:
         image: uint8 (height, width, 3), RGB, of any size.
@@ -43,7 +43,7 @@ def letterbox(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> Letterbox:
     photo, target = np.array(image.shape[1::-1]), np.array(size_wh)
     scaled = np.clip(np.rint(photo * (target / photo).min()).astype(int), 1, target)
     shift = (target - scaled) // 2
-    # Shrunk bilinearly, a large photo would lose most of its pixels.
+    # Bilinear shrinking would skip most pixels of a large photo.
     method = cv2.INTER_AREA if (scaled < photo).any() else cv2.INTER_LINEAR
     pixels = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
     pixels[:] = BACKGROUND

@@ -1,7 +1,7 @@
-"""Boxes to training targets, and a network's output maps to boxes.
+"""Boxes to training targets, and output maps of a network to boxes.
 
-An object is one peak in a map of center scores, as in CenterNet (Zhou et al., "Objects as Points", 2019). The Gaussian
-around it is elliptical and the sides of the box are learned over its whole area, as in TTFNet (Liu et al.,
+An object is one peak in a map of center scores, as in CenterNet (Zhou et al., "Objects as Points", 2019). Around it is
+an elliptical Gaussian, over whose whole area the sides of the box are learned. This follows TTFNet (Liu et al.,
 "Training-Time-Friendly Network for Real-Time Object Detection", AAAI 2020).
 
 Coordinates: a box has corners (x1, y1, x2, y2) in pixels, where pixel i covers the range from i to i + 1. A cell of a
@@ -19,16 +19,16 @@ STRIDE = 4
 """Pixels of the input per cell of a map, along each side."""
 
 DISTANCE_UNIT = 16.0
-"""Pixels: a network gives the logarithm of a distance in this unit."""
+"""Unit of distance in pixels: a network outputs the logarithm of a distance in this unit."""
 
 MAX_LOG_DISTANCE = 6.0
 """Larger network outputs are cut off here, so that ``exp`` stays finite: 16 * exp(6) is 6,455 pixels."""
 
 MAX_OVERLAP = 0.6
-"""Of two boxes with a larger intersection over union, only the one with the higher score is kept."""
+"""Largest intersection over union of two boxes that are both kept; otherwise the one with the higher score is kept."""
 
 MAX_OBJECTS = 300
-"""Peaks of one image that are decoded at most, the highest first."""
+"""Maximum number of peaks decoded per image, the highest first."""
 
 _GAUSSIAN_EXTENT = 0.54  # part of a box's side that its Gaussian covers, as in TTFNet
 _SIGMAS = 6.0  # standard deviations in that part
@@ -39,13 +39,13 @@ _LEAST_WEIGHT = 0.01  # of the Gaussian: cells below it do not learn the box
 
 @dataclass(frozen=True)
 class BoxTargets:
-    """What a detection network learns from one image.
+    """Training targets of one image.
 
     Attributes:
         scores: float32 (height, width), 0..1: 1 in the cell of an object's center, a Gaussian around it.
-        distances: float32 (4, height, width): pixels to the left, top, right and bottom of the box; 1 where none is.
+        distances: float32 (4, height, width): pixels to the left, top, right and bottom of the box; 1 outside boxes.
         box_weights: float32 (height, width): weight of the box in a cell; the weights of one object add up to 1.
-        score_weights: float32 (height, width), 0 or 1: 0 where nothing is known, so that no score is learned.
+        score_weights: float32 (height, width), 0 or 1: 0 in unlabeled cells, where no score is learned.
     """
 
     scores: Floats
@@ -54,12 +54,12 @@ class BoxTargets:
     score_weights: Floats
 
     def stacked(self) -> Floats:
-        """All of it as one array, float32 (7, height, width), in the order of the attributes."""
+        """Stack all targets into one array, float32 (7, height, width), in the order of the attributes."""
         return np.concatenate([self.scores[None], self.distances, self.box_weights[None], self.score_weights[None]])
 
 
 def encode(corners: Floats, ignored: Floats, map_size_wh: tuple[int, int], known: Floats | None = None) -> BoxTargets:
-    """Training targets of one image.
+    """Create the training targets of one image.
 
     Args:
         corners: float32 (objects, 4): (x1, y1, x2, y2) in pixels of the input, inside it.
@@ -68,7 +68,7 @@ def encode(corners: Floats, ignored: Floats, map_size_wh: tuple[int, int], known
         known: float32 (regions, 4): the only regions where empty cells are learned; None for the whole image.
 
     Returns:
-        The targets. Where two objects claim a cell, the smaller one gets it.
+        The targets. A cell that two objects cover belongs to the smaller one.
     """
     width, height = map_size_wh
     scores = np.zeros((height, width), np.float32)
@@ -95,14 +95,14 @@ def encode(corners: Floats, ignored: Floats, map_size_wh: tuple[int, int], known
 
 
 def _cells(region: Floats, width: int, height: int) -> tuple[slice, slice]:
-    """Rows and columns of the cells that a region touches."""
+    """Return the rows and columns of the cells that a region touches."""
     x1, y1, x2, y2 = region.tolist()
     columns = slice(max(0, int(x1 // STRIDE)), min(width, int(-(-x2 // STRIDE))))
     return slice(max(0, int(y1 // STRIDE)), min(height, int(-(-y2 // STRIDE)))), columns
 
 
 def _gaussian(first: float, last: float, cells: int) -> tuple[Floats, int]:
-    """Values of a Gaussian over a row of cells, 1 in the cell of the center, and the number of that cell."""
+    """Compute a Gaussian over a row of cells, 1 in the cell of the center, and the index of that cell."""
     center = min(max(int((first + last) / 2 / STRIDE), 0), cells - 1)
     sigma = max(_GAUSSIAN_EXTENT * (last - first) / _SIGMAS / STRIDE, _SMALLEST_SIGMA)
     steps = np.arange(cells, dtype=np.float32) - center
@@ -110,15 +110,15 @@ def _gaussian(first: float, last: float, cells: int) -> tuple[Floats, int]:
 
 
 def decode(maps: Floats, min_score: float) -> tuple[Floats, Floats]:
-    """Boxes at the peaks of a network's maps.
+    """Decode a network's maps to boxes, one at each peak.
 
     Args:
         maps: float32 (5, height, width): center logits, then logarithms of the distances in ``DISTANCE_UNIT``.
-        min_score: Peaks with a lower score are left out, 0..1.
+        min_score: Lowest score of a decoded peak, 0..1.
 
     Returns:
-        Corners float32 (objects, 4) in pixels of the input, possibly beyond it, and scores float32 (objects,), the
-        highest first. Boxes of one object may occur twice: see ``suppress``.
+        Corners float32 (objects, 4) in pixels of the input, possibly outside it, and scores float32 (objects,), the
+        highest first. One object may have several boxes: see ``suppress``.
     """
     import cv2
 
@@ -136,15 +136,15 @@ def decode(maps: Floats, min_score: float) -> tuple[Floats, Floats]:
 
 
 def suppress(corners: Floats, scores: Floats, max_overlap: float = MAX_OVERLAP) -> NDArray[np.intp]:
-    """Non-maximum suppression by OpenCV.
+    """Apply OpenCV's non-maximum suppression.
 
     Args:
         corners: float32 (objects, 4).
         scores: float32 (objects,).
-        max_overlap: Of two boxes with a larger intersection over union, the one with the lower score is dropped.
+        max_overlap: Largest intersection over union of two kept boxes; otherwise the lower score is dropped.
 
     Returns:
-        Indices of the boxes that are kept, the highest score first.
+        Indices of the kept boxes, the highest score first.
     """
     import cv2
 

@@ -1,9 +1,9 @@
-"""The kind of object that a detection network finds."""
+"""Class of objects that a detection network finds."""
 
 from dataclasses import dataclass
 
 MAPS = 5
-"""Output maps of a detection network: the score of a center, and the distances to the left, top, right and bottom."""
+"""Number of output maps of a detection network: center score, and distances to left, top, right and bottom."""
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,7 @@ class ObjectClass:
     """The one class of objects that a detection network finds.
 
     Attributes:
-        name: Such as ``person``; the name of the category in annotation files.
+        name: Name of the category in annotation files, such as ``person``.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Detectors: photos to boxes."""
+"""Detectors: boxes of objects in photos."""

@@ -1,4 +1,4 @@
-"""Detectors of our own: the Lite-HRNet backbone with five maps, on any runtime."""
+"""Detectors of this project: the Lite-HRNet backbone with five maps, on any runtime."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,12 @@ from litehrnet.runtimes import Runtime
 
 
 class BoxDetector:
-    """A ``Detector`` that runs a detection network of ours.
+    """``Detector`` that runs a detection network of this project.
 
     Args:
-        runtime: The network; it gives five maps.
-        min_score: Boxes with a lower score are left out, 0..1.
-        source: Name of the weights, for messages.
+        runtime: Runtime with the network, whose output has five maps.
+        min_score: Lowest score of a box, 0..1.
+        source: Name of the weights for error messages.
 
     Raises:
         UserError: The network finds keypoints or classes, not boxes.
@@ -30,7 +30,7 @@ class BoxDetector:
         self.description = f"{runtime.info.outputs_text}, {width}x{height} (width x height), {runtime.description}"
 
     def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
-        """See ``Detector``."""
+        """Find the objects in a photo, see ``Detector``."""
         fitted = letterbox(image, self.runtime.input_size_wh)
         corners, scores = decode(self.runtime.heatmaps(fitted.pixels[None])[0], self.min_score)
         kept = suppress(corners, scores)

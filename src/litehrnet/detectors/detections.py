@@ -1,4 +1,4 @@
-"""What every detector returns."""
+"""Protocol of detectors, and their result."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +23,7 @@ class DetectedBoxes:
 def boxes_in_photo(
     corners: NDArray[np.floating], scores: NDArray[np.float32], image: NDArray[np.uint8]
 ) -> DetectedBoxes:
-    """Cut boxes to the photo; those of which less than a pixel is in it are left out.
+    """Clip boxes to the photo and drop those with less than a pixel inside it.
 
     Args:
         corners: (objects, 4) or (objects, 2, 2): (x1, y1), (x2, y2) in pixels of the photo.
@@ -37,10 +37,10 @@ def boxes_in_photo(
 
 
 class Detector(Protocol):
-    """Finds the objects in a photo: people, or whatever it was trained for."""
+    """Detector of people, or of the objects it was trained for."""
 
     def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
-        """Boxes of the objects in a photo, which may be none.
+        """Find the objects in a photo; the result may be empty.
 
         Args:
             image: uint8 (H, W, 3), RGB, of any size.

@@ -1,4 +1,4 @@
-"""Person detectors: a photo in, boxes of persons out, from the exported networks that others have trained."""
+"""Person detectors: opening bundled ones, and running exported networks of other projects."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +11,19 @@ from litehrnet.detection.maps import MAX_OBJECTS, suppress
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detections import DetectedBoxes, boxes_in_photo
 from litehrnet.detectors.layouts import Layout, recognize
-from litehrnet.detectors.network import Network, NetworkInput, open_network
+from litehrnet.detectors.network import ExportedNetwork, NetworkInput, open_network
+from litehrnet.engine.native import native_module
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.runtimes import open_runtime
-from litehrnet.runtimes.native import native_module
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.weights.zoo import find_detector
 
 MIN_SCORE = 0.3
-"""Boxes with a lower score are left out, unless another limit is asked for."""
+"""Default of the lowest score of a box."""
 
-_GREY = 114  # what the authors of all these networks put around a photo
-_OPEN_SIDE = 640  # pixels, where the network takes any size
+_GREY = 114  # padding around a photo, as the authors of all these networks use it
+_OPEN_SIDE = 640  # pixels, if the network accepts any size
 _OWN_SUFFIXES = (".safetensors", ".pth", ".pt", ".native")
 _SIZE_INPUTS = {"scale_factor", "im_shape"}  # Paddle's
 
@@ -31,17 +31,17 @@ _SIZE_INPUTS = {"scale_factor", "im_shape"}  # Paddle's
 def open_detector(
     path: str | Path, *, min_score: float = MIN_SCORE, threads: int | None = None
 ) -> "BoxDetector | NetworkDetector":
-    """Load a detector: one of ours, or an exported one of others, recognized by its inputs and outputs.
+    """Open a detector of this project, or an exported one, which is recognized by its inputs and outputs.
 
     Args:
-        path: Weights of a detector of ours (``.safetensors``, ``.pth``, ``.onnx``, ``.native``); ``.onnx``, or
-            OpenVINO's ``.xml`` (extra ``openvino``), of a YOLOX, RTMDet, YOLOv8 (and later) or PicoDet; or a name that
-            ``litehrnet models`` lists.
-        min_score: Boxes with a lower score are left out.
+        path: Detector of this project (``.safetensors``, ``.pth``, ``.onnx``, ``.native``); or an export of YOLOX,
+            RTMDet, YOLOv8 (and later) or PicoDet (``.onnx``, or OpenVINO's ``.xml`` with the extra ``openvino``);
+            or a name that ``litehrnet models`` lists.
+        min_score: Lowest score of a box, 0..1.
         threads: CPU threads; None for all.
 
     Raises:
-        UserError: The file is missing, cannot be loaded or run, or is not a detector that is known here.
+        UserError: The file is missing, cannot be loaded or run, or is not a supported detector.
     """
     path = find_detector(path, onnx=native_module() is None)
     if _is_ours(path):
@@ -50,24 +50,24 @@ def open_detector(
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file holds weights of this project: by its suffix, and an ONNX model by its description."""
+    """Return whether a file is from this project, by its suffix, or for ONNX models by their metadata."""
     if path.suffix.lower() != ".onnx":
         return path.suffix.lower() in _OWN_SUFFIXES
     return path.is_file() and read_info(read_bytes(path), path) is not None
 
 
 def _open_exported(path: Path, min_score: float, threads: int | None) -> "NetworkDetector":
-    """Load a detector of others; see ``open_detector``."""
+    """Open a detector of another project; see ``open_detector``."""
     network = open_network(path, threads)
     image, size = _image_input(network, path)
     others = {port.name for port in network.inputs} - {image.name}
     if not others <= _SIZE_INPUTS:
-        raise UserError(f"{path}: also takes {', '.join(sorted(others))} (expected a detector that takes a picture)")
+        raise UserError(f"{path}: has further inputs {', '.join(sorted(others))} (expected only an image)")
     try:
         outputs = _run(network, image, np.full((size[1], size[0], 3), _GREY, np.float32))
     except Exception as error:
-        # What ONNX Runtime and OpenVINO raise for a graph that does not fit together has no common class.
-        raise UserError(f"{path}: cannot be run on a picture of {size[0]}x{size[1]} (width x height)") from error
+        # ONNX Runtime and OpenVINO have no common class of exceptions for inconsistent graphs.
+        raise UserError(f"{path}: cannot be run on an image of {size[0]}x{size[1]} (width x height)") from error
     layout = recognize(
         [output.shape for output in outputs],
         size,
@@ -77,27 +77,27 @@ def _open_exported(path: Path, min_score: float, threads: int | None) -> "Networ
     if layout is None:
         shapes = ", ".join("x".join(map(str, output.shape)) for output in outputs)
         raise UserError(
-            f"{path}: gives {shapes} for {size[0]}x{size[1]} pixels, which is no person detector known here "
-            "(expected an export of YOLOX, RTMDet, YOLOv8 or PicoDet)"
+            f"{path}: not a supported person detector (its outputs for {size[0]}x{size[1]} pixels are {shapes}; "
+            "expected an export of YOLOX, RTMDet, YOLOv8 or PicoDet)"
         )
     description = f"{layout.name}, {size[0]}x{size[1]} (width x height), {network.description}"
     return NetworkDetector(network, image, size, layout, min_score, description)
 
 
-def _image_input(network: Network, path: Path) -> tuple[NetworkInput, tuple[int, int]]:
-    """The input that takes a picture, and the (width, height) to feed it with."""
+def _image_input(network: ExportedNetwork, path: Path) -> tuple[NetworkInput, tuple[int, int]]:
+    """Find the input for the image, and its (width, height)."""
     images = [port for port in network.inputs if len(port.shape) == 4]
     if len(images) != 1 or images[0].shape[1] not in (3, None) or images[0].shape[0] not in (1, None):
         shapes = ", ".join(str([*port.shape]).replace("None", "?") for port in network.inputs)
-        raise UserError(f"{path}: takes {shapes} (expected a detector that takes one picture, 1 x 3 x H x W)")
+        raise UserError(f"{path}: has inputs of shape {shapes} (expected a detector of one image, 1 x 3 x H x W)")
     if images[0].dtype is None:
-        raise UserError(f"{path}: takes pictures as whole numbers (expected float32 or float16)")
+        raise UserError(f"{path}: its input image has whole numbers (expected float32 or float16)")
     height, width = (side or _OPEN_SIDE for side in images[0].shape[2:])
     return images[0], (width, height)
 
 
-def _run(network: Network, image_input: NetworkInput, pixels: NDArray[np.float32]) -> list[NDArray[Any]]:
-    """Outputs for a picture, float32 (height, width, 3), of the network's own size and range."""
+def _run(network: ExportedNetwork, image_input: NetworkInput, pixels: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """Run the network on an image, float32 (height, width, 3), of the network's input size and range."""
     size_hw = np.array([pixels.shape[:2]], np.float32)
     inputs = {"scale_factor": np.ones((1, 2), np.float32), "im_shape": size_hw}
     named = {port.name: inputs[port.name] for port in network.inputs if port.name != image_input.name}
@@ -107,18 +107,18 @@ def _run(network: Network, image_input: NetworkInput, pixels: NDArray[np.float32
 
 @dataclass(frozen=True)
 class NetworkDetector:
-    """A ``Detector`` that runs a network; made by ``open_detector``.
+    """``Detector`` that runs an exported network; created by ``open_detector``.
 
     Attributes:
-        network: What is run.
-        image_input: Where it takes the picture.
-        input_size_wh: (width, height) of that picture.
-        layout: What the network wants and gives.
-        min_score: Boxes with a lower score are left out.
-        description: Kind, input size and runtime, to be printed.
+        network: The network.
+        image_input: Input for the image.
+        input_size_wh: (width, height) of the input image.
+        layout: Preprocessing of the input and meaning of the outputs.
+        min_score: Lowest score of a box, 0..1.
+        description: Layout, input size and runtime, for messages.
     """
 
-    network: Network
+    network: ExportedNetwork
     image_input: NetworkInput
     input_size_wh: tuple[int, int]
     layout: Layout
@@ -126,7 +126,7 @@ class NetworkDetector:
     description: str
 
     def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
-        """See ``Detector``."""
+        """Find the objects in a photo, see ``Detector``."""
         pixels, scale_xy, shift_xy = _fitted(image, self.input_size_wh, self.layout)
         corners, scores = self.layout.decode(_run(self.network, self.image_input, pixels), self.input_size_wh)
         likely = np.flatnonzero((scores >= self.min_score) & np.isfinite(corners).all(axis=1))
@@ -142,7 +142,7 @@ class NetworkDetector:
 def _fitted(
     image: NDArray[np.uint8], input_size_wh: tuple[int, int], layout: Layout
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
-    """The photo as the network wants it, (height, width, 3), and by what (x, y) it was scaled, then shifted."""
+    """Fit a photo into the network's input (height, width, 3); return it with its scale (x, y) and shift (x, y)."""
     import cv2
 
     size, target = np.array(image.shape[1::-1]), np.array(input_size_wh)

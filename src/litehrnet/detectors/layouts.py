@@ -1,8 +1,11 @@
-"""How exported person detectors want their picture, and what their outputs mean.
+"""Layouts of exported person detectors: preprocessing of the input, and meaning of the outputs.
 
-Each layout is what a detector's usual exporter writes: YOLOX's ``tools/export_onnx.py`` (with and without decoding in
-the model), MMDeploy for YOLOX and RTMDet, Ultralytics for YOLOv8 and later (raw, and end to end), PaddleDetection for
-PicoDet (without suppression, and end to end).
+Each layout describes the files of a detector's usual exporter:
+
+- YOLOX: ``tools/export_onnx.py``, with and without decoding in the model.
+- YOLOX and RTMDet: MMDeploy.
+- YOLOv8 and later: Ultralytics, raw and end to end.
+- PicoDet: PaddleDetection, without suppression and end to end.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,25 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 PERSON = 0
-"""Number of the class in all of these (COCO's 80 classes, or persons alone)."""
+"""Number of the class in all layouts (COCO's 80 classes, or people only)."""
 
 Candidates = tuple[NDArray[np.floating], NDArray[np.floating]]
-"""Boxes (n, 4) as x1, y1, x2, y2 in pixels of the network's input, and scores (n,), of persons and of what is none."""
+"""Boxes (n, 4) as x1, y1, x2, y2 in pixels of the network's input, and scores (n,); not only of people."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of export.
+    """Layout of one kind of export.
 
     Attributes:
-        name: To be printed.
-        decode: From the outputs and the input's (width, height) to candidates.
+        name: Name for messages.
+        decode: Function from the outputs and the input's (width, height) to candidates.
         bgr: Whether the channels are blue, green, red.
-        mean: What is subtracted from the channels, 0..255, in their order.
-        std: What they are then divided by.
-        fit: How a photo becomes the input: ``stretch`` to its shape, or scaled and put into the ``corner`` (upper
-            left) or the ``center`` of a gray picture.
-        suppressed: Whether the network has left one box per person already.
+        mean: Mean of each channel, 0..255, subtracted from the image.
+        std: Standard deviation of each channel, 0..255; the difference is divided by it.
+        fit: Placement of a photo in the input: ``stretch`` to its shape, or scaled in the ``corner`` (upper left) or
+            ``center`` of a gray image.
+        suppressed: Whether the network includes non-maximum suppression.
     """
 
     name: str
@@ -47,13 +50,13 @@ class Layout:
 def recognize(
     shapes: Sequence[tuple[int, ...]], input_size_wh: tuple[int, int], *, has_scale_factor: bool, slices_image: bool
 ) -> Layout | None:
-    """The layout of a network, or None for none of them.
+    """Recognize the layout of a network; None if it is unknown.
 
     Args:
-        shapes: Of its outputs for one picture.
-        input_size_wh: (width, height) of the picture.
-        has_scale_factor: Whether it takes the scale of the picture as a further input, which is Paddle's way.
-        slices_image: Whether its first step takes every other pixel, which is YOLOX's way.
+        shapes: Shapes of the outputs for one image.
+        input_size_wh: (width, height) of the image.
+        has_scale_factor: Whether the image's scale is a further input, as in Paddle's exports.
+        slices_image: Whether the first step selects every other pixel, as in YOLOX.
     """
     if has_scale_factor:
         return PICODET_END_TO_END if _table(shapes) is not None else None
@@ -81,19 +84,19 @@ def _cells(input_size_wh: tuple[int, int], strides: Sequence[int]) -> int:
 
 
 def _yolov8_cells(input_size_wh: tuple[int, int]) -> tuple[int, int]:
-    return _cells(input_size_wh, YOLO_STRIDES), _cells(input_size_wh, (*YOLO_STRIDES, 64))  # the latter: P6 models
+    return _cells(input_size_wh, YOLO_STRIDES), _cells(input_size_wh, (*YOLO_STRIDES, 64))  # the second for P6 models
 
 
 def _table(shapes: Sequence[tuple[int, ...]]) -> int | None:
-    """Place of the output that has a row (class, score, x1, y1, x2, y2) for each box; None if there is none."""
+    """Return the index of the output with rows (class, score, x1, y1, x2, y2), or None."""
     return next((i for i, shape in enumerate(shapes) if len(shape) == 2 and shape[1] == 6), None)
 
 
 def _decode_yolox(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
-    """Rows of (center x, y, width, height, objectness, classes): in pixels, or as the network's heads give them.
+    """Decode rows of (center x, y, width, height, objectness, classes), in pixels or without decoding in the model.
 
-    In the latter case the center is counted in strides from the cell and the sizes are logarithms of strides. Which of
-    the two it is shows in the centers, which lie near their cells.
+    Without decoding, the center is in strides from the cell, and the sizes are logarithms of strides. The two cases
+    are distinguished by the centers, which are near their cells.
     """
     rows = outputs[0][0].astype(np.float32)
     cells, strides = _grid(input_size_wh)
@@ -104,7 +107,7 @@ def _decode_yolox(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int
 
 
 def _grid(input_size_wh: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Column and row (cells, 2) of every cell, row by row and level by level, and its stride (cells, 1)."""
+    """Return column and row (cells, 2) of every cell, row by row and level by level, and its stride (cells, 1)."""
     cells, strides = [], []
     for stride in YOLO_STRIDES:
         rows, columns = np.indices([ceil(side / stride) for side in reversed(input_size_wh)], np.float32)
@@ -114,35 +117,35 @@ def _grid(input_size_wh: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _decode_yolov8(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
-    """Columns of (center x, y, width, height, classes), in pixels."""
+    """Decode columns of (center x, y, width, height, classes) in pixels."""
     columns = outputs[0][0].astype(np.float32)
     return _corners(columns[:2].T, columns[2:4].T), columns[4 + PERSON]
 
 
 def _decode_yolov8_end_to_end(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
-    """Rows of (x1, y1, x2, y2, score, class)."""
+    """Decode rows of (x1, y1, x2, y2, score, class)."""
     rows = outputs[0][0]
-    persons = rows[rows[:, 5] == PERSON]
-    return persons[:, :4], persons[:, 4]
+    people = rows[rows[:, 5] == PERSON]
+    return people[:, :4], people[:, 4]
 
 
 def _decode_mmdeploy(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
-    """Rows of (x1, y1, x2, y2, score), and their classes."""
-    persons = outputs[0][0][outputs[1][0] == PERSON]
-    return persons[:, :4], persons[:, 4]
+    """Decode rows of (x1, y1, x2, y2, score) and their classes."""
+    people = outputs[0][0][outputs[1][0] == PERSON]
+    return people[:, :4], people[:, 4]
 
 
 def _decode_picodet(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
-    """Boxes (x1, y1, x2, y2), and scores by class: the one with four columns is the boxes."""
+    """Decode boxes (x1, y1, x2, y2) and scores by class; the output with four columns contains the boxes."""
     boxes, scores = sorted((output[0] for output in outputs), key=lambda output: output.shape[1] != 4)
     return boxes, scores[PERSON]
 
 
 def _decode_picodet_end_to_end(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int]) -> Candidates:
-    """Rows of (class, score, x1, y1, x2, y2), the scale of the picture being given as 1."""
+    """Decode rows of (class, score, x1, y1, x2, y2) for an image scale of 1."""
     rows = outputs[_table([output.shape for output in outputs]) or 0]
-    persons = rows[rows[:, 0] == PERSON]
-    return persons[:, 2:], persons[:, 1]
+    people = rows[rows[:, 0] == PERSON]
+    return people[:, 2:], people[:, 1]
 
 
 def _corners(center: NDArray[np.float32], size: NDArray[np.float32]) -> NDArray[np.float32]:

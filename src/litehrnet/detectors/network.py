@@ -1,4 +1,4 @@
-"""Networks of others, such as detectors, on ONNX Runtime or OpenVINO: named arrays in, arrays out."""
+"""Exported networks of other projects, such as detectors, on ONNX Runtime or OpenVINO."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ _FLOATS: dict[str, type[np.floating[Any]]] = {
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """One input of a network.
+    """Input of a network.
 
     Attributes:
-        name: To feed it by.
-        shape: Its sizes; None where any will do.
-        dtype: float32 or float16; None for what is no such number.
+        name: Name of the input.
+        shape: Size of each axis; None for an axis of any size.
+        dtype: float32 or float16; None for any other type.
     """
 
     name: str
@@ -37,35 +37,35 @@ class NetworkInput:
     dtype: type[np.floating[Any]] | None
 
 
-class Network(Protocol):
-    """A network of any inputs and outputs.
+class ExportedNetwork(Protocol):
+    """Exported network with any inputs and outputs.
 
     Attributes:
-        description: Name, version and settings of what runs it, to be printed.
-        inputs: In the file's order.
+        description: Name and version of the runtime, for messages.
+        inputs: Inputs in the file's order.
     """
 
     description: str
     inputs: tuple[NetworkInput, ...]
 
     def run(self, arrays: Mapping[str, NDArray[np.floating]]) -> list[NDArray[Any]]:
-        """All outputs, in the file's order, for arrays by the names of the inputs."""
+        """Run the network on arrays by input name; return all outputs in the file's order."""
         ...
 
     def operators_on(self, name: str) -> set[str]:
-        """Names of the operators that read the input ``name``, in the file's own terms."""
+        """Return the names, as in the file, of the operators that read the input ``name``."""
         ...
 
 
-def open_network(path: Path, threads: int | None = None) -> Network:
-    """Load a network.
+def open_network(path: Path, threads: int | None = None) -> ExportedNetwork:
+    """Open an exported network.
 
     Args:
-        path: ``.onnx`` (ONNX Runtime), or ``.xml`` with its ``.bin`` beside it (OpenVINO).
+        path: ``.onnx`` (ONNX Runtime), or ``.xml`` with its ``.bin`` in the same folder (OpenVINO).
         threads: CPU threads; None for all.
 
     Raises:
-        UserError: The file is missing, of another kind, or cannot be loaded; OpenVINO is not installed.
+        UserError: The file is missing, of another kind, or cannot be loaded, or OpenVINO is not installed.
     """
     suffix = path.suffix.lower()
     if not path.is_file():
@@ -74,7 +74,7 @@ def open_network(path: Path, threads: int | None = None) -> Network:
         return _OnnxNetwork(path, threads)
     if suffix == ".xml":
         return _OpenVinoNetwork(path, threads)
-    raise UserError(f"{path}: no network (expected .onnx, or OpenVINO's .xml)")
+    raise UserError(f"{path}: not a network (expected .onnx, or OpenVINO's .xml)")
 
 
 class _OnnxNetwork:
@@ -84,12 +84,12 @@ class _OnnxNetwork:
         self._content = read_bytes(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 4  # what goes wrong becomes our sentence
+        options.log_severity_level = 4  # errors become a UserError
         try:
-            # By its path: large models keep their weights in a file beside it.
+            # Opened by path, because large models store their weights in a second file.
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            # ONNX Runtime's exceptions share no public base class.
+            # ONNX Runtime's exceptions have no public base class in common.
             raise UserError(f"{path}: not an ONNX model that ONNX Runtime can load") from error
         self.description = f"onnxruntime {onnxruntime.__version__}"
         self.inputs = tuple(
@@ -115,7 +115,7 @@ class _OpenVinoNetwork:
         try:
             self._model = core.read_model(path)
         except RuntimeError as error:
-            raise UserError(f"{path}: not a network that OpenVINO can load, or its .bin is not beside it") from error
+            raise UserError(f"{path}: OpenVINO cannot load it (expected a network with its .bin file)") from error
         settings: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         self._request = core.compile_model(
             self._model, "CPU", settings | ({"INFERENCE_NUM_THREADS": threads} if threads else {})

@@ -1,4 +1,4 @@
-"""Drawing a segmentation: every pixel tinted in its class's color, and below the picture which color is what."""
+"""Draw a segmentation: every pixel tinted in the color of its class, and a legend below."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,11 +9,11 @@ Image = NDArray[np.uint8]
 
 OPACITY = 0.55
 _PAPER, _INK = (250, 250, 250), (25, 25, 25)
-_LEAST_SHARE = 0.0005  # of the picture: classes with less are tinted, but not listed
+_LEAST_SHARE = 0.0005  # of the picture: classes with less are tinted but not listed
 
 
 def draw_segmentation(image_rgb: Image, classes: NDArray[np.uint8], class_set: ClassSet) -> Image:
-    """Tint a photo, and list its classes below it with the share of the picture that they take, largest first.
+    """Tint a photo, and list its classes below it with their share of the picture, largest first.
 
     Args:
         image_rgb: uint8 (height, width, 3); it is not changed.
@@ -21,13 +21,13 @@ def draw_segmentation(image_rgb: Image, classes: NDArray[np.uint8], class_set: C
         class_set: Names and colors.
 
     Returns:
-        uint8 (height + of the legend, width, 3).
+        uint8 (height + height of the legend, width, 3).
     """
     return np.concatenate([tinted(image_rgb, classes, class_set), _legend(classes, class_set, image_rgb.shape[1])])
 
 
 def tinted(image_rgb: Image, classes: NDArray[np.uint8], class_set: ClassSet) -> Image:
-    """The photo alone, in shades of its classes' colors, not of its own, which would mix; ``IGNORED`` pixels stay."""
+    """Tint a photo in the colors of its classes, over its gray levels; ``IGNORED`` pixels keep their own color."""
     import cv2
 
     gray = np.asarray(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY), np.float32)[..., None]
@@ -38,7 +38,7 @@ def tinted(image_rgb: Image, classes: NDArray[np.uint8], class_set: ClassSet) ->
 
 
 def _legend(classes: NDArray[np.uint8], class_set: ClassSet, width: int) -> Image:
-    """uint8 (rows of text, width, 3): as many entries in a row as the longest leaves room for."""
+    """Draw the legend, uint8 (height, width, 3), in as many columns as the longest entry allows."""
     import cv2
 
     shares = np.bincount(classes.ravel(), minlength=len(class_set)) / classes.size
@@ -54,7 +54,7 @@ def _legend(classes: NDArray[np.uint8], class_set: ClassSet, width: int) -> Imag
     for place, (index, text) in enumerate(zip(listed, texts, strict=True)):
         x, y = place % columns * (width // columns) + line // 4, place // columns * line + line // 4
         box = (x, y + line // 8), (x + 3 * line // 4, y + 7 * line // 8)
-        # As over middle gray, which is how the color looks above.
+        # Mixed with middle gray, to look as in the picture.
         color = [round(OPACITY * value + (1 - OPACITY) * 128) for value in class_set.colors[index]]
         cv2.rectangle(legend, *box, color, -1)
         cv2.rectangle(legend, *box, _INK, 1)

@@ -1,4 +1,4 @@
-"""A contact sheet of training samples: what the network will see, and what it is asked to find there."""
+"""Contact sheets of training samples: the input of the network, and its targets."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,17 @@ from litehrnet.keypoints.codec import decode
 from litehrnet.poses import Poses
 
 COLUMNS = 8
-_TILE_WIDTH = 192  # smaller crops are magnified to about this
+_TILE_WIDTH = 192  # smaller crops are enlarged to about this width
 _LABEL_HEIGHT = 16
 _GLOW = np.array([255, 40, 160], np.float32)
 
 
 def contact_sheet(batch: Batch, training_set: TrainingSet) -> NDArray[np.uint8]:
-    """Draw samples in rows: crop, targets as a glow, the skeleton through their peaks, and the record's index and file.
+    """Draw samples in rows: crop, targets as a glow, the skeleton through their peaks, index and file of the record.
 
     Args:
-        batch: One sample or more of ``training_set``.
-        training_set: Names and limbs of the keypoints, and the files.
+        batch: One or more samples of ``training_set``.
+        training_set: Source of the keypoint names, limbs and file names.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -39,7 +39,7 @@ def contact_sheet(batch: Batch, training_set: TrainingSet) -> NDArray[np.uint8]:
 
 
 def detection_sheet(detection_set: DetectionSet, samples: int = 24) -> NDArray[np.uint8]:
-    """Draw training samples of a detector in rows: boxes in green, centers as a glow, dark where nothing is known.
+    """Draw training samples of a detector in rows: boxes in green, centers as a glow, unlabeled areas dark.
 
     Args:
         detection_set: Photos and boxes.
@@ -66,7 +66,7 @@ def detection_sheet(detection_set: DetectionSet, samples: int = 24) -> NDArray[n
 
 
 def in_rows(tiles: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
-    """One picture of one tile or more of equal size, ``columns`` in a row; what is left of the last row is black."""
+    """Join tiles of equal size to a picture with ``columns`` tiles per row; the rest of the last row is black."""
     columns = min(columns, len(tiles))
     filled = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.concatenate(filled[start : start + columns], axis=1) for start in range(0, len(filled), columns)]
@@ -74,7 +74,7 @@ def in_rows(tiles: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
 
 
 def target_poses(batch: Batch, training_set: TrainingSet) -> list[Poses]:
-    """The peaks of each sample's targets as poses in pixels of the crop; joints without a target are not finite."""
+    """Return the peaks of the targets as one pose per sample, in crop pixels; joints without a target are NaN."""
     heatmap_xy, scores = decode(batch.targets, training_set.codec)
     between_centers = 1 if training_set.codec.kind == "udp" else 0
     size = np.array(training_set.input_size_wh, np.float32)
@@ -87,7 +87,7 @@ def target_poses(batch: Batch, training_set: TrainingSet) -> list[Poses]:
 
 
 def _times(pose: Poses, factor: int) -> Poses:
-    # Pixel centers are at whole numbers, so that a pixel's middle moves by half of what it grows.
+    # Pixel centers are at whole numbers, so scaling moves them by half a pixel more.
     keypoints = (pose.keypoints + 0.5) * factor - 0.5
     return Poses(keypoints, pose.scores, pose.boxes * factor, pose.box_scores, pose.keypoint_set)
 
@@ -103,7 +103,7 @@ def _glowing(image: NDArray[np.uint8], targets: NDArray[np.float32], magnified: 
 
 
 def labeled(tile: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
-    """A tile with a line of text below it."""
+    """Add a line of text below a tile."""
     import cv2
 
     strip = np.full((_LABEL_HEIGHT, tile.shape[1], 3), 30, np.uint8)

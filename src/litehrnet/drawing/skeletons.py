@@ -1,4 +1,4 @@
-"""Drawing poses on a photo, legible at any size and on any background."""
+"""Draw poses on a photo, legible at any size and on any background."""
 
 import functools
 import math
@@ -13,23 +13,23 @@ from litehrnet.poses import KeypointSet, Poses
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
-# Orange against blue stays apart for color-blind eyes too.
+# Color-blind people can tell orange from blue.
 SIDE_COLORS: dict[str, Color] = {"left": (255, 140, 0), "right": (30, 160, 255), "center": (240, 240, 225)}
 OUTLINE: Color = (25, 25, 25)
 FAINTEST = 0.15
 HIDDEN_SCORE = 0.1
-"""Keypoints with a lower score are not drawn by the commands: over background, most have less."""
-_FRACTION_BITS = 4  # of OpenCV's fixed point: joints are placed to a sixteenth of a pixel
+"""Lowest score of keypoints that the commands draw; most keypoints on background have less."""
+_FRACTION_BITS = 4  # of OpenCV's fixed-point numbers: joints are placed to a sixteenth of a pixel
 
 
 @dataclass(frozen=True)
 class DrawStyle:
-    """How poses are drawn.
+    """Style of drawn poses.
 
     Attributes:
-        full_score: Keypoints with this score or more, 0..1, are drawn in full, weaker ones fainter.
-        hidden_score: Keypoints with a lower score are not drawn, nor are their limbs.
-        line_width: Width of limbs in pixels; None for one that fits the person's box and the picture.
+        full_score: Score from which keypoints are opaque, 0..1; weaker ones are fainter.
+        hidden_score: Score below which keypoints and their limbs are not drawn, 0..1.
+        line_width: Width of limbs in pixels; None to choose it by the person's box and the picture.
         left: RGB color, 0..255, of the person's left side.
         right: RGB color of the person's right side.
         center: RGB color of everything else.
@@ -49,21 +49,21 @@ DEFAULT_STYLE = DrawStyle()
 def draw_poses(
     image_rgb: Image, poses: Poses, *, style: DrawStyle = DEFAULT_STYLE, labels: Sequence[str] | None = None
 ) -> Image:
-    """Draw skeletons: limbs and joints of the person's left in orange, right in blue, the others white.
+    """Draw skeletons, by default with the person's left side in orange, the right side in blue, the rest in white.
 
-    A joint scored ``style.full_score`` or more is drawn in full. A weaker one fades in proportion to its score,
-    to an opacity of ``FAINTEST`` at 0: weak joints look weak but do not vanish, unless ``style.hidden_score`` is
-    set. A limb is as faint as the weaker of its ends. Joints that are not finite are left out, and so are their
-    limbs. Lines widen with the person's box, from a lower limit that widens with the picture.
+    A joint with a score of ``style.full_score`` or more is opaque. The opacity of weaker joints falls with their score,
+    to ``FAINTEST`` at 0; those below ``style.hidden_score`` are not drawn. A limb is as faint as the weaker of its
+    ends. Joints that are not finite are left out, with their limbs. Lines are wider for larger boxes, with a minimum
+    that depends on the picture.
 
     Args:
         image_rgb: uint8 (height, width, 3); it is not changed.
-        poses: Persons in pixels of this image; joints may lie outside it.
+        poses: People in pixels of this image; joints may be outside of it.
         style: Scores, line width and colors.
-        labels: A short text per person, in ASCII, to be written above it.
+        labels: A short ASCII text per person, written above the box.
 
     Returns:
-        uint8 (height, width, 3), a copy with the poses drawn in.
+        uint8 (height, width, 3), a copy with the poses.
     """
     image = image_rgb.copy()
     draw_onto(image, poses, style=style, labels=labels)
@@ -73,7 +73,7 @@ def draw_poses(
 def draw_onto(
     image: Image, poses: Poses, *, style: DrawStyle = DEFAULT_STYLE, labels: Sequence[str] | None = None
 ) -> None:
-    """Draw as ``draw_poses`` does, into the picture itself."""
+    """Draw as ``draw_poses`` does, but into the given picture."""
     for points, scores, box in zip(poses.keypoints, poses.scores, poses.boxes, strict=True):
         drawn = np.isfinite(points).all(axis=1) & (np.nan_to_num(scores).clip(0) >= style.hidden_score)
         opacity = np.where(drawn, _opacity(scores, style.full_score), 0)
@@ -106,9 +106,9 @@ def _draw_person(
     limbs: Sequence[tuple[int, int]],
     colors: tuple[list[Color], list[Color]],
 ) -> None:
-    """Draw one person; joints of opacity 0 and their limbs are left out."""
+    """Draw one person, without the joints of opacity 0 and their limbs."""
     limb_colors, joint_colors = colors
-    # OpenCV counts in 32 bits; so far outside, the direction of a limb no longer matters.
+    # OpenCV counts in 32 bits; this far outside, the direction of a limb no longer matters.
     reach = 4 * max(image.shape[:2]) + 100
     placed = np.where(opacity[:, None] > 0, points, 0).clip(-reach, reach) * (1 << _FRACTION_BITS)
     places, border = np.rint(placed).astype(int).tolist(), max(1, round(width / 4))
@@ -123,7 +123,7 @@ def _draw_person(
 
 @functools.cache
 def _colors(keypoint_set: KeypointSet, style: DrawStyle) -> tuple[list[Color], list[Color]]:
-    """Colors of the limbs and of the joints."""
+    """Choose the colors of the limbs and of the joints."""
     of_side = {"left": style.left, "right": style.right, "center": style.center}
     sides = [_side(name) for name in keypoint_set.keypoint_names]
     limbs = [of_side[_limb_side(sides[a], sides[b])] for a, b in keypoint_set.limbs]
@@ -131,7 +131,7 @@ def _colors(keypoint_set: KeypointSet, style: DrawStyle) -> tuple[list[Color], l
 
 
 def _write_label(image: Image, label: str, box: NDArray[np.float32]) -> None:
-    """Write above a box, or inside it where there is no room above."""
+    """Write above a box, or inside it if there is no room above."""
     import cv2
 
     size, thickness = max(0.5, max(image.shape[:2]) / 1400), max(1, round(max(image.shape[:2]) / 900))

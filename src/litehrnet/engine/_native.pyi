@@ -1,57 +1,69 @@
-"""The engine in C++ (csrc/python/binding.cpp); absent where it was not built."""
+"""The engine in C++ (csrc/python/engine.cpp); absent where it was not built."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 class ProgramError(ValueError):
-    """What is wrong with a program, as the end of a sentence; or the name of no instruction set of this machine."""
+    """What is wrong with a program, as the end of a sentence."""
 
-def kernels() -> str:
-    """The instruction set that runs here: the best there is, or what LITEHRNET_KERNELS names.
+KINDS: list[str]
+"""Names of the kinds of steps, in the order of their numbers."""
+
+ACTIVATIONS: list[str]
+"""Names of the activations, in the order of their numbers."""
+
+def check(numbers: NDArray[np.int32], constants: NDArray[np.float32]) -> None:
+    """Check a program; the arguments are those of ``Runner``.
 
     Raises:
-        ProgramError: It names none of this machine's.
+        ProgramError: The program is invalid.
+    """
+
+def kernels() -> str:
+    """Name of the instruction set that runs here: the best one, or the one that LITEHRNET_KERNELS names.
+
+    Raises:
+        ValueError: LITEHRNET_KERNELS names an instruction set that this machine does not have.
     """
 
 def has_bfloat16() -> bool:
-    """Whether that instruction set has products of bfloat16.
+    """Whether that instruction set multiplies bfloat16.
 
     Raises:
-        ProgramError: See ``kernels``.
+        ValueError: See ``kernels``.
     """
 
 def peak_macs() -> float:
-    """Multiply-adds of floats that one thread does per second at most, measured with the instruction set that runs.
+    """Measure the peak number of float multiply-adds per second of one thread, on the instruction set that runs.
 
     Raises:
-        ProgramError: See ``kernels``.
+        ValueError: See ``kernels``.
     """
 
 def peak_reading(bytes: int) -> float:
-    """Bytes that one thread reads per second at most from a block of so many, over and over; measured.
+    """Measure the peak number of bytes per second that one thread reads from a block of this size, over and over.
 
     Raises:
-        ProgramError: See ``kernels``.
-        ValueError: The block is smaller than 256 bytes or larger than 2^32.
+        ValueError: See ``kernels``; or the block is smaller than 256 bytes or larger than 2^32.
     """
 
 class Runner:
-    """A program in memory, and threads with an arena each; safe to call from many threads and after a fork.
+    """A loaded program, and threads with an arena each; safe to call from many threads and after a fork.
 
     Args:
-        numbers: int32, see ``programfile.FlatProgram``; checked, so that no step leaves its memory.
-        constants: float32, see there.
-        threads: 1 or more, which share the images of a batch.
-        bfloat16: Products of 1x1 convolutions in bfloat16, summed in float32.
+        numbers: int32, as in ``programfile.FlatProgram``; checked, so that no step leaves its memory.
+        constants: float32, as in ``programfile.FlatProgram``.
+        threads: Number of threads that share the images of a batch, 1 or more.
+        bfloat16: Compute the products of 1x1 convolutions in bfloat16 and sum them in float32.
 
     Raises:
         ProgramError: The program is damaged, or the instruction set has no bfloat16.
-        RuntimeError, MemoryError: There are not so many threads, or not so much memory, to be had.
+        RuntimeError, MemoryError: The system does not give that many threads, or that much memory.
 
     Attributes:
-        kernels: The instruction set that it runs on.
-        arena_bytes: Memory of each thread.
-        kinds: Of the steps, as ``program.Kind``.
+        kernels: Name of the instruction set that runs.
+        arena_bytes: Memory of each thread in bytes.
+        kinds: Kinds of the steps, as ``program.Kind``.
         heatmap_shape: (keypoints, height, width).
     """
 
@@ -64,7 +76,7 @@ class Runner:
         self, numbers: NDArray[np.int32], constants: NDArray[np.float32], threads: int, bfloat16: bool = False
     ) -> None: ...
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Heatmaps (n, keypoints, h, w) of images (n, height, width, 3), C-contiguous; Python's lock is released."""
+        """Compute heatmaps (n, keypoints, h, w) of C-contiguous images (n, height, width, 3), without Python's lock."""
 
     def profile(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Seconds that each step took for one image (1, height, width, 3), on one thread."""
+        """Measure the seconds that each step takes for one image (1, height, width, 3), on one thread."""

@@ -1,9 +1,8 @@
-"""From a network's named arrays to a program; NumPy only.
+"""Compile a network's named arrays to a program, with NumPy only.
 
-Batch normalizations are folded in float64. Splitting, concatenating and shuffling channels leave no step behind.
-Sums of 1x1 convolutions become one product, the doubled terms of the fusions stand in its weights, and what is enlarged
-is summed at the lower resolution first.
-The network: docs/spec/architecture.md, sections 3 to 8.
+Batch normalization is folded in float64. Splits, concatenations and shuffles of channels need no steps. A sum of 1x1
+convolutions becomes one product, whose weights contain the doubled terms of the fusions. Terms that are enlarged are
+summed at the lower resolution first. The network: docs/spec/architecture.md, sections 3 to 8.
 """
 
 from collections.abc import Mapping
@@ -17,11 +16,14 @@ from litehrnet.engine.fusion import fuse
 from litehrnet.engine.parameters import Parameters
 from litehrnet.engine.planning import plan_arena
 from litehrnet.engine.program import Activation, Kind, Planes, Program, Step
-from litehrnet.engine.units import conditional_channel_weighting, shuffle_unit
+from litehrnet.engine.units import STEPS
+from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.variants import STEM_CHANNELS, Variant, check_input_size, heatmap_size
 
-UNITS_PER_MODULE = 2
+
+class UnsupportedUnitError(UserError):
+    """A network with a unit that the engine cannot compile."""
 
 
 def compile_network(
@@ -37,22 +39,25 @@ def compile_network(
     """Compile a network for images of one size.
 
     Args:
-        variant: Whose arrays they are.
+        variant: Network variant that the arrays belong to.
         arrays: Parameters and running statistics by name (docs/spec/architecture.md, section 11), for any number of
             keypoints or classes.
         input_size_wh: (width, height) of the images in pixels.
         source: Name of the weights, for messages.
-        mean: Of RGB, 0..1, subtracted from the image.
-        std: Of RGB, 0..1, by which the difference is divided.
-        bgr: Whether images come with their channels in OpenCV's order.
+        mean: Mean of R, G and B (0..1), subtracted from the image.
+        std: Standard deviation of R, G and B (0..1); the difference is divided by it.
+        bgr: Whether images have their channels in OpenCV's order.
 
     Returns:
         The program, its constants in float64.
 
     Raises:
+        UnsupportedUnitError: The engine does not know the unit of the network.
         UserError: An array is missing, superfluous, of another shape or not finite; the network cannot take images of
             this size.
     """
+    if variant.unit not in STEPS:
+        raise UnsupportedUnitError(f"{source}: the native engine does not support {variant.name} (PyTorch does)")
     check_input_size(*input_size_wh)
     p = Parameters(arrays, source)
     program = compile_parameters(variant, p, input_size_wh, _normalization(mean, std), bgr=bgr)
@@ -63,7 +68,7 @@ def compile_network(
 def compile_parameters(
     variant: Variant, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64], *, bgr: bool
 ) -> Program:
-    """``compile_network`` for whatever ``p`` gives, and with the normalization as ``compile_stem`` takes it."""
+    """``compile_network`` for the arrays of ``p``, with the normalization as ``compile_stem`` expects it."""
     b = Builder()
     x = compile_stem(b, p, input_size_wh, normalization, bgr=bgr)
     features = _head(b, p, _stages(b, p, variant, x))
@@ -74,7 +79,7 @@ def compile_parameters(
 
 
 def _normalization(mean: tuple[float, float, float], std: tuple[float, float, float]) -> NDArray[np.float64]:
-    """Two rows, factor and offset of R, G and B, that normalize gray levels of 0 to 255."""
+    """Two rows, factor and offset of R, G and B, that normalize levels of 0 to 255."""
     return np.stack([1 / (255 * np.array(std)), -np.array(mean) / np.array(std)])
 
 
@@ -83,9 +88,9 @@ def compile_stem(
 ) -> Planes:
     """The stem (docs/spec/architecture.md, section 3) as one step: nothing at full size leaves the caches.
 
-    Its constants are, in this order: factor and offset of the image's channels (2, 3), by which its gray levels are
-    normalized before the zeros are put around it; then weight and bias of the 3x3 convolution (32, 27), of depthwise
-    and 1x1 convolution of path A, and of expanding, depthwise and 1x1 convolution of path B.
+    The constants are, in this order: factor and offset of the image's channels (2, 3), which normalize its levels
+    before zeros are padded; weight and bias of the 3x3 convolution (32, 27); of the depthwise and 1x1 convolution of
+    path A; of the expanding, depthwise and 1x1 convolution of path B.
     """
     width, height = input_size_wh
     half, name = STEM_CHANNELS // 2, "backbone.stem"
@@ -114,7 +119,7 @@ def _transition(b: Builder, p: Parameters, name: str, x: Planes, out_channels: i
 
 
 def _stages(b: Builder, p: Parameters, variant: Variant, x: Planes) -> list[Planes]:
-    """From the stem's result to the four branches (docs/spec/architecture.md, sections 4 to 7)."""
+    """From the output of the stem to the four branches (docs/spec/architecture.md, sections 4 to 7)."""
     branches = [_transition(b, p, "backbone.transition0.0", x, variant.channels[0], stride=1)]
     for stage, modules in enumerate(variant.modules):
         new = stage + 1
@@ -127,12 +132,7 @@ def _stages(b: Builder, p: Parameters, variant: Variant, x: Planes) -> list[Plan
 
 
 def _module(b: Builder, p: Parameters, variant: Variant, name: str, branches: list[Planes]) -> list[Planes]:
-    for unit in range(UNITS_PER_MODULE):
-        if variant.unit == "lite":
-            branches = conditional_channel_weighting(b, p, f"{name}.layers.{unit}", branches)
-        else:
-            branches = [shuffle_unit(b, p, f"{name}.layers.{i}.{unit}", x) for i, x in enumerate(branches)]
-    return fuse(b, p, f"{name}.fuse_layers", branches)
+    return fuse(b, p, f"{name}.fuse_layers", STEPS[variant.unit](b, p, f"{name}.layers", branches))
 
 
 def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:

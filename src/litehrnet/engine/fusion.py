@@ -1,4 +1,4 @@
-"""The exchange between branches as steps: the sums of ``models.blocks.Fuse``, with fewer and longer products.
+"""Compile the exchange between branches: the sums of ``models.blocks.Fuse``, with fewer and longer products.
 
 U_ij raises branch j to the resolution of branch i, D_ij lowers it (docs/spec/architecture.md, section 7).
 """
@@ -11,13 +11,13 @@ from litehrnet.engine.program import ABSENT, Activation, Kind, Planes, Step, joi
 
 
 def fuse(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
-    """All branches after the exchange and its ReLU."""
+    """Compile the exchange and its ReLU; returns all branches after it."""
     first, lowered = _first_branch(b, p, name, branches)
     return [first, *(_lower_branch(b, p, name, branches, i, lowered[i - 1]) for i in range(1, len(branches)))]
 
 
 def _first_branch(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> tuple[Planes, list[Planes]]:
-    """relu(S), and S through the first depthwise convolution of D_i0, for i = 1, 2, ..; S itself is stored nowhere."""
+    """relu(S), and the first depthwise convolution of D_i0 on S, for i = 1, 2, ...; S itself is not stored."""
     x = branches[0]
     raised = _raised(b, p, name, branches, 0)
     pairs = [p.folded(f"{name}.{i}.0.0.0", f"{name}.{i}.0.0.1", (len(x), 1, 3, 3)) for i in range(1, len(branches))]
@@ -29,10 +29,10 @@ def _first_branch(b: Builder, p: Parameters, name: str, branches: list[Planes]) 
 
 
 def _raised(b: Builder, p: Parameters, name: str, branches: list[Planes], i: int) -> Planes:
-    """The sum of U_ij(x_j) over j > i at the resolution of branch i + 1: it is still to be enlarged once.
+    """The sum of U_ij(x_j) over j > i, at the resolution of branch i + 1: one enlargement remains.
 
-    From the lowest resolution upward: each product adds the enlarged sum of those below, so that everything is enlarged
-    by two only, and as small as can be.
+    The sum grows from the lowest resolution upward: each product adds the enlarged sum of those below. So every
+    enlargement is by two, of planes as small as possible.
     """
     channels = len(branches[i])
     total = ABSENT
@@ -52,7 +52,7 @@ def _lower_branch(
 ) -> Planes:
     """relu(2 D_i0(S) + the sum of D_ij(x_j) over 0 < j < i + x_i + the sum of U_ij(x_j) over j > i), i > 0.
 
-    The last steps of all D_ij are 1x1 convolutions whose results are summed: one product over all their inputs.
+    The last steps of all D_ij are 1x1 convolutions whose results are summed. They become one product over all inputs.
     """
     inputs, weights, bias = [], [], np.zeros(len(branches[i]))
     for j in range(i):
@@ -72,15 +72,15 @@ def _lower_branch(
 
 
 def _lowered(b: Builder, p: Parameters, name: str, x: Planes, steps: int, first: Planes) -> Planes:
-    """A branch through the chain of D_ij up to the last 1x1 convolution, which is left out.
+    """Compile the chain of D_ij without its last 1x1 convolution.
 
     Args:
-        b: Where steps go.
-        p: The network's arrays.
-        name: Of the chain.
+        b: Collects the steps.
+        p: Arrays of the network.
+        name: Name of the chain.
         x: The branch.
-        steps: In the chain.
-        first: Result of the first depthwise convolution where it is there already.
+        steps: Number of steps in the chain.
+        first: Result of the first depthwise convolution, if it was computed already.
     """
     channels = len(x)
     for k in range(steps):

@@ -7,13 +7,13 @@ from litehrnet.engine.program import Planes, Program, Step
 _RUNS_SHOWN = 3
 
 LEGEND = (
-    "Shapes: channels x height x width, of each input and output. Places: in floats from the beginning of the arena, "
-    "first+stride*count for planes in a row. KB: planes and constants that a step reads and writes, as float32."
+    "Shapes: channels x height x width of each input and output. Places: in floats from the beginning of the arena, "
+    "first+stride*count for planes at equal distances. KB: planes and constants of a step, as float32."
 )
 
 
 def step_row(index: int, step: Step) -> tuple[str, ...]:
-    """Number, kind, name, inputs, outputs, 10^3 multiply-accumulates, KB, and where the inputs lie."""
+    """Number, kind, name, inputs, outputs, 10^3 multiply-accumulates, KB, and places of the inputs."""
     places = "; ".join(places_text(planes) for planes in step.reads if len(planes))
     return (
         str(index),
@@ -28,7 +28,7 @@ def step_row(index: int, step: Step) -> tuple[str, ...]:
 
 
 def totals_text(program: Program) -> str:
-    """What the whole program costs, in one line."""
+    """Cost of the whole program, in one line."""
     width, height = program.input_size_wh
     order = "BGR" if program.bgr else "RGB"
     return (
@@ -39,7 +39,7 @@ def totals_text(program: Program) -> str:
 
 
 def places_text(planes: Planes) -> str:
-    """Where planes lie, as runs of equal distance."""
+    """Places of planes, as runs of equal distance."""
     runs = list(_runs(planes.places))
     shown = ", ".join(
         f"{first}+{stride}*{count}" if count > 1 else str(first) for first, stride, count in runs[:_RUNS_SHOWN]

@@ -1,4 +1,4 @@
-"""A network's named arrays, with every batch normalization folded into the convolution before it, in float64."""
+"""The named arrays of a network, with batch normalization folded into the convolutions, in float64."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 
 NORM_EPSILON = 1e-5
-"""Eps of every batch normalization (docs/spec/architecture.md, section 1)."""
+"""Epsilon of every batch normalization (docs/spec/architecture.md, section 1)."""
 
 LAST_LAYERS = {
     "pose": "keypoint_head.final_layer",
     "segmentation": "segmentation_head.classifier",
     "detection": "detection_head.box_layer",
 }
-"""The 1x1 convolution with bias that gives the maps, by what a network is for."""
+"""Name of the last layer, a 1x1 convolution with bias, by task."""
 
 Floats = NDArray[np.float64]
 
 
 class Parameters:
-    """Arrays by published parameter name, which are taken one by one.
+    """Arrays by published parameter name, taken one by one.
 
     Args:
-        arrays: As in our weights files; batch counters are not looked at.
+        arrays: Arrays of a weights file; batch counters are ignored.
         source: Name of the file, for messages.
     """
 
@@ -37,11 +37,11 @@ class Parameters:
         """One array as float64.
 
         Raises:
-            UserError: It is missing, of another shape, or has values that are not finite.
+            UserError: The array is missing, of another shape, or has values that are not finite.
         """
         array = self._arrays.get(name)
         if array is None:
-            raise UserError(f"{self._source}: {name} is missing (expected all arrays of the network it says it is)")
+            raise UserError(f"{self._source}: {name} is missing (expected all arrays of the network)")
         if array.shape != shape:
             raise UserError(f"{self._source}: {name} has shape {array.shape} (expected {shape})")
         values = array.astype(np.float64)
@@ -51,14 +51,14 @@ class Parameters:
         return values
 
     def folded(self, conv: str, norm: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-        """A convolution without bias and the batch normalization after it, as one convolution with bias.
+        """Fold a convolution without bias and the batch normalization after it into one convolution with bias.
 
         W' = W gamma / sqrt(var + eps), b' = beta - mean gamma / sqrt(var + eps) (docs/spec/protocol.md, section 5.2).
 
         Args:
             conv: Name of the convolution.
             norm: Name of the normalization.
-            shape: Of the convolution's weight: (out, in, rows, columns).
+            shape: Shape of the convolution's weight: (out, in, rows, columns).
 
         Returns:
             Weight (out, in x rows x columns) and bias (out,).
@@ -73,7 +73,7 @@ class Parameters:
         return weight.reshape(shape[0], -1) * factor[:, None], bias
 
     def block(self, name: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-        """``folded`` where the two are called ``name.conv`` and ``name.bn``."""
+        """``folded`` for layers named ``name.conv`` and ``name.bn``."""
         return self.folded(f"{name}.conv", f"{name}.bn", shape)
 
     def biased(self, name: str, out_channels: int, in_channels: int) -> tuple[Floats, Floats]:
@@ -82,15 +82,15 @@ class Parameters:
         return weight.reshape(out_channels, in_channels), self.take(f"{name}.bias", (out_channels,))
 
     def last_layer(self) -> str:
-        """Name of the layer that gives the maps."""
+        """Name of the last layer."""
         present = [layer for layer in LAST_LAYERS.values() if f"{layer}.weight" in self._arrays]
         return present[0] if present else LAST_LAYERS["pose"]
 
     def rows(self, name: str) -> int:
-        """First dimension of an array, where the network leaves it open.
+        """First dimension of an array whose size the network does not fix.
 
         Raises:
-            UserError: The array is missing, or has none.
+            UserError: The array is missing or empty.
         """
         array = self._arrays.get(name)
         if array is None or array.ndim == 0 or array.shape[0] < 1:
@@ -98,13 +98,13 @@ class Parameters:
         return int(array.shape[0])
 
     def check_all_taken(self) -> None:
-        """Refuse arrays that the network has no use for.
+        """Refuse arrays that the network does not use.
 
         Raises:
-            UserError: There are some.
+            UserError: There are such arrays.
         """
         if self._left:
             raise UserError(
                 f"{self._source}: holds {len(self._left)} arrays too many, such as {min(self._left)} "
-                "(expected those of the network it says it is)"
+                "(expected those of the network)"
             )

@@ -1,4 +1,4 @@
-"""Where every plane lies in the arena."""
+"""Plan the place of every plane in the arena."""
 
 from dataclasses import replace
 
@@ -8,8 +8,8 @@ from litehrnet.engine.program import FLOATS_PER_LINE, Planes, Step
 def plane_floats(pixels: int) -> int:
     """Floats from one plane to the next.
 
-    At least one vector of slack after the pixels, which kernels may read and write; an odd number of cache lines, as
-    planes whose addresses agree in their last 12 bits would push each other out of the first-level cache.
+    The pixels are followed by at least one vector of slack, which kernels may read and write. The number of cache lines
+    is odd: planes whose addresses agree in their last 12 bits would evict each other from the first-level cache.
     """
     lines = -(-pixels // FLOATS_PER_LINE) + 1
     return (lines | 1) * FLOATS_PER_LINE
@@ -18,12 +18,12 @@ def plane_floats(pixels: int) -> int:
 def plan_arena(steps: list[Step], output: Planes) -> tuple[list[Step], Planes, int]:
     """Replace the numbers of planes by their places.
 
-    A plane lies where one of the same size lay that is no longer read, the most recently used first: it is still in
-    the caches.
+    A plane takes the place of a plane of the same size that is no longer read. The most recently used one comes first,
+    as it is still in the caches.
 
     Args:
-        steps: With planes by number.
-        output: What is read after the last step, by number.
+        steps: Steps with numbers of planes.
+        output: Planes that are read after the last step, by number.
 
     Returns:
         Steps and output with places, and the size of the arena in floats.
@@ -44,7 +44,7 @@ def plan_arena(steps: list[Step], output: Planes) -> tuple[list[Step], Planes, i
         for planes in (*step.reads, *step.writes):
             last = [number for number in planes.places if last_use.get(number) == index]
             if last:
-                # A plane may be named twice in one step. Reversed, so that they are given out again in their order.
+                # A step may name a plane twice. Reversed, so that planes are reused in their order.
                 freed = [places[number] for number in reversed(last) if last_use.pop(number, None) is not None]
                 free.setdefault(plane_floats(planes.pixels), []).extend(freed)
     return [_placed_step(step, places) for step in steps], _placed(output, places), end

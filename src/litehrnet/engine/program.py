@@ -1,8 +1,8 @@
-"""What the engine runs: a flat list of steps over planes. No network, no tensors, no graph.
+"""The program that the engine runs: a flat list of steps over planes. No network, no tensors, no graph.
 
-A *plane* is one channel of one image: height x width float32, rows one after another without gaps, somewhere in the
-*arena*, the one block of memory that a thread works in. A step names the planes it reads and writes one by one, so that
-splitting, concatenating and shuffling channels cost nothing: the compiler only writes other lists.
+A *plane* is one channel of one image: height x width float32, rows without gaps. All planes are stored in the *arena*,
+the one block of memory that a thread works in. A step names the planes that it reads and writes one by one. Splits,
+concatenations and shuffles of channels are therefore resolved at compile time and cost nothing at run time.
 """
 
 from collections.abc import Iterable
@@ -13,24 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOATS_PER_LINE = 16
-"""Floats in a cache line; planes begin at one."""
+"""Floats in a cache line; every plane begins at a cache line."""
 
 
 class Kind(IntEnum):
-    """What a step does. ``signatures.py`` says what each reads, writes and holds; an operand in brackets may be absent.
+    """What a step computes.
 
-    ========================  ====================  ========================  ================================
-    kind                      reads                 writes                    constants
-    ========================  ====================  ========================  ================================
-    STEM                      image (no places)     out                       see ``compiler.compile_stem``
-    POINTWISE                 in, [addend]          out                       weight, bias
-    DEPTHWISE                 in, [channel weight]  out, [means]              weight, bias
-    POOL                      in                    out
-    SPATIAL_WEIGHTING         in, means             out                       weight, bias, weight, bias
-    ENLARGE                   [addend], in          out
-    FUSE_FIRST                in, lower             out, one per lower        weight, bias per lower branch
-    ENLARGE_BILINEAR          addend, in            out
-    ========================  ====================  ========================  ================================
+    ``csrc/engine/check_step.cpp`` says what each kind reads, writes and holds; ``reference.py`` computes each in NumPy.
     """
 
     STEM = 0
@@ -38,21 +27,21 @@ class Kind(IntEnum):
     POINTWISE = 1
     """1x1 convolution, or a sum of several: out = activation(weight in + bias + addend)."""
     DEPTHWISE = 2
-    """3x3 convolution of every plane by itself, stride 1 or 2, of in times the enlarged channel weight."""
+    """3x3 convolution of every plane by itself, of ``in`` times the enlarged channel weight; stride 1 or 2."""
     POOL = 3
-    """Mean over the blocks of pixels that one pixel of out stands for."""
+    """Mean over the block of pixels that each pixel of ``out`` covers."""
     SPATIAL_WEIGHTING = 4
     """out = in times sigmoid(weight relu(weight means + bias) + bias): one number per plane."""
     ENLARGE = 5
-    """out = addend + in, every pixel of in repeated to twice the sides."""
+    """out = addend + in, with every pixel of ``in`` repeated to twice the sides."""
     FUSE_FIRST = 6
-    """S = 2 in + lower enlarged; out = relu(S); S through a depthwise convolution of stride 2 per lower branch."""
+    """S = 2 in + lower enlarged; out = relu(S); one depthwise convolution of S with stride 2 per lower branch."""
     ENLARGE_BILINEAR = 7
-    """out = addend + in, enlarged bilinearly to twice the sides with the corners aligned."""
+    """out = addend + in, enlarged bilinearly to twice the sides, corners aligned."""
 
 
 class Activation(IntEnum):
-    """What is applied to the results of a POINTWISE step."""
+    """The function at the end of a POINTWISE step."""
 
     NONE = 0
     RELU = 1
@@ -61,13 +50,13 @@ class Activation(IntEnum):
 
 @dataclass(frozen=True)
 class Planes:
-    """Channels of one size, in order, and where each one lies.
+    """Channels of one size, in order, and the place of each.
 
     Attributes:
         height: Rows of each plane.
         width: Columns of each plane.
-        places: One per channel: where the plane begins, in floats from the beginning of the arena. While the compiler
-            is at work, the plane's number instead.
+        places: Start of every plane, in floats from the beginning of the arena. Until the arena is planned: the number
+            of the plane.
     """
 
     height: int
@@ -79,7 +68,7 @@ class Planes:
 
     @property
     def pixels(self) -> int:
-        """Of one plane."""
+        """Pixels of one plane."""
         return self.height * self.width
 
     def part(self, start: int, stop: int) -> "Planes":
@@ -93,17 +82,17 @@ class Planes:
 
 
 ABSENT = Planes(0, 0, ())
-"""In the place of an operand that a step does without."""
+"""Placeholder for an absent operand."""
 
 
 def join(parts: Iterable[Planes]) -> Planes:
-    """The channels of several, all of one size, one after another."""
+    """Concatenate the channels of several planes of one size."""
     several = tuple(parts)
     return Planes(several[0].height, several[0].width, tuple(place for planes in several for place in planes.places))
 
 
 def shuffle(first: Planes, second: Planes) -> Planes:
-    """The channels of two in turn: the channel shuffle, by renaming."""
+    """Channel shuffle: the channels of two, alternating."""
     pairs = zip(first.places, second.places, strict=True)
     return Planes(first.height, first.width, tuple(place for pair in pairs for place in pair))
 
@@ -113,13 +102,13 @@ class Step:
     """One step.
 
     Attributes:
-        kind: What it does.
-        name: Where in the network it comes from, in the words of the published parameter names.
-        reads: Its inputs; see ``Kind``.
-        writes: Its outputs; the same planes as an input where it works in place.
+        kind: What it computes.
+        name: Its layer, in the parameter names of the reference implementation.
+        reads: Inputs; ``csrc/engine/check_step.cpp`` lists them by kind.
+        writes: Outputs; the same planes as an input if the step works in place.
         constants: Weights and biases.
-        activation: Of POINTWISE.
-        stride: Of DEPTHWISE.
+        activation: Function at the end of a POINTWISE step.
+        stride: Stride of a DEPTHWISE step, 1 or 2.
     """
 
     kind: Kind
@@ -132,7 +121,7 @@ class Step:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of its convolutions and dense layers, for one image."""
+        """Multiply-accumulates of the convolutions and dense layers, for one image."""
         out = self.writes[0]
         match self.kind:
             case Kind.STEM:
@@ -150,21 +139,21 @@ class Step:
 
     @property
     def bytes_touched(self) -> int:
-        """Bytes of planes and constants that it reads and writes at least, as float32."""
+        """Least number of bytes of planes and constants that the step reads and writes, as float32."""
         planes = sum(len(planes) * planes.pixels for planes in (*self.reads, *self.writes))
         return 4 * (planes + sum(constant.size for constant in self.constants))
 
 
 @dataclass(frozen=True)
 class Program:
-    """A network for images of one size, compiled.
+    """A network, compiled for images of one size.
 
     Attributes:
         input_size_wh: (width, height) of the image in pixels: uint8, rows of 3-channel pixels.
         bgr: Whether the image's channels are in OpenCV's order instead of RGB.
-        arena_floats: Size of the arena.
-        steps: In the order in which they run.
-        output: The heatmaps, or the scores of classes: at 1/4 of the image.
+        arena_floats: Size of the arena in floats.
+        steps: Steps in the order in which they run.
+        output: Heatmaps, class scores or detection maps, at 1/4 of the image.
     """
 
     input_size_wh: tuple[int, int]

@@ -1,10 +1,9 @@
-"""Programs as files: everything that running the network needs, checked before any of it is used.
+"""Programs as files: everything that running a network needs, checked before any of it is used.
 
-All numbers are little-endian. The header of 64 bytes: 8 bytes that say what the file is, its version, then how many
-bytes of text, whole numbers (int32) and constants (float32) follow, in this order, and the first 24 bytes of the
-SHA-256 of the rest of the header and of all that follows it. The text is a JSON object: the description of the weights
-and the names of the steps. The whole numbers are the program, written one after another as ``_program_numbers`` lists
-them; constants lie in their order.
+All numbers are little-endian. The header has 64 bytes: 8 magic bytes, the version, the sizes in bytes of the text, of
+the whole numbers (int32) and of the constants (float32), which follow in this order, and a digest. The digest is the
+first 24 bytes of the SHA-256 of the rest of the header and of everything after it. The text is a JSON object with the
+description of the weights and the names of the steps. ``_program_numbers`` lists the whole numbers.
 """
 
 import hashlib
@@ -19,14 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.program import Activation, Kind, Planes, Program, Step
-from litehrnet.engine.signatures import ProgramError, check_program
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes, write_bytes
 from litehrnet.weights.weights_file import WeightsInfo, info_from_json, info_to_json
 
 SUFFIX = ".native"
-"""Of the names of program files."""
+"""Suffix of program files."""
 
 MAGIC = b"litehrn\x0c"
 VERSION = 1
@@ -49,40 +48,43 @@ def write_program(path: Path, program: Program, info: WeightsInfo) -> None:
 
 
 def read_program(path: Path) -> tuple[Program, WeightsInfo]:
-    """Read and check what ``write_program`` wrote.
+    """Read what ``write_program`` wrote; the compiled engine checks it.
 
     Raises:
-        UserError: The file is missing, no program, of another version, or damaged.
+        UserError: The file is missing, not a program, of another version, or damaged; or the engine was not built.
     """
     flat, info = read_flat(path)
+    native = native_module()
+    if native is None:
+        raise UserError(f"{path}: {ABSENT}")
     try:
-        program = _Reader(flat.numbers, flat.constants).program(flat.names)
-        check_program(program)
+        native.check(flat.numbers, flat.constants)
+        program = _Reader(flat).program(flat.names)
         check_outputs(len(program.output), info)
-    except ProgramError as error:
+    except ValueError as error:
         raise UserError(f"{path}: damaged: {error}") from error
     return program, info
 
 
 def check_outputs(maps: int, info: WeightsInfo) -> None:
-    """Refuse a program that gives another number of maps than its description names keypoints or classes.
+    """Refuse a program whose number of maps differs from the keypoints or classes that its description names.
 
     Raises:
-        ProgramError: It does.
+        ValueError: The numbers differ.
     """
     if len(info.outputs) != maps:
         given = "maps" if info.segments or info.detects else "heatmaps"
-        raise ProgramError(f"it gives {maps} {given}, but its description names {info.outputs_text}")
+        raise ValueError(f"it gives {maps} {given}, but its description names {info.outputs_text}")
 
 
 @dataclass(frozen=True)
 class FlatProgram:
-    """A program as files hold it and the engine takes it, which checks it once more.
+    """A program as it is stored in files and passed to the compiled engine.
 
     Attributes:
-        numbers: int32: the program, see ``_program_numbers``.
-        constants: float32: of all steps, one after another.
-        names: Of the steps.
+        numbers: int32; ``_program_numbers`` lists them.
+        constants: float32; the constants of all steps, one after another.
+        names: Names of the steps.
     """
 
     numbers: NDArray[np.int32]
@@ -101,17 +103,17 @@ class FlatProgram:
 
 
 def flatten(program: Program) -> FlatProgram:
-    """A program as files hold it; constants become float32."""
+    """Flatten a program as it is stored in files; constants become float32."""
     constants = [constant.astype(np.float32).ravel() for step in program.steps for constant in step.constants]
     numbers = np.array(list(_program_numbers(program)), np.int32)
     return FlatProgram(numbers, np.concatenate(constants), [step.name for step in program.steps])
 
 
 def read_flat(path: Path) -> tuple[FlatProgram, WeightsInfo]:
-    """Read what ``write_program`` wrote; its steps are not looked at.
+    """Read what ``write_program`` wrote, without checking its steps.
 
     Raises:
-        UserError: The file is missing, no program, of another version, or damaged.
+        UserError: The file is missing, not a program, of another version, or damaged.
     """
     content = read_bytes(path)
     if content[: len(MAGIC)] != MAGIC:
@@ -161,27 +163,21 @@ def _planes_numbers(planes: Planes) -> tuple[int, ...]:
 
 
 class _Reader:
-    """The inverse of ``_program_numbers``; what is no program raises ``ProgramError``."""
+    """The inverse of ``_program_numbers``, for numbers that the compiled engine has checked."""
 
-    def __init__(self, numbers: NDArray[np.int32], constants: NDArray[np.float32]) -> None:
-        self._numbers, self._left = iter(numbers.tolist()), len(numbers)
-        self._constants = constants
+    def __init__(self, flat: FlatProgram) -> None:
+        self._numbers, self._constants = iter(flat.numbers.tolist()), flat.constants
 
     def program(self, names: list[str]) -> Program:
         width, height, bgr, arena_floats = self._take(4)
         output = self._planes()
         (count,) = self._take(1)
         if count != len(names):
-            raise ProgramError(f"it has {count} steps and {len(names)} names for them")
+            raise ValueError(f"it has {count} steps and {len(names)} names for them")
         steps = tuple(self._step(name) for name in names)
-        if self._left or len(self._constants):
-            raise ProgramError("it goes on after its last step")
         return Program((width, height), bool(bgr), arena_floats, steps, output)
 
     def _take(self, count: int) -> list[int]:
-        if not 0 <= count <= self._left:
-            raise ProgramError("it ends within a step")
-        self._left -= count
         return list(islice(self._numbers, count))
 
     def _planes(self) -> Planes:
@@ -190,25 +186,18 @@ class _Reader:
 
     def _step(self, name: str) -> Step:
         kind, activation, stride, reads, writes, constants = self._take(6)
-        try:
-            known = Kind(kind), Activation(activation)
-        except ValueError as error:
-            raise ProgramError(f"it has a step of kind {kind} with activation {activation}") from error
         return Step(
-            known[0],
+            Kind(kind),
             name,
             tuple(self._planes() for _ in range(reads)),
             tuple(self._planes() for _ in range(writes)),
             tuple(self._constant() for _ in range(constants)),
-            known[1],
+            Activation(activation),
             stride,
         )
 
     def _constant(self) -> NDArray[np.float32]:
         (dimensions,) = self._take(1)
         shape = self._take(dimensions)
-        size = prod(shape)
-        if min(shape, default=0) < 1 or size > len(self._constants):
-            raise ProgramError(f"it has a constant of shape {tuple(shape)}")
-        constant, self._constants = self._constants[:size], self._constants[size:]
+        constant, self._constants = self._constants[: prod(shape)], self._constants[prod(shape) :]
         return constant.reshape(shape)

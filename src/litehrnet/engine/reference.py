@@ -1,6 +1,6 @@
-"""Programs step by step in NumPy: slow, and plain enough to say what every kind of step means.
+"""Runs programs step by step in NumPy: slow, but it defines what every kind of step computes.
 
-The kernels are compared with it, and it with the network in PyTorch.
+The kernels are compared with it, and it is compared with the network in PyTorch.
 """
 
 from collections.abc import Callable
@@ -14,21 +14,21 @@ Array = NDArray[np.floating]
 
 
 def run_program(program: Program, crops: NDArray[np.uint8], dtype: type[np.floating] = np.float32) -> Array:
-    """Heatmaps of a batch.
+    """Compute the heatmaps of a batch.
 
     Args:
-        program: For the crops' size.
-        crops: uint8 (persons, height, width, 3).
-        dtype: float32 or float64, of all that is computed.
+        program: A program for the size of the crops.
+        crops: uint8 (people, height, width, 3).
+        dtype: Type of all computations, float32 or float64.
 
     Returns:
-        (persons, keypoints, height, width) of ``program.output``.
+        (people, keypoints, height, width) of ``program.output``.
     """
     return np.stack([_run_one(program, crop, dtype) for crop in crops])
 
 
 def _run_one(program: Program, crop: NDArray[np.uint8], dtype: type[np.floating]) -> Array:
-    arena = np.full(program.arena_floats, np.nan, dtype)  # what is read before it was written stays visible
+    arena = np.full(program.arena_floats, np.nan, dtype)  # reading a plane before it was written gives NaN
     for step in program.steps:
         constants = [constant.astype(dtype) for constant in step.constants]
         if step.kind is Kind.STEM:
@@ -62,12 +62,7 @@ def _pointwise(step: Step, inputs: list[Array], constants: list[Array]) -> list[
     result = _product(constants[0], constants[1], x)
     if len(addend):
         result += addend
-    match step.activation:
-        case Activation.RELU:
-            result = _relu(result)
-        case Activation.SIGMOID:
-            result = _sigmoid(result)
-    return [result]
+    return [_ACTIVATIONS[step.activation](result)]
 
 
 def _depthwise_step(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
@@ -119,6 +114,21 @@ _RUN: dict[Kind, Callable[[Step, list[Array], list[Array]], list[Array]]] = {
 }
 
 
+def _relu(x: Array) -> Array:
+    return np.asarray(np.maximum(x, 0))
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+_ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
+    Activation.NONE: lambda x: x,
+    Activation.RELU: _relu,
+    Activation.SIGMOID: _sigmoid,
+}
+
+
 def _product(weight: Array, bias: Array, x: Array) -> Array:
     return np.asarray(np.tensordot(weight, x, axes=1) + bias[:, None, None])
 
@@ -128,7 +138,7 @@ def _depthwise(weight: Array, bias: Array, x: Array, stride: int) -> Array:
 
 
 def _neighbors(x: Array, stride: int) -> Array:
-    """(channels, 9, rows, columns): the 3x3 neighborhood of every pixel, or every second one, with zeros outside."""
+    """(channels, 9, rows, columns): the 3x3 neighborhood of every pixel, or of every second one, with zeros outside."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
     height, width = x.shape[1:]
     shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(3) for j in range(3)]
@@ -140,17 +150,9 @@ def _enlarged(x: Array, factor: int) -> Array:
 
 
 def _interpolation(from_size: int, to_size: int, dtype: np.dtype[np.floating]) -> Array:
-    """(to, from): weights that interpolate along one side, corners on corners."""
+    """(to, from): weights that interpolate along one side, corners aligned."""
     if to_size == 1:
         return np.eye(1, from_size, dtype=dtype)
     position = np.arange(to_size) * ((from_size - 1) / (to_size - 1))
     distance = np.abs(position[:, None] - np.arange(from_size))
     return np.asarray(np.maximum(1 - distance, 0), dtype)
-
-
-def _relu(x: Array) -> Array:
-    return np.asarray(np.maximum(x, 0))
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-x)))

@@ -1,18 +1,18 @@
-"""The two kinds of units as steps: conditional channel weighting and the shuffle unit.
+"""Units as steps: conditional channel weighting and the shuffle unit.
 
 Source: docs/spec/architecture.md, sections 5 and 6.
 """
 
+from collections.abc import Callable
+
 from litehrnet.engine.builder import Builder
 from litehrnet.engine.parameters import Parameters
 from litehrnet.engine.program import Activation, Kind, Planes, Step, join, shuffle
-
-CROSS_RESOLUTION_REDUCTION = 8
-SPATIAL_REDUCTION = 4
+from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, LITE, NAIVE, SPATIAL_REDUCTION, UNITS_PER_MODULE, Unit
 
 
 def conditional_channel_weighting(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
-    """One unit of Lite-HRNet on all branches; the processed halves are overwritten."""
+    """Compile one unit of Lite-HRNet on all branches; the processed halves are overwritten."""
     halves = [branch.halves() for branch in branches]
     weights = _cross_resolution_weights(b, p, f"{name}.cross_resolution_weighting", [q for _, q in halves])
     for index, ((_, q), weight) in enumerate(zip(halves, weights, strict=True)):
@@ -23,7 +23,7 @@ def conditional_channel_weighting(b: Builder, p: Parameters, name: str, branches
 
 
 def _cross_resolution_weights(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
-    """One weight per channel and pixel of the lowest resolution, for every branch."""
+    """Weights of every branch: one per channel and pixel of the lowest resolution."""
     lowest = branches[-1]
     pooled = [b.pool(f"{name}.pool", branch, lowest.height, lowest.width) for branch in branches[:-1]]
     together = join([*pooled, lowest])
@@ -47,7 +47,7 @@ def _spatial_weighting(b: Builder, p: Parameters, name: str, planes: Planes, mea
 
 
 def shuffle_unit(b: Builder, p: Parameters, name: str, branch: Planes) -> Planes:
-    """One unit of Naive Lite-HRNet on one branch; the processed half is overwritten."""
+    """Compile one unit of Naive Lite-HRNet on one branch; the processed half is overwritten."""
     kept, q = branch.halves()
     half = len(q)
     names = [f"{name}.branch2.{layer}" for layer in range(3)]
@@ -55,3 +55,22 @@ def shuffle_unit(b: Builder, p: Parameters, name: str, branch: Planes) -> Planes
     x = b.depthwise(names[1], x, p.block(names[1], (half, 1, 3, 3)))
     b.pointwise(names[2], x, p.block(names[2], (half, half, 1, 1)), Activation.RELU, out=q)
     return shuffle(kept, q)
+
+
+def _lite_units(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
+    for unit in range(UNITS_PER_MODULE):
+        branches = conditional_channel_weighting(b, p, f"{name}.{unit}", branches)
+    return branches
+
+
+def _naive_units(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
+    for unit in range(UNITS_PER_MODULE):
+        branches = [shuffle_unit(b, p, f"{name}.{i}.{unit}", x) for i, x in enumerate(branches)]
+    return branches
+
+
+STEPS: dict[Unit, Callable[[Builder, Parameters, str, list[Planes]], list[Planes]]] = {
+    LITE: _lite_units,
+    NAIVE: _naive_units,
+}
+"""Writes the steps of the units of one module, for the name of its layers and its branches."""

@@ -1,1 +1,1 @@
-"""The published protocol: predictions for a dataset, and the figures they give."""
+"""Evaluation: predictions for a data set, and the metrics computed from them."""

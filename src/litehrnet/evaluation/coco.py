@@ -3,14 +3,13 @@
 import contextlib
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.coco import CocoAnnotations
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.predictions import Predictions
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from pycocotools.coco import COCO
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-"""Names of the ten figures, in pycocotools' order: overall, OKS 0.50, OKS 0.75, medium and large persons."""
-
-PUBLISHED_NAMES = ("AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)")
-"""What the published tools call them."""
+"""Names of the ten values, in pycocotools' order: overall, OKS 0.50, OKS 0.75, medium and large people."""
 
 
 def coco_results(
@@ -35,14 +31,14 @@ def coco_results(
     oks_threshold: float = 0.9,
     visibility_threshold: float = 0.2,
 ) -> list[dict[str, Any]]:
-    """Entries of the published result file: rescored, duplicates of one pose removed, image by image.
+    """Make the entries of the result file: rescored, without duplicates of a pose, image by image.
 
     Args:
-        predictions: Of a whole dataset; persons of an image that have the same ``box_id`` count once.
-        sigmas: Of the keypoints.
-        nms: Drop the lower of two poses that are alike, lower its score instead, or keep all.
-        oks_threshold: What alike is.
-        visibility_threshold: Keypoint scores above it enter the score of a pose.
+        predictions: Predictions of a whole data set; people in an image with the same ``box_id`` count once.
+        sigmas: Sigmas of the keypoints.
+        nms: What happens to the lower of two similar poses: drop it, lower its score, or keep it.
+        oks_threshold: Similarity (OKS) above which two poses count as similar.
+        visibility_threshold: Keypoints with a higher score count in the score of a pose.
 
     Returns:
         Entries with category_id, center, image_id, keypoints (x, y, score triples), scale and score.
@@ -63,7 +59,7 @@ def coco_results(
 
 
 def _once_each(predictions: Predictions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Numbers of the persons' images, by first appearance; and the persons by image and box, each box once."""
+    """Number the images by first appearance, and sort the people by image and box, each box once."""
     _, first, inverse = np.unique(predictions.image_ids, return_index=True, return_inverse=True)
     images = first[inverse]
     order = np.lexsort((predictions.box_ids, images))
@@ -96,20 +92,22 @@ def coco_figures(
     results: list[dict[str, Any]],
     keypoint_set: KeypointSet,
     image_ids: Collection[int] | None = None,
+    load: Callable[[Path], Any] = read_json,
 ) -> dict[str, float]:
-    """Average precision and recall of results, judged by pycocotools.
+    """Compute average precision and recall of results with pycocotools.
 
     Args:
-        annotations: COCO keypoint annotations.
-        results: What ``coco_results`` gave, or others with image_id, category_id, keypoints and score.
-        keypoint_set: For its sigmas.
-        image_ids: Of the images that count; None for all of the file.
+        annotations: Annotation file.
+        results: Entries with image_id, category_id, keypoints and score, such as those of ``coco_results``.
+        keypoint_set: Keypoint set, for its sigmas.
+        image_ids: Numbers of the images that count; None for all images of the file.
+        load: Function that parses the file into COCO's object.
 
     Returns:
-        The ten ``FIGURES``, 0..1; -1 where there is nothing to find.
+        The ten ``FIGURES``, 0..1; -1 where nobody is annotated, as pycocotools returns it.
 
     Raises:
-        UserError: The annotations lack what the figures are computed from.
+        UserError: The annotations lack a field that the metric needs.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -117,7 +115,7 @@ def coco_figures(
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             truth = COCO()
-            truth.dataset = read_json(annotations)
+            truth.dataset = load(annotations)
             truth.createIndex()
             evaluation = COCOeval(truth, _detected(truth, results), "keypoints")
             evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
@@ -136,49 +134,20 @@ def coco_figures(
 
 
 def _detected(truth: "COCO", results: list[dict[str, Any]]) -> "COCO":
-    """The results as pycocotools wants them."""
+    """Convert the results for pycocotools."""
     if not results:
-        # Its own reader takes no empty list.
+        # pycocotools refuses an empty list.
         empty = type(truth)()
         empty.dataset = {**truth.dataset, "annotations": []}
         empty.createIndex()
         return empty
-    # The one category of a file is meant, whatever its number. A box beside the keypoints would take their place.
+    # The only category of a file is used, whatever its number. Boxes are dropped: pycocotools would use them.
     categories = truth.getCatIds()
     only = {"category_id": categories[0]} if len(categories) == 1 else {}
     fields = ("image_id", "category_id", "keypoints", "score")
     return truth.loadRes([{name: entry[name] for name in fields} | only for entry in results])
 
 
-def published_json(results: list[dict[str, Any]]) -> str:
-    """The text of the published ``result_keypoints.json``."""
+def results_json(results: list[dict[str, Any]]) -> str:
+    """Return the text of ``result_keypoints.json``, as the reference implementation writes it."""
     return json.dumps(results, sort_keys=True, indent=4)
-
-
-def check_keypoint_count(keypoint_set: KeypointSet, annotated: int, annotations: Path, weights: Path) -> None:
-    """Refuse to test weights on annotations of other keypoints.
-
-    Raises:
-        UserError: The numbers differ.
-    """
-    if len(keypoint_set) != annotated:
-        raise UserError(
-            f"{annotations}: its persons have {annotated} keypoints (expected {len(keypoint_set)}, as {weights} has)"
-        )
-
-
-def annotated_keypoints(annotations: CocoAnnotations) -> int:
-    """How many keypoints every annotated person has.
-
-    Raises:
-        UserError: None has any, or they differ.
-    """
-    lists = [a["keypoints"] for persons in annotations.by_image.values() for a in persons if a.get("keypoints")]
-    if not all(isinstance(each, list) for each in lists):
-        raise UserError(f"{annotations.path}: has keypoints that are no list (expected x, y and visibility in turn)")
-    counts = {len(each) // 3 for each in lists}
-    if len(counts) != 1:
-        raise UserError(
-            f"{annotations.path}: its persons have {sorted(counts)} keypoints (expected one number for all)"
-        )
-    return counts.pop()

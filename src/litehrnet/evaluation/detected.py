@@ -1,7 +1,5 @@
-"""A detector's persons in annotated photos: boxes for the published test, and their own average precision."""
+"""People that a detector finds in annotated photos, as boxes for an evaluation of keypoints."""
 
-import contextlib
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,11 @@ from litehrnet.keypoints.boxes import clean_box
 
 
 def detected_persons(detector: Detector, annotations: CocoAnnotations, images: Path) -> list[dict[str, Any]]:
-    """What a detector finds in the photos of ``annotations``, as entries of COCO's result file.
+    """Run a detector on the photos of ``annotations`` and return entries of COCO's result file.
 
     Args:
-        detector: Run on every photo.
-        annotations: Whose photos.
+        detector: Detector of people.
+        annotations: Annotations of the photos.
         images: Folder of the photos.
 
     Returns:
@@ -36,24 +34,10 @@ def detected_persons(detector: Detector, annotations: CocoAnnotations, images: P
 
 
 def cleaned(entries: list[dict[str, Any]], annotations: CocoAnnotations) -> list[dict[str, Any]]:
-    """The entries with their boxes as annotated boxes are taken (``clean_box``), without those that have none left."""
+    """Clean the boxes as annotated boxes are cleaned (``clean_box``), and drop entries with no area left."""
     kept = []
     for entry in entries:
         image = annotations.images[entry["image_id"]]
         box = clean_box(tuple(entry["bbox"]), (image["width"], image["height"]))
         kept += [] if box is None else [entry | {"bbox": [*box]}]
     return kept
-
-
-def box_precision(annotations: Path, entries: list[dict[str, Any]]) -> dict[str, float]:
-    """AP and AP50 of boxes, 0..1, judged by pycocotools against COCO annotations."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(annotations))
-        evaluation = COCOeval(truth, truth.loadRes(entries), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {"AP": float(evaluation.stats[0]), "AP50": float(evaluation.stats[1])}

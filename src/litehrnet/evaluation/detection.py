@@ -1,8 +1,8 @@
-"""Testing a detector: its boxes against annotated boxes, with pycocotools as the reference."""
+"""Evaluation of a detector: its boxes against annotated boxes, by pycocotools."""
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.config.schema import TestConfig
 from litehrnet.data.coco import CocoAnnotations, read_annotations
 from litehrnet.data.detection import DetectionRecord, category_of, detection_records
+from litehrnet.data.formats import BOX_AP
 from litehrnet.data.photos import check_photos
+from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.detections import Detector
 from litehrnet.io.images import read_image
+from litehrnet.io.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from pycocotools.coco import COCO
-
-FIGURES = ("AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL")
-"""Names of pycocotools' figures for boxes, in its order: average precision over IoU 0.50 to 0.95, at 0.50, at 0.75, of
-small, medium and large objects; average recall of 1, 10 and 100 boxes per photo, of small, medium and large objects."""
 
 MIN_SCORE = 0.01
 """Boxes with a lower score are not counted: average precision gains little from the unsure ones."""
@@ -31,24 +29,29 @@ Found = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class DetectionTest:
+class DetectionEvalSet:
     """Photos with annotated boxes to test a detector on.
 
     Attributes:
-        test: Its configuration.
+        test: Settings of the evaluation.
         annotations: The parsed annotation file.
         records: The photos, in file order.
         objects: Name of the object class.
     """
 
-    test: TestConfig
+    test: EvalConfig
     annotations: CocoAnnotations
     records: tuple[DetectionRecord, ...]
     objects: str
 
+    @property
+    def how(self) -> str:
+        """How the set is evaluated, for logs."""
+        return f"{len(self.records)} photos"
 
-def read_detection_test(test: TestConfig, objects: str) -> DetectionTest:
-    """Read the annotations of a test, and check that the photos are there.
+
+def read_detection_eval_set(test: EvalConfig, objects: str) -> DetectionEvalSet:
+    """Read the annotations of an evaluation, and check that the photos are there.
 
     Raises:
         UserError: A file is missing or broken, or has no such category.
@@ -57,18 +60,16 @@ def read_detection_test(test: TestConfig, objects: str) -> DetectionTest:
     annotations = read_annotations(path, test.only, test.without)
     records = tuple(detection_records(annotations, Path(test.images), objects))
     check_photos((record.image_file for record in records), str(path))
-    return DetectionTest(test, annotations, records, objects)
+    return DetectionEvalSet(test, annotations, records, objects)
 
 
-def found_boxes(
-    detector: Detector, records: Sequence[DetectionRecord], done: Callable[[int], None] = lambda _: None
-) -> Found:
+def found_boxes(detector: Detector, records: Sequence[DetectionRecord], progress: Progress = SILENT) -> Found:
     """Run a detector on photos.
 
     Args:
-        detector: With a low lowest score, such as ``MIN_SCORE``.
-        records: Each photo is looked at once.
-        done: Called with 1 after every photo.
+        detector: Detector with a low lowest score, such as ``MIN_SCORE``.
+        records: Photos.
+        progress: Counts photos.
 
     Returns:
         float64 (boxes, 6): number of the photo, x, y, width, height, score.
@@ -77,23 +78,26 @@ def found_boxes(
         UserError: A photo is broken.
     """
     rows = [np.empty((0, 6))]
+    progress.start(len(records))
     for record in records:
         found = detector.detect(read_image(record.image_file))
         numbers = np.full((len(found.scores), 1), record.number, np.float64)
         rows.append(np.concatenate([numbers, found.boxes, found.scores[:, None]], axis=1))
-        done(1)
+        progress.advance(1)
     return np.concatenate(rows)
 
 
-def box_figures(test: DetectionTest, found: Found) -> dict[str, float | None]:
-    """Average precision and recall of boxes, judged by pycocotools.
+def box_figures(test: DetectionEvalSet, found: Found) -> dict[str, float | None]:
+    """Compute average precision and recall of boxes with pycocotools.
 
     Args:
         test: The annotated boxes of its object class; crowds count as COCO counts them.
         found: From ``found_boxes``.
 
     Returns:
-        ``FIGURES``, 0..1; None where there is no object to find, such as no small one.
+        The values of ``BOX_AP`` by name, 0..1; None where no object is annotated, such as no small one. In order:
+        average precision over IoU 0.50 to 0.95, at 0.50, at 0.75, of small, medium and large objects; average recall
+        of 1, 10 and 100 boxes per photo, of small, medium and large objects.
     """
     from pycocotools.cocoeval import COCOeval
 
@@ -104,10 +108,10 @@ def box_figures(test: DetectionTest, found: Found) -> dict[str, float | None]:
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return {name: None if v < 0 else float(v) for name, v in zip(FIGURES, evaluation.stats, strict=True)}
+    return {name: None if v < 0 else float(v) for name, v in zip(BOX_AP.values, evaluation.stats, strict=True)}
 
 
-def _indexed(test: DetectionTest, annotations: list[dict[str, Any]]) -> "COCO":
+def _indexed(test: DetectionEvalSet, annotations: list[dict[str, Any]]) -> "COCO":
     from pycocotools.coco import COCO
 
     coco, images = COCO(), [{"id": number} for number in range(len(test.records))]
@@ -121,7 +125,7 @@ def _indexed(test: DetectionTest, annotations: list[dict[str, Any]]) -> "COCO":
     return coco
 
 
-def _annotated(test: DetectionTest) -> list[dict[str, Any]]:
+def _annotated(test: DetectionEvalSet) -> list[dict[str, Any]]:
     """The annotated boxes as pycocotools takes them: one category, and ids from 1, as it takes id 0 for no match."""
     category = category_of(test.annotations, test.objects)
     entries = [

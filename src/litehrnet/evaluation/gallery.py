@@ -1,4 +1,4 @@
-"""A contact sheet of a test: annotated beside predicted persons, with the error of every keypoint."""
+"""Gallery of an evaluation: annotated beside predicted people, with the error of every keypoint."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,23 +21,23 @@ from litehrnet.poses import KeypointSet, Poses
 COLUMNS = 4
 VIEW_WH = (240, 320)
 _ERROR_COLUMNS, _LINE_HEIGHT = 3, 15
-_MARGIN = 1.15  # of the view about the box and the annotated keypoints
+_MARGIN = 1.15  # size of the view divided by that of the box and the annotated keypoints
 _BACKGROUND, _PLAIN, _FAR, _FAINT = 30, (235, 235, 235), (255, 110, 90), (120, 120, 120)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One annotated person and what was predicted.
+    """One annotated person and the predicted keypoints.
 
     Attributes:
-        image_file: The photo.
-        label: What tells it apart.
-        truth: (keypoints, 2) image pixels.
-        annotated: (keypoints,), which of them are.
-        box: (4,) x, y, width and height about the person.
-        predicted: (keypoints, 3) x, y and score; at infinity where there is nothing.
-        errors: (keypoints,) distances as shares of ``Gallery.unit``.
-        quality: ``Gallery.measure`` of the person, 0..1.
+        image_file: Photo.
+        label: Name of the person, unique in the gallery.
+        truth: (keypoints, 2) annotated positions in image pixels.
+        annotated: (keypoints,) whether each keypoint is annotated.
+        box: (4,) x, y, width and height of the person's box.
+        predicted: (keypoints, 3) x, y and score; infinite where nothing was predicted.
+        errors: (keypoints,) distances divided by ``Gallery.unit``.
+        quality: Value of ``Gallery.measure`` for the person, 0..1.
     """
 
     image_file: Path
@@ -52,14 +52,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The persons of a test.
+    """The people of an evaluation.
 
     Attributes:
-        cases: In the order of the files.
-        keypoint_set: Of all of them.
+        cases: People, in the order of the files.
+        keypoint_set: Their keypoints.
         measure: Name of ``Case.quality``.
-        unit: What an error of 1 is.
-        far: Errors above it are marked.
+        unit: Length that an error of 1 stands for, in words.
+        far: Errors above this value are marked.
     """
 
     cases: tuple[Case, ...]
@@ -72,7 +72,7 @@ class Gallery:
 def coco_gallery(
     annotations: CocoAnnotations, images: Path, results: list[dict[str, Any]], keypoint_set: KeypointSet
 ) -> Gallery:
-    """Persons of COCO annotations; arguments as for ``match_persons``, and the folder of the photos.
+    """Make a gallery of COCO annotations; arguments as for ``match_persons``, and the folder of the photos.
 
     Raises:
         UserError: See ``match_persons``.
@@ -97,10 +97,10 @@ def _coco_case(person: MatchedPerson, image_file: Path) -> Case:
 
 
 def mpii_gallery(predictions: Predictions, truth: MpiiGroundTruth, keypoint_set: KeypointSet) -> Gallery:
-    """Persons of MPII, in the order of ``predictions`` and ``truth``; the boxes are those of the crops.
+    """Make a gallery of MPII, in the order of ``predictions`` and ``truth``; the boxes are those of the crops.
 
     Raises:
-        UserError: The numbers of persons differ.
+        UserError: The numbers of people differ.
     """
     errors = pckh_errors(predictions.keypoints, truth)
     sizes = predictions.scales * PIXEL_STD
@@ -117,12 +117,12 @@ def mpii_gallery(predictions: Predictions, truth: MpiiGroundTruth, keypoint_set:
 
 
 def chosen(gallery: Gallery, count: int, *, worst: bool) -> list[Case]:
-    """The worst cases, worst first; otherwise cases at even distances in the order of the files.
+    """Choose the worst cases, worst first, or cases at even distances in the order of the files.
 
     Args:
         gallery: All cases.
-        count: How many, or as many as there are.
-        worst: Which.
+        count: Number of cases; fewer where there are not as many.
+        worst: Whether to choose the worst cases.
     """
     count = min(count, len(gallery.cases))
     if worst:
@@ -134,8 +134,8 @@ def draw_gallery(gallery: Gallery, cases: list[Case]) -> NDArray[np.uint8]:
     """Draw cases in rows: the annotated person, the predicted one beside it, and below them the errors.
 
     Args:
-        gallery: What they are of.
-        cases: One or more of it.
+        gallery: Gallery of the cases.
+        cases: One or more of its cases.
 
     Returns:
         uint8 (height, width, 3), RGB.
@@ -168,7 +168,7 @@ def _tile(case: Case, gallery: Gallery) -> NDArray[np.uint8]:
 
 
 def _view(case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Center (1, 2) and scale (1, 2) of a crop that holds the box and all annotated keypoints."""
+    """Center (1, 2) and scale (1, 2) of a crop that contains the box and all annotated keypoints."""
     corners = np.stack([case.box[:2], case.box[:2] + case.box[2:]])
     points = np.concatenate([corners, case.truth[case.annotated]])
     low, high = points.min(axis=0), points.max(axis=0)
@@ -184,7 +184,7 @@ def _pose(
     matrix: NDArray[np.float64],
     keypoint_set: KeypointSet,
 ) -> Poses:
-    """A pose in pixels of the view."""
+    """Convert a pose to pixels of the view."""
     points = np.where(np.isfinite(points), points, np.nan)
     magnified = np.linalg.norm(matrix[:, 0])
     box = np.concatenate([np.zeros(2), case.box[2:] * magnified]).astype(np.float32)

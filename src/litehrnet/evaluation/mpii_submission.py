@@ -1,9 +1,9 @@
-"""Predictions for MPII's test split, which has no public ground truth, as MPII's own evaluation takes them.
+"""Predictions for MPII's test split, which has no public ground truth, in the layout of MPII's own evaluation.
 
-It takes ``pred_keypoints_mpii.mat`` with ``pred``: ``RELEASE.annolist`` of all photos with ``img_train`` 0, in that
-order and with all their rectangles, where ``annorect(r).annopoints.point`` holds 16 predicted joints (x and y counted
-from 1, id from 0) for the rectangles r that ``RELEASE.single_person`` names. So photos and rectangles are read from
-MPII's annotation file; the persons of a photo in the published ``mpii_test.json`` are those rectangles in turn.
+The evaluation reads ``pred_keypoints_mpii.mat`` with ``pred``: ``RELEASE.annolist`` of all photos with ``img_train`` 0,
+in that order and with all their rectangles. ``annorect(r).annopoints.point`` holds 16 predicted joints (x and y counted
+from 1, id from 0) for the rectangles r that ``RELEASE.single_person`` names. Photos and rectangles therefore come from
+MPII's annotation file. The people of a photo in ``mpii_test.json`` are these rectangles, in the same order.
 """
 
 import io
@@ -27,17 +27,15 @@ _RECTANGLE = ("scale", "objpos", "annopoints")
 
 
 @dataclass(frozen=True)
-class TestPhoto:
+class MpiiPhoto:
     """A photo of the test split.
 
     Attributes:
         name: File name.
         rectangles: Scale and position of each annotated person as SciPy reads them; empty arrays where MPII has none.
-        single: Rectangles that are to be predicted, counted from 0.
-        persons: Which of the predicted persons they are.
+        single: Numbers of the rectangles to predict, from 0.
+        persons: Numbers of the predicted people that belong to them.
     """
-
-    __test__ = False  # not a class of tests
 
     name: str
     rectangles: tuple[tuple[Any, Any], ...]
@@ -45,17 +43,17 @@ class TestPhoto:
     persons: tuple[int, ...] = ()
 
 
-def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> list[TestPhoto]:
+def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> list[MpiiPhoto]:
     """Read the photos of the test split from MPII's own annotation file.
 
     Args:
-        path: That file.
-        names: Name of the photo of each person that is predicted, in the order of the predictions.
-        annotations: Where these are from, for messages.
+        path: MPII's annotation file.
+        names: Name of the photo of each predicted person, in the order of the predictions.
+        annotations: Annotation file of the predictions, for error messages.
 
     Raises:
-        UserError: SciPy is not installed; the file is missing, broken, or another one; a photo has another number of
-            persons than are to be predicted.
+        UserError: SciPy is not installed; the file is missing, broken, or another one; or the numbers of people in a
+            photo differ.
     """
     photos = _photos(path)
     persons: dict[str, list[int]] = defaultdict(list)
@@ -65,13 +63,11 @@ def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> lis
     for name in [*wanted, *persons]:
         given, expected = len(persons[name]), wanted.get(name, 0)
         if given != expected:
-            raise UserError(
-                f"{annotations}: {name} has {given} persons (expected {expected} to be tested, as in {path})"
-            )
+            raise UserError(f"{annotations}: {name} has {given} people (expected {expected}, as in {path})")
     return [replace(photo, persons=tuple(persons[photo.name])) for photo in photos]
 
 
-def _photos(path: Path) -> list[TestPhoto]:
+def _photos(path: Path) -> list[MpiiPhoto]:
     content = read_bytes(path)
     require("scipy", "train", f"{path}: reading this format")
     from scipy.io import loadmat
@@ -81,11 +77,11 @@ def _photos(path: Path) -> list[TestPhoto]:
         photos, persons = release["annolist"].ravel(), release["single_person"].ravel()
         return [_test_photo(photos[i], persons[i]) for i in np.flatnonzero(release["img_train"].ravel() == 0)]
     except Exception as error:
-        # SciPy's reader raises whatever a damaged file leads it to.
-        raise UserError(f"{path}: not MPII's annotations (expected {MPII_RELEASE})") from error
+        # SciPy's reader raises many kinds of errors for a damaged file.
+        raise UserError(f"{path}: not MPII's annotation file (expected {MPII_RELEASE})") from error
 
 
-def _test_photo(photo: Any, persons: NDArray[Any]) -> TestPhoto:
+def _test_photo(photo: Any, persons: NDArray[Any]) -> MpiiPhoto:
     rectangles = photo["annorect"].ravel()
     known = rectangles.dtype.names or ()
     nothing = np.zeros((0, 0))
@@ -94,14 +90,14 @@ def _test_photo(photo: Any, persons: NDArray[Any]) -> TestPhoto:
     single = tuple((persons.ravel().astype(int) - 1).tolist())
     if single and max(single) >= len(rectangles):
         raise ValueError(name)
-    return TestPhoto(name, tuple((scale, position) for scale, position in fields), single)
+    return MpiiPhoto(name, tuple((scale, position) for scale, position in fields), single)
 
 
-def submission(photos: Sequence[TestPhoto], predicted: NDArray[np.floating]) -> NDArray[np.void]:
-    """The struct array ``pred``.
+def submission(photos: Sequence[MpiiPhoto], predicted: NDArray[np.floating]) -> NDArray[np.void]:
+    """Make the struct array ``pred``.
 
     Args:
-        photos: What ``read_test_photos`` gave.
+        photos: Photos from ``read_test_photos``.
         predicted: (persons, 16, 2) image pixels, counted from 0.
 
     Returns:

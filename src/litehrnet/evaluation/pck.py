@@ -1,8 +1,8 @@
 """Distances between predicted and annotated keypoints: PCK, AUC, EPE and NME (docs/spec/protocol.md, section 4.5).
 
-Arrays share shapes and meanings: ``predicted`` and ``truth`` are image_xy (persons, keypoints, 2), a person that was
-not found is predicted at infinity; ``counted`` (persons, keypoints) says which keypoints enter; ``normalizers``
-(persons, 2), above 0, is what the distance along x and along y is divided by. Figures are -1 where nothing is counted.
+``predicted`` and ``truth`` are image_xy (persons, keypoints, 2); a person that was not found is predicted at infinity.
+``counted`` (persons, keypoints) tells which keypoints count. Distances along x and y are divided by ``normalizers``
+(persons, 2), above 0. Values are -1 where nothing counts.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AUC_PIXELS = 30.0
-"""The usual normalizer of the area under the curve."""
+"""Usual normalizer of the area under the curve, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Pck:
     """Share of correct keypoints.
 
     Attributes:
-        per_keypoint: float64 (keypoints,), 0..1; -1 for a keypoint that no person counts.
-        average: Of the keypoints that some person counts.
+        per_keypoint: float64 (keypoints,), 0..1; -1 for a keypoint that nobody has.
+        average: Mean over the other keypoints.
     """
 
     per_keypoint: NDArray[np.float64]
@@ -33,10 +33,10 @@ class KeypointRow:
     """One line of a table per keypoint.
 
     Attributes:
-        name: Of the keypoint.
-        annotated: On how many persons.
-        pck: Share of these that is found, 0..1; -1 if there are none. For MPII its PCKh.
-        mean_error: Pixels, of matched persons; -1 if there are none.
+        name: Name of the keypoint.
+        annotated: Number of people with this keypoint.
+        pck: Share of these that is found, 0..1; -1 without any. For MPII it is PCKh.
+        mean_error: Mean distance in pixels, over matched people; -1 without any.
     """
 
     name: str
@@ -47,14 +47,14 @@ class KeypointRow:
 
 @dataclass(frozen=True)
 class KeypointScore:
-    """Figures of keypoint positions.
+    """Metrics of keypoint positions.
 
     Attributes:
-        figures: By name; shares 0..1, EPE in pixels; -1 where there is nothing to measure.
-        share: What the rows' share of keypoints found is called, such as ``PCK@0.2``.
-        rows: One per keypoint.
-        persons: How many are annotated.
-        matched: How many of these a predicted person was matched to.
+        figures: Values by name; shares 0..1, EPE in pixels; -1 where there is nothing to measure.
+        share: Name of the share in the rows, such as ``PCK@0.2``.
+        rows: One row per keypoint.
+        persons: Number of annotated people.
+        matched: Number of these with a matching prediction.
     """
 
     figures: dict[str, float]
@@ -64,7 +64,7 @@ class KeypointScore:
     matched: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: the figures, ``persons``, ``matched`` and ``per_keypoint``."""
+        """Convert to plain values for JSON: the values, ``persons``, ``matched`` and ``per_keypoint``."""
         counts = {"persons": self.persons, "matched": self.matched}
         return {**self.figures, **counts, "per_keypoint": [asdict(row) for row in self.rows]}
 
@@ -76,7 +76,7 @@ def pck(
     normalizers: NDArray[np.floating],
     threshold: float,
 ) -> Pck:
-    """Share of keypoints whose normalized distance is below ``threshold``; one at exactly the threshold is not."""
+    """Share of keypoints with a normalized distance below ``threshold``; a distance equal to it does not count."""
     hits = (_distances(predicted, truth, normalizers) < threshold) & counted
     counts = counted.sum(axis=0)
     rates = np.where(counts > 0, hits.sum(axis=0) / np.maximum(counts, 1), -1.0)
@@ -93,10 +93,10 @@ def auc(
     """Mean PCK over the thresholds 0, 1/steps, ... below 1.
 
     Args:
-        predicted: See above.
-        truth: See above.
-        counted: See above.
-        normalizer: Pixels that threshold 1 stands for.
+        predicted: Predicted positions (persons, keypoints, 2).
+        truth: Annotated positions (persons, keypoints, 2).
+        counted: Keypoints that count (persons, keypoints).
+        normalizer: Distance in pixels of threshold 1.
         steps: Number of thresholds.
     """
     normalizers = np.full((len(truth), 2), normalizer)
@@ -128,8 +128,8 @@ def keypoint_errors(
 def _distances(
     predicted: NDArray[np.floating], truth: NDArray[np.floating], normalizers: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """Normalized distances (persons, keypoints); float32, as published."""
-    with np.errstate(over="ignore"):  # what is too far for float32 is infinitely far
+    """Normalized distances (persons, keypoints) in float32, as in the reference implementation."""
+    with np.errstate(over="ignore"):  # a distance too large for float32 becomes infinite
         distances = np.linalg.norm((predicted - truth) / normalizers[:, None], axis=2)
         return np.asarray(distances, dtype=np.float32)
 

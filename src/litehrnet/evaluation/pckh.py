@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.evaluation.mpii_submission import TestPhoto, submission
+from litehrnet.evaluation.mpii_submission import MpiiPhoto, submission
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, keypoint_errors
 from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
 
 HEAD_FRACTION = 0.6
-"""What the diagonal of the annotated head box is multiplied by (SC_BIAS)."""
+"""Factor of the diagonal of the annotated head box (SC_BIAS)."""
 
 _GROUPS = {
     "Head": ("head",),
@@ -28,13 +28,13 @@ _GROUPS = {
     "Knee": ("lkne", "rkne"),
     "Ankle": ("lank", "rank"),
 }
-# Pelvis and thorax lie between other joints and are left out of the mean.
+# Pelvis and thorax are between other joints and left out of the mean.
 _NOT_IN_MEAN = ("pelv", "thor")
 
 
 @dataclass(frozen=True)
 class MpiiGroundTruth:
-    """What MPII's ``.mat`` file holds.
+    """Contents of MPII's ``.mat`` file.
 
     Attributes:
         joint_names: 16 short names, such as ``rank`` for the right ankle.
@@ -50,7 +50,7 @@ class MpiiGroundTruth:
 
 
 def mpii_ground_truth_file(annotations: Path) -> Path:
-    """What PCKh is computed from: beside MPII's annotations. The test split has none."""
+    """Path of the ground truth for PCKh, beside MPII's annotations. The test split has none."""
     return annotations.parent / "mpii_gt_val.mat"
 
 
@@ -75,54 +75,52 @@ def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
     except UserError:
         raise
     except Exception as error:
-        # SciPy's reader raises whatever a damaged file leads it to.
+        # SciPy's reader raises many kinds of errors for a damaged file.
         raise UserError(f"{path}: not MPII's ground truth (expected a file like mpii_gt_val.mat)") from error
 
 
 def pckh_hits(
     predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which joints are found.
+    """Find which joints are correct.
 
     Args:
         predicted: (persons, 16, 2) image pixels, counted from 0.
-        truth: Of the same persons in the same order.
-        threshold: Fraction of the head size; a joint at exactly this distance is found.
+        truth: Ground truth of the same people in the same order.
+        threshold: Fraction of the head size; a joint at exactly this distance is correct.
 
     Returns:
-        Two masks (persons, 16): found, annotated.
+        Two masks (persons, 16): correct, annotated.
 
     Raises:
-        UserError: The numbers of persons differ.
+        UserError: The numbers of people differ.
     """
     visible = ~truth.missing
     return (pckh_errors(predicted, truth) <= threshold) & visible, visible
 
 
 def pckh_errors(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> NDArray[np.float64]:
-    """Distances (persons, 16) in head sizes; arguments as for ``pckh_hits``.
+    """Compute distances (persons, 16) in head sizes; arguments as for ``pckh_hits``.
 
     Raises:
-        UserError: The numbers of persons differ.
+        UserError: The numbers of people differ.
     """
     if predicted.shape != truth.joints.shape:
-        raise UserError(
-            f"{len(predicted)} persons predicted, {len(truth.joints)} in the ground truth (expected the whole set)"
-        )
+        raise UserError(f"{len(predicted)} people predicted (expected {len(truth.joints)}, as in the ground truth)")
     diagonals = np.linalg.norm(truth.head_corners[:, 1] - truth.head_corners[:, 0], axis=1)
     distances = np.linalg.norm(predicted + 1.0 - truth.joints, axis=2)
     return np.asarray(distances / (HEAD_FRACTION * diagonals)[:, None])
 
 
 def pckh_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:
-    """The published figures, in percent: per joint pair, their mean PCKh, and ``PCKh@0.1``.
+    """Values of the reference implementation, in percent: each pair of joints, their mean PCKh, and ``PCKh@0.1``.
 
-    ``PCKh@0.1`` is taken at 0.11: the published code picks the twelfth of the thresholds 0.00, 0.01, ... (``mean_pckh``
-    gives the figure at 0.10). Upper neck counts in the mean but has no figure of its own.
+    ``PCKh@0.1`` is taken at 0.11: the reference implementation uses the twelfth of the thresholds 0.00, 0.01, and so
+    on. ``mean_pckh`` gives the value at 0.10. The upper neck counts in the mean but has no value of its own.
 
     Args:
         predicted: (persons, 16, 2) image pixels, counted from 0.
-        truth: Of the same persons in the same order.
+        truth: Ground truth of the same people in the same order.
     """
     found, visible = pckh_hits(predicted, truth, 0.5)
     per_joint = 100 * found.sum(axis=0) / np.maximum(visible.sum(axis=0), 1)
@@ -137,19 +135,19 @@ def pckh_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dic
 
 
 def mean_pckh(predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold: float) -> float:
-    """Percentage of all annotated joints but pelvis and thorax that are found; arguments as for ``pckh_hits``."""
+    """Percentage of correct joints, without pelvis and thorax; arguments as for ``pckh_hits``."""
     found, visible = pckh_hits(predicted, truth, threshold)
     counted = np.array([name not in _NOT_IN_MEAN for name in truth.joint_names])
     return float(100 * found[:, counted].sum() / max(1, visible[:, counted].sum()))
 
 
 def reported_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:
-    """``pckh_figures``, and beside the published "PCKh@0.1", which is taken at 0.11, what that name says."""
+    """Values of ``pckh_figures``, and the true PCKh at 0.10, since "PCKh@0.1" is taken at 0.11."""
     return pckh_figures(predicted, truth) | {"PCKh at 0.10": mean_pckh(predicted, truth, 0.10)}
 
 
 def score_joints(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> KeypointScore:
-    """A row per joint: PCKh at 0.5 as a share, and mean error; arguments as for ``pckh_hits``."""
+    """Make a row per joint: PCKh at 0.5 as a share, and mean error; arguments as for ``pckh_hits``."""
     found, visible = pckh_hits(predicted, truth, 0.5)
     counts = visible.sum(axis=0)
     rates = np.where(counts > 0, found.sum(axis=0) / np.maximum(counts, 1), -1.0)
@@ -158,12 +156,12 @@ def score_joints(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> Key
     return KeypointScore({}, "PCKh@0.5", tuple(KeypointRow(*row) for row in rows), len(predicted), len(predicted))
 
 
-def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[TestPhoto] = ()) -> bytes:
-    """The published ``pred.mat``: ``preds`` float32 (persons, 16, 2), counted from 1.
+def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[MpiiPhoto] = ()) -> bytes:
+    """Encode ``pred.mat`` of the reference implementation: ``preds`` float32 (persons, 16, 2), counted from 1.
 
     Args:
         predicted: (persons, 16, 2) image pixels, counted from 0.
-        test_photos: Of the test split: ``pred``, which MPII's evaluation takes, is written as well.
+        test_photos: Photos of the test split, for which ``pred`` for MPII's own evaluation is added.
 
     Raises:
         UserError: SciPy is not installed.
@@ -183,8 +181,7 @@ def read_mpii_predictions(path: Path) -> NDArray[np.float64]:
     """Read predictions for MPII.
 
     Args:
-        path: ``pred.mat`` with ``preds``, counted from 1, or the raw outputs of the published test as JSON, counted
-            from 0.
+        path: ``pred.mat`` with ``preds``, counted from 1, or raw outputs as JSON, counted from 0.
 
     Returns:
         (persons, 16, 2) image pixels, counted from 0.
@@ -206,10 +203,10 @@ def _predictions_of_mat(path: Path) -> NDArray[np.float64]:
     try:
         preds = loadmat(io.BytesIO(content), variable_names=["preds"])["preds"].astype(np.float64)
     except Exception as error:
-        # SciPy's reader raises whatever a damaged file leads it to.
-        raise UserError(f"{path}: no predictions for MPII (expected a file like pred.mat, with preds)") from error
+        # SciPy's reader raises many kinds of errors for a damaged file.
+        raise UserError(f"{path}: not predictions for MPII (expected a file like pred.mat, with preds)") from error
     if preds.ndim != 3 or preds.shape[1:] != (16, 2):
-        raise UserError(f"{path}: preds has shape {preds.shape} (expected persons x 16 x 2)")
+        raise UserError(f"{path}: preds has shape {preds.shape} (expected people x 16 x 2)")
     return np.asarray(preds - 1.0)
 
 
@@ -221,5 +218,5 @@ def _predictions_of_json(path: Path) -> NDArray[np.float64]:
         if preds.shape != (len(ids), 16, 3):
             raise ValueError(preds.shape)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: no predictions for MPII (expected a list of preds and bbox_ids)") from error
+        raise UserError(f"{path}: not predictions for MPII (expected a list of preds and bbox_ids)") from error
     return np.asarray(preds[np.unique(ids, return_index=True)[1], :, :2])

@@ -1,9 +1,12 @@
-"""The network's keypoints for all records of a dataset: what every metric starts from."""
+"""Keypoints predicted for all records of a data set, from which every metric starts."""
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+import pickle
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +14,17 @@ from numpy.typing import NDArray
 from litehrnet.data.records import Record
 from litehrnet.inference.batching import CropJob, find_keypoints
 from litehrnet.io.images import read_image
+from litehrnet.io.progress import SILENT, Progress
 from litehrnet.keypoints.boxes import PIXEL_STD
 from litehrnet.runtimes import Runtime
+
+OUTPUT_SUFFIXES = (".json", ".yaml", ".yml", ".pkl", ".pickle")
+"""Suffixes of files with raw outputs."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Arrays over persons, in the order of the records.
+    """Predicted keypoints: arrays over people, in the order of the records.
 
     Attributes:
         image_files: Path of each person's photo.
@@ -41,21 +48,21 @@ class Predictions:
 
     @property
     def areas(self) -> NDArray[np.float64]:
-        """(persons,): of the padded box, in square image pixels, as the published suppression takes it."""
+        """(persons,): area of the padded box in square image pixels, which suppression uses."""
         areas: NDArray[np.float64] = np.prod(self.scales * PIXEL_STD, axis=1).astype(np.float64)
         return areas
 
 
 def predict_records(
-    runtime: Runtime, records: Sequence[Record], *, flip_test: bool, done: Callable[[int], None] = lambda _: None
+    runtime: Runtime, records: Sequence[Record], *, flip_test: bool, progress: Progress = SILENT
 ) -> Predictions:
-    """Run the network on every record.
+    """Predict the keypoints of every record.
 
     Args:
         runtime: The network.
-        records: Neighbors of the same photo are read together.
-        flip_test: Average with the mirrored crops, as published.
-        done: Called with the number of persons finished since the last call.
+        records: People; neighbors in the same photo are read together.
+        flip_test: Average with the heatmaps of the mirrored crops.
+        progress: Counts people.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -64,18 +71,19 @@ def predict_records(
     keypoints = np.empty((len(records), count, 2), np.float32)
     scores = np.empty((len(records), count), np.float32)
     start = 0
+    progress.start(len(records))
     for job, found in find_keypoints(runtime, _jobs(records), flip_test=flip_test):
         own = slice(start, start + len(job.centers))
         keypoints[own], scores[own] = found.image_xy, found.scores
         start = own.stop
-        done(len(job.centers))
+        progress.advance(len(job.centers))
     return predictions_of(records, keypoints, scores)
 
 
 def predictions_of(
     records: Sequence[Record], keypoints: NDArray[np.float32], scores: NDArray[np.float32]
 ) -> Predictions:
-    """Predictions from what was found for each of ``records``: (persons, keypoints, 2) and (persons, keypoints)."""
+    """Combine records with keypoints (persons, keypoints, 2) and scores (persons, keypoints) predicted for them."""
     return Predictions(
         image_files=[record.image_file for record in records],
         image_ids=np.array([record.image_id for record in records], np.int64),
@@ -94,3 +102,31 @@ def _jobs(records: Sequence[Record]) -> Iterator[CropJob[Path]]:
         centers = np.array([record.center for record in group])
         scales = np.array([record.scale for record in group])
         yield CropJob(read_image(image_file), centers, scales, image_file)
+
+
+def encode_outputs(predictions: Predictions, suffix: str) -> bytes:
+    """Encode raw outputs as JSON, YAML or a pickle, for a suffix of ``OUTPUT_SUFFIXES``."""
+    outputs = raw_outputs(predictions)
+    if suffix in (".pkl", ".pickle"):
+        return pickle.dumps(outputs)
+    return json.dumps(outputs, default=lambda array: array.tolist()).encode()  # JSON is YAML too
+
+
+def raw_outputs(predictions: Predictions) -> list[dict[str, Any]]:
+    """Convert predictions to the raw outputs of mmpose: one dictionary per batch of one person.
+
+    ``preds`` is float32 (1, keypoints, 3): x, y, score; ``boxes`` float32 (1, 6): center, scale, area, box score.
+    """
+    p = predictions
+    preds = np.concatenate([p.keypoints, p.scores[..., None]], axis=2).astype(np.float32)
+    boxes = np.column_stack([p.centers, p.scales, p.areas, p.box_scores]).astype(np.float32)
+    return [
+        {
+            "preds": preds[i : i + 1],
+            "boxes": boxes[i : i + 1],
+            "image_paths": [str(p.image_files[i])],
+            "bbox_ids": [int(p.box_ids[i])],
+            "output_heatmap": None,
+        }
+        for i in range(len(preds))
+    ]

@@ -1,55 +1,25 @@
-"""Test weights: read annotations and boxes, predict, compute metrics (docs/spec/protocol.md, sections 1 and 4)."""
+"""Evaluation of keypoints by the published protocol (docs/spec/protocol.md, sections 1 and 4)."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from litehrnet.config.schema import RunConfig, TestConfig
-from litehrnet.data.coco import (
-    box_records,
-    detection_records,
-    ground_truth_records,
-    read_annotations,
-    refuse_photo_lists,
-)
-from litehrnet.data.mpii import mpii_records
+from litehrnet.config.schema import RunConfig
+from litehrnet.data.coco import annotated_keypoints, box_records, check_keypoint_count, read_annotations
+from litehrnet.data.formats import find_format
 from litehrnet.data.photos import check_photos
-from litehrnet.data.records import Record
+from litehrnet.data.records import PeopleToEvaluate
+from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.detections import Detector
 from litehrnet.errors import UserError
-from litehrnet.evaluation.coco import annotated_keypoints, check_keypoint_count, coco_figures, coco_results
 from litehrnet.evaluation.detected import cleaned, detected_persons
-from litehrnet.evaluation.mpii_submission import MPII_RELEASE, TestPhoto, read_test_photos
-from litehrnet.evaluation.pckh import mpii_ground_truth_file, read_mpii_ground_truth, reported_figures
+from litehrnet.evaluation.metrics import find_measure
 from litehrnet.evaluation.predictions import Predictions, predict_records
-from litehrnet.keypoints.skeletons import MPII
+from litehrnet.evaluation.report import EvalReport, EvalSet
+from litehrnet.io.progress import SILENT, Progress
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.runtimes import Runtime, open_runtime
-
-
-@dataclass(frozen=True)
-class TestReport:
-    """What a test gave.
-
-    Attributes:
-        figures: By name; 0..1 for COCO, percent for MPII; none for MPII without ground truth.
-        results: Entries of COCO's result file; none for MPII.
-        predictions: The network's keypoints for every record.
-        box_source: Where the boxes came from.
-        photos: How many.
-        mpii_test_photos: Of MPII's test split, where MPII's own annotation file lies beside the annotations.
-    """
-
-    __test__ = False  # not a class of tests
-
-    figures: dict[str, float]
-    results: list[dict[str, Any]]
-    predictions: Predictions
-    box_source: str
-    photos: int
-    mpii_test_photos: Sequence[TestPhoto] = ()
 
 
 def open_weights(
@@ -59,15 +29,18 @@ def open_weights(
     input_size_wh: tuple[int, int] | None = None,
     **settings: Any,
 ) -> tuple[Runtime, str]:
-    """Load weights for a test, and say where their input size comes from.
+    """Open weights for an evaluation.
 
-    The file's own description counts; a configuration fills in what the file does not say and must not contradict it.
+    The metadata of the file count. A configuration fills in what they lack and must not contradict them.
 
     Args:
         weights: See ``open_runtime``.
-        config: What is tested, or None.
-        input_size_wh: (width, height) where neither file nor configuration says it.
+        config: Configuration of the evaluation, or None.
+        input_size_wh: (width, height) in pixels, where neither file nor configuration has one.
         **settings: Further arguments of ``open_runtime``.
+
+    Returns:
+        The runtime, and where its input size comes from, in words.
 
     Raises:
         UserError: See ``open_runtime``; or file and configuration contradict each other.
@@ -76,10 +49,11 @@ def open_weights(
     opened = open_runtime(weights, input_size_wh=wanted, **settings)
     info = opened.info
     if config is not None and info.variant not in (None, config.variant):
-        raise UserError(f"{weights}: weights of {info.variant} (expected {config.variant}, as {config.name} says)")
+        raise UserError(f"{weights}: weights of {info.variant} (expected {config.variant}, as in {config.name})")
     if info.input_size_wh is not None:
         if config is not None and info.codec != config.codec:
-            raise UserError(f"{weights}: its heatmaps are to be decoded by {info.codec}, not by {config.codec}")
+            codec = f"{config.codec}, as in {config.name}"
+            raise UserError(f"{weights}: heatmaps are decoded by {info.codec} (expected {codec})")
         return opened, "from the weights' file"
     if config is not None:
         check_keypoint_count(config.keypoint_set, len(info.keypoint_set), weights, Path(config.name))
@@ -89,132 +63,85 @@ def open_weights(
     return opened, source
 
 
-@dataclass(frozen=True)
-class TestSet:
-    """What is to be predicted, where its boxes came from, and the images of COCO's that count."""
-
-    __test__ = False  # not a class of tests
-
-    test: TestConfig
-    records: list[Record]
-    keypoint_set: KeypointSet
-    box_source: str
-    image_ids: Collection[int] = ()
-    mpii_test_photos: Sequence[TestPhoto] = ()
-
-
-def read_test_set(
-    test: TestConfig,
+def read_eval_set(
+    test: EvalConfig,
     keypoint_set: KeypointSet,
     input_size_wh: tuple[int, int],
     weights: Path,
     *,
     without_truth: bool = False,
     detector: Detector | None = None,
-) -> TestSet:
-    """Read the annotations and boxes of a test.
+) -> EvalSet:
+    """Read the annotations and boxes of an evaluation.
 
     Args:
         test: Annotations, photos, boxes and thresholds.
-        keypoint_set: Of the network.
-        input_size_wh: (width, height) of its crops.
-        weights: Its file, for messages.
-        without_truth: Predictions alone will do for MPII where its ground truth is missing, as for its test split.
-        detector: Finds the persons of COCO's photos, instead of the boxes that ``test`` names.
+        keypoint_set: Keypoints of the network.
+        input_size_wh: (width, height) of its crops in pixels.
+        weights: Weights file, for error messages.
+        without_truth: Whether predictions alone will do where MPII's ground truth is missing, as for its test split.
+        detector: Finds the people in COCO's photos, instead of the boxes that ``test`` names.
 
     Raises:
-        UserError: A file is missing or broken; the annotations are of other keypoints; a package is missing.
+        UserError: A file is missing or broken, the annotations have other keypoints, or a package is missing.
     """
-    path, images = Path(test.annotations), Path(test.images)
-    image_ids: Collection[int] = ()
-    test_photos: Sequence[TestPhoto] = ()
-    if test.dataset == "mpii":
-        refuse_photo_lists(test.annotations, test.only, test.without)
-        check_keypoint_count(keypoint_set, len(MPII), path, weights)
-        records = mpii_records(path, images, with_joints=False)
-        if without_truth and not mpii_ground_truth_file(path).is_file():
-            test_photos = _mpii_test_photos(records, path)
-        else:
-            read_mpii_ground_truth(mpii_ground_truth_file(path))
-        box_source = f"annotated center and scale ({path})"
+    form, measure = find_format(test.format), find_measure(test)
+    if measure.package is not None:
+        require(measure.package, "train", f"computing {form.metric.name}")
+    if detector is None:
+        people = form.read_test(test, keypoint_set, input_size_wh, weights)
     else:
-        require("pycocotools", "train", "computing AP")  # before the photos are gone through, not after
-        annotations = read_annotations(path, test.only, test.without)
-        image_ids = frozenset(annotations.images)
-        check_keypoint_count(keypoint_set, annotated_keypoints(annotations), path, weights)
-        if detector is not None:
-            entries = cleaned(detected_persons(detector, annotations, images), annotations)
-            records = box_records(entries, annotations, images, len(keypoint_set), input_size_wh)
-            box_source = "detections (by the detector)"
-        elif test.boxes is None:
-            records = ground_truth_records(annotations, images, len(keypoint_set), input_size_wh)
-            box_source = f"ground truth ({path})"
-        else:
-            boxes = Path(test.boxes)
-            records = detection_records(
-                annotations, boxes, images, len(keypoint_set), input_size_wh, test.min_box_score
-            )
-            box_source = f"detections ({boxes})"
-    if not records:
-        raise UserError(f"{path}: has no persons to test on")
-    check_photos((record.image_file for record in records), str(path))
-    return TestSet(test, records, keypoint_set, box_source, image_ids, test_photos)
+        people = _detected_people(test, keypoint_set, input_size_wh, weights, detector)
+    if not people.records:
+        raise UserError(f"{test.annotations}: nobody to evaluate on (expected annotated people)")
+    photos = measure.prepare(test, people.records, without_truth)
+    check_photos((record.image_file for record in people.records), test.annotations)
+    return EvalSet(test, people.records, keypoint_set, people.box_source, people.image_ids, photos)
 
 
-def _mpii_test_photos(records: Sequence[Record], annotations: Path) -> Sequence[TestPhoto]:
-    release = annotations.parent / MPII_RELEASE
-    names = [record.image_file.name for record in records]
-    return read_test_photos(release, names, annotations) if release.is_file() else ()
+def _detected_people(
+    test: EvalConfig, keypoint_set: KeypointSet, input_size_wh: tuple[int, int], weights: Path, detector: Detector
+) -> PeopleToEvaluate:
+    path, images = Path(test.annotations), Path(test.images)
+    annotations = read_annotations(path, test.only, test.without, find_format(test.format).load)
+    check_keypoint_count(keypoint_set, annotated_keypoints(annotations), path, weights)
+    entries = cleaned(detected_persons(detector, annotations, images), annotations)
+    records = box_records(entries, annotations, images, len(keypoint_set), input_size_wh)
+    return PeopleToEvaluate(records, "detections (by the detector)", frozenset(annotations.images))
 
 
-def run_test(
+def run_evaluation(
     runtime: Runtime,
     weights: Path,
-    test: TestConfig,
-    started: Callable[[int], Callable[[int], None]],
+    test: EvalConfig,
+    progress: Progress = SILENT,
     *,
     without_truth: bool = False,
     detector: Detector | None = None,
-) -> TestReport:
-    """Test weights by the published protocol.
+) -> EvalReport:
+    """Evaluate weights by the published protocol.
 
     Args:
-        runtime: From ``open_weights``.
-        weights: Its file, for messages.
+        runtime: Opened by ``open_weights``.
+        weights: Weights file, for error messages.
         test: Annotations, photos, boxes and thresholds.
-        started: Called with the number of persons; returns what is called with the number of persons done.
-        without_truth: See ``read_test_set``.
-        detector: See ``read_test_set``.
+        progress: Counts people.
+        without_truth: See ``read_eval_set``.
+        detector: See ``read_eval_set``.
 
     Raises:
-        UserError: See ``read_test_set``; or a photo is broken.
+        UserError: See ``read_eval_set``; or a photo is broken.
     """
     keypoint_set, size = runtime.info.keypoint_set, runtime.input_size_wh
-    test_set = read_test_set(test, keypoint_set, size, weights, without_truth=without_truth, detector=detector)
-    done = started(len(test_set.records))
-    return report(test_set, predict_records(runtime, test_set.records, flip_test=test.flip, done=done))
+    eval_set = read_eval_set(test, keypoint_set, size, weights, without_truth=without_truth, detector=detector)
+    return report(eval_set, predict_records(runtime, eval_set.records, flip_test=test.flip, progress=progress))
 
 
-def report(test_set: TestSet, predictions: Predictions) -> TestReport:
-    """The figures that predictions for all of a test's records give.
+def report(eval_set: EvalSet, predictions: Predictions) -> EvalReport:
+    """Measure predictions for all records of an evaluation.
 
     Raises:
-        UserError: The annotations lack what the figures are computed from.
+        UserError: The annotations lack something that the metric needs.
     """
-    test, keypoint_set = test_set.test, test_set.keypoint_set
-    path = Path(test.annotations)
-    results: list[dict[str, Any]] = []
-    if test.dataset == "mpii":
-        truth = mpii_ground_truth_file(path)
-        figures = reported_figures(predictions.keypoints, read_mpii_ground_truth(truth)) if truth.is_file() else {}
-    else:
-        results = coco_results(
-            predictions,
-            keypoint_set.sigmas,
-            nms=test.nms,
-            oks_threshold=test.oks_threshold,
-            visibility_threshold=test.visibility_threshold,
-        )
-        figures = coco_figures(path, results, keypoint_set, test_set.image_ids)
-    photos = len({record.image_file for record in test_set.records})
-    return TestReport(figures, results, predictions, test_set.box_source, photos, test_set.mpii_test_photos)
+    figures, results = find_measure(eval_set.test).figures(eval_set, predictions)
+    return EvalReport(eval_set, figures, results, predictions)

@@ -1,4 +1,4 @@
-"""Result files against annotations: predicted persons matched to annotated ones, PCK and its kin per keypoint."""
+"""Result files against annotations: match predicted to annotated people, and compute PCK, AUC, EPE and NME."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,24 +16,24 @@ from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.poses import KeypointSet
 
 PCK_THRESHOLD = 0.2
-"""Of the longer side of the annotated box."""
+"""Fraction of the longer side of the annotated box."""
 
-_FIELDS = "image_id, category_id, keypoints and score, as COCO's results have them"
+_FIELDS = "image_id, category_id, keypoints and score, as in COCO's results"
 
 
 @dataclass(frozen=True)
 class MatchedPerson:
-    """An annotated person, and the predicted one that belongs to it.
+    """An annotated person, and the predicted pose that matches.
 
     Attributes:
-        image_id: Of the photo.
-        annotation_id: As the file has it.
-        truth: (keypoints, 2) image pixels.
-        annotated: (keypoints,), which of them are.
-        box: (4,) x, y, width and height.
-        area: Square pixels.
-        predicted: (keypoints, 3) x, y and score; at infinity where nothing belongs to it.
-        similarity: COCO's (OKS), 0..1.
+        image_id: Id of the photo.
+        annotation_id: Id of the annotation.
+        truth: (keypoints, 2) annotated positions in image pixels.
+        annotated: (keypoints,) whether each keypoint is annotated.
+        box: (4,) x, y, width and height of the annotated box.
+        area: Area of the person in square pixels.
+        predicted: (keypoints, 3) x, y and score; infinite where no pose matches.
+        similarity: Similarity (OKS), 0..1.
     """
 
     image_id: Any
@@ -47,18 +47,18 @@ class MatchedPerson:
 
 
 def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -> list[dict[str, Any]]:
-    """Read keypoint results in COCO's form.
+    """Read keypoint results in COCO's format.
 
     Args:
         path: JSON list of image_id, category_id, keypoints (x, y, score triples) and score.
-        annotations: Of the same photos.
-        num_keypoints: What every entry must have.
+        annotations: Annotations of the same photos.
+        num_keypoints: Number of keypoints that every entry must have.
 
     Returns:
-        Those four fields of every entry.
+        The four fields of every entry.
 
     Raises:
-        UserError: The file has no entries, or one that is incomplete, not finite, or does not fit the annotations.
+        UserError: The file has no entries, or an entry is incomplete, not finite, or does not fit the annotations.
     """
     entries = read_json(path)
     if not isinstance(entries, list) or not entries:
@@ -72,30 +72,30 @@ def score_keypoints(
     keypoint_set: KeypointSet,
     threshold: float = PCK_THRESHOLD,
 ) -> KeypointScore:
-    """PCK, AUC, EPE and NME of results, and a row per keypoint.
+    """Compute PCK, AUC, EPE and NME of results, and a row per keypoint.
 
-    Persons left without a match are missed: their keypoints count as not found in PCK and AUC and not at all in EPE and
-    NME. PCK divides distances by the longer side of the annotated box, NME by its width along x and its height along y,
-    AUC by 30 pixels.
+    Keypoints of people without a matching pose count as not found in PCK and AUC, and do not count in EPE and NME. PCK
+    divides distances by the longer side of the annotated box, and AUC by 30 pixels. NME divides them by the width of
+    the box along x and its height along y.
 
     Args:
-        annotations: Persons of ``keypoint_set``.
+        annotations: Annotated people with the keypoints of ``keypoint_set``.
         results: Entries with image_id and keypoints, of images that ``annotations`` has.
-        keypoint_set: For its names and sigmas.
-        threshold: Of PCK.
+        keypoint_set: Keypoint set, for its names and sigmas.
+        threshold: Threshold of PCK.
 
     Raises:
-        UserError: An annotation is incomplete or of other keypoints.
+        UserError: An annotation is incomplete or has other keypoints.
     """
     return _score(match_persons(annotations, results, keypoint_set), keypoint_set.keypoint_names, threshold)
 
 
 def records_pck(records: Sequence[Record], keypoints: NDArray[np.floating], threshold: float = 0.2) -> float:
-    """PCK of people whose boxes are the annotated ones, so that nobody has to be matched; -1 without annotations.
+    """Compute PCK of people with annotated boxes, who need no matching; -1 without annotations.
 
     Args:
         records: Annotated people with their boxes.
-        keypoints: Predicted (persons, keypoints, 2) in pixels of the photo, in the same order.
+        keypoints: Predicted positions (persons, keypoints, 2) in pixels of the photo, in the same order.
         threshold: Distance relative to the longer side of the box.
     """
     truth = np.stack([record.joints_xy for record in records])
@@ -108,19 +108,18 @@ def records_pck(records: Sequence[Record], keypoints: NDArray[np.floating], thre
 def match_persons(
     annotations: CocoAnnotations, results: list[dict[str, Any]], keypoint_set: KeypointSet
 ) -> list[MatchedPerson]:
-    """Annotated persons with the predicted ones that belong to them, in the order of the file's images.
+    """Match annotated people with predicted poses, in the order of the file's images.
 
-    Annotated persons count that are no crowd, have a labeled keypoint and a box with an area. In each photo the
-    predicted and the annotated person most alike (COCO's similarity) are matched, then the next of those left, down
-    to a similarity of 0.
+    Annotated people count who are not a crowd, and have a labeled keypoint and a box with an area. In each photo the
+    most similar pair (by OKS) is matched first, then the next of the rest, down to a similarity of 0.
 
     Args:
-        annotations: Persons of ``keypoint_set``.
+        annotations: Annotated people with the keypoints of ``keypoint_set``.
         results: Entries with image_id and keypoints, of images that ``annotations`` has.
-        keypoint_set: For its sigmas.
+        keypoint_set: Keypoint set, for its sigmas.
 
     Raises:
-        UserError: An annotation is incomplete or of other keypoints, or there is no person.
+        UserError: An annotation is incomplete or has other keypoints, or nobody is annotated.
     """
     found: dict[Any, list[NDArray[np.float64]]] = {image_id: [] for image_id in annotations.images}
     for entry in results:
@@ -130,7 +129,7 @@ def match_persons(
         own = _annotated_persons(annotations, image_id, len(keypoint_set))
         persons += _matched(found[image_id], own, np.array(keypoint_set.sigmas))
     if not persons:
-        raise UserError(f"{annotations.path}: has no person with a labeled keypoint and a box to compare with")
+        raise UserError(f"{annotations.path}: nobody to compare with (expected labeled keypoints and a box)")
     return persons
 
 
@@ -158,7 +157,7 @@ def _score(persons: list[MatchedPerson], names: tuple[str, ...], threshold: floa
 def _matched(
     found: list[NDArray[np.float64]], persons: list[MatchedPerson], sigmas: NDArray[np.float64]
 ) -> list[MatchedPerson]:
-    """The annotated persons of a photo with the predicted poses that belong to them."""
+    """Match the annotated people of one photo with predicted poses."""
     matched = list(persons)
     if not found or not persons:
         return matched
@@ -192,7 +191,7 @@ def _person(annotation: dict[str, Any], where: str, num_keypoints: int) -> Match
         x, y, width, height = (float(value) for value in annotation["bbox"])
         area = float(annotation["area"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{where} is incomplete (expected keypoints, bbox and area, as COCO has them)") from error
+        raise UserError(f"{where} is incomplete (expected keypoints, bbox and area, as in COCO)") from error
     _check(keypoints, num_keypoints, np.array([x, y, width, height, area]), where)
     triples = keypoints.reshape(-1, 3)
     return MatchedPerson(
@@ -213,9 +212,9 @@ def _result(entry: Any, where: str, annotations: CocoAnnotations, num_keypoints:
         keypoints = [float(value) for value in entry["keypoints"]]
         score = float(entry["score"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{where} is no prediction (expected {_FIELDS})") from error
+        raise UserError(f"{where} is not a prediction (expected {_FIELDS})") from error
     if not known:
-        raise UserError(f"{where} is of image {fields['image_id']}, which {annotations.path} does not have")
+        raise UserError(f"{where} is on image {fields['image_id']}, which {annotations.path} does not have")
     _check(np.array(keypoints), num_keypoints, np.array([score]), where)
     return {**fields, "keypoints": keypoints, "score": score}
 

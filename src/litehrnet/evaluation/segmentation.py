@@ -1,69 +1,79 @@
-"""Testing a segmentation: label images and predictions to one confusion matrix, and to figures."""
+"""Evaluation of a segmentation: one confusion matrix of label images and predictions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.config.schema import TestConfig
-from litehrnet.data.segmentation import LabeledImage, check_labeled_images, labeled_images, read_classes
+from litehrnet.config.schema import RunConfig
+from litehrnet.data.formats import find_label_format
+from litehrnet.data.label_images import LabeledImage, check_labeled_images, read_classes
+from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.files import make_folder, write_bytes
 from litehrnet.io.images import read_image
-from litehrnet.segmentation.classes import ClassSet
+from litehrnet.io.progress import SILENT, Progress
+from litehrnet.segmentation.classes import ClassSet, unnamed_classes
 from litehrnet.segmentation.confusion import Confusion, confusion_matrix
 
 
 @dataclass(frozen=True)
-class SegmentationTest:
-    """What is to be segmented, and what should come out."""
+class SegmentationEvalSet:
+    """Photos to segment, with their label images.
 
-    test: TestConfig
+    Attributes:
+        test: Settings of the evaluation.
+        records: Photos and label images.
+        class_set: Classes of the label images.
+    """
+
+    test: EvalConfig
     records: tuple[LabeledImage, ...]
     class_set: ClassSet
 
     @property
     def how(self) -> str:
-        """In a few words."""
+        """How the set is evaluated, for logs."""
         views = [f"scale {scale:g}" for scale in self.test.scales if self.test.scales != (1.0,)]
         return ", ".join(["windows" if self.test.window else "whole images", *views, *["flip"] * self.test.flip])
 
 
-def read_segmentation_test(test: TestConfig, class_set: ClassSet) -> SegmentationTest:
-    """Find the images of a test and check them without decoding them.
+def read_segmentation_eval_set(test: EvalConfig, class_set: ClassSet) -> SegmentationEvalSet:
+    """Find the images of an evaluation and check them without decoding.
 
     Raises:
-        UserError: See ``data.segmentation.labeled_images`` and ``label_faults``.
+        UserError: A folder or file is missing or broken, or a label image is of the wrong kind.
     """
-    records = tuple(labeled_images(test.dataset, test.images, test.annotations))
+    records = tuple(find_label_format(test.format).read(test.images, test.annotations))
     check_labeled_images(records, test.annotations)
-    return SegmentationTest(test, records, class_set)
+    return SegmentationEvalSet(test, records, class_set)
 
 
 def confusion_of(
     segmenter: Segmenter,
     records: Sequence[LabeledImage],
-    done: Callable[[int], None] = lambda _: None,
+    progress: Progress = SILENT,
     out_dir: Path | None = None,
 ) -> Confusion:
-    """Segment images and compare.
+    """Segment images and compare them with their label images.
 
     Args:
-        segmenter: Of the classes that the label images have.
-        records: Each is segmented once.
-        done: Called with 1 after every image.
-        out_dir: Where predictions are written as label images, see ``write_prediction``; None for nowhere.
+        segmenter: Segmenter with the classes of the label images.
+        records: Photos and label images.
+        progress: Counts images.
+        out_dir: Folder for predictions as label images, see ``write_prediction``; None for none.
 
     Returns:
-        The confusion matrix of all of them; all zero where no pixel has a class.
+        The confusion matrix of all images; all zero where no pixel has a class.
 
     Raises:
         UserError: A file is broken, two do not fit together, or a prediction cannot be written.
     """
     class_set = segmenter.class_set
+    progress.start(len(records))
     total = np.zeros((len(class_set), len(class_set)), np.int64)
     for record in records:
         predicted = segmenter.segment(read_image(record.image_file))
@@ -76,12 +86,12 @@ def confusion_of(
         total += confusion_matrix(truth, predicted, len(class_set))
         if out_dir is not None:
             write_prediction(out_dir, record.image_file, predicted, class_set)
-        done(1)
+        progress.advance(1)
     return total
 
 
 def write_prediction(folder: Path, image_file: Path, classes: NDArray[np.uint8], class_set: ClassSet) -> Path:
-    """Write classes as a label image, named as the photo: a PNG of 8-bit label ids, as Cityscapes' server takes it.
+    """Write classes as a label image with the name of the photo: a PNG of 8-bit label ids, as in Cityscapes.
 
     Raises:
         UserError: It cannot be written.
@@ -91,3 +101,27 @@ def write_prediction(folder: Path, image_file: Path, classes: NDArray[np.uint8],
     path = make_folder(folder) / f"{image_file.stem}.png"
     write_bytes(path, cv2.imencode(".png", class_set.label_ids_of(classes))[1].tobytes())
     return path
+
+
+def take_classes(segmenter: Segmenter, config: RunConfig, weights: Path) -> None:
+    """Check that a segmenter has the network and classes of a configuration, and give it their names and label ids.
+
+    Args:
+        segmenter: Segmenter that runs ``weights``; its classes change.
+        config: Configuration of a segmentation.
+        weights: Weights file, for error messages.
+
+    Raises:
+        UserError: The weights belong to another network or to other classes.
+    """
+    info, wanted = segmenter.runtime.info, config.class_set
+    if info.variant not in (None, config.variant):
+        raise UserError(f"{weights}: weights of {info.variant} (expected {config.variant}, as in {config.name})")
+    own = segmenter.class_set
+    named = own != unnamed_classes(len(own))  # a checkpoint has no names of classes
+    if len(wanted) != len(own) or (named and wanted.class_names != own.class_names):
+        raise UserError(
+            f"{weights}: has {len(own)} classes, {', '.join(own.class_names[:3])} ... (expected the "
+            f"{len(wanted)} of {wanted.name}, {', '.join(wanted.class_names[:3])} ...)"
+        )
+    segmenter.class_set = wanted

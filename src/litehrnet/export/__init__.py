@@ -1,1 +1,1 @@
-"""Writing models for other runtimes, each verified against PyTorch before it is kept."""
+"""Export of models for other runtimes, each verified before its file appears."""

@@ -1,4 +1,4 @@
-"""A program for the engine, compiled from weights; without torch where the weights are a safetensors file of ours."""
+"""Export of a program for the native engine; a safetensors file is compiled without torch."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from litehrnet.runtimes.native import compile_weights
 
 
 def export_native(weights: Path, path: Path, input_size_wh: tuple[int, int] | None = None) -> Program:
-    """Write a program, which is read again and checked before it is kept; arguments as those of ``compile_weights``.
+    """Compile weights to a program, write it, and read it again as a check; for arguments see ``compile_weights``.
 
     Raises:
         UserError: The weights cannot be compiled, or ``path`` cannot be written.

@@ -1,4 +1,4 @@
-"""An ONNX model that is compared with PyTorch before it is kept."""
+"""Export of an ONNX model, verified against PyTorch before its file appears."""
 
 import contextlib
 import copy
@@ -29,33 +29,34 @@ if TYPE_CHECKING:
     from torch import nn
 
 BATCHES = (1, 2, 7)
+"""Batch sizes that are compared."""
 LARGE_BATCHES = (1, 2)
-"""Of networks that segment, whose images are many times as large."""
+"""Batch sizes for segmentation networks and detectors, whose images are many times as large."""
 MAX_RELATIVE_ERROR = 1e-4
 MAX_ROUNDINGS = 4.0
-"""How many times PyTorch's own rounding error may be reached, where that is more than ``MAX_RELATIVE_ERROR``."""
+"""Allowed multiple of PyTorch's own rounding error, if that exceeds ``MAX_RELATIVE_ERROR``."""
 MAX_SHIFT = 0.5
-"""In pixels of the crop."""
+"""Allowed shift of keypoints or sides of boxes, in pixels of the crop."""
 
 LIKELY_CENTER = -3.0
-"""Logit of the center scores, 0.05, from which on the sides of boxes are compared."""
+"""Logit of the lowest center score, 0.05, at which the sides of boxes are compared."""
 
-_CAST_BYTES = 60  # what a node takes in the file
+_CAST_BYTES = 60  # size of a node in the file
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How one batch of the exported model compares with PyTorch in float64.
+    """Comparison of the exported model with PyTorch in float64 on one batch.
 
     Attributes:
-        images: What was put in.
-        batch: How many.
-        relative_error: Largest difference of two heatmap values, or scores of classes, over the largest value.
-        keypoint_shift: Largest distance of two keypoints, or of two sides of a likely box, in pixels of the input; 0 of
-            a network that segments.
-        other_classes: Share of the pixels whose class is another; 0 of a network that finds keypoints.
-        rounding: As ``relative_error``, of PyTorch in float32. Some weights (normalizations of channels that hardly
-            vary) raise rounding errors to more than ``MAX_RELATIVE_ERROR`` in any runtime, on noise above all.
+        images: Kind of images.
+        batch: Number of images.
+        relative_error: Largest difference of two heatmap values or class scores, divided by the largest value.
+        keypoint_shift: Largest distance of two keypoints, or of two sides of a likely box, in pixels of the input; 0
+            for a segmentation network.
+        other_classes: Share of the pixels with another class, 0..1; 0 for pose networks and detectors.
+        rounding: Relative error of PyTorch itself in float32. Some weights (normalizations of almost constant
+            channels) cause rounding errors above ``MAX_RELATIVE_ERROR`` in every runtime, especially on noise.
     """
 
     images: str
@@ -67,7 +68,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether the differences are those of rounding."""
+        """Whether rounding explains the differences."""
         same_places = self.keypoint_shift <= MAX_SHIFT and not self.other_classes
         return self.relative_error <= max(MAX_RELATIVE_ERROR, MAX_ROUNDINGS * self.rounding) and same_places
 
@@ -75,16 +76,16 @@ class Comparison:
 def export_onnx(
     weights: Path, path: Path, input_size_wh: tuple[int, int] | None = None, *, half: bool = False
 ) -> list[Comparison]:
-    """Write an ONNX model of any batch and one image size, verified by running it.
+    """Write an ONNX model for any batch size and one image size, and verify it by running it.
 
     Args:
-        weights: ``.safetensors`` or a PyTorch checkpoint.
-        path: What to write; appears only when the comparison succeeds.
-        input_size_wh: (width, height) where the weights' file does not say it.
-        half: Round the weights to float16 and store them so; the arithmetic stays float32.
+        weights: ``.safetensors`` file or PyTorch checkpoint.
+        path: File to write; it appears only if the comparison succeeds.
+        input_size_wh: (width, height) if the weights file has no input size.
+        half: Whether to round the weights to float16 and store them so; the arithmetic stays float32.
 
     Returns:
-        The comparisons that were made, all of them equal.
+        The comparisons, all of them equal.
 
     Raises:
         UserError: A package is missing, the weights cannot be read, ``path`` cannot be written, or the model's
@@ -99,18 +100,18 @@ def export_onnx(
         info = replace(network.info, input_size_wh=network.input_size_wh)
         if half:
             _round_to_half(network.network)
-            # Not folded: what a folded normalization makes of the weights is no float16 any more. Runtimes fold it.
+            # Not folded, as folding would change the float16 weights to other values. Runtimes fold it on their own.
             model = serialize(network.network, info, True)
         else:
-            # Normalizations folded: half the nodes, half the time.
+            # Folding the normalizations halves the nodes and the time.
             model = serialize(fold_batch_norms(network.network), info)
         temporary.write_bytes(model)
         comparisons = _compare(network, OnnxRuntime(temporary))
         wrong = [c for c in comparisons if not c.equal]
         if wrong:
             raise UserError(
-                f"{path}: not written, as its outputs differ from PyTorch's (by "
-                f"{max(c.relative_error for c in wrong):.1e} of the largest value, {_moved(wrong)})"
+                f"{path}: not written, because the model's outputs differ from PyTorch's (by "
+                f"{max(c.relative_error for c in wrong):.1e} of the largest value, {_moved(wrong)}; expected equality)"
             )
     return comparisons
 
@@ -122,12 +123,12 @@ def _moved(comparisons: list[Comparison]) -> str:
 
 
 def serialize(network: "nn.Module", info: WeightsInfo, half: bool = False) -> bytes:
-    """A network as an ONNX model of any batch that describes itself.
+    """Convert a network to an ONNX model for any batch size, with its description as metadata.
 
     Args:
-        network: In evaluation mode.
-        info: What it is, with its input size.
-        half: Store weights that float16 holds exactly as that, and keep the exporter from merging them with others.
+        network: Network in evaluation mode.
+        info: Description of the weights, with an input size.
+        half: Whether to store weights as float16 if that is exact, and to disable the exporter's optimizations.
     """
     import torch
 
@@ -163,7 +164,7 @@ def _round_to_half(network: "nn.Module") -> None:
 
 
 def _store_half(model: Any) -> None:
-    """Weights that float16 holds exactly become that, and are cast to float32 before they are used."""
+    """Store weights as float16 if that is exact, with casts to float32 in the graph."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
@@ -171,7 +172,7 @@ def _store_half(model: Any) -> None:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        with np.errstate(over="ignore"):  # values beyond the range are not equal below
+        with np.errstate(over="ignore"):  # values out of range are found by the comparison below
             half = values.astype(np.float16)
         if values.nbytes - half.nbytes > _CAST_BYTES and np.array_equal(half, values):
             name = tensor.name
@@ -183,7 +184,7 @@ def _store_half(model: Any) -> None:
 
 
 def _strip_notes(model: Any) -> None:
-    # The exporter writes stack traces of our source into every node: a third of the file.
+    # The exporter stores stack traces of the source in every node: a third of the file.
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.ClearField("metadata_props")
@@ -209,7 +210,7 @@ def _compare(network: TorchRuntime, exported: OnnxRuntime) -> list[Comparison]:
 
 
 def _maps_in_float64(network: "nn.Module", crops: NDArray[np.uint8], info: WeightsInfo) -> NDArray[np.float32]:
-    """What a network in float64 gives, rounded at the end."""
+    """Run a network in float64 and round its output to float32."""
     import torch
 
     with torch.inference_mode():
@@ -228,27 +229,27 @@ def _shift(expected: NDArray[np.float32], found: NDArray[np.float32], network: T
     pixels_per_cell = network.input_size_wh[0] / expected.shape[3]
     positions = [decode(heatmaps, network.info.codec)[0] for heatmaps in (expected, found)]
     distances: NDArray[np.float32] = np.linalg.norm(positions[0] - positions[1], axis=2)
-    # Two peaks of equal height: which of them is the higher one is a matter of rounding, not of the export.
+    # Of two peaks of equal height, rounding decides which is higher.
     largest: float = distances[~_ambiguous(expected)].max(initial=0)
     return float(largest * pixels_per_cell)
 
 
 def _side_shift(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
-    """Largest distance of two sides of a box, in pixels of the input, where the centers are likely."""
+    """Return the largest distance of two sides of a box, in pixels of the input, at likely centers."""
     likely = expected[:, 0] >= LIKELY_CENTER
     first, second = (DISTANCE_UNIT * np.exp(maps[:, 1:].clip(max=MAX_LOG_DISTANCE)) for maps in (expected, found))
     return float(np.abs(first - second).max(axis=1)[likely].max(initial=0))
 
 
 def _other_classes(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
-    """Share of pixels of another class, of those whose two highest scores differ by more than rounding."""
+    """Return the share of pixels with another class, if their two highest scores differ by more than rounding."""
     second, first = np.partition(expected, -2, axis=1)[:, -2:].swapaxes(0, 1)
     certain = first - second > 2 * MAX_RELATIVE_ERROR * np.abs(expected).max()
     return float(((expected.argmax(axis=1) != found.argmax(axis=1)) & certain).mean())
 
 
 def _ambiguous(heatmaps: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(persons, keypoints): whether the two highest cells differ by less than the allowed error."""
+    """Return a mask (people, keypoints) of heatmaps whose two highest cells differ by less than the allowed error."""
     flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
     second, first = np.moveaxis(np.partition(flat, -2, axis=2)[..., -2:], 2, 0)
     ambiguous: NDArray[np.bool_] = first - second <= 2 * MAX_RELATIVE_ERROR * np.abs(heatmaps).max()
@@ -260,7 +261,7 @@ def _random_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, int]
 
 
 def _photo_like_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """Smooth shades with edges: like a photo, most of the power is in large structures."""
+    """Draw smooth shades with edges: as in a photo, most of the power is in large structures."""
     import cv2
 
     crops = np.empty((batch, size_wh[1], size_wh[0], 3), np.uint8)
@@ -275,7 +276,7 @@ def _photo_like_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, 
 
 @contextlib.contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Without the exporter's notes to its own developers."""
+    """Suppress the exporter's warnings, which address its own developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""From photos and boxes to keypoints: crops of many photos in one batch, heatmaps, positions.
+"""Find keypoints: crops of many photos in one batch, heatmaps, positions.
 
 Predicting and evaluating share this code (docs/spec/protocol.md, sections 4.1 and 4.2).
 """
@@ -15,20 +15,20 @@ from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
 from litehrnet.runtimes import Runtime
 
 BATCH_SIZE = 32
-"""Crops that are collected before the network runs."""
+"""Number of crops that are collected before the network runs."""
 
 _Source = TypeVar("_Source")
 
 
 @dataclass(frozen=True)
 class CropJob(Generic[_Source]):
-    """Persons to find in one photo.
+    """People to find in one photo.
 
     Attributes:
         image: uint8 (H, W, 3), RGB.
         centers: (persons, 2) centers of the crops in image pixels.
-        scales: (persons, 2) their sizes in units of 200 image pixels.
-        source: What the photo came from, handed back with the result.
+        scales: (persons, 2) sizes of the crops in units of 200 image pixels.
+        source: Any object, returned with the result.
     """
 
     image: NDArray[np.uint8]
@@ -39,11 +39,11 @@ class CropJob(Generic[_Source]):
 
 @dataclass(frozen=True)
 class Keypoints:
-    """What was found.
+    """Keypoints of the people in one photo.
 
     Attributes:
-        image_xy: float32 (persons, keypoints, 2) in image pixels.
-        scores: float32 (persons, keypoints).
+        image_xy: float32 (persons, keypoints, 2) positions in image pixels.
+        scores: float32 (persons, keypoints), usually 0..1.
     """
 
     image_xy: NDArray[np.float32]
@@ -53,16 +53,16 @@ class Keypoints:
 def find_keypoints(
     runtime: Runtime, jobs: Iterable[CropJob[_Source]], *, flip_test: bool, batch_size: int = BATCH_SIZE
 ) -> Iterator[tuple[CropJob[_Source], Keypoints]]:
-    """Find the keypoints of every job's persons, in the order of the jobs.
+    """Find the keypoints of the people in every job, in the order of the jobs.
 
     Args:
         runtime: The network.
-        jobs: Read one after another, no further ahead than a batch needs.
+        jobs: People to find; read no further ahead than a batch needs.
         flip_test: Average with the heatmaps of the mirrored crops.
-        batch_size: Crops to collect, over several photos, before the network runs.
+        batch_size: Number of crops to collect, from several photos, before the network runs.
 
     Yields:
-        Each job and its keypoints; a job without persons has none.
+        Each job and its keypoints; a job without people has none.
     """
     waiting: list[tuple[CropJob[_Source], NDArray[np.uint8]]] = []
     for job in jobs:
@@ -74,7 +74,7 @@ def find_keypoints(
 
 
 def cut_crops(job: CropJob[_Source], runtime: Runtime) -> NDArray[np.uint8]:
-    """uint8 (persons, height, width, 3): the job's persons as the network wants them."""
+    """Cut the crops of a job's people: uint8 (persons, height, width, 3), the network's input."""
     matrices = udp_crop_matrices if runtime.info.codec.kind == "udp" else crop_matrices
     size = runtime.input_size_wh
     crops = np.empty((len(job.centers), size[1], size[0], 3), np.uint8)
@@ -84,7 +84,7 @@ def cut_crops(job: CropJob[_Source], runtime: Runtime) -> NDArray[np.uint8]:
 
 
 def heatmaps_of(runtime: Runtime, crops: NDArray[np.uint8], flip_test: bool) -> NDArray[np.float32]:
-    """Heatmaps (persons, keypoints, h, w) of the crops, averaged with those of the mirrored crops if asked for."""
+    """Compute heatmaps (persons, keypoints, h, w), with ``flip_test`` averaged with those of the mirrored crops."""
     heatmaps = runtime.heatmaps(crops)
     if not flip_test:
         return heatmaps

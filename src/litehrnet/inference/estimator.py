@@ -1,8 +1,8 @@
-"""``PoseEstimator``: load weights once, then find people and their keypoints in photos."""
+"""``PoseEstimator``: loads weights once, then finds people and their keypoints in photos."""
 
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,47 +20,51 @@ from litehrnet.runtimes import Runtime, open_runtime
 from litehrnet.weights import zoo
 
 COUNTED_SCORE, MOST_SIMILAR = 0.2, 0.9
-"""As published: keypoints with a higher score count in a person's score, and of two poses that are more similar (OKS),
-the worse one is dropped."""
+"""As in the reference implementation: keypoints with a higher score count in a person's score, and of two poses with a
+higher OKS the worse one is dropped."""
 
 LEAST_BOX_SCORE, LEAST_POSE_SCORE = 0.2, 0.05
-"""Of the bundled detector's boxes, those with such a score are looked at, and those with such a pose score are kept."""
+"""Boxes of the bundled detector need at least this box score, and their poses at least this pose score."""
 
 _SEEN_SCORE = 0.2
-"""Keypoints with this score or more show that somebody is there."""
+"""Keypoints with at least this score are evidence of a person."""
 
 
 class PoseEstimator:
     """Finds people and their keypoints in photos.
 
-    Photos without given boxes go through a person detector first: the one named, else the bundled one. The bundled
-    one finds people, so it is not used for weights with other keypoints than those of COCO, MPII or LSP. Then, and
-    with ``whole_image``, the whole picture is taken as one person's box.
+    Photos without given boxes first pass through a person detector: the named one, or the bundled one. The bundled
+    detector finds people, so it is only used for weights with the keypoints of COCO, MPII or LSP. For other weights,
+    and with ``whole_image``, the whole picture is one person's box.
 
     Args:
         weights: ``.safetensors``, ``.onnx`` or ``.native``; PyTorch checkpoints with the extra ``train``; or a name
-            that ``litehrnet models`` lists, by default the bundled weights.
-        runtime: ``native``, ``onnxruntime``, ``openvino`` or ``torch``; None for native, or for what the file is for.
-        flip_test: Average with the mirrored crop: a little better, half as fast.
+            that ``litehrnet models`` lists, by default the bundled weights. Or a runtime from ``open_runtime``.
+        runtime: ``native``, ``onnxruntime``, ``openvino`` or ``torch``; None to choose by the file.
+        flip_test: Average with the mirrored crop: slightly better, half as fast.
         input_size_wh: (width, height) of the crops if the weights' file does not state it.
-        threads: CPU threads; None for all.
-        precision: ``float32``; for native and torch also ``bf16``, for torch on a GPU ``fp16``.
-        device: For torch: ``cpu``, ``cuda``, ``cuda:1``, ...
-        compiled: For torch: through ``torch.compile``.
-        detector: Your own, or a file or name for ``open_detector``; None for the bundled one.
-        whole_image: Use no detector: pictures are crops of one person.
-        min_box_score: Boxes with a lower score are left out, 0..1; None for the detector's own limit. With the bundled
-            detector, None leaves out boxes under 0.2, and people with a pose score under 0.05.
-        max_persons: Keep only so many of the detected people, the surest; None for all.
+        threads: Number of CPU threads; None for all.
+        precision: ``float32``; with native and torch also ``bf16``, with torch on a GPU ``fp16``.
+        device: PyTorch's name of the device, such as ``cuda``; torch only.
+        compiled: Use ``torch.compile``; torch only.
+        detector: Your own, or a file or name for ``open_detector``; None for the bundled detector.
+        whole_image: Use no detector: every picture is a crop of one person.
+        min_box_score: Lowest box score that is kept, 0..1; None for the detector's own limit. With the bundled
+            detector, None drops boxes under 0.2 and people with a pose score under 0.05.
+        max_persons: Number of people to keep, those with the highest box scores; None for all.
+
+    Attributes:
+        runtime: The opened weights.
+        detector: The person detector; None if the whole picture is one person's box.
 
     Raises:
-        UserError: See ``litehrnet.runtimes.open_runtime`` and ``litehrnet.detectors.detector.open_detector``; or
-            settings contradict each other.
+        UserError: See ``litehrnet.runtimes.open_runtime`` and ``litehrnet.detectors.detector.open_detector``. Or the
+            weights do not find keypoints, or settings contradict each other.
     """
 
     def __init__(
         self,
-        weights: str | Path = zoo.DEFAULT_WEIGHTS,
+        weights: str | Path | Runtime = zoo.DEFAULT_WEIGHTS,
         runtime: str | None = None,
         *,
         flip_test: bool = False,
@@ -74,40 +78,26 @@ class PoseEstimator:
         min_box_score: float | None = None,
         max_persons: int | None = None,
     ) -> None:
-        self.runtime: Runtime = open_runtime(
-            weights,
-            runtime,
-            input_size_wh=input_size_wh,
-            threads=threads,
-            precision=precision,
-            device=device,
-            compiled=compiled,
-        )
-        self._keypoint_set = self.runtime.info.keypoint_set  # refuses a network that segments now, not with the photo
-        self.flip_test = flip_test
-        self._max_persons = max_persons
         if whole_image and detector is not None:
             raise UserError("whole_image: uses no detector, and one is given (expected one of the two)")
         own = detector is not None and not isinstance(detector, str | Path)
         if min_box_score is not None and (own or whole_image):
             raise UserError("min_box_score: only works with a detector that is opened here (expected a name or file)")
-        named = detector
-        if not whole_image and named is None and is_of_people(self._keypoint_set):
+        settings = {"input_size_wh": input_size_wh, "precision": precision, "device": device, "compiled": compiled}
+        self.runtime = _opened(weights, runtime, threads, settings)
+        self._keypoint_set = self.runtime.info.keypoint_set  # refuses a segmentation network now, not with the photo
+        self.flip_test = flip_test
+        self._max_persons = max_persons
+        if not whole_image and detector is None and is_of_people(self._keypoint_set):
             detector = zoo.DEFAULT_DETECTOR
         # The bundled detector finds more with a low limit, and the keypoints tell people from coats and flags.
         self._checks_detector = detector == zoo.DEFAULT_DETECTOR and min_box_score is None
         if self._checks_detector:
             min_box_score = LEAST_BOX_SCORE
-        if named is not None:
-            self.detector = _opened(named, min_box_score, threads)  # a wrong file is refused now
-        self._detector, self._min_box_score, self._threads = detector, min_box_score, threads
-
-    @cached_property
-    def detector(self) -> Detector | None:
-        """The person detector, or None if the whole picture is taken; the bundled one is loaded at the first use."""
-        if self._detector is None:
-            return None
-        return _opened(self._detector, self._min_box_score, self._threads)
+        if isinstance(detector, str | Path):
+            limit = {} if min_box_score is None else {"min_score": min_box_score}
+            detector = open_detector(detector, threads=threads, **limit)
+        self.detector: Detector | None = detector
 
     def predict(self, image: ImageLike, boxes: ArrayLike | None = None, box_scores: ArrayLike | None = None) -> Poses:
         """Find the people in one photo.
@@ -118,7 +108,7 @@ class PoseEstimator:
             box_scores: (persons,), 0..1, of given boxes; None for 1.
 
         Returns:
-            One pose per given box, in their order; or per detected person, the surest first. Nobody gives no poses.
+            One pose per given box, in their order; or per detected person, the highest box score first. May be empty.
 
         Raises:
             UserError: See ``litehrnet.inference.photo.make_photo``.
@@ -130,14 +120,14 @@ class PoseEstimator:
         """Find the people in many photos; crops of several photos share a batch.
 
         Args:
-            photos: Files' names, arrays or what else ``predict`` accepts; or made by ``make_photo``, with boxes of
-                their own. They are read no further ahead than a batch needs.
+            photos: File names, arrays or anything else that ``predict`` accepts; or photos with boxes from
+                ``make_photo``. They are read no further ahead than a batch needs.
 
         Yields:
             Each photo and its poses, in the order of the photos.
 
         Raises:
-            UserError: A photo cannot be used; those before it have been yielded or are lost with their batch.
+            UserError: A photo cannot be used. Earlier photos of its batch are lost, too.
         """
         jobs = (self._job(photo if isinstance(photo, Photo) else self._photo(photo)) for photo in photos)
         for job, found in find_keypoints(self.runtime, jobs, flip_test=self.flip_test):
@@ -160,18 +150,25 @@ class PoseEstimator:
         return poses[_distinct(poses, scales)] if photo.detected and len(poses) > 1 else poses
 
 
-def _opened(detector: Detector | str | Path, min_box_score: float | None, threads: int | None) -> Detector:
-    if not isinstance(detector, str | Path):
-        return detector
-    if min_box_score is None:
-        return open_detector(detector, threads=threads)
-    return open_detector(detector, min_score=min_box_score, threads=threads)
+def _opened(
+    weights: str | Path | Runtime, name: str | None, threads: int | None, settings: Mapping[str, Any]
+) -> Runtime:
+    if isinstance(weights, str | Path):
+        return open_runtime(weights, name, threads=threads, **settings)
+    if name is not None or settings != {
+        "input_size_wh": None,
+        "precision": "float32",
+        "device": "cpu",
+        "compiled": False,
+    }:
+        raise UserError("weights: an opened runtime has its settings already (expected them in open_runtime)")
+    return weights
 
 
 def _distinct(poses: Poses, scales: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Indices, in order, of the people that remain when all but one of several nearly equal poses are dropped.
+    """Return the indices, in order, of the poses that remain after dropping near duplicates of better poses.
 
-    Done as in the published protocol: rescored, similarity (OKS) over the area of the padded box.
+    As in the reference implementation: poses are rescored, and OKS uses the area of the padded box.
     """
     scores = rescore(poses.box_scores, poses.scores, COUNTED_SCORE)
     areas = np.prod(scales.astype(np.float64) * PIXEL_STD, axis=1)
@@ -180,10 +177,10 @@ def _distinct(poses: Poses, scales: NDArray[np.floating]) -> NDArray[np.intp]:
 
 
 def is_seen(poses: Poses) -> NDArray[np.bool_]:
-    """Whether somebody is there: a quarter of the keypoints, and at least three, have a score of 0.2 or more.
+    """Return whether each pose shows a person: a quarter of its keypoints, at least three, score 0.2 or more.
 
-    A picture without people gives keypoints too, with low scores. A detector answers this question better; this is
-    for pictures that are taken as a whole. The page in the browser goes by the same rule.
+    A picture without people also gives keypoints, with low scores. A detector decides this better; this rule is for
+    pictures that are one person's box. The page in the browser uses the same rule.
 
     Returns:
         bool (persons,).

@@ -1,4 +1,4 @@
-"""Photos for the pose network: pixels from whatever a program has, and one box per person."""
+"""Photos for the pose network: pixels from files, bytes, arrays or PIL images, and one box per person."""
 
 import os
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Photo:
         boxes: float32 (persons, 4): (x, y, width, height) in pixels.
         box_scores: float32 (persons,), 0..1.
         name: Name for errors and results.
-        detected: A detector found the boxes, so two of them may hold the same person.
+        detected: Whether a detector found the boxes, so that two of them may show the same person.
     """
 
     image: NDArray[np.uint8]
@@ -69,11 +69,11 @@ def make_photo(
 
     Args:
         image: See ``as_rgb``.
-        boxes: (persons, 4): (x, y, width, height) in pixels; an empty list means nobody.
+        boxes: (persons, 4): (x, y, width, height) in pixels; an empty list means no people.
         box_scores: (persons,), 0..1; None for 1.
         name: Name for errors and results; None for the file's name.
         detector: Finds the boxes if none are given.
-        max_persons: Keep only so many boxes, those with the highest scores, in their order; None for all.
+        max_persons: Number of boxes to keep, those with the highest scores, in their order; None for all.
 
     Raises:
         UserError: The image cannot be used (see ``as_rgb``); a box is not finite, empty or outside the photo.
@@ -99,9 +99,8 @@ def as_rgb(image: ImageLike, name: str) -> NDArray[np.uint8]:
     """Read an image from anything that holds one.
 
     Args:
-        image: A file's name; a file's content, or an open binary file; a PIL image, whose pixels are taken as they
-            are, without its Exif orientation; or a uint8 array: (H, W, 3) in RGB, (H, W, 4) in RGBA, of which alpha
-            is dropped, (H, W) or (H, W, 1) in gray.
+        image: A file's name, its content, or an open binary file; a PIL image, whose Exif orientation is ignored; or
+            a uint8 array: (H, W, 3) in RGB, (H, W, 4) in RGBA, whose alpha is dropped, (H, W) or (H, W, 1) in gray.
         name: Name for errors.
 
     Returns:
@@ -134,7 +133,7 @@ def _from_array(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
 
 
 def _from_pil(image: PilImage, name: str) -> NDArray[np.uint8]:
-    if image.mode.startswith(("I", "F")):  # more than 8 bits, which convert() would cut off instead of scaling
+    if image.mode.startswith(("I", "F")):  # more than 8 bits, which convert() would clip instead of scaling
         raise UserError(f"{name}: a PIL image of mode {image.mode} (expected 8 bits per channel)")
     try:
         return _from_array(np.asarray(image.convert("RGB")), name)

@@ -1,7 +1,7 @@
-"""``Segmenter``: weights once, then photos of any size in, classes of their pixels out."""
+"""``Segmenter``: loads weights once, then finds the class of every pixel in photos of any size."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +14,32 @@ from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.scores import Scores, best_classes, enlarged, probabilities
 
 Image = NDArray[np.uint8]
-OpenRuntime = Callable[[tuple[int, int] | None], Runtime]
 
-_SIDE_STEP = 32  # what the network's fusions take
+_SIDE_STEP = 32  # sides of images must be divisible by it
 _KEPT_RUNTIMES = 4
-_WINDOW_STEP = 2 / 3  # of a window's side: neighbors share a third
+_WINDOW_STEP = 2 / 3  # of a window's side: neighbors overlap by a third
 
 
 class Segmenter:
     """Finds the class of every pixel.
 
-    A whole image is filled up to sides that the network takes with the color that the network sees as zero. Windows
-    lie side by side and overlap by a third or more; where they do, their scores are averaged. Of several views
-    (mirrored, other scales) the probabilities are averaged.
+    Whole images are padded to sides divisible by 32, with the color that normalization maps to zero. Windows overlap
+    by a third or more, and the scores of overlapping windows are averaged. With several views (mirrored, other
+    scales) the probabilities are averaged.
 
     Args:
-        open_at: Opens the network for images of (width, height); of its own size for None.
+        runtime: The opened network.
         window: Segment windows of the network's own size instead of whole images.
-        flip: Also the mirrored image.
-        scales: Sizes at which the image is segmented, as factors of its own.
+        flip: Segment the mirrored image, too.
+        scales: Sizes at which the image is segmented, as factors of its own size.
 
     Raises:
-        UserError: See ``litehrnet.runtimes.open_runtime``; the network finds keypoints; a scale is not above 0.
+        UserError: The network finds keypoints; a scale is not above 0.
     """
 
     def __init__(
         self,
-        open_at: OpenRuntime,
+        runtime: Runtime,
         *,
         window: bool = False,
         flip: bool = False,
@@ -48,14 +47,13 @@ class Segmenter:
     ) -> None:
         if not scales or min(scales) <= 0:
             raise UserError(f"scales {', '.join(map(str, scales)) or 'none'}: expected numbers above 0, such as 0.75 1")
-        self._open_at, self._window, self._flip, self._scales = open_at, window, flip, tuple(scales)
-        self._runtimes: OrderedDict[tuple[int, int], Runtime] = OrderedDict()
-        self.runtime = open_at(None)
-        self.class_set: ClassSet = self.runtime.info.class_set
-        self._runtimes[self.runtime.input_size_wh] = self.runtime
+        self._window, self._flip, self._scales = window, flip, tuple(scales)
+        self.runtime = runtime
+        self.class_set: ClassSet = runtime.info.class_set
+        self._runtimes = OrderedDict({runtime.input_size_wh: runtime})
 
     def segment(self, image: Image) -> NDArray[np.uint8]:
-        """Classes of the pixels of one image.
+        """Find the classes of the pixels of one image.
 
         Args:
             image: uint8 (height, width, 3), RGB, of any size.
@@ -64,7 +62,7 @@ class Segmenter:
             uint8 (height, width).
 
         Raises:
-            UserError: The runtime takes images of one size only, and these are not it.
+            UserError: The weights' file runs at one input size only, and the image has another size.
         """
         height, width = image.shape[:2]
         if self._window or self._flip or self._scales != (1.0,):
@@ -73,7 +71,7 @@ class Segmenter:
         return np.ascontiguousarray(best_classes(scores, size_wh)[:height, :width])
 
     def scores(self, image: Image) -> Scores:
-        """Scores of one view, or the mean probabilities of several: float32 (classes, height, width)."""
+        """Return scores of one view, or mean probabilities of several: float32 (classes, height, width)."""
         mirrorings = (False, True) if self._flip else (False,)
         views = [(scale, mirrored) for scale in self._scales for mirrored in mirrorings]
         if len(views) == 1:
@@ -100,16 +98,16 @@ class Segmenter:
         return enlarged(scores[..., ::-1] if mirrored else scores, (width, height))
 
     def _whole(self, image: Image) -> tuple[Scores, tuple[int, int]]:
-        """Scores of the filled-up image as its runtime gives them, and the (width, height) that they stand for."""
+        """Return the raw scores of the padded image, and its (width, height)."""
         height, width = image.shape[:2]
         size_wh = -(-width // _SIDE_STEP) * _SIDE_STEP, -(-height // _SIDE_STEP) * _SIDE_STEP
-        scores = self._runtime(size_wh).heatmaps(self._filled_up(image, size_wh)[None])[0]
+        scores = self._runtime_for(size_wh).heatmaps(self._padded(image, size_wh)[None])[0]
         return scores, size_wh
 
     def _windows(self, image: Image) -> Scores:
         window_wh = self.runtime.input_size_wh
         height, width = image.shape[:2]
-        image = self._filled_up(image, (max(width, window_wh[0]), max(height, window_wh[1])))
+        image = self._padded(image, (max(width, window_wh[0]), max(height, window_wh[1])))
         total = np.zeros((len(self.class_set), *image.shape[:2]), np.float32)
         count = np.zeros(image.shape[:2], np.float32)
         for y in window_starts(image.shape[0], window_wh[1]):
@@ -121,19 +119,19 @@ class Segmenter:
         total /= count
         return total[:, :height, :width]
 
-    def _filled_up(self, image: Image, size_wh: tuple[int, int]) -> Image:
+    def _padded(self, image: Image, size_wh: tuple[int, int]) -> Image:
         height, width = image.shape[:2]
         if (width, height) == size_wh:
             return image
-        filled = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
-        filled[:] = np.rint(255 * np.array(self.runtime.info.mean)).astype(np.uint8)
-        filled[:height, :width] = image
-        return filled
+        padded = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
+        padded[:] = np.rint(255 * np.array(self.runtime.info.mean)).astype(np.uint8)
+        padded[:height, :width] = image
+        return padded
 
-    def _runtime(self, size_wh: tuple[int, int]) -> Runtime:
-        """The network for images of one size; those used last are kept."""
+    def _runtime_for(self, size_wh: tuple[int, int]) -> Runtime:
+        """Return the network for images of one size; the last few sizes are cached."""
         if size_wh not in self._runtimes:
-            self._runtimes[size_wh] = self._open_at(size_wh)
+            self._runtimes[size_wh] = self.runtime.resized(size_wh)
             if len(self._runtimes) > _KEPT_RUNTIMES:
                 self._runtimes.popitem(last=False)
         self._runtimes.move_to_end(size_wh)
@@ -149,33 +147,33 @@ def open_segmenter(
     input_size_wh: tuple[int, int] | None = None,
     **settings: Any,
 ) -> Segmenter:
-    """A segmenter of a file of weights.
+    """Open a segmenter from a file of weights.
 
     Args:
-        weights: As for ``litehrnet.runtimes.open_runtime``. ONNX models and programs take images of one size only:
-            with them, ``window`` is for images of any other.
+        weights: As in ``litehrnet.runtimes.open_runtime``. ONNX models and ``.native`` programs run at one input size:
+            images of other sizes need ``window``.
         window: See ``Segmenter``.
         flip: See ``Segmenter``.
         scales: See ``Segmenter``.
-        input_size_wh: (width, height) of the windows, for weights that say another or none.
+        input_size_wh: (width, height) of the windows; None for the size that the weights state.
         **settings: Further arguments of ``open_runtime``.
 
     Raises:
-        UserError: See ``Segmenter``.
+        UserError: See ``litehrnet.runtimes.open_runtime`` and ``Segmenter``.
     """
-
-    def open_at(size_wh: tuple[int, int] | None) -> Runtime:
-        return open_runtime(weights, input_size_wh=size_wh or input_size_wh, **settings)
-
-    return Segmenter(open_at, window=window, flip=flip, scales=scales)
+    runtime = open_runtime(weights, input_size_wh=input_size_wh, **settings)
+    return Segmenter(runtime, window=window, flip=flip, scales=scales)
 
 
 def window_starts(length: int, window: int) -> list[int]:
-    """Where windows begin along a side: the first at 0, the last at its end, no two further apart than 2/3 of one.
+    """Place windows along a side: from 0 to its end, at distances of at most 2/3 of a window.
 
     Args:
-        length: Of the side, in pixels; no less than the window.
-        window: Its own side.
+        length: Length of the image's side in pixels, at least that of the window.
+        window: Length of the window's side in pixels.
+
+    Returns:
+        First pixel of each window.
     """
     steps = int(np.ceil((length - window) / (window * _WINDOW_STEP)))
     return [round(index * (length - window) / max(steps, 1)) for index in range(steps + 1)]

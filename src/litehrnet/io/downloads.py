@@ -1,4 +1,4 @@
-"""Files from the network: gone on with after a break, and checked before they get their name."""
+"""Downloads that resume after an interruption and get their final name only once verified."""
 
 import contextlib
 import hashlib
@@ -15,31 +15,31 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import make_folder, sync_folder
 
 LARGEST = 500_000_000
-"""Bytes; more is never taken."""
+"""Largest file that is downloaded, in bytes."""
 
 _TIMEOUT_S = 30.0
-_ATTEMPTS = 3  # without a single new byte
+_ATTEMPTS = 3  # in a row that bring no new byte
 _PAUSE_S = 1.0
 _CHUNK = 1 << 16
 
 
 class _DroppedError(Exception):
-    """The connection ended before the file did."""
+    """Connection lost before the end of the file."""
 
 
 def fetch(url: str, path: Path, sha256: str) -> None:
-    """Fetch a file, unless it is there already.
+    """Download a file unless it exists already.
 
-    What has come so far lies in ``path`` with ``.part`` behind it: a later call goes on from there, where the server
-    can (HTTP ranges). Of several processes that want the same file one fetches it and the others wait.
+    An unfinished download is kept as ``path`` plus ``.part``. A later call resumes it if the server supports HTTP
+    ranges. When several processes ask for the same file, one downloads it and the others wait.
 
     Args:
         url: http or https.
-        path: Where it is to be; nothing is ever there but the whole, checked file.
-        sha256: The checksum in hexadecimal digits, or as many of its first digits as are known.
+        path: Final place of the file. Only a complete, verified file ever appears there.
+        sha256: Expected checksum in hexadecimal digits, or its first digits if no more are known.
 
     Raises:
-        UserError: The server cannot be reached, refuses, or sends another file; or nothing can be written.
+        UserError: The server cannot be reached, refuses, or sends another file; or the file cannot be written.
     """
     make_folder(path.parent)
     partial = path.with_name(path.name + ".part")
@@ -50,7 +50,7 @@ def fetch(url: str, path: Path, sha256: str) -> None:
             _complete(url, partial)
             if not has_checksum(partial, sha256):
                 partial.unlink()
-                raise UserError(f"{url}: another file came than expected (SHA-256 {sha256}...), and was thrown away")
+                raise UserError(f"{url}: the download has another SHA-256 (expected {sha256}...) and was deleted")
             with partial.open("rb") as written:
                 os.fsync(written.fileno())
             partial.replace(path)
@@ -60,34 +60,34 @@ def fetch(url: str, path: Path, sha256: str) -> None:
 
 
 def has_checksum(path: Path, sha256: str) -> bool:
-    """Whether the SHA-256 of a file begins with these digits.
+    """Return whether the SHA-256 of a file begins with these digits.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest().startswith(sha256.lower())
 
 
 def _complete(url: str, partial: Path) -> None:
-    """Fetch what is missing of a file, in as many connections as it takes."""
+    """Download the missing part of a file, with as many connections as necessary."""
     fruitless = 0
     while True:
         before = _size(partial)
-        reason = "the connection was dropped"
+        reason = "connection lost"
         try:
-            if _go_on(url, partial, before):
+            if _resume(url, partial, before):
                 return
         except _DroppedError as error:
             reason = str(error)
         fruitless = 0 if _size(partial) > before else fruitless + 1
         if fruitless == _ATTEMPTS:
-            raise UserError(f"{url}: no more than {_size(partial):,} bytes came ({reason}); try again later to go on")
+            raise UserError(f"{url}: stopped after {_size(partial):,} bytes ({reason}; the same command resumes it)")
         time.sleep(_PAUSE_S * fruitless)
 
 
-def _go_on(url: str, partial: Path, start: int) -> bool:
-    """Fetch from ``start`` in one connection; whether the file is whole by what the server says of its length."""
+def _resume(url: str, partial: Path, start: int) -> bool:
+    """Download from byte ``start`` with one connection; return whether the file has the length the server reports."""
     headers = {"User-Agent": "litehrnet", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -96,10 +96,10 @@ def _go_on(url: str, partial: Path, start: int) -> bool:
     except urllib.error.HTTPError as error:
         with error:
             if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not start:
-                raise UserError(f"{url}: the server refuses ({error.code} {error.reason})") from error
+                raise UserError(f"{url}: the server refuses the download ({error.code} {error.reason})") from error
             whole: bool = error.headers.get("Content-Range", "") == f"bytes */{start}"
         if not whole:
-            partial.unlink()  # longer than the file: not a part of it
+            partial.unlink()  # longer than the file, so not a part of it
         return whole
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
@@ -110,7 +110,7 @@ def _go_on(url: str, partial: Path, start: int) -> bool:
                 partial.unlink()
                 return False
         else:
-            start = 0  # a server without ranges begins anew
+            start = 0  # a server without ranges sends the file from its beginning
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdigit() else None
         with partial.open("ab") as file:
@@ -118,7 +118,7 @@ def _go_on(url: str, partial: Path, start: int) -> bool:
             for chunk in _chunks(response):
                 file.write(chunk)
                 if file.tell() > LARGEST:
-                    raise UserError(f"{url}: more than {LARGEST:,} bytes (expected a file of weights)")
+                    raise UserError(f"{url}: is larger than {LARGEST:,} bytes (expected a weights file)")
             return total is None or file.tell() == total
 
 
@@ -136,13 +136,13 @@ def _size(path: Path) -> int:
 
 @contextlib.contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
+    """Hold a file lock; the operating system releases it when the process exits."""
     with lock.open("ab") as file:
         if sys.platform == "win32":
             import msvcrt
 
             while True:
-                with contextlib.suppress(OSError):  # it gives up after ten seconds
+                with contextlib.suppress(OSError):  # each call waits ten seconds at most
                     msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
                     break
         else:

@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old one or the new one, never half of one."""
+"""Reading files, and writing them in one step: a reader finds the old file or the new one, never half of one."""
 
 import contextlib
 import os
@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litehrnet.errors import UserError
-from litehrnet.io.archives import inside_archive, read_member
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the folder of ``path``; move it to ``path`` when the block ends well.
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends without an error.
 
-    The temporary file is flushed to disk before it is renamed, its folder afterward, so that a power cut leaves the
-    old file or the new one; it is deleted if the block raises.
+    The temporary file is flushed to disk before it is renamed, and its folder afterward. So even a power failure
+    leaves the old file or the new one. If the block raises, the temporary file is deleted.
 
     Raises:
-        UserError: The folder is missing or cannot be written to, or ``path`` is a folder.
+        UserError: The folder is missing or not writable, or ``path`` is a folder.
     """
     if path.is_dir():
         raise UserError(f"{path}: is a folder (expected the name of a file to write)")
@@ -44,10 +43,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of processes that were killed while they wrote to ``folder``.
+    """Delete temporary files in ``folder`` left by killed processes.
 
     Raises:
-        UserError: One cannot be deleted.
+        UserError: A file cannot be deleted.
     """
     for temporary in folder.glob(".*-????????.tmp*"):  # the names that ``replacing`` gives
         try:
@@ -57,7 +56,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in ``folder`` to disk, on systems where a folder can be opened."""
+    """Flush the directory entries of ``folder`` to disk, on systems where a folder can be opened."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -78,24 +77,24 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Make the folder ``path`` (and those above it) where it does not exist, and return it.
+    """Create the folder ``path`` and its parents if they are missing, and return it.
 
     Raises:
-        UserError: A file is in the way, or the folder cannot be made.
+        UserError: A file has this name, or the folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be made a folder ({error.strerror})") from error
+        raise UserError(f"{path}: the folder cannot be created ({error.strerror})") from error
     return path
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Make a folder that did not exist; it is deleted again if the block raises.
+    """Create a new folder; delete it again if the block raises.
 
     Raises:
-        UserError: There is such a folder or file, or it cannot be made.
+        UserError: A folder or file of this name exists, or the folder cannot be created.
     """
     if path.exists():
         raise UserError(f"{path}: exists already (expected the name of a new folder)")
@@ -108,14 +107,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file, also one inside a zip archive that ``path`` goes through.
+    """Read a whole file.
 
     Raises:
-        UserError: ``path`` is missing, a folder, or cannot be read, or the archive is broken.
+        UserError: ``path`` is missing, a folder, or cannot be read.
     """
-    inside = inside_archive(path)
-    if inside:
-        return read_member(*inside)
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
@@ -125,7 +121,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _umask() -> int:
-    # The only way to read the mask is to set it; mkstemp makes files that only the owner can read.
+    # Reading the mask requires setting it. It is needed because mkstemp creates files that only the owner can read.
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,7 +1,7 @@
-"""What a picture file says of itself, and whether it is all there, before anything decodes it.
+"""Headers of image files, and a check that a file is complete before it is decoded.
 
-Decoders fill the missing part of a cut file with gray or refuse it, depending on format and version;
-so the containers are walked here to their end first. Nothing is allocated and no pixel is decoded.
+Decoders fill the missing part of a truncated file with gray or refuse it, depending on format and version.
+So each container is walked to its end here first, without allocating memory or decoding pixels.
 
 Sources: ITU-T T.81 annex B (JPEG markers), the W3C's PNG specification, section 5 (chunks), RFC 9649 (WebP),
 the BITMAPINFOHEADER of Windows (BMP), TIFF 6.0, section 2, and CIPA DC-008 (Exif) for the orientation.
@@ -20,13 +20,13 @@ EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a whole picture file says of itself.
+    """Header of a complete image file.
 
     Attributes:
         format: ``JPEG``, ``PNG``, ``WebP``, ``BMP`` or ``TIFF``.
         width: Pixels in a stored row, before the orientation is applied.
-        height: Stored rows.
-        orientation: 1 to 8 as in Exif (1 is upright); 1 where the file says none or nonsense.
+        height: Number of stored rows.
+        orientation: 1 to 8 as in Exif (1 is upright); 1 if the file has no valid one.
         zero_is_white: Gray samples run from white to black (some TIFF files).
     """
 
@@ -38,14 +38,14 @@ class ImageHeader:
 
 
 def read_header(content: bytes, name: str) -> ImageHeader:
-    """Recognize a picture by its first bytes and walk it to its end.
+    """Recognize an image by its first bytes and walk its container to the end.
 
     Args:
-        content: The whole file; bytes behind the picture's end are ignored.
-        name: What to call it in errors.
+        content: The whole file; bytes after the image's end are ignored.
+        name: File name for error messages.
 
     Raises:
-        UserError: The file is empty, of another format, cut short, or its structure is damaged.
+        UserError: The file is empty, truncated, structurally damaged, or of an unsupported format.
     """
     if not content:
         raise UserError(f"{name}: is empty ({EXPECTED})")
@@ -56,8 +56,8 @@ def read_header(content: bytes, name: str) -> ImageHeader:
             except (EOFError, ValueError, struct.error) as error:
                 raise UserError(f"{name}: is cut short or damaged (expected a whole {image_format} file)") from error
     if content[4:8] == b"ftyp" and content[8:12] in _PHONE_FORMATS:
-        # Named, as phones write it and a user who reads "not an image" looks for the fault in the file.
-        raise UserError(f"{name}: is {_PHONE_FORMATS[content[8:12]]}, which is not read here ({EXPECTED})")
+        # Phones write these formats. "Not an image" would make users look for damage in the file.
+        raise UserError(f"{name}: is {_PHONE_FORMATS[content[8:12]]}, which is not supported ({EXPECTED})")
     raise UserError(f"{name}: not an image ({EXPECTED})")
 
 
@@ -66,13 +66,12 @@ _PHONE_FORMATS |= {b"avif": "AVIF", b"avis": "AVIF"}
 
 
 def critical_png_chunks(content: bytes) -> bytes:
-    """A PNG reduced to the chunks that make its pixels: no color profiles, texts, or animation."""
+    """Reduce a PNG to the chunks that define its pixels, without color profiles, text or animation."""
     chunks = (content[start:end] for kind, start, end in _png_chunks(content) if kind[:1].isupper())
     return content[:8] + b"".join(chunks)
 
 
-# An 0xFF followed by 0x00 is a byte of a scan, 0xD0..0xD7 restart one, and a second 0xFF is filling;
-# all else behind an 0xFF is a marker.
+# After 0xFF: 0x00 is a byte of a scan, 0xD0..0xD7 restart a scan, and 0xFF is padding. Anything else is a marker.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = {0x01, 0xD8}
@@ -97,7 +96,7 @@ def _jpeg(content: bytes) -> ImageHeader:
             scans += 1
         elif marker == 0xE1 and not orientation:
             orientation = _exif_orientation(content[position + 2 : position + length])
-        # A thumbnail inside a segment has markers of its own: the length jumps over them.
+        # A thumbnail inside a segment has its own markers: the length skips them.
         position += length
     if not scans:
         raise ValueError("no scan")
@@ -105,7 +104,7 @@ def _jpeg(content: bytes) -> ImageHeader:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The kind, first and one-past-last byte of every chunk up to IEND, each with its checksum verified."""
+    """Yield kind, start and end offset of every chunk up to IEND, with verified checksums."""
     view, start, kind = memoryview(content), 8, b""
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", content, start)
@@ -177,7 +176,7 @@ def _bmp(content: bytes) -> ImageHeader:
         width, height, _, bits = struct.unpack_from("<HHHH", content, 18)
     else:
         width, height, _, bits, compression, packed_size = struct.unpack_from("<iiHHII", content, 18)
-    height = abs(height)  # negative where the first row is the upper one
+    height = abs(height)  # negative if the top row is stored first
     run_length_coded = compression in (1, 2)
     size = packed_size if run_length_coded else (width * bits + 31) // 32 * 4 * height
     if pixels + size > len(content):
@@ -187,7 +186,7 @@ def _bmp(content: bytes) -> ImageHeader:
 
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC, _TIFF_ORIENTATION = 256, 257, 262, 274
 _TIFF_STRIPS, _TIFF_TILES = (273, 279), (324, 325)  # offsets, byte counts
-_TIFF_SAMPLES = (258, 339)  # bits and kind of each, read only to see that they are there
+_TIFF_SAMPLES = (258, 339)  # bits and kind of each sample, read only to check that they are complete
 _TIFF_TAGS = {_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC, _TIFF_ORIENTATION}
 _TIFF_TAGS |= {*_TIFF_STRIPS, *_TIFF_TILES, *_TIFF_SAMPLES}
 _TIFF_INTEGERS = {3: "H", 4: "I"}
@@ -206,7 +205,7 @@ def _tiff(content: bytes) -> ImageHeader:
 
 
 def _tiff_tags(content: bytes) -> dict[int, tuple[int, ...]]:
-    """The integers under those tags of the first directory that this file uses."""
+    """Read the integers of the tags in ``_TIFF_TAGS`` from the first directory."""
     order = "<" if content[:2] == b"II" else ">"
     (start,) = struct.unpack_from(f"{order}I", content, 4)
     (entries,) = struct.unpack_from(f"{order}H", content, start)
@@ -223,7 +222,7 @@ def _tiff_tags(content: bytes) -> dict[int, tuple[int, ...]]:
 
 
 def _exif_orientation(block: bytes) -> int:
-    """The orientation that an Exif block (a small TIFF) says, 0 if it says none: a broken one harms no pixel."""
+    """Read the orientation from an Exif block (a small TIFF); 0 if absent or damaged, as no pixel depends on it."""
     block = block.removeprefix(b"Exif\0\0")
     try:
         return _orientation(_tiff_tags(block)) if _TIFF_MAGIC.match(block) else 0

@@ -1,4 +1,4 @@
-"""Reading and writing pictures: an upright uint8 RGB array, or one sentence that says what is wrong."""
+"""Reading and writing images as upright uint8 RGB arrays."""
 
 import contextlib
 import threading
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.io import files
+from litehrnet.io.archives import read_data_file
 from litehrnet.io.image_headers import ImageHeader, critical_png_chunks, read_header
 
 MAX_PIXELS = 200_000_000
-"""Larger pictures are refused before memory is taken for them: 600 MB as RGB."""
+"""Largest image, in pixels (600 MB as RGB). Larger ones are refused before memory is allocated."""
 
 WRITTEN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -22,19 +23,19 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read a photo from a file, as ``decode_image`` does.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP or TIFF file; its content counts, not its suffix.
+        path: A JPEG, PNG, WebP, BMP or TIFF file, recognized by content, not by suffix.
 
     Returns:
         uint8 (height, width, 3), RGB, upright.
 
     Raises:
-        UserError: The file cannot be read or is not a whole picture of at most ``MAX_PIXELS``.
+        UserError: The file cannot be read or is not a complete image of at most ``MAX_PIXELS``.
     """
-    return decode_image(files.read_bytes(Path(path)), str(path))
+    return decode_image(read_data_file(Path(path)), str(path))
 
 
 def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHeader | None = None) -> NDArray[np.uint8]:
-    """Decode the content of a picture file to an upright RGB image.
+    """Decode the content of an image file to an upright RGB image.
 
     ====================  =====================================================================
     in the file           in the array
@@ -46,28 +47,27 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
     gray                  three equal channels
     palette               its colors
     transparency          dropped: the colors as stored under it
-    CMYK (JPEG)           RGB as OpenCV converts, which takes the inks as Adobe stores them, inverted
+    CMYK (JPEG)           RGB by OpenCV's conversion, which assumes inverted inks, as Adobe stores them
     Exif orientation      applied (JPEG, PNG and WebP; in TIFF the tag of the same number)
     animation, pages      the first frame or page; an error if OpenCV is older than 4.11 and it is WebP
     ====================  =====================================================================
 
-    A file that is cut short is always an error, and so is a wrong checksum (PNG). Formats without
-    checksums may hide other damage: it comes out as odd pixels (libjpeg then prints a line of its own on
-    the standard error stream), or as an error.
+    A truncated file is always an error, and so is a wrong checksum (PNG). Other damage in formats without
+    checksums leads to an error or to wrong pixels, which libjpeg reports on the standard error stream.
 
     Args:
         content: The whole file.
-        name: What to call it in errors.
-        reduction: 1, or for JPEG also 2, 4 or 8: the sides come out divided by this, rounded up. Each pixel is
-            about the mean of a square of so many pixels of the stored picture, counted from its first corner.
-        header: What ``read_header`` made of the content, where that is known.
+        name: File name for error messages.
+        reduction: 1, or for JPEG also 2, 4 or 8: both sides are divided by it and rounded up. Each pixel is
+            about the mean of a square of that many stored pixels, counted from the first stored corner.
+        header: Result of ``read_header`` for ``content``, if known.
 
     Returns:
         uint8 (height, width, 3), RGB, contiguous.
 
     Raises:
-        UserError: Not a whole JPEG, PNG, WebP, BMP or TIFF picture, without pixels, of more than
-            ``MAX_PIXELS``, or of a kind that OpenCV does not decode.
+        UserError: The content is not a complete JPEG, PNG, WebP, BMP or TIFF image, has no pixels, has more than
+            ``MAX_PIXELS``, or OpenCV cannot decode it.
     """
     header = header or read_header(content, name)
     _check_size(header, name)
@@ -75,28 +75,28 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
         # Faulty color profiles are common, change nothing here, and make libpng print warnings.
         content = critical_png_chunks(content)
     image = _decode(content, header, name, reduction)
-    if header.format != "TIFF":  # which OpenCV turns whatever its flags
+    if header.format != "TIFF":  # OpenCV rotates TIFF whatever its flags say
         image = _upright(image, header.orientation)
     return np.ascontiguousarray(image)
 
 
 def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 92) -> None:
-    """Write a picture in one step: a reader finds the whole file or what was there before.
+    """Write an image in one step: a reader finds the old file or the new one, never half of one.
 
     Args:
-        path: The suffix chooses the format: ``.jpg``, ``.jpeg``, ``.png`` or ``.webp``.
+        path: File to write. The suffix chooses the format: ``.jpg``, ``.jpeg``, ``.png`` or ``.webp``.
         image_rgb: uint8 (height, width, 3), RGB.
-        quality: 1..100 for JPEG and WebP; PNG is exact.
+        quality: 1..100 for JPEG and WebP; PNG is lossless.
 
     Raises:
-        UserError: Another suffix, a picture too large for the format, or the file cannot be written.
+        UserError: The suffix is unknown, the image is too large for the format, or the file cannot be written.
     """
     import cv2
 
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITTEN_SUFFIXES:
-        raise UserError(f"{path}: cannot tell the format to write (expected {', '.join(WRITTEN_SUFFIXES)})")
+        raise UserError(f"{path}: unknown suffix for an image (expected {', '.join(WRITTEN_SUFFIXES)})")
     options = {".png": [], ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality]}
     bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
     try:
@@ -106,15 +106,15 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 9
         written = False
     if not written:
         height, width = image_rgb.shape[:2]
-        raise UserError(f"{path}: {width} x {height} pixels are too many for this format (PNG takes more)")
+        raise UserError(f"{path}: {width} x {height} pixels are too many for this format (PNG allows more)")
     files.write_bytes(path, content.tobytes())
 
 
 def encode_jpeg(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
-    """The content of a JPEG file.
+    """Encode an image as the content of a JPEG file.
 
     Args:
-        image_rgb: uint8 (height, width, 3), RGB, of at most 65,500 pixels a side.
+        image_rgb: uint8 (height, width, 3), RGB, at most 65,500 pixels a side.
         quality: 1..100.
     """
     import cv2
@@ -127,7 +127,7 @@ def encode_jpeg(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
 def _check_size(header: ImageHeader, name: str) -> None:
     width, height = header.width, header.height
     if width <= 0 or height <= 0:
-        raise UserError(f"{name}: has no pixels (its header says {width} x {height})")
+        raise UserError(f"{name}: has no pixels (its size is {width} x {height})")
     if width * height > MAX_PIXELS:
         raise UserError(
             f"{name}: {width} x {height} pixels are too many (expected at most {MAX_PIXELS // 10**6} million)"
@@ -137,7 +137,7 @@ def _check_size(header: ImageHeader, name: str) -> None:
 def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> NDArray[np.uint8]:
     import cv2
 
-    # The orientation is applied here, from the header: OpenCV's versions differ in which formats they turn.
+    # The orientation is applied by the caller, from the header: OpenCV's versions differ in the formats they rotate.
     whole = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     flags = whole if reduction == 1 else getattr(cv2, f"IMREAD_REDUCED_COLOR_{reduction}")
     flags |= cv2.IMREAD_IGNORE_ORIENTATION
@@ -149,14 +149,14 @@ def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> N
     if bgr is None:
         raise UserError(
             f"{name}: cannot be decoded (a damaged {header.format} file, "
-            f"or of a kind that OpenCV {cv2.__version__} does not read)"
+            f"or a kind that OpenCV {cv2.__version__} does not support)"
         )
     if bgr.dtype == np.uint16:
         bgr = (np.asarray(bgr, np.uint16) >> 8).astype(np.uint8)
-        if header.zero_is_white:  # which OpenCV heeds up to 8 bits only
+        if header.zero_is_white:  # OpenCV respects this for up to 8 bits only
             bgr = 255 - bgr
     if bgr.dtype != np.uint8:
-        raise UserError(f"{name}: its samples are {bgr.dtype} (expected 8 or 16 bits)")
+        raise UserError(f"{name}: has samples of type {bgr.dtype} (expected 8 or 16 bits)")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
 
 
@@ -172,12 +172,12 @@ def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 _silence = threading.Lock()
-_silenced: list[int] = []  # the log level to go back to, once for every call that is under way
+_silenced: list[int] = []  # the log level to restore, once for every call in progress
 
 
 @contextlib.contextmanager
 def _silent_opencv() -> Iterator[None]:
-    """Keep OpenCV from printing what becomes an error's sentence; the last of several threads restores it."""
+    """Silence OpenCV's log, whose messages become error messages here; the last of several threads restores it."""
     import cv2
 
     log = getattr(cv2.utils, "logging", cv2)  # where OpenCV 4.10 and 5.0 keep the two functions

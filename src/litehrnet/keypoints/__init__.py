@@ -1,1 +1,1 @@
-"""The geometry of every way through the package: boxes, crops, heatmaps, similarity, skeletons; numpy only."""
+"""Geometry of keypoints: boxes, crops, heatmaps, similarity, skeletons; NumPy only."""

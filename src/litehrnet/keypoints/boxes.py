@@ -1,4 +1,4 @@
-"""Boxes of persons, and the center and scale that the published crops are made from.
+"""Boxes of people, and the center and scale that define their crops.
 
 Source: docs/spec/protocol.md, section 1.1. One unit of scale is 200 image pixels.
 """
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from litehrnet.errors import UserError
 
 BODY_SHARE = 0.53
-"""Part of a person's box that the body covers, about: COCO's areas are those of the body."""
+"""Average share of a person's box that the body covers: COCO's areas are areas of bodies."""
 
 PIXEL_STD = 200.0
 PADDING = 1.25
@@ -18,16 +18,16 @@ PADDING = 1.25
 def centers_and_scales(
     boxes: NDArray[np.floating], input_size_wh: tuple[int, int], padding: float = PADDING
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Center and padded scale of each box, the shorter side grown to the shape of the network's input.
+    """Compute the center and padded scale of each box, enlarged to the aspect ratio of the network's input.
 
     Args:
-        boxes: (persons, 4): (x, y, width, height) in image pixels.
+        boxes: (people, 4): (x, y, width, height) in image pixels.
         input_size_wh: Width and height of the network's input; only their ratio matters.
-        padding: What the grown box is multiplied by.
+        padding: Factor applied to the enlarged box.
 
     Returns:
-        Centers (persons, 2) in image pixels and scales (persons, 2): width and height of the grown and
-        padded box over 200 pixels. Rounded to float32 where the published code rounds.
+        Centers (people, 2) in image pixels and scales (people, 2): width and height of the enlarged and padded
+        box, divided by 200 pixels. Rounded to float32 at the same steps as in the reference implementation.
     """
     aspect = input_size_wh[0] / input_size_wh[1]
     x, y, width, height = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
@@ -39,10 +39,10 @@ def centers_and_scales(
 def clean_box(
     box: tuple[float, float, float, float], image_size_wh: tuple[int, int]
 ) -> tuple[float, float, float, float] | None:
-    """An annotated COCO box as the published training and evaluation use it, or None if nothing is left.
+    """Clean an annotated COCO box as the reference implementation does; return None if nothing remains.
 
-    The result is one pixel smaller than the annotation. A box that begins left of the image (or above it)
-    is moved in, not cut: its width does not shrink by the part outside.
+    The result is one pixel smaller than the annotation. A box that begins left of the image (or above it) is
+    moved inside, not clipped: its width does not shrink by the part outside.
 
     Args:
         box: (x, y, width, height) in image pixels.
@@ -59,10 +59,10 @@ def clean_box(
 
 
 def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Overlap of every box with every other one: their intersection over their union.
+    """Compute the intersection over union of every box in ``boxes`` with every box in ``others``.
 
     Args:
-        boxes: (m, 4): (x, y, width, height), with an area.
+        boxes: (m, 4): (x, y, width, height), with an area above 0.
         others: (n, 4).
 
     Returns:
@@ -77,19 +77,19 @@ def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> N
 
 
 def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, first: int = 0) -> NDArray[np.float32]:
-    """The boxes a user gives for one photo, as an array; an empty list is a photo without persons.
+    """Check a user's boxes for one photo and convert them to an array; an empty list means no people.
 
     Args:
-        boxes: (persons, 4): (x, y, width, height) in image pixels.
+        boxes: (people, 4): (x, y, width, height) in image pixels.
         image_size_wh: Width and height of the photo.
-        name: What an error is to name, such as the photo's file.
-        first: What an error calls the first box; the others are counted on from it.
+        name: Name for error messages, such as the photo's file.
+        first: Number of the first box in error messages.
 
     Returns:
-        float32 (persons, 4).
+        float32 (people, 4).
 
     Raises:
-        UserError: The shape is another one, or a box is not finite, has no area or lies outside the photo.
+        UserError: The shape is wrong, or a box is not finite, has no area or is outside the photo.
     """
     wanted = "expected one (x, y, width, height) in pixels per person"
     try:
@@ -104,7 +104,7 @@ def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, fir
         checked = given.astype(np.float32)
     x, y, width, height = checked.astype(np.float64).T
     image_width, image_height = image_size_wh
-    # Sides below the smallest normal number vanish when they are divided by 200.
+    # Sides below the smallest normal number become 0 when they are divided by 200.
     least = np.finfo(np.float32).tiny
     overlaps = (x < image_width) & (y < image_height) & (x + width > 0) & (y + height > 0)
     _refuse(~np.all(np.isfinite(checked), axis=1), given, name, first, "expected finite numbers")

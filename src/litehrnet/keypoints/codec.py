@@ -1,4 +1,4 @@
-"""Keypoints to heatmaps and back: the published code, DARK and UDP, and the flip test's merge.
+"""Keypoints to heatmaps and back (default, DARK and UDP), and the average of the flip test.
 
 Sources: docs/spec/protocol.md, sections 2.6, 2.7, 4.1 and 4.2. DARK is Zhang et al.,
 "Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020); UDP is Huang et al.,
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 from litehrnet.keypoints.boxes import PIXEL_STD
 
-# What logarithms start from: DARK's floor, and UDP's floor and ceiling.
+# Limits of the heatmap values before the logarithm: DARK's minimum, and UDP's minimum and maximum.
 DARK_FLOOR = 1e-10
 UDP_RANGE = (0.001, 50.0)
 # UDP adds this to the diagonal of its matrix of second derivatives, so that flat maps can be solved.
@@ -24,17 +24,16 @@ UDP_DAMPING = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class HeatmapCodec:
-    """How a keypoint is written into a heatmap and read from it.
+    """Encoding of keypoints in heatmaps, and the matching decoding.
 
     Attributes:
-        kind: ``default`` (whole cells; a quarter cell toward the higher neighbor), ``dark`` (Gaussians
-            between cells; a Newton step on the blurred logarithm) or ``udp`` (sizes measured between pixel
-            centers; a Newton step).
+        kind: ``default`` encodes in whole cells and decodes a quarter cell toward the higher neighbor. ``dark``
+            encodes Gaussians between cells and decodes by a Newton step on the blurred logarithm. ``udp`` measures
+            sizes between pixel centers and decodes by a Newton step.
         sigma: Standard deviation of the Gaussian target, in heatmap cells.
         blur_kernel: Side of the square blur kernel of ``dark`` and ``udp``, in heatmap cells; odd.
-        flip_shift: Whether the heatmap of the mirrored picture is moved one cell to the right before the
-            flip test averages; it makes up for ``default`` and ``dark`` not mirroring about cell centers,
-            ``udp`` does not need it.
+        flip_shift: Whether the flip test moves the heatmap of the mirrored image one cell to the right before
+            averaging. ``default`` and ``dark`` need it, as they do not mirror about cell centers; ``udp`` does not.
     """
 
     kind: Literal["default", "dark", "udp"] = "default"
@@ -44,11 +43,11 @@ class HeatmapCodec:
 
     def __post_init__(self) -> None:
         if self.kind not in ("default", "dark", "udp"):
-            raise UserError(f"heatmap codec {self.kind!r}: no such kind (expected default, dark or udp)")
+            raise UserError(f"heatmap codec {self.kind!r}: unknown kind (expected default, dark or udp)")
         if not 0 < self.sigma < float("inf"):
-            raise UserError(f"sigma {self.sigma:g}: not a size of a Gaussian (expected cells above 0)")
+            raise UserError(f"sigma {self.sigma:g}: not a size in heatmap cells (expected a number above 0)")
         if self.blur_kernel < 1 or self.blur_kernel % 2 == 0:
-            raise UserError(f"blur kernel {self.blur_kernel}: not a side (expected an odd number of cells)")
+            raise UserError(f"blur kernel {self.blur_kernel}: not a valid side (expected an odd number of cells)")
 
 
 def encode(
@@ -58,28 +57,28 @@ def encode(
     heatmap_size_wh: tuple[int, int],
     codec: HeatmapCodec,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Training targets: a Gaussian of height 1 per keypoint.
+    """Create training targets: a Gaussian of height 1 per keypoint.
 
-    ``default`` and ``udp`` are cut to a square of three sigmas around the nearest cell, ``dark`` covers the
-    map. A keypoint whose square lies outside the map (or that is not finite) weighs 0; as published, a square
-    that just misses the left or upper border still weighs 1, with an empty map.
+    ``default`` and ``udp`` are limited to a square of three sigmas around the nearest cell; ``dark`` covers the
+    map. A keypoint has weight 0 if its square is outside the map or it is not finite. As in the reference
+    implementation, a square that just misses the left or upper border has weight 1 and an empty map.
 
     Args:
-        keypoints: crop_xy (persons, keypoints, 2) in pixels of the input.
-        visible: (persons, keypoints); 0 is unlabeled, anything above is labeled.
+        keypoints: crop_xy (people, keypoints, 2) in pixels of the input.
+        visible: (people, keypoints); 0 is unlabeled, anything above is labeled.
         input_size_wh: Width and height of the network's input.
         heatmap_size_wh: Width and height of the heatmaps.
-        codec: Kind and sigma.
+        codec: Codec; its kind and sigma are used.
 
     Returns:
-        Heatmaps float32 (persons, keypoints, H, W), 0 where the weight is 0, and weights float32
-        (persons, keypoints), 0 or 1.
+        Heatmaps float32 (people, keypoints, H, W), 0 if the weight is 0, and weights float32
+        (people, keypoints), 0 or 1.
     """
     between_centers = 1 if codec.kind == "udp" else 0
     sizes = np.array(heatmap_size_wh)
     stride = (np.array(input_size_wh) - between_centers) / (sizes - between_centers)
     position = np.asarray(keypoints, dtype=np.float64) / stride
-    # Rounded toward zero, as published: from -1.5 to 0.5 cells, both excluded, all fall into cell 0.
+    # Rounded toward zero, as in the reference implementation: positions between -1.5 and 0.5 belong to cell 0.
     nearest = np.trunc(position + 0.5)
     middle = position if codec.kind == "dark" else nearest
     reach = 3 * codec.sigma
@@ -91,31 +90,31 @@ def encode(
 
 
 def argmax(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The highest cell of each heatmap (the first in reading order) and its value.
+    """Find the highest cell of each heatmap (the first in reading order) and its value.
 
     Args:
-        heatmaps: float32 (persons, keypoints, H, W). Values that are not finite count as 0.
+        heatmaps: float32 (people, keypoints, H, W). Values that are not finite count as 0.
 
     Returns:
-        heatmap_xy float32 (persons, keypoints, 2), whole numbers in 0..W-1 and 0..H-1, or (-1, -1) where
-        nothing is above 0; and the values float32 (persons, keypoints), finite.
+        heatmap_xy float32 (people, keypoints, 2), whole numbers in 0..W-1 and 0..H-1, or (-1, -1) if no value
+        is above 0; and the values float32 (people, keypoints), finite.
     """
     return _peaks(_finite(heatmaps))
 
 
 def decode(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Position and score of each heatmap's peak.
+    """Decode the position and score of each heatmap's peak.
 
-    ``dark`` and ``udp`` may step between cells by any length, as published, but never further than one cell
-    beyond the map, and not at all where the step cannot be computed.
+    The Newton step of ``dark`` and ``udp`` may have any length, as in the reference implementation. Here it ends
+    at most one cell outside the map, and is 0 if it cannot be computed.
 
     Args:
-        heatmaps: float32 (persons, keypoints, H, W). Values that are not finite count as 0.
-        codec: Kind and blur kernel.
+        heatmaps: float32 (people, keypoints, H, W). Values that are not finite count as 0.
+        codec: Codec; its kind and blur kernel are used.
 
     Returns:
-        heatmap_xy float32 (persons, keypoints, 2): x in -1..W and y in -1..H (``default``: 0..W-1 and
-        0..H-1), or (-1, -1) where nothing is above 0; and scores float32 (persons, keypoints): the value of
+        heatmap_xy float32 (people, keypoints, 2): x in -1..W and y in -1..H (``default``: 0..W-1 and
+        0..H-1), or (-1, -1) if no value is above 0; and scores float32 (people, keypoints): the value of
         the highest cell, finite, nominally 0..1.
     """
     heatmaps = _finite(heatmaps)
@@ -123,7 +122,7 @@ def decode(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> tuple[NDArray[
     height, width = heatmaps.shape[2:]
     maps = heatmaps.reshape(-1, height, width)
     cells = heatmap_xy.reshape(-1, 2).astype(np.intp)
-    # Heatmaps of any size of number are allowed; what overflows on the way to a step makes no step.
+    # Heatmap values of any magnitude are allowed; if a step overflows, it becomes 0.
     with np.errstate(all="ignore"):
         if codec.kind == "default":
             steps = _quarter_steps(maps, cells)
@@ -141,20 +140,20 @@ def merge_flipped(
     flip_order: NDArray[np.intp],
     shift: bool,
 ) -> NDArray[np.float32]:
-    """Mean of the heatmaps of a picture and of its mirror image, mirrored back (docs/spec/protocol.md, section 4.1).
+    """Average the heatmaps of an image with those of its mirror image (docs/spec/protocol.md, section 4.1).
 
     Args:
-        heatmaps: float32 (persons, keypoints, H, W).
-        flipped_heatmaps: The same for the mirrored picture, as the network gave them.
+        heatmaps: float32 (people, keypoints, H, W).
+        flipped_heatmaps: float32 (people, keypoints, H, W), the network's output for the mirrored image.
         flip_order: (keypoints,) indices that reorder mirrored keypoints (``KeypointSet.flip_order``).
         shift: Whether to move the mirrored heatmaps one cell to the right. Column 0 keeps its values, so
             that column 1 repeats them.
 
     Returns:
-        float32 (persons, keypoints, H, W).
+        float32 (people, keypoints, H, W).
     """
     mirrored = flipped_heatmaps[:, flip_order, :, ::-1]
-    # Infinities of a broken network may cancel to NaN; decoding deals with both, without a warning here.
+    # Infinities of a broken network may cancel to NaN. Decoding handles both, so no warning is needed here.
     with np.errstate(invalid="ignore", over="ignore"):
         merged = heatmaps + mirrored
         if shift:
@@ -170,17 +169,17 @@ def heatmap_to_image(
     heatmap_size_wh: tuple[int, int],
     codec: HeatmapCodec,
 ) -> NDArray[np.float32]:
-    """Positions in heatmaps to positions in the image, for crops without rotation (docs/spec/protocol.md, section 4.2).
+    """Convert positions in heatmaps of unrotated crops to positions in the image (docs/spec/protocol.md, section 4.2).
 
     Args:
-        heatmap_xy: (persons, keypoints, 2) in heatmap cells.
-        centers: (persons, 2) of the crops, image pixels.
-        scales: (persons, 2) of the crops, in units of 200 image pixels; both columns count.
+        heatmap_xy: (people, keypoints, 2) in heatmap cells.
+        centers: (people, 2), centers of the crops in image pixels.
+        scales: (people, 2), scales of the crops in units of 200 image pixels; both columns are used.
         heatmap_size_wh: Width and height of the heatmaps.
-        codec: ``udp`` measures between the centers of the outermost cells.
+        codec: Codec; ``udp`` measures between the centers of the outermost cells.
 
     Returns:
-        image_xy float32 (persons, keypoints, 2).
+        image_xy float32 (people, keypoints, 2).
     """
     steps = np.array(heatmap_size_wh) - (1 if codec.kind == "udp" else 0)
     sizes = np.asarray(scales, dtype=np.float64)[:, None] * PIXEL_STD
@@ -189,13 +188,14 @@ def heatmap_to_image(
 
 
 def blur_taps(kernel: int) -> NDArray[np.float64]:
-    """The weights of the blur of ``dark`` and ``udp`` along one axis.
+    """Return the blur weights of ``dark`` and ``udp`` along one axis.
 
     Args:
         kernel: Side of the kernel, in heatmap cells; odd.
 
     Returns:
-        float64 (kernel,), of sum 1: by OpenCV's rule for a kernel's side, which is the published one.
+        float64 (kernel,) with sum 1. The sigma follows from the side by OpenCV's rule, as in the reference
+        implementation.
     """
     import cv2
 
@@ -205,7 +205,7 @@ def blur_taps(kernel: int) -> NDArray[np.float64]:
 def _gaussians(
     peak: NDArray[np.float64], nearest: NDArray[np.float64], size: int, codec: HeatmapCodec
 ) -> NDArray[np.float32]:
-    # (persons, keypoints) along one axis -> (persons, keypoints, size)
+    # (people, keypoints) along one axis -> (people, keypoints, size)
     cells = np.arange(size)
     values = np.exp(-((cells - peak[..., None]) ** 2) / (2 * codec.sigma**2))
     if codec.kind != "dark":
@@ -228,7 +228,7 @@ def _peaks(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _quarter_steps(maps: NDArray[np.float32], cells: NDArray[np.intp]) -> NDArray[np.float64]:
-    # (m, H, W) and (m, 2) -> (m, 2): a quarter cell toward the higher neighbor, none near the border.
+    # (m, H, W) and (m, 2) -> (m, 2): a quarter cell toward the higher neighbor, 0 near the border.
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 1, height - 1)), axis=1)
     which = np.flatnonzero(inside)
@@ -236,7 +236,7 @@ def _quarter_steps(maps: NDArray[np.float32], cells: NDArray[np.intp]) -> NDArra
     steps = np.zeros(cells.shape)
     for axis, (dx, dy) in enumerate(((1, 0), (0, 1))):
         after, before = maps[which, y + dy, x + dx], maps[which, y - dy, x - dx]
-        # Not the sign of the difference, which may overflow.
+        # Compared, as the difference may overflow.
         steps[which, axis] = 0.25 * (after > before) - 0.25 * (after < before)
     return steps
 
@@ -245,8 +245,8 @@ def _dark_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int)
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 2, height - 2)), axis=1)
     patches = _blurred_patches(maps, cells, 2, kernel, "constant")
-    # The published code rescales each blurred map to its old maximum. A factor vanishes in the derivatives
-    # of the logarithm unless the floor cuts into the patch: only those few maps need blurring as a whole.
+    # The reference implementation rescales each blurred map to its old maximum. The factor changes the derivatives of
+    # the logarithm only if a value is below the minimum. Only those few maps are blurred as a whole.
     cut = np.flatnonzero(inside & (patches.min(axis=(1, 2)) <= DARK_FLOOR))
     lost = maps[cut].max(axis=(1, 2)) / _blur(maps[cut], kernel).max(axis=(1, 2))
     patches[cut] *= lost[:, None, None]
@@ -266,7 +266,7 @@ def _udp_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) 
     right_and_down = f[:, 2, 2] - f[:, 1, 2] - f[:, 2, 1]
     left_and_up = f[:, 0, 0] - f[:, 1, 0] - f[:, 0, 1]
     xy = (right_and_down + left_and_up) / 2 + f[:, 1, 1]
-    # A map without a peak is flat below UDP's floor: its step is 0.
+    # A map without a peak is constant below UDP's minimum: its step is 0.
     return _newton_steps(gx, gy, xx, xy, yy)
 
 
@@ -277,7 +277,7 @@ def _newton_steps(
     xy: NDArray[np.float64],
     yy: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    # Minus the inverse of the second derivatives times the gradient; (0, 0) where that is not a number.
+    # Minus the inverse of the second derivatives times the gradient; (0, 0) if that is not a number.
     steps = np.stack([xy * gy - yy * gx, xy * gx - xx * gy], axis=1) / (xx * yy - xy**2)[:, None]
     return np.where(np.all(np.isfinite(steps), axis=1, keepdims=True), steps, 0)
 
@@ -285,8 +285,8 @@ def _newton_steps(
 def _blurred_patches(
     maps: NDArray[np.float32], cells: NDArray[np.intp], radius: int, kernel: int, border: str
 ) -> NDArray[np.float64]:
-    # (m, H, W) and (m, 2) -> (m, side, side): the blurred maps around the cells; cells beyond the border
-    # repeat it. Only the rows and columns of the blur that are looked at are computed.
+    # (m, H, W) and (m, 2) -> (m, side, side): the blurred maps around the cells; cells outside the map repeat
+    # its border. Only the necessary rows and columns of the blur are computed.
     height, width = maps.shape[1:]
     offsets = np.arange(-radius, radius + 1)
     columns, rows = (np.clip(cells[:, axis, None] + offsets, 0, size - 1) for axis, size in enumerate((width, height)))
@@ -303,8 +303,8 @@ def _blur(maps: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=16)
 def _blur_matrix(size: int, kernel: int, border: str) -> NDArray[np.float32]:
-    # (size, size) that blurs a column of ``size`` cells: zeros beyond the border ("constant") or the mirror
-    # image about the outermost cell ("reflect").
+    # (size, size) that blurs a column of ``size`` cells, padded with zeros ("constant") or with its mirror image
+    # about the outermost cell ("reflect").
     beyond = ((kernel // 2, kernel // 2), (0, 0))
     identity = np.pad(np.eye(size), beyond, mode="constant" if border == "constant" else "reflect")
     matrix = sum(tap * identity[start : start + size] for start, tap in enumerate(blur_taps(kernel)))

@@ -1,4 +1,4 @@
-"""From the image to the network's input and back: affine matrices, warping, normalization.
+"""Image to network input and back: affine matrices, warping, normalization.
 
 Source: docs/spec/protocol.md, sections 2.4, 2.5 and 2.7. A matrix is (2, 3) and maps a
 column (x, y, 1) of image pixels to crop pixels; pixel centers are at integers.
@@ -22,20 +22,20 @@ def crop_matrices(
     input_size_wh: tuple[int, int],
     rotations_deg: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
-    """Matrices image_xy -> crop_xy of the published crops: turn, scale by the width alone, center.
+    """Compute the matrices image_xy -> crop_xy: rotation, scale by the width only, centering.
 
-    Three points define a matrix: the center, the one half a box width above it (turned with the crop) and
-    the one a right angle further. They are rounded to float32 as published, which moves the crop by up to
-    1e-3 pixels against the closed form. A positive rotation turns the content counter-clockwise.
+    Three points define a matrix: the center, the point half a box width above it, and the latter turned by a right
+    angle. The crop's rotation is included. The points are rounded to float32 as in the reference implementation,
+    which moves the crop by up to 1e-3 pixels from the exact one. A positive rotation is counter-clockwise.
 
     Args:
-        centers: (persons, 2) image pixels.
-        scales: (persons, 2) in units of 200 image pixels; only the first column counts.
+        centers: (people, 2) in image pixels.
+        scales: (people, 2) in units of 200 image pixels; only the first column is used.
         input_size_wh: Width and height of the crop.
-        rotations_deg: (persons,) degrees; none means 0.
+        rotations_deg: (people,) degrees; None means 0.
 
     Returns:
-        float64 (persons, 2, 3).
+        float64 (people, 2, 3).
     """
     width, height = input_size_wh
     turns = np.radians(_rotations(rotations_deg, len(centers)))
@@ -44,7 +44,7 @@ def crop_matrices(
     source = _three_points(np.asarray(centers, dtype=np.float64), up)
     target = _three_points(np.array([[width / 2, height / 2]]), np.array([[0.0, -width / 2]]))
     edges = source[:, 1:] - source[:, :1]
-    # A box far smaller than the spacing of float32 at its place: its three rounded points fall on a line.
+    # If a box is far smaller than the spacing of float32 at its position, its three rounded points are on a line.
     collapsed = _determinants(edges) == 0
     edges[collapsed] = np.stack([up, up - _right_angle(up)], axis=1)[collapsed]
     linear = _multiply(_inverse_2x2(edges), target[:, 1:] - target[:, :1]).transpose(0, 2, 1)
@@ -53,16 +53,16 @@ def crop_matrices(
 
 
 def inverse_matrices(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Matrices crop_xy -> image_xy for matrices image_xy -> crop_xy (or the other way round).
+    """Invert affine matrices, such as image_xy -> crop_xy to crop_xy -> image_xy.
 
-    The published code solves for the inverse with the three points swapped. That is the same map, so this
-    inverts instead: within 1e-10 of the reference.
+    The reference implementation swaps the three points and solves again. That is the same map; the results
+    agree within 1e-10.
 
     Args:
-        matrices: (persons, 2, 3).
+        matrices: (people, 2, 3).
 
     Returns:
-        float64 (persons, 2, 3).
+        float64 (people, 2, 3).
     """
     linear = _inverse_2x2(matrices[:, :, :2])
     return np.concatenate([linear, -_multiply(linear, matrices[:, :, 2:])], axis=2)
@@ -74,19 +74,19 @@ def udp_crop_matrices(
     input_size_wh: tuple[int, int],
     rotations_deg: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
-    """Matrices image_xy -> crop_xy of unbiased data processing (UDP), which measures between pixel centers.
+    """Compute the matrices image_xy -> crop_xy of unbiased data processing (UDP), measured between pixel centers.
 
-    Both scales count, and a positive rotation turns the content clockwise: the opposite of
-    ``crop_matrices``, as published.
+    Both scales are used. A positive rotation is clockwise, the opposite of ``crop_matrices``, as in the reference
+    implementation.
 
     Args:
-        centers: (persons, 2) image pixels.
-        scales: (persons, 2) in units of 200 image pixels.
+        centers: (people, 2) in image pixels.
+        scales: (people, 2) in units of 200 image pixels.
         input_size_wh: Width and height of the crop.
-        rotations_deg: (persons,) degrees; none means 0.
+        rotations_deg: (people,) degrees; None means 0.
 
     Returns:
-        float64 (persons, 2, 3).
+        float64 (people, 2, 3).
     """
     turns = np.radians(_rotations(rotations_deg, len(centers)))
     sizes = np.asarray(scales, dtype=np.float64) * PIXEL_STD
@@ -98,7 +98,7 @@ def udp_crop_matrices(
 
 
 def transform_points(points_xy: NDArray[np.floating], matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points (..., points, 2) through matrices (..., 2, 3): one matrix for each group of points.
+    """Transform points (..., points, 2) by matrices (..., 2, 3), one matrix for each group of points.
 
     Returns:
         float64 (..., points, 2).
@@ -111,10 +111,10 @@ def transform_points(points_xy: NDArray[np.floating], matrices: NDArray[np.float
 def warp(
     image_rgb: NDArray[np.uint8], matrix: NDArray[np.float64], input_size_wh: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """One crop of an image: bilinear, black outside the image.
+    """Cut one crop from an image: bilinear, black outside the image.
 
-    OpenCV before version 5 weighs neighbors in steps of 1/32 pixel, version 5 exactly: up to 5 gray
-    levels between them on busy texture.
+    OpenCV before version 5 weights neighbors in steps of 1/32 pixel, version 5 exactly. On fine texture the
+    results differ by up to 5 gray levels.
 
     Args:
         image_rgb: uint8 (height, width, 3) of any size.
@@ -137,15 +137,15 @@ def normalize(
     mean: tuple[float, float, float] = IMAGENET_MEAN,
     std: tuple[float, float, float] = IMAGENET_STD,
 ) -> NDArray[np.float32]:
-    """Crops as the network takes them: gray levels to 0..1, minus ``mean``, over ``std``, channels first.
+    """Normalize crops for the network: scale to 0..1, subtract ``mean``, divide by ``std``, channels first.
 
     Args:
-        crops: uint8 (persons, height, width, 3), RGB.
-        mean: Of each channel of RGB, 0..1.
-        std: Of each channel of RGB, above 0.
+        crops: uint8 (people, height, width, 3), RGB.
+        mean: Mean of each RGB channel, 0..1.
+        std: Standard deviation of each RGB channel, above 0.
 
     Returns:
-        float32 (persons, 3, height, width), contiguous; within 1e-6 of the published order of operations.
+        float32 (people, 3, height, width), contiguous; within 1e-6 of the reference implementation.
     """
     persons, height, width, channels = crops.shape
     factor = (1 / (255 * np.array(std))).astype(np.float32)[:, None, None]
@@ -165,7 +165,7 @@ def _right_angle(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _three_points(origins: NDArray[np.float64], up: NDArray[np.float64]) -> NDArray[np.float64]:
-    # (n, 2) and (n, 2) -> (n, 3, 2); every point is rounded to float32 before the next is built on it.
+    # (n, 2) and (n, 2) -> (n, 3, 2); every point is rounded to float32 before the next one is computed from it.
     first = origins.astype(np.float32).astype(np.float64)
     second = (first + up).astype(np.float32).astype(np.float64)
     edge = (first - second).astype(np.float32).astype(np.float64)

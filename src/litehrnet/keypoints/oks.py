@@ -1,4 +1,4 @@
-"""Object keypoint similarity (OKS), non-maximum suppression by it, and the rescoring before.
+"""Object keypoint similarity (OKS), non-maximum suppression based on it, and rescoring.
 
 Source: docs/spec/protocol.md, section 4.3.
 """
@@ -16,18 +16,18 @@ def pairwise_oks(
     sigmas: NDArray[np.floating],
     counted: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """Similarity of every person to every other.
+    """Compute the similarity of every person to every other person.
 
     Args:
-        keypoints: image_xy (persons, keypoints, 2).
-        areas: (persons,) square pixels; the published protocol takes the padded box.
+        keypoints: image_xy (people, keypoints, 2).
+        areas: (people,) square pixels; the reference implementation uses the padded box.
         sigmas: (keypoints,), relative to the square root of the area.
-        counted: (persons, keypoints), which keypoints of the second person of each pair count; None for all, as
-            the published protocol has it. The published helper asks the second person's scores only.
+        counted: (people, keypoints), mask of the second person of each pair; None counts all keypoints. The
+            reference implementation, too, considers the scores of the second person only.
 
     Returns:
-        float64 (persons, persons), 0..1; [i, j] compares i with j. Symmetric, and 1 on the diagonal, where all
-        keypoints count; 0 where none does.
+        float64 (people, people), 0..1; [i, j] compares i with j. If all keypoints count, it is symmetric with 1
+        on the diagonal. It is 0 if no keypoint counts.
     """
     return _oks(keypoints[:, None], keypoints[None], areas[:, None], areas[None], sigmas, counted)
 
@@ -39,17 +39,17 @@ def oks_to_truth(
     sigmas: NDArray[np.floating],
     annotated: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Similarity of predicted to annotated persons, as COCO's evaluation has it.
+    """Compute the similarity of predicted to annotated people, as COCO's evaluation does.
 
     Args:
         predicted: image_xy (predicted, keypoints, 2).
-        truth: image_xy (persons, keypoints, 2).
-        areas: (persons,) annotated areas in square pixels.
+        truth: image_xy (people, keypoints, 2).
+        areas: (people,) annotated areas in square pixels.
         sigmas: (keypoints,), relative to the square root of the area.
-        annotated: (persons, keypoints), which keypoints count.
+        annotated: (people, keypoints), mask of the keypoints that count.
 
     Returns:
-        float64 (predicted, persons), 0..1; 0 where no keypoint is annotated.
+        float64 (predicted, people), 0..1; 0 if no keypoint is annotated.
     """
     return _oks(predicted[:, None], truth[None], areas, areas, sigmas, annotated)
 
@@ -62,25 +62,24 @@ def oks_nms(
     threshold: float,
     images: NDArray[np.integer] | None = None,
 ) -> NDArray[np.intp]:
-    """In each image keep the best person, drop those more similar to it than ``threshold``, repeat with the rest.
+    """Keep the best person of each image, drop people more similar to it than ``threshold``, and repeat.
 
     Args:
-        keypoints: image_xy (persons, keypoints, 2).
-        scores: (persons,).
-        areas: (persons,) square pixels.
+        keypoints: image_xy (people, keypoints, 2).
+        scores: (people,).
+        areas: (people,) square pixels.
         sigmas: (keypoints,).
-        threshold: 0..1; a similarity equal to it is kept.
-        images: (persons,) number of each person's image; None for all in one.
+        threshold: Largest similarity that is kept, 0..1.
+        images: (people,) number of each person's image; None if all are in one image.
 
     Returns:
-        Indices of the kept persons by rising image number, then by falling score; equal scores keep the order they
-        came in.
+        Indices of the kept people by rising image number, then by falling score; equal scores keep their order.
     """
     images = np.zeros(len(scores), np.intp) if images is None else images
     order = np.lexsort((-np.asarray(scores), images))
     keypoints, areas, sigmas = keypoints[order], areas[order], np.asarray(sigmas)
-    # Were all but a few keypoints of a pair equal, its similarity could still be too low: that rules out most pairs.
-    # The smallest sigmas tell persons apart best. The margin leaves to the whole sum what rounding could decide.
+    # A few keypoints can show that the similarity is too low even if all others were equal: that excludes most pairs.
+    # The smallest sigmas separate people best. Close cases, within the margin, are left to the whole sum.
     count = len(sigmas)
     few = np.argsort(sigmas)[: max(1, int((1 - threshold) * count) + 2)]
     some, least = keypoints[:, few], 1 - (1 - threshold) * count / len(few) - 1e-9
@@ -89,7 +88,7 @@ def oks_nms(
         likely = ~(_oks(some[better], some[worse], areas[better], areas[worse], sigmas[few]) <= least)
         better, worse = better[likely], worse[likely]
         alike = ~(_oks(keypoints[better], keypoints[worse], areas[better], areas[worse], sigmas) <= threshold)
-        # By falling score of the better one, so that whether it was kept is known when its turn comes.
+        # In order of the better one's falling score: whether it is kept is already decided at this point.
         for one, other in zip(better[alike].tolist(), worse[alike].tolist(), strict=True):
             if kept[one]:
                 kept[other] = False
@@ -104,20 +103,20 @@ def soft_oks_nms(
     threshold: float,
     max_keep: int = 20,
 ) -> NDArray[np.intp]:
-    """Pick the best person, lower the scores of those similar to it, repeat up to ``max_keep`` times.
+    """Pick the best person, lower the scores of similar people, and repeat up to ``max_keep`` times.
 
-    Nobody is dropped but by ``max_keep``; as published, the lowered scores only decide the order.
+    Only ``max_keep`` drops people. As in the reference implementation, the lowered scores only decide the order.
 
     Args:
-        keypoints: image_xy (persons, keypoints, 2).
-        scores: (persons,).
-        areas: (persons,) square pixels.
+        keypoints: image_xy (people, keypoints, 2).
+        scores: (people,).
+        areas: (people,) square pixels.
         sigmas: (keypoints,).
-        threshold: Above 0; the smaller, the more similar persons are lowered.
-        max_keep: How many persons to keep at most.
+        threshold: Above 0; smaller values lower the scores of similar people more.
+        max_keep: Maximum number of kept people.
 
     Returns:
-        Indices of the kept persons in the order they were picked; equal scores keep the order they came in.
+        Indices of the kept people in the order they were picked; equal scores keep their order.
     """
     lowered = np.array(scores, dtype=np.float64)
     left = np.arange(len(lowered))
@@ -137,10 +136,10 @@ def decay_scores(
     threshold: float,
     kind: Literal["gaussian", "linear"] = "gaussian",
 ) -> NDArray[np.float64]:
-    """Scores (persons,) lowered by their similarity (persons,) to a better person.
+    """Lower scores (people,) by the similarity (people,) to a better person.
 
-    ``gaussian`` lowers all, by the threshold as its width, and is what the published suppression uses; ``linear``
-    lowers those that are ``threshold`` alike or more, in proportion.
+    ``gaussian`` lowers all scores, with the threshold as its width; the reference implementation uses it. ``linear``
+    lowers scores with a similarity of at least ``threshold``, in proportion to it.
     """
     if kind == "gaussian":
         return np.asarray(scores * np.exp(-(overlaps**2) / threshold), dtype=np.float64)
@@ -150,15 +149,15 @@ def decay_scores(
 def rescore(
     box_scores: NDArray[np.floating], keypoint_scores: NDArray[np.floating], visibility_threshold: float = 0.2
 ) -> NDArray[np.float64]:
-    """Person scores: the box score times the mean of the keypoint scores above a threshold.
+    """Compute person scores: the box score times the mean of the keypoint scores above a threshold.
 
     Args:
-        box_scores: (persons,).
-        keypoint_scores: (persons, keypoints).
-        visibility_threshold: Scores equal to it do not count.
+        box_scores: (people,).
+        keypoint_scores: (people, keypoints).
+        visibility_threshold: Only higher keypoint scores count.
 
     Returns:
-        float64 (persons,); 0 where no keypoint is above the threshold.
+        float64 (people,); 0 if no keypoint score is above the threshold.
     """
     counted = keypoint_scores > visibility_threshold
     totals = np.where(counted, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
@@ -166,9 +165,9 @@ def rescore(
 
 
 def _pairs(images: NDArray[np.integer], at_once: int = 2**14) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """All pairs of places (i, j), i before j, in sorted ``images`` that hold the same number: by i, then by j.
+    """Yield all pairs (i, j), i < j, with equal numbers in sorted ``images``, ordered by i, then by j.
 
-    They come in blocks of about ``at_once``, small enough to stay in the processor's caches.
+    The pairs are yielded in blocks of about ``at_once``, small enough for the processor's caches.
     """
     places = np.arange(len(images))
     counts = np.searchsorted(images, images, side="right") - places - 1
@@ -190,7 +189,7 @@ def _oks(
     sigmas: NDArray[np.floating],
     counted: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    # (..., keypoints, 2) and (...) of both sides, broadcast against each other -> (...)
+    # (..., keypoints, 2) and (...) of two groups of people, broadcast against each other -> (...)
     squared = (np.subtract(points, others, dtype=np.float64) ** 2).sum(axis=-1)
     areas = np.add(areas, other_areas, dtype=np.float64) / 2 + np.spacing(1)
     variances = (2 * np.asarray(sigmas, dtype=np.float64)) ** 2

@@ -1,6 +1,6 @@
-"""Left and right in the names of keypoints: which two change places when a photo is mirrored.
+"""Left and right in the names of keypoints: the pairs that change places when a photo is mirrored.
 
-People write sides in many ways: ``left_eye``, ``Left Eye``, ``left-eye``, ``leftEye``, ``eye_L``, ``L eye``, ``eye.r``.
+Accepted spellings: ``left_eye``, ``Left Eye``, ``left-eye``, ``leftEye``, ``eye_L``, ``L eye``, ``eye.r``.
 """
 
 import re
@@ -10,24 +10,24 @@ from litehrnet.poses import KeypointSet
 
 _OPPOSITE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
-# Words of small letters, with one capital in front or none; words of capitals; numbers.
+# Words in lower case, perhaps with a capital first; words in capitals; numbers.
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_a-zA-Z]+")
 
 
 def words(name: str) -> list[str]:
-    """Words of a name in lower case: ``Left Eye``, ``leftEye`` and ``LEFT_EYE`` are all ``["left", "eye"]``."""
+    """Split a name into words in lower case: ``Left Eye``, ``leftEye`` and ``LEFT_EYE`` are ``["left", "eye"]``."""
     return [word.lower() for word in _WORD.findall(name)]
 
 
 def plain_name(name: str) -> str:
-    """A name as COCO writes its names: ``Left Eye`` is ``left_eye``."""
+    """Convert a name to COCO's spelling: ``Left Eye`` becomes ``left_eye``."""
     return "_".join(words(name))
 
 
 def mirrored_name(name: str) -> str | None:
-    """The name of the same part on the other side, written as ``name`` is; None for a name without a side.
+    """Return the name of the same part on the other side, in the same spelling; None for a name without a side.
 
-    A name with two sides, such as ``left_of_right_eye``, has no clear mirror partner and counts as one without a side.
+    A name with two sides, such as ``left_of_right_eye``, has no clear partner: the result is None, too.
     """
     found = [match for match in _WORD.finditer(name) if _is_side(match, name)]
     if len(found) != 1:
@@ -42,9 +42,9 @@ def mirrored_name(name: str) -> str | None:
 
 
 def mirrored_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Index pairs (left, right) of names that differ only in their side; spelling of words and gaps does not matter.
+    """Find index pairs (left, right) of names that differ only in their side, in any spelling.
 
-    Names of which several are alike but for spelling (``left_eye`` and ``Left Eye``) are in no pair.
+    Names that differ only in spelling (``left_eye`` and ``Left Eye``) are left out.
     """
     plain = [plain_name(name) for name in names]
     pairs = []
@@ -59,13 +59,13 @@ def mirrored_pairs(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
 
 
 def sides_without_partner(names: Sequence[str], flip_pairs: Sequence[tuple[int, int]]) -> tuple[str, ...]:
-    """Names that look like a side and are in no flip pair: mirroring leaves them where they are, which is wrong."""
+    """List names with a side that are in no flip pair; mirroring would not exchange them, which is wrong."""
     paired = {index for pair in flip_pairs for index in pair}
     return tuple(name for i, name in enumerate(names) if i not in paired and mirrored_name(name) is not None)
 
 
 def mirroring_text(keypoints: KeypointSet) -> str:
-    """The keypoints that change places when a sample is mirrored, and those that look as if they had to."""
+    """Describe the keypoints that change places when a sample is mirrored, and warn about missing partners."""
     names = keypoints.keypoint_names
     pairs = ", ".join(f"{names[a]} and {names[b]}" for a, b in keypoints.flip_pairs) or "no keypoints"
     text = f"{pairs} change places"
@@ -75,7 +75,7 @@ def mirroring_text(keypoints: KeypointSet) -> str:
 
 
 def _is_side(match: re.Match[str], name: str) -> bool:
-    """Whether a word says a side; a single letter beside a digit does not: ``L1`` may be a vertebra."""
+    """Return whether a word is a side; a single letter beside a digit is not, as ``L1`` may be a vertebra."""
     word = match.group().lower()
     if word not in ("l", "r"):
         return word in _OPPOSITE

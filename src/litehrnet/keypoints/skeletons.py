@@ -1,6 +1,6 @@
-"""The keypoint sets of COCO, MPII and LSP, and a user's own from a TOML or JSON file.
+"""Keypoint sets of COCO, MPII and LSP, and reading a user's own set from a TOML or JSON file.
 
-Source: docs/spec/protocol.md, sections 1.1 and 1.2; the limbs of MPII and LSP join what the body joins.
+Source: docs/spec/protocol.md, sections 1.1 and 1.2. The limbs of MPII and LSP follow the human body.
 """
 
 import json
@@ -19,7 +19,7 @@ from litehrnet.poses import KeypointSet
 
 DEFAULT_SIGMA = 0.05
 
-# COCO's own, measured as the spread between its annotators.
+# COCO's values, measured as the spread between its annotators.
 _SIDES_SIGMAS = {
     "eye": 0.025,
     "ear": 0.035,
@@ -30,9 +30,9 @@ _SIDES_SIGMAS = {
     "knee": 0.087,
     "ankle": 0.089,
 }
-# Keypoints that COCO lacks: neck and head as in CrowdPose's evaluation, the thorax like the shoulders it
-# lies between, the pelvis like the hips. Neither MPII nor LSP is scored by similarity: these serve
-# suppression only. (MMPose gives MPII 0.179 for the shoulders and the nose's 0.026 along the spine.)
+# Keypoints that COCO lacks: neck and head as in CrowdPose's evaluation, the thorax like the shoulders, the
+# pelvis like the hips. They are used for suppression only, as MPII and LSP are not evaluated by similarity.
+# (MMPose uses 0.179 for MPII's shoulders and the nose's 0.026 along the spine.)
 SIGMAS = {
     "nose": 0.026,
     "pelvis": 0.107,
@@ -75,45 +75,49 @@ KEYPOINT_SETS: dict[str, KeypointSet] = {each.name: each for each in (COCO, MPII
 
 
 def is_of_people(keypoint_set: KeypointSet) -> bool:
-    """Whether these are the keypoints of COCO, MPII or LSP, in any order and under any name.
+    """Return whether these are the keypoints of COCO, MPII or LSP, in any order and under any set name.
 
-    Sets that share only some of their names may be of animals, which have noses and shoulders too.
+    Sets with only some of these names may describe animals, which have noses and shoulders too.
     """
     names = sorted(keypoint_set.keypoint_names)
     return any(names == sorted(each.keypoint_names) for each in KEYPOINT_SETS.values())
 
 
 def unnamed(count: int) -> KeypointSet:
-    """``count`` keypoints of which nothing is known: named "0", "1", ..., without pairs or limbs."""
+    """Create ``count`` keypoints without known names: "0", "1", ..., without pairs or limbs."""
     names = tuple(str(index) for index in range(count))
     return KeypointSet("unnamed", names, (), (), (DEFAULT_SIGMA,) * count)
 
 
 def find_keypoint_set(name_or_path: str) -> KeypointSet:
-    """A keypoint set by name (coco, mpii, lsp) or from a .toml or .json file.
+    """Look up a keypoint set by name (coco, mpii, lsp), or read one from a .toml or .json file.
 
     Raises:
-        UserError: There is none of that name, or the file cannot be used.
+        UserError: The name is unknown, or the file cannot be read or is invalid.
     """
     if name_or_path in KEYPOINT_SETS:
         return KEYPOINT_SETS[name_or_path]
     if Path(name_or_path).suffix.lower() in (".toml", ".json"):
         return read_keypoint_set(Path(name_or_path))
     known = ", ".join(KEYPOINT_SETS)
-    raise UserError(f"{name_or_path}: no such keypoint set (expected {known} or a .toml or .json file)")
+    raise UserError(f"{name_or_path}: unknown keypoint set (expected {known} or a .toml or .json file)")
 
 
 def read_keypoint_set(path: Path) -> KeypointSet:
-    """A user's own keypoint set from a small TOML or JSON file, or from a COCO annotation file.
+    """Read a user's keypoint set from a small TOML or JSON file, or from a COCO annotation file.
 
-    The file holds ``name`` and ``keypoints`` (their names in order) and, all by name and optional,
-    ``flip_pairs`` such as ``[["left_eye", "right_eye"]]``, ``limbs`` (pairs that a drawing joins) and
-    ``sigmas`` (one per keypoint). Without ``flip_pairs``, names that differ only in their side are pairs: left and
-    right, or l and r (see ``sides``). Without ``sigmas``, a keypoint named like one of COCO, MPII or LSP has
-    that one's and any other 0.05. Of a COCO annotation file, the first category with keypoints counts.
+    Required fields are ``name`` and ``keypoints`` (their names in order). Optional fields:
+
+    - ``flip_pairs``, such as ``[["left_eye", "right_eye"]]``. By default, names that differ only in their side are
+      pairs: left and right, or l and r (see ``sides``).
+    - ``limbs``, pairs of names that a drawing joins.
+    - ``sigmas``, one number per keypoint. By default, a keypoint named like one of COCO, MPII or LSP has its sigma,
+      and any other has 0.05.
+
+    In a COCO annotation file, the first category with keypoints is used.
 
     Raises:
-        UserError: The file cannot be read or does not say the above.
+        UserError: The file cannot be read, or a field is missing, unknown or invalid.
     """
     mapping = _parse(path)
     if not isinstance(mapping, dict) or "categories" not in mapping:
@@ -124,23 +128,23 @@ def read_keypoint_set(path: Path) -> KeypointSet:
             name = category.get("name")
             fields = _fields_of_category(category, name if isinstance(name, str) else path.stem, str(path))
             return from_dict(fields, str(path))
-    raise UserError(f"{path}: no category has keypoints (expected one as in COCO's person_keypoints files)")
+    raise UserError(f"{path}: no category has keypoints (expected a category as in COCO's person_keypoints files)")
 
 
 def keypoint_set_from_coco_category(category: Mapping[str, Any], name: str) -> KeypointSet:
-    """The keypoint set called ``name`` of an entry of ``categories`` in a COCO annotation file.
+    """Create the keypoint set called ``name`` from an entry of ``categories`` in a COCO annotation file.
 
-    ``keypoints`` are its names, ``skeleton`` its limbs, counted from 1. Pairs and sigmas are found as
-    ``read_keypoint_set`` finds them where a file is silent.
+    ``keypoints`` are its names, ``skeleton`` its limbs, counted from 1. Pairs and sigmas are the defaults of
+    ``read_keypoint_set``.
 
     Raises:
-        UserError: The entry cannot be used.
+        UserError: The entry is invalid.
     """
     return from_dict(_fields_of_category(category, name, name), name)
 
 
 def to_dict(keypoint_set: KeypointSet) -> dict[str, Any]:
-    """A keypoint set as plain lists and strings, ready for JSON: the inverse of ``from_dict``."""
+    """Convert a keypoint set to plain lists and strings for JSON, the inverse of ``from_dict``."""
     names = keypoint_set.keypoint_names
     return {
         "name": keypoint_set.name,
@@ -152,14 +156,14 @@ def to_dict(keypoint_set: KeypointSet) -> dict[str, Any]:
 
 
 def from_dict(mapping: object, source: str) -> KeypointSet:
-    """A keypoint set from parsed TOML or JSON with the fields that ``read_keypoint_set`` describes.
+    """Create a keypoint set from parsed TOML or JSON with the fields that ``read_keypoint_set`` describes.
 
     Args:
-        mapping: What was parsed.
-        source: What an error is to name, such as the file.
+        mapping: The parsed fields.
+        source: Name for error messages, such as the file.
 
     Raises:
-        UserError: A field is missing, unknown or wrong.
+        UserError: A field is missing, unknown or invalid.
     """
     known = ("name", "keypoints", "flip_pairs", "limbs", "sigmas")
     if not isinstance(mapping, Mapping):
@@ -169,7 +173,7 @@ def from_dict(mapping: object, source: str) -> KeypointSet:
             raise UserError(f"{source}: unknown field {field!r} (expected {', '.join(known)})")
     name = mapping.get("name")
     if not isinstance(name, str) or not name:
-        raise UserError(f"{source}: name is {name!r} (expected the short name of the keypoint set)")
+        raise UserError(f"{source}: name is {name!r} (expected a short name of the keypoint set)")
     names = _names(mapping.get("keypoints"), source)
     limbs = _pairs(mapping.get("limbs", []), "limbs", names, source)
     if "flip_pairs" not in mapping:
@@ -195,7 +199,7 @@ def _parse(path: Path) -> Any:
         return tomllib.loads(text) if kind == "TOML" else json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UserError(f"{path}: broken {kind} ({reason})") from error
+        raise UserError(f"{path}: not valid {kind} ({reason})") from error
 
 
 def _fields_of_category(category: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:
@@ -245,7 +249,7 @@ def _sigmas(mapping: Mapping[str, Any], names: tuple[str, ...], source: str) -> 
         given = f"has {len(sigmas)} numbers" if isinstance(sigmas, list) else f"is {sigmas!r}"
         raise UserError(f"{source}: sigmas {given} (expected one for each of {len(names)} keypoints)")
     for sigma in sigmas:
-        # Bounds that keep similarities computable; COCO's sigmas are 0.025 to 0.107.
+        # Within these bounds similarities can be computed; COCO's sigmas are 0.025 to 0.107.
         if type(sigma) not in (int, float) or not 1e-6 <= sigma <= 1e6:
             raise UserError(f"{source}: sigmas has {sigma!r} (expected numbers above 0, such as 0.05)")
     return tuple(float(sigma) for sigma in sigmas)
@@ -255,16 +259,16 @@ _LOWER_BODY = {"pelvis", "hip", "knee", "ankle", "foot", "feet", "heel", "toe"}
 
 
 def lower_body(keypoint_set: KeypointSet) -> NDArray[np.bool_]:
-    """Mask (keypoints,) of those below the waist, known by their names: hips, knees, ankles, feet and the pelvis.
+    """Return a mask (keypoints,) of the lower body, recognized by name: hips, knees, ankles, feet and the pelvis.
 
-    The rest is the upper body (docs/spec/protocol.md, sections 1.1 and 1.2).
+    All other keypoints are the upper body (docs/spec/protocol.md, sections 1.1 and 1.2).
     """
     named = (words(name) for name in keypoint_set.keypoint_names)
     return np.array([any(word in _LOWER_BODY or word[:-1] in _LOWER_BODY for word in each) for each in named])
 
 
 def usual_keypoint_set(count: int) -> KeypointSet:
-    """The well-known keypoint set of ``count`` keypoints (COCO 17, MPII 16, LSP 14), otherwise numbered ones."""
+    """Return the usual set of ``count`` keypoints (COCO 17, MPII 16, LSP 14), else a set with numbers as names."""
     for known in KEYPOINT_SETS.values():
         if len(known) == count:
             return known

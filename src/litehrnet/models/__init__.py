@@ -1,4 +1,4 @@
-"""The network in PyTorch, as the paper tells it; the only room that needs torch at import."""
+"""The network in PyTorch, as the paper describes it. Importing this package needs torch."""
 
 from litehrnet.models.lite_hrnet import DetectionNetwork, Network, PoseNetwork, SegmentationNetwork, create_network
 

@@ -1,10 +1,11 @@
 """The building blocks of Lite-HRNet: stem, conditional channel weighting, shuffle unit, fusion.
 
 Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, section 3 and figures 3 and 4;
-docs/spec/architecture.md, sections 3 to 7. Attribute names give the parameter names of the published checkpoints.
+docs/spec/architecture.md, sections 3 to 7. Attribute names follow the parameter names of the reference
+implementation's checkpoints.
 
-Branches are numbered from 0, the highest resolution (1/4 of the image); each next one has half its sides. Tensors are
-(images, channels, height, width). A convolution that batch normalization follows has no bias.
+Branches are numbered from 0, the highest resolution (1/4 of the image); each next branch halves both sides. Tensors
+are (images, channels, height, width). A convolution before a batch normalization has no bias.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, SPATIAL_REDUCTION
+
 
 class ConvBlock(nn.Module):
-    """A convolution with, where asked for, batch normalization and ReLU after it."""
+    """Convolution with optional batch normalization and optional ReLU."""
 
     def __init__(self, conv: nn.Conv2d, *, norm: bool = True, relu: bool = False) -> None:
         super().__init__()
@@ -28,42 +31,42 @@ class ConvBlock(nn.Module):
         if self.bn is not None:
             x = self.bn(x)
             if self.training and self.activation is not None:
-                return x.relu_()  # nothing else needs x; in exported graphs, writing in place costs nodes
+                return x.relu_()  # nothing else uses x; not in exported graphs, where writing in place adds nodes
         return x if self.activation is None else self.activation(x)
 
 
 class Pointwise(nn.Conv2d):
-    """A 1x1 convolution. Training on a CPU in channels last, it is computed as the matrix product that it is."""
+    """1x1 convolution, computed as a matrix product when training on a CPU in channels last."""
 
     def forward(self, x: Tensor) -> Tensor:
         channels_last = x.stride(1) == 1 and self.weight.stride(3) == self.in_channels
         if self.training and channels_last and x.device.type == "cpu":
-            # Permuted, not squeezed: the gradient gets the strides of the weight, which several processes rely on.
+            # Permuted, not squeezed: so the gradient has the strides of the weight, as distributed training requires.
             matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
             return F.linear(x.permute(0, 2, 3, 1), matrix, self.bias).permute(0, 3, 1, 2)
         return super().forward(x)
 
 
 def pointwise(in_channels: int, out_channels: int, *, bias: bool = False) -> nn.Conv2d:
-    """1x1 convolution."""
+    """Create a 1x1 convolution."""
     return Pointwise(in_channels, out_channels, 1, bias=bias)
 
 
 def depthwise(channels: int, *, stride: int = 1) -> nn.Conv2d:
-    """3x3 convolution of every channel by itself."""
+    """Create a 3x3 convolution of each channel separately."""
     return nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
 
 
 def channel_shuffle(first: Tensor, second: Tensor) -> Tensor:
-    """Interleave two tensors of the same shape channel by channel, ``first`` in front."""
-    if first.stride(1) == 1:  # channels last: stay so
+    """Interleave two tensors of the same shape channel by channel, beginning with ``first``."""
+    if first.stride(1) == 1:  # the result stays in channels last
         first, second = first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)
         return torch.stack((first, second), dim=-1).flatten(-2).permute(0, 3, 1, 2)
     return torch.stack((first, second), dim=2).flatten(1, 2)
 
 
 class Stem(nn.Module):
-    """From the image to 1/4 of its resolution: a 3x3 convolution, then one shuffle unit of stride 2."""
+    """Image to features at 1/4 of its resolution: a 3x3 convolution, then one shuffle unit of stride 2."""
 
     def __init__(self, image_channels: int, channels: int) -> None:
         super().__init__()
@@ -85,7 +88,7 @@ class Stem(nn.Module):
 
 
 class CrossResolutionWeighting(nn.Module):
-    """Weights for every channel and place, computed from all resolutions together (paper, equation 2)."""
+    """Weights for every channel and position, computed from all resolutions together (paper, equation 2)."""
 
     def __init__(self, channels: Sequence[int], reduction: int) -> None:
         super().__init__()
@@ -95,8 +98,8 @@ class CrossResolutionWeighting(nn.Module):
         self.conv2 = ConvBlock(pointwise(total // reduction, total))
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        # Branch b is 2^(n-1-b) times as large as the lowest one. Pooling and enlarging by that factor,
-        # instead of to a size that is read off a tensor, keeps exported graphs free of shape arithmetic.
+        # Branch b is 2^(n-1-b) times as large as the lowest one. Pooling and enlarging by this constant factor,
+        # not to the size of a tensor, avoids shape arithmetic in exported graphs.
         factors = [2 ** (len(branches) - 1 - b) for b in range(len(branches))]
         pooled = [F.avg_pool2d(x, f) if f > 1 else x for x, f in zip(branches, factors, strict=True)]
         weights = torch.sigmoid(self.conv2(self.conv1(torch.cat(pooled, dim=1))))
@@ -116,20 +119,20 @@ class SpatialWeighting(nn.Module):
         self.conv2 = ConvBlock(pointwise(channels // reduction, channels, bias=True), norm=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The gradient of a sum is a view of one number per channel, that of a pooling layer as large as x.
+        # The gradient of a sum is a view of one number per channel; that of a pooling layer is as large as x.
         pooled = x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3]) if self.training else self.pool(x)
         return x * torch.sigmoid(self.conv2(self.conv1(pooled)))
 
 
 class ConditionalChannelWeighting(nn.Module):
-    """The unit of Lite-HRNet, on all branches jointly (figure 4 (b)): channel weights replace 1x1 convolutions."""
+    """Unit of Lite-HRNet for all branches together (figure 4 (b)): channel weights replace 1x1 convolutions."""
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         halves = [c // 2 for c in channels]
-        self.cross_resolution_weighting = CrossResolutionWeighting(halves, reduction=8)
+        self.cross_resolution_weighting = CrossResolutionWeighting(halves, CROSS_RESOLUTION_REDUCTION)
         self.depthwise_convs = nn.ModuleList(ConvBlock(depthwise(c)) for c in halves)
-        self.spatial_weighting = nn.ModuleList(SpatialWeighting(c, reduction=4) for c in halves)
+        self.spatial_weighting = nn.ModuleList(SpatialWeighting(c, SPATIAL_REDUCTION) for c in halves)
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         halves = [x.chunk(2, dim=1) for x in branches]
@@ -140,7 +143,7 @@ class ConditionalChannelWeighting(nn.Module):
 
 
 class ShuffleUnit(nn.Module):
-    """The unit of Naive Lite-HRNet, on one branch (figure 4 (a)): ShuffleNet V2's, with two 1x1 convolutions."""
+    """Unit of Naive Lite-HRNet for one branch (figure 4 (a)): the one of ShuffleNet V2, with two 1x1 convolutions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -157,7 +160,7 @@ class ShuffleUnit(nn.Module):
 
 
 class ShuffleUnits(nn.ModuleList):
-    """Shuffle units on every branch by itself, one after another; branches do not meet."""
+    """Sequences of shuffle units, a separate one for each branch."""
 
     def __init__(self, channels: Sequence[int], units: int) -> None:
         super().__init__(nn.Sequential(*(ShuffleUnit(c) for _ in range(units))) for c in channels)
@@ -167,10 +170,10 @@ class ShuffleUnits(nn.ModuleList):
 
 
 class TwiceTrackedBatchNorm(nn.BatchNorm2d):
-    """Batch normalization that updates its running statistics as if it had been evaluated twice.
+    """Batch normalization that updates its running statistics as if it were evaluated twice.
 
     The reference implementation evaluates the maps from branch 0 downward twice on the same input. With the same
-    batch statistics b, two updates r <- 0.9 r + 0.1 b are one update r <- 0.81 r + 0.19 b
+    batch statistics b, two updates r <- 0.9 r + 0.1 b equal one update r <- 0.81 r + 0.19 b
     (docs/spec/architecture.md, quirk 3).
     """
 
@@ -179,12 +182,12 @@ class TwiceTrackedBatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)  # the second count; the first is made by BatchNorm2d itself
+            self.num_batches_tracked.add_(1)  # the second update; BatchNorm2d counts the first
         return super().forward(x)
 
 
 def _upward(in_channels: int, out_channels: int, factor: int) -> nn.Sequential:
-    """From a lower resolution to one that is ``factor`` times as large."""
+    """Create the map from a lower resolution to one that is ``factor`` times as large."""
     return nn.Sequential(
         pointwise(in_channels, out_channels),
         nn.BatchNorm2d(out_channels),
@@ -193,7 +196,7 @@ def _upward(in_channels: int, out_channels: int, factor: int) -> nn.Sequential:
 
 
 def _downward(in_channels: int, out_channels: int, steps: int, norm: type[nn.BatchNorm2d]) -> nn.Sequential:
-    """From a higher resolution, halved ``steps`` times; only the last step changes the channels and has no ReLU."""
+    """Create the map that halves the resolution ``steps`` times; the last step changes the channels, without ReLU."""
     chain = nn.Sequential()
     for step in range(steps):
         last = step == steps - 1
@@ -211,18 +214,18 @@ def _downward(in_channels: int, out_channels: int, steps: int, norm: type[nn.Bat
 
 
 class Fuse(nn.ModuleList):
-    """Exchange between all branches at the end of a module, exactly as published; before the final ReLU.
+    """Exchange between all branches at the end of a module, exactly as in the reference implementation.
 
-    The reference implementation accumulates branch 0's output in the tensor that holds its input, and reads that tensor
-    again for the other outputs. So it does not compute the plain sum of one term per branch, but
-    (docs/spec/architecture.md, section 7; U goes up in resolution, D goes down)
+    The final ReLU is not included. The reference implementation accumulates the output of branch 0 in the tensor
+    that holds its input, and reads this tensor again for the other outputs. The result is therefore not the plain
+    sum of one term per branch, but (docs/spec/architecture.md, section 7; U increases the resolution, D reduces it)
 
         S   = 2 x_0 + sum over j > 0 of U_0j(x_j)
         y_i = 2 D_i0(S) + sum over 0 < j < i of D_ij(x_j) + x_i + sum over j > i of U_ij(x_j)        for i > 0
 
-    with S as output 0. Trained weights rely on it: branch 0 counts twice, and the lower branches see the fused sum.
+    with S as output 0. Trained weights depend on it: branch 0 counts twice, and the lower branches use the fused sum.
 
-    ``self[i][str(j)]`` is the map from branch j to output i; there is none from a branch to itself.
+    ``self[i][str(j)]`` is the map from branch j to output i, for i and j that differ.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
@@ -246,7 +249,7 @@ class Fuse(nn.ModuleList):
 
 
 def _fuse_map(channels: Sequence[int], i: int, j: int) -> nn.Sequential:
-    """U_ij or D_ij. Only the maps from branch 0 downward are the ones that were evaluated twice."""
+    """Create U_ij or D_ij. The reference implementation evaluates only the maps from branch 0 downward twice."""
     if j > i:
         return _upward(channels[j], channels[i], factor=2 ** (j - i))
     norm = TwiceTrackedBatchNorm if j == 0 else nn.BatchNorm2d

@@ -1,8 +1,7 @@
-"""Reading PyTorch checkpoints of others without running code from them.
+"""Reading PyTorch checkpoints without running code from them.
 
-A ``.pth`` file is a pickle, and a pickle may call any function. Only tensors and plain values are rebuilt here, by
-PyTorch's restricted unpickler; the few other classes that MMEngine stores beside the weights (training history as
-NumPy arrays) become empty stand-ins.
+A ``.pth`` file is a pickle, and a pickle may call any function. PyTorch's restricted unpickler rebuilds only tensors
+and plain values. MMEngine also stores its training history as NumPy arrays; these become empty stand-ins.
 """
 
 import io
@@ -20,7 +19,7 @@ from litehrnet.io.files import read_bytes
 
 
 class StandIn:
-    """What is rebuilt in place of a class that is allowed by name only: nothing."""
+    """Empty object in place of an instance of a class in ``_STAND_INS``."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -45,34 +44,37 @@ _STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The weights in a published, MMPose 1.x or our own PyTorch checkpoint, under the published parameter names.
+    """Read the weights in a checkpoint of the reference implementation, MMPose 1.x or this project.
 
-    Accepts a dictionary with ``state_dict`` (and ``meta``, ``optimizer`` ...) or a bare state dict; prefixes
-    ``module.`` are removed, ``head.`` of MMPose 1.x becomes ``keypoint_head.``.
+    The file contains a dictionary with ``state_dict`` (and ``meta``, ``optimizer`` ...) or a bare state dict. The
+    prefix ``module.`` is removed, and ``head.`` of MMPose 1.x becomes ``keypoint_head.``.
+
+    Returns:
+        Tensors by parameter name of the reference implementation.
 
     Raises:
-        UserError: The file is missing, damaged, holds anything that would have to be run, or no weights.
+        UserError: The file is missing or damaged, contains objects that could run code, or has no weights.
     """
     loaded = read_contents(path)
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
-        raise UserError(f"{path}: holds no weights (expected a state dict, bare or under 'state_dict')")
+        raise UserError(f"{path}: has no weights (expected a state dict, bare or under 'state_dict')")
     weights = {}
     for key, value in state.items():
-        name = _published_name(key)
+        name = _reference_name(key)
         if name.startswith("data_preprocessor."):
             continue
         if not _is_plain_tensor(value):
-            raise UserError(f"{path}: {key} is no array of numbers (expected a dense tensor)")
+            raise UserError(f"{path}: {key} is not an array of numbers (expected a dense tensor)")
         weights[name] = value.detach()
     return weights
 
 
 def read_contents(path: Path) -> Any:
-    """All that a PyTorch checkpoint holds, without running code from it; tensors on the CPU.
+    """Read the whole content of a PyTorch checkpoint without running code from it; tensors are on the CPU.
 
     Raises:
-        UserError: The file is missing, damaged, or holds anything that would have to be run.
+        UserError: The file is missing or damaged, or contains objects that could run code.
     """
     return _unpickle(read_bytes(path), path)
 
@@ -83,7 +85,7 @@ def _is_plain_tensor(value: Any) -> bool:
     return not (value.is_meta or value.is_complex() or value.is_quantized)
 
 
-def _published_name(key: str) -> str:
+def _reference_name(key: str) -> str:
     key = key.removeprefix("module.")
     return f"keypoint_{key}" if key.startswith("head.") else key
 
@@ -99,17 +101,17 @@ def _unpickle(content: bytes, path: Path) -> Any:
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):
             raise UserError(
-                f"{path}: holds {_forbidden(content, str(error))}, which could run code and was not loaded "
+                f"{path}: contains {_forbidden(content, str(error))}, which could run code and was not loaded "
                 "(expected tensors and plain values only)"
             ) from error
         raise _damaged(path) from error
     except Exception as error:
-        # The unpickler raises whatever a damaged stream makes its steps raise (KeyError, struct.error ...).
+        # With damaged streams the unpickler raises many kinds of exceptions (KeyError, struct.error ...).
         raise _damaged(path) from error
 
 
 def _check_zip(content: bytes, path: Path) -> None:
-    # PyTorch does not compare the checksums that its files carry.
+    # PyTorch does not verify the checksums in its files.
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             broken = archive.testzip()
@@ -121,7 +123,7 @@ def _check_zip(content: bytes, path: Path) -> None:
 
 
 def _damaged(path: Path) -> UserError:
-    return UserError(f"{path}: damaged or cut short (expected a whole PyTorch checkpoint)")
+    return UserError(f"{path}: damaged or cut short (expected a complete PyTorch checkpoint)")
 
 
 def _forbidden(content: bytes, message: str) -> str:
@@ -129,7 +131,7 @@ def _forbidden(content: bytes, message: str) -> str:
         with torch.serialization.safe_globals(_STAND_INS):
             names = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content))
     except Exception:
-        # Only for the message: old files and odd pickles cannot be listed.
+        # The names are for the message only; some old files and pickles cannot be listed.
         names = []
     if names:
         return " and ".join(sorted(names))

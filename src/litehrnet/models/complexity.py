@@ -1,7 +1,7 @@
-"""What a network costs: parameters, operations and memory, layer by layer.
+"""Cost of a network: parameters, operations and memory, layer by layer.
 
-There are two ways of counting. The published FLOPs follow the reference implementation's counter, with its slips
-(docs/spec/architecture.md, section 13.1). The multiply-accumulates are those of the convolutions and nothing else.
+There are two counts. The published FLOPs follow the reference implementation's counter with its mistakes
+(docs/spec/architecture.md, section 13.1). The multiply-accumulates count the convolutions only.
 """
 
 import copy
@@ -21,19 +21,19 @@ BYTES_PER_NUMBER = 4  # float32
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer on one image; of a layer that is called several times, its last call, as published.
+    """Cost of one layer for one image. If a layer is called several times, its last call counts, as published.
 
     Attributes:
-        name: Of the module inside the network.
+        name: Name of the module inside the network.
         kind: ``Conv2d``, ``BatchNorm2d``, ``ReLU``, ``AdaptiveAvgPool2d``, ``Upsample`` or another class of layers.
         input_shape: (channels, height, width).
         output_shape: (channels, height, width).
-        params: Trainable numbers.
-        published_flops: Operations by the published rule.
+        params: Number of trainable parameters.
+        published_flops: Operations by the reference implementation's rule.
         macs: Multiply-accumulates of a convolution without its bias; 0 for other layers.
-        executions: Times that the published code evaluates the layer: 2 in the maps from branch 0 downward.
-        memory_read_bytes: Input and parameters, as float32.
-        memory_written_bytes: Output, as float32.
+        executions: Evaluations of the layer in the reference implementation: 2 in the maps from branch 0 downward.
+        memory_read_bytes: Size of the input and the parameters as float32.
+        memory_written_bytes: Size of the output as float32.
     """
 
     name: str
@@ -50,13 +50,12 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Complexity:
-    """The layers of a network, or some of them, and their totals.
+    """Costs of all or some layers of a network, and their totals.
 
     Attributes:
         input_size_wh: (width, height) of the image in pixels.
-        layers: In the order of the network's modules.
-        shapes: What every module, layer or block of layers, took and gave at its last call: shapes of one or more
-            branches, by module name.
+        layers: Costs in the order of the network's modules.
+        shapes: Input and output shapes of every module at its last call, one per branch, by module name.
     """
 
     input_size_wh: tuple[int, int]
@@ -65,60 +64,60 @@ class Complexity:
 
     @property
     def params(self) -> int:
-        """Trainable numbers."""
+        """Number of trainable parameters."""
         return sum(layer.params for layer in self.layers)
 
     @property
     def published_flops(self) -> int:
-        """Operations by the published rule; the published tables divide them by 2^20."""
+        """Operations by the reference implementation's rule; the paper's tables divide them by 2^20."""
         return sum(layer.published_flops for layer in self.layers)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates, each layer once, as this package executes them."""
+        """Multiply-accumulates in this package, where each layer runs once."""
         return sum(layer.macs for layer in self.layers)
 
     @property
     def macs_as_published(self) -> int:
-        """Multiply-accumulates as the published code executes them: maps from branch 0 downward twice."""
+        """Multiply-accumulates in the reference implementation, where maps from branch 0 downward run twice."""
         return sum(layer.macs * layer.executions for layer in self.layers)
 
     @property
     def memory_read_bytes(self) -> int:
-        """Inputs and parameters of all layers, each layer once."""
+        """Size of the inputs and parameters of all layers, each layer once."""
         return sum(layer.memory_read_bytes for layer in self.layers)
 
     @property
     def memory_written_bytes(self) -> int:
-        """Outputs of all layers, each layer once."""
+        """Size of the outputs of all layers, each layer once."""
         return sum(layer.memory_written_bytes for layer in self.layers)
 
     def only(self, layers: Iterable[LayerCost]) -> "Complexity":
-        """The complexity of some of the layers."""
+        """Return the complexity of some of the layers."""
         return replace(self, layers=tuple(layers))
 
     def per_kind(self) -> dict[str, "Complexity"]:
-        """The complexity of the layers of each kind, in the order in which the kinds first occur."""
+        """Return the complexity of each kind of layers, in the order of their first occurrence."""
         kinds = dict.fromkeys(layer.kind for layer in self.layers)
         return {kind: self.only(layer for layer in self.layers if layer.kind == kind) for kind in kinds}
 
 
 def measure(network: nn.Module, input_size_wh: tuple[int, int]) -> Complexity:
-    """Count what a network costs on one RGB image in evaluation mode; nothing is computed and nothing changed.
+    """Count the cost of a network for one RGB image in evaluation mode, without computing or changing anything.
 
-    Only layers that are modules are counted, each once: sigmoids, sums, products, shuffles and the resizing that is no
-    layer are free, as in the published counter.
+    Only layers that are modules are counted, each once. Sigmoids, sums, products, shuffles and functional resizing
+    are free, as in the reference implementation's counter.
 
     Args:
-        network: Takes images (1, 3, height, width).
+        network: Network with input (1, 3, height, width).
         input_size_wh: (width, height) of the image in pixels.
 
     Raises:
-        UserError: The network cannot take that size.
+        UserError: The network does not accept this size.
     """
     width, height = input_size_wh
     shapes: dict[str, tuple[tuple[Shape, ...], tuple[Shape, ...]]] = {}
-    # Tensors on the meta device have a shape and no numbers: the forward pass only works out shapes.
+    # Tensors on the meta device have a shape but no values, so the forward pass only computes shapes.
     shadow = copy.deepcopy(network).to("meta", torch.float32).eval()
     for name, module in shadow.named_modules():
         module.register_forward_hook(functools.partial(_record_shapes, shapes, name))
@@ -149,7 +148,7 @@ def _shapes_of(branches: Tensor | list[Tensor]) -> tuple[Shape, ...]:
 
 
 def _evaluated_twice(network: nn.Module) -> tuple[str, ...]:
-    """Beginnings of the names of layers that the published code evaluates twice: in the maps D_i0 of every fusion."""
+    """Return name prefixes of the layers that the reference implementation evaluates twice: the maps D_i0."""
     fusions = [(name, module) for name, module in network.named_modules() if isinstance(module, Fuse)]
     return tuple(f"{name}.{i}.0." for name, fusion in fusions for i in range(1, len(fusion)))
 
@@ -174,7 +173,7 @@ def _cost(
 
 
 def _kind(layer: nn.Module) -> str:
-    # One name for all batch normalizations and one for all convolutions: what they compute is the same.
+    # Subclasses of batch normalizations and of convolutions compute the same, so they have one name.
     for kind in (nn.BatchNorm2d, nn.Conv2d):
         if isinstance(layer, kind):
             return kind.__name__
@@ -188,7 +187,7 @@ def _macs(layer: nn.Module, output_shape: Shape) -> int:
 
 
 def _published_flops(layer: nn.Module, input_shape: Shape, output_shape: Shape) -> int:
-    """The published rule, with its slips (docs/spec/architecture.md, section 13.1)."""
+    """Apply the reference implementation's rule with its mistakes (docs/spec/architecture.md, section 13.1)."""
     match layer:
         case nn.Conv2d():
             return _macs(layer, output_shape) + (0 if layer.bias is None else prod(output_shape))
@@ -196,10 +195,10 @@ def _published_flops(layer: nn.Module, input_shape: Shape, output_shape: Shape) 
             return 2 * prod(input_shape)
         case nn.ReLU():
             return prod(input_shape)
-        case nn.AdaptiveAvgPool2d():  # the global pool of spatial weighting; one row and one column too many
+        case nn.AdaptiveAvgPool2d():  # the pooling of spatial weighting; one row and one column too many, as published
             channels, height, width = input_shape
             return channels * (height + 1) * (width + 1)
-        case nn.Upsample():  # the channels are forgotten
+        case nn.Upsample():  # without the channels, as published
             return prod(output_shape[1:])
         case _:
             return 0

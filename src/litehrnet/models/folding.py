@@ -10,10 +10,10 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def fold_batch_norms(network: _Network) -> _Network:
-    """A copy of a network in evaluation mode whose convolutions do the work of the batch normalizations after them.
+    """Copy a network in evaluation mode and merge each batch normalization into the convolution before it.
 
-    Within each module, a batch normalization that directly follows a convolution is merged into it and becomes the
-    identity: W' = W * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta. Computed in float64.
+    Within each module, a batch normalization directly after a convolution becomes the identity, and
+    W' = W * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta, computed in float64.
     """
     folded = copy.deepcopy(network).eval()
     for module in list(folded.modules()):

@@ -1,4 +1,4 @@
-"""Heads: iterative head, and heatmaps, classes of pixels, or boxes (docs/spec/architecture.md, sections 8 and 15)."""
+"""Heads: iterative head, heatmap, segmentation and detection head (docs/spec/architecture.md, sections 8 and 15)."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from litehrnet.models.blocks import ConvBlock, depthwise, pointwise
 
 
 class Projection(nn.Module):
-    """Depthwise 3x3 and pointwise convolution, each with batch normalization; ReLU only after the latter."""
+    """Depthwise 3x3 and pointwise convolution, each with batch normalization; ReLU only after the second."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Projection(nn.Module):
 
 
 class IterativeHead(nn.Module):
-    """From the lowest resolution upward: project, enlarge, add to the next branch; returns the highest resolution."""
+    """Merging of all branches, from the lowest resolution to the highest: project, enlarge, add to the next branch."""
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
@@ -34,13 +34,13 @@ class IterativeHead(nn.Module):
         lowest, *higher = reversed(branches)
         z: Tensor = self.projects[0](lowest)
         for x, project in zip(higher, self.projects[1:], strict=True):
-            # Corners aligned, as published: the enlarging is not by exactly two.
+            # With aligned corners, as in the reference implementation, the factor is not exactly two.
             z = project(x + F.interpolate(z, size=x.shape[-2:], mode="bilinear", align_corners=True))
         return z
 
 
 class HeatmapHead(nn.Module):
-    """One 1x1 convolution with bias: one heatmap per keypoint, no activation."""
+    """1x1 convolution with bias and without activation: one heatmap per keypoint."""
 
     def __init__(self, in_channels: int, num_keypoints: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class HeatmapHead(nn.Module):
 
 
 class SegmentationHead(nn.Module):
-    """One 1x1 convolution with bias: one map of scores per class, no activation."""
+    """1x1 convolution with bias and without activation: one map of scores per class."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class SegmentationHead(nn.Module):
 
 
 class DetectionHead(nn.Module):
-    """One 1x1 convolution with bias: the five maps of ``litehrnet.detection``, no activation."""
+    """1x1 convolution with bias and without activation: the five maps of ``litehrnet.detection``."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()

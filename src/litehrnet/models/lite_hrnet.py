@@ -1,11 +1,11 @@
-"""Lite-HRNet: parallel branches of four resolutions, and the two networks around them: for poses, for segmentation.
+"""Lite-HRNet: parallel branches of four resolutions, and the networks for poses, segmentation and detection.
 
 Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, table 1;
-docs/spec/architecture.md, sections 2, 4, 9, 11 and 15. What the paper calls stages 2, 3 and 4 is named stage0, stage1
-and stage2 here, as in published checkpoints.
+docs/spec/architecture.md, sections 2, 4, 9, 11 and 15. The paper's stages 2, 3 and 4 are named stage0, stage1 and
+stage2, as in the reference implementation's checkpoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, overload
 
 import torch.nn.functional as F
@@ -21,21 +21,36 @@ from litehrnet.models.blocks import (
     pointwise,
 )
 from litehrnet.models.heads import DetectionHead, HeatmapHead, IterativeHead, SegmentationHead
-from litehrnet.variants import STEM_CHANNELS, Variant, check_input_size, find_variant
+from litehrnet.variants import (
+    LITE,
+    NAIVE,
+    STEM_CHANNELS,
+    UNITS_PER_MODULE,
+    Unit,
+    Variant,
+    check_input_size,
+    find_variant,
+)
 
-UNITS_PER_MODULE = 2
+
+def _lite_units(channels: Sequence[int]) -> nn.Module:
+    return nn.Sequential(*(ConditionalChannelWeighting(channels) for _ in range(UNITS_PER_MODULE)))
+
+
+def _naive_units(channels: Sequence[int]) -> nn.Module:
+    return ShuffleUnits(channels, UNITS_PER_MODULE)
+
+
+BLOCKS: dict[Unit, Callable[[Sequence[int]], nn.Module]] = {LITE: _lite_units, NAIVE: _naive_units}
+"""The units of one module, for the channels of its branches."""
 
 
 class FusedModule(nn.Module):
-    """Two units on all branches, then the exchange between them: what a stage repeats."""
+    """Module that a stage repeats: two units on all branches, then the exchange between the branches."""
 
-    def __init__(self, unit: Literal["lite", "naive"], channels: Sequence[int]) -> None:
+    def __init__(self, unit: Unit, channels: Sequence[int]) -> None:
         super().__init__()
-        self.layers: nn.Module
-        if unit == "lite":
-            self.layers = nn.Sequential(*(ConditionalChannelWeighting(channels) for _ in range(UNITS_PER_MODULE)))
-        else:
-            self.layers = ShuffleUnits(channels, UNITS_PER_MODULE)
+        self.layers = BLOCKS[unit](channels)
         self.fuse_layers = Fuse(channels)
         self.activation = nn.ReLU()
 
@@ -54,10 +69,10 @@ def _transition(in_channels: int, out_channels: int, *, stride: int) -> nn.Seque
 
 
 class LiteHRNet(nn.Module):
-    """The backbone with its iterative head: images to features at 1/4 of their resolution.
+    """Backbone with its iterative head: images to features at 1/4 of their resolution.
 
     Args:
-        variant: One row of ``litehrnet.variants``.
+        variant: Entry of ``litehrnet.variants``.
 
     Shapes:
         images float (n, 3, H, W) -> features float (n, variant.channels[0], ceil(H/4), ceil(W/4)).
@@ -67,7 +82,7 @@ class LiteHRNet(nn.Module):
         super().__init__()
         channels, unit = variant.channels, variant.unit
         self.stem = Stem(3, STEM_CHANNELS)
-        # In a transition, the name is the number of the branch that it makes; other branches pass unchanged.
+        # Each name is the number of the branch that the transition creates; other branches are unchanged.
         self.transition0 = nn.ModuleDict(
             {
                 "0": _transition(STEM_CHANNELS, channels[0], stride=1),
@@ -98,7 +113,7 @@ class PoseNetwork(nn.Module):
         -> heatmaps float (n, keypoints, ceil(H/4), ceil(W/4)), unbounded.
 
     Raises:
-        UserError: In ``forward``, when a fusion could not take H or W (see ``variants.check_input_size``).
+        UserError: In ``forward``, if H or W is not accepted by ``variants.check_input_size``.
     """
 
     def __init__(self, variant: Variant, num_keypoints: int) -> None:
@@ -117,11 +132,11 @@ class PoseNetwork(nn.Module):
 class SegmentationNetwork(nn.Module):
     """Backbone, a 1x1 classifier on its highest resolution, and bilinear enlarging to the size of the image.
 
-    The paper gives 1.95 and 3.02 GMACs for one image of 512 x 1024 (its table of Cityscapes) and does not say of which
-    layers. What the convolutions of each reading take, in 10^9 multiply-accumulates, by ``litehrnet summary``:
+    The paper's Cityscapes table reports 1.95 and 3.02 GMACs for one image of 512 x 1024, without naming the counted
+    layers. ``litehrnet summary`` counts, in 10^9 multiply-accumulates of the convolutions:
 
     =========================================================  =============  =============
-    reading                                                    Lite-HRNet-18  Lite-HRNet-30
+    network and counted layers                                 Lite-HRNet-18  Lite-HRNet-30
     =========================================================  =============  =============
     the paper                                                  1.95           3.02
     iterative head, classifier                                 2.120          3.302
@@ -130,16 +145,16 @@ class SegmentationNetwork(nn.Module):
     convolutions of cross-resolution weighting                 1.969          3.036
     =========================================================  =============  =============
 
-    The last one is within 1 % of both figures, the one without a head 4 % from the second: this is the network with
-    the head, and whoever counted it left those small convolutions out, whose cost the paper calls negligible. It is
-    also the one that every weight of a trained pose network but its last layer fits.
+    The last row is within 1 % of both numbers; the row without a head differs from the second by 4 %. So this
+    network has the head, and the paper probably left out those small convolutions, whose cost it calls negligible.
+    All weights of a trained pose network except the last layer fit this network.
 
     Shapes:
         images float (n, 3, H, W), RGB, normalized by mean and standard deviation
-        -> scores float (n, classes, H, W), unbounded: the class of a pixel is the one of the highest score.
+        -> scores float (n, classes, H, W), unbounded; the highest score of a pixel is its class.
 
     Raises:
-        UserError: In ``forward``, when a fusion could not take H or W (see ``variants.check_input_size``).
+        UserError: In ``forward``, if H or W is not accepted by ``variants.check_input_size``.
     """
 
     def __init__(self, variant: Variant, num_classes: int) -> None:
@@ -156,7 +171,7 @@ class SegmentationNetwork(nn.Module):
 
 
 class DetectionNetwork(nn.Module):
-    """Backbone and one 1x1 layer of five maps: a detector of one class of objects.
+    """Detector of one class of objects: backbone and one 1x1 layer with five maps.
 
     Shapes:
         images float (n, 3, H, W), RGB, normalized by mean and standard deviation
@@ -164,7 +179,7 @@ class DetectionNetwork(nn.Module):
         the left, top, right and bottom of its box (see ``litehrnet.detection.maps``).
 
     Raises:
-        UserError: In ``forward``, when a fusion could not take H or W (see ``variants.check_input_size``).
+        UserError: In ``forward``, if H or W is not accepted by ``variants.check_input_size``.
     """
 
     def __init__(self, variant: Variant) -> None:
@@ -180,11 +195,12 @@ class DetectionNetwork(nn.Module):
 
 
 Network: TypeAlias = PoseNetwork | SegmentationNetwork | DetectionNetwork
-"""What is trained, kept and run: the same backbone in all three."""
+"""Network of any task; all have the same backbone."""
 
 RARE_CENTER = -4.6
-"""Bias of the center scores at the start: a score of 0.01, so that the many empty cells do not drown the few objects
-(Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1)."""
+"""Initial bias of the center scores: a score of 0.01, so that the many empty cells do not dominate the loss.
+
+Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1."""
 
 
 @overload
@@ -204,22 +220,22 @@ def create_network(
 ) -> Network:
     """Create a pose network, a segmentation network (``num_classes``) or a detector (``boxes``), in training mode.
 
-    Every convolution weight is drawn from a normal distribution of standard deviation 0.001, every convolution bias
-    is 0, every batch normalization starts as the identity (docs/spec/architecture.md, section 9). Until training has
-    set the running statistics, outputs in evaluation mode are practically zero.
+    Convolution weights are drawn from a normal distribution with standard deviation 0.001. Convolution biases are 0,
+    and batch normalizations are the identity (docs/spec/architecture.md, section 9). Before training has updated the
+    running statistics, outputs in evaluation mode are practically zero.
 
     Args:
         variant: ``lite_hrnet_18``, ``lite_hrnet_30``, ``naive_lite_hrnet_18`` or ``wider_naive_lite_hrnet_18``.
-        num_keypoints: Heatmaps to give, 1 or more.
-        num_classes: What a pixel may be, 2 to 255.
-        boxes: Whether it finds the boxes of one class of objects.
+        num_keypoints: Number of heatmaps, 1 or more.
+        num_classes: Number of classes of a segmentation network, 2 to 255.
+        boxes: Whether to create a detector of one class of objects.
 
     Raises:
-        UserError: There is no such variant, no keypoint, or no such number of classes.
+        UserError: The variant is unknown, or the number of keypoints or classes is out of range.
     """
     network: Network
     if num_keypoints < 1:
-        raise UserError(f"{num_keypoints} keypoints: a pose network needs at least one")
+        raise UserError(f"{num_keypoints} keypoints: too few for a pose network (expected at least 1)")
     if boxes:
         network = DetectionNetwork(find_variant(variant))
     elif num_classes is None:
@@ -227,7 +243,7 @@ def create_network(
     elif 2 <= num_classes <= 255:
         network = SegmentationNetwork(find_variant(variant), num_classes)
     else:
-        raise UserError(f"{num_classes} classes: a segmentation network has 2 to 255")
+        raise UserError(f"{num_classes} classes: out of range for a segmentation network (expected 2 to 255)")
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=0.001)

@@ -1,7 +1,7 @@
-"""Batch normalization with the statistics of the batches of all processes, on CPU and GPU.
+"""Batch normalization with the statistics of all processes, on CPU and GPU.
 
-PyTorch's own ``SyncBatchNorm`` refuses tensors on the CPU. With this one, processes that share a batch compute what
-one process with the whole batch does.
+PyTorch's ``SyncBatchNorm`` does not support tensors on the CPU. Here, processes that share a batch compute the same
+as one process with the whole batch.
 """
 
 from typing import Any
@@ -16,14 +16,14 @@ _IMAGES_AND_PLACES = (0, 2, 3)
 
 
 class SynchronizedBatchNorm(nn.BatchNorm2d):
-    """Takes over a batch normalization: its parameters, its buffers, and how it tracks them.
+    """Batch normalization that shares the parameters and buffers of an existing one.
 
-    In evaluation mode, and without other processes, it is plain batch normalization. In training mode, all processes
-    of the default group must call it equally often, forward and backward. Gradients of weight and bias are those of
-    the process's own images, to be averaged over the processes like all others.
+    In evaluation mode, or without other processes, it is plain batch normalization. In training mode, all processes
+    of the default group must run it equally often, forward and backward. The gradients of weight and bias come from
+    the process's own images, so they are averaged over the processes like all others.
 
     Args:
-        norm: What to take over; the tensors are shared, not copied.
+        norm: Batch normalization to replace; its tensors are shared, not copied.
     """
 
     def __init__(self, norm: nn.BatchNorm2d) -> None:
@@ -38,7 +38,7 @@ class SynchronizedBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         mean, square, count = _statistics_of_all(x.detach().to(self.weight.dtype))
-        self._track(mean, square / (count - 1))  # the variance that is tracked is the unbiased one
+        self._track(mean, square / (count - 1))  # running statistics use the unbiased variance
         inverse_std = torch.rsqrt(square / count + self.eps)
         normalized: Tensor = _Normalize.apply(x, self.weight, self.bias, mean, inverse_std, count)  # type: ignore[no-untyped-call]
         return normalized
@@ -54,7 +54,7 @@ class SynchronizedBatchNorm(nn.BatchNorm2d):
 
 
 class _Normalize(torch.autograd.Function):
-    """(x - mean) * inverse_std * weight + bias, with the gradient that the statistics, too, depend on every x."""
+    """Function (x - mean) * inverse_std * weight + bias, whose gradient includes the statistics' dependence on x."""
 
     @staticmethod
     def forward(
@@ -80,10 +80,10 @@ class _Normalize(torch.autograd.Function):
 
 
 def _statistics_of_all(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Over the images of all processes: mean, sum of squared distances from it, and values per channel.
+    """Compute mean, sum of squared deviations, and number of values per channel, over all processes.
 
-    The squares are summed around each process's own mean, and then moved to the common one: a difference of large
-    squares would lose the digits of a small variance.
+    Each process sums the squares around its own mean, and the sums are then moved to the common mean. A difference
+    of large squares would lose the digits of a small variance.
     """
     mean = x.mean(_IMAGES_AND_PLACES)
     square = (x - _wide(mean)).square().sum(_IMAGES_AND_PLACES)
@@ -108,10 +108,7 @@ def _wide(per_channel: Tensor) -> Tensor:
 def convert(network: nn.Module) -> None:
     """Synchronize every batch normalization of a network, in place.
 
-    Names and tensors of parameters and buffers stay: state dicts fit as before, and so do optimizers made before.
-
-    Args:
-        network: Changed in place.
+    Names and tensors of parameters and buffers do not change, so existing state dicts and optimizers remain valid.
     """
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):

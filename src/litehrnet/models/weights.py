@@ -1,4 +1,4 @@
-"""From files to networks: our safetensors, published and MMPose checkpoints; mismatches explained."""
+"""Networks from weights files: safetensors, and checkpoints of the reference implementation and MMPose."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,13 +22,14 @@ _BOX_LAYER = "detection_head.box_layer.weight"
 
 
 def load_network(path: Path) -> tuple[Network, WeightsInfo]:
-    """The network that a file holds the weights of, in evaluation mode; what it is is found from the file.
+    """Load a network from a weights file, in evaluation mode; its variant is recognized from the file.
 
     Args:
-        path: ``.safetensors`` written by us, or a PyTorch checkpoint (published, MMPose 1.x, or ours).
+        path: ``.safetensors`` file of this project, or a PyTorch checkpoint (reference implementation, MMPose 1.x
+            or this project).
 
     Raises:
-        UserError: The file is missing, damaged, of another format, or holds other weights than it should.
+        UserError: The file is missing, damaged, of another format, or its weights do not fit the network.
     """
     weights, info = read_any_weights(path)
     network = network_from_weights(weights, info, str(path))
@@ -36,10 +37,10 @@ def load_network(path: Path) -> tuple[Network, WeightsInfo]:
 
 
 def read_any_weights(path: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
-    """Weights by published parameter name and what is known of them; see ``load_network`` for formats and errors."""
+    """Read weights by parameter name and their description; see ``load_network`` for formats and errors."""
     path = find_weights(path, "torch").path
     if path.suffix == ".onnx":
-        raise UserError(f"{path}: an ONNX model (expected .safetensors or .pth for PyTorch)")
+        raise UserError(f"{path}: is an ONNX model (expected .safetensors or .pth for PyTorch)")
     if path.suffix == ".safetensors":
         arrays, info = read_weights(path)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}, info
@@ -48,7 +49,7 @@ def read_any_weights(path: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
 
 
 def new_network(variant: str, outputs: Outputs) -> Network:
-    """``create_network`` for these keypoints, these classes, or the boxes of this object class."""
+    """Call ``create_network`` for these keypoints, these classes, or the boxes of this object class."""
     if isinstance(outputs, ObjectClass):
         return create_network(variant, boxes=True)
     if isinstance(outputs, ClassSet):
@@ -57,12 +58,12 @@ def new_network(variant: str, outputs: Outputs) -> Network:
 
 
 def network_from_weights(weights: Mapping[str, Tensor], info: WeightsInfo, source: str) -> Network:
-    """A network in evaluation mode with exactly these weights, as float32.
+    """Create a network in evaluation mode with exactly these weights, as float32.
 
-    Batch counters may be missing (they are 0 then): they play no part in predicting.
+    Batch counters may be missing and are 0 then, as prediction does not use them.
 
     Raises:
-        UserError: Names or shapes differ from the variant's, or a value is not finite; one message for all of it.
+        UserError: Names or shapes differ from the variant's, or a value is not finite.
     """
     assert info.variant is not None
     network = new_network(info.variant, info.outputs)
@@ -71,19 +72,19 @@ def network_from_weights(weights: Mapping[str, Tensor], info: WeightsInfo, sourc
     _check_names_and_shapes(complete, expected, f"{info.variant} with {info.outputs_text}", source)
     for name, value in complete.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise UserError(f"{source}: {name} holds values that are not finite (expected trained weights)")
+            raise UserError(f"{source}: {name} has values that are not finite (expected trained weights)")
     network.load_state_dict(complete)
     return network.eval()
 
 
 def save_network(path: Path, network: Network, info: WeightsInfo, *, half: bool = False) -> None:
-    """Write a network's weights and their description to a safetensors file of ours.
+    """Write a network's weights and their description to a safetensors file.
 
     Args:
-        path: The file.
-        network: On any device.
-        info: What it is.
-        half: Store float16 (see ``rounded_to_half``).
+        path: File to write.
+        network: Network on any device.
+        info: Description of the weights.
+        half: Whether to store float16 (see ``rounded_to_half``).
 
     Raises:
         UserError: ``path`` cannot be written.
@@ -95,7 +96,7 @@ def save_network(path: Path, network: Network, info: WeightsInfo, *, half: bool 
 
 
 def rounded_to_half(value: Tensor) -> Tensor:
-    """Return an array in float16, but unchanged where a value exceeds its range, as some running variances do."""
+    """Convert an array to float16; return it unchanged if a value is out of range, as some running variances are."""
     if not value.is_floating_point():
         return value
     half = value.half()
@@ -106,7 +107,7 @@ def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsIn
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     variant = identify_variant(shapes)
     if variant is None:
-        raise UserError(f"{path}: not weights of a Lite-HRNet pose network ({describe_weights(shapes)})")
+        raise UserError(f"{path}: not weights of a Lite-HRNet network ({describe_weights(shapes)})")
     if _BOX_LAYER in shapes:
         return WeightsInfo(variant.name, ObjectClass("object"), provenance=f"PyTorch checkpoint {path.name}")
     segments = _CLASSIFIER in shapes
@@ -130,11 +131,11 @@ def _check_names_and_shapes(
     if missing:
         problems.append(f"{len(missing)} missing, such as {missing[0]}")
     if extra:
-        problems.append(f"{len(extra)} too many, such as {extra[0]}")
+        problems.append(f"{len(extra)} unexpected, such as {extra[0]}")
     if reshaped:
         name = reshaped[0]
         shapes = f"{tuple(weights[name].shape)} instead of {tuple(expected[name].shape)}"
         problems.append(f"{len(reshaped)} of another shape, such as {name}: {shapes}")
     if problems:
         cause = describe_weights({name: tuple(value.shape) for name, value in weights.items()})
-        raise UserError(f"{source}: not the arrays of {wanted} ({'; '.join(problems)}): {cause}")
+        raise UserError(f"{source}: does not have the arrays of {wanted} ({'; '.join(problems)}): {cause}")

@@ -1,9 +1,8 @@
-"""The native engine: weights of ours and of others, compiled when they are opened, and programs compiled before."""
+"""The native engine: weights are compiled when they are opened; ``.native`` files are compiled already."""
 
 import os
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,59 +10,50 @@ from numpy.typing import NDArray
 
 from litehrnet import __version__
 from litehrnet.engine.compiler import compile_network
+from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import SUFFIX, FlatProgram, check_outputs, flatten, read_flat
 from litehrnet.errors import UserError
 from litehrnet.optional import require
-from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant, heatmap_size
+from litehrnet.runtimes.protocol import fixed_size_message
+from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
-
-ABSENT = "the native engine is not part of this installation (installing where there is a C++ compiler builds it)"
 
 _MOST_THREADS = 1024
 
 
-@cache
-def native_module() -> ModuleType | None:
-    """The engine's module; None where it was not built, or does not load."""
-    try:
-        from litehrnet.engine import _native
-    except ImportError:
-        return None
-    return _native
-
-
 def instruction_set() -> str | None:
-    """What the engine runs on here: the best there is, or what LITEHRNET_KERNELS names; None where it is absent.
+    """Name the instruction set in use: the best of this CPU, or LITEHRNET_KERNELS; None without the engine.
 
     Raises:
-        UserError: LITEHRNET_KERNELS names none of this machine's.
+        UserError: LITEHRNET_KERNELS names an instruction set that this CPU does not have.
     """
     native = native_module()
     if native is None:
         return None
     try:
         return str(native.kernels())
-    except native.ProgramError as error:
+    except ValueError as error:
         raise UserError(str(error)) from error
 
 
 class NativeRuntime:
-    """A ``Runtime`` for a program.
+    """A ``Runtime`` for a compiled program.
 
-    Threads take different crops of a batch, and shares of every step of a crop that comes alone. One runtime may be
-    used by many threads, which wait for one another, and in processes forked from the one that opened it.
+    Threads process different crops of a batch; a single crop is divided among them step by step. Many threads may use
+    one runtime, and wait for one another. So may processes forked from the one that opened it.
 
     Args:
         flat: The program.
-        info: What its weights are.
+        info: Metadata of its weights.
         source: Name of the file, for messages.
-        threads: CPU threads; None for all.
-        precision: ``float32``, or ``bf16`` for the products of 1x1 convolutions where the CPU has AVX512-BF16.
+        threads: Number of CPU threads; None for all.
+        precision: ``float32``, or ``bf16`` for the products of 1x1 convolutions on CPUs with AVX512-BF16.
+        compile_at: Compiles the same weights for another (width, height); None if there is only the program.
 
     Raises:
-        UserError: The engine is absent or has no such instruction set as LITEHRNET_KERNELS names; the program is
-            damaged; there are not so many threads to be had.
+        UserError: The engine is missing; LITEHRNET_KERNELS names an unknown instruction set; the program is damaged;
+            the system does not allow so many threads.
     """
 
     def __init__(
@@ -73,6 +63,7 @@ class NativeRuntime:
         source: str,
         threads: int | None = None,
         precision: str = "float32",
+        compile_at: Callable[[tuple[int, int]], FlatProgram] | None = None,
     ) -> None:
         native = native_module()
         if native is None:
@@ -89,11 +80,9 @@ class NativeRuntime:
         except ValueError as error:
             raise UserError(f"{source}: damaged: {error}") from error
         except (RuntimeError, MemoryError) as error:
-            raise UserError(f"{threads} threads: more than this system gives one process") from error
+            raise UserError(f"{threads} threads: more than this system allows one process") from error
         self.info, self.input_size_wh, self._bgr = info, flat.input_size_wh, flat.bgr
-        width, height = heatmap_size(*self.input_size_wh)
-        if self.runner.heatmap_shape[1:] != [height, width]:
-            raise UserError(f"{source}: damaged: its heatmaps are of another size than its images'")
+        self._source, self._threads, self._precision, self._compile_at = source, threads, precision, compile_at
         self.description = f"native {__version__}, {precision}, {kernels}, {threads} threads"
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -101,6 +90,13 @@ class NativeRuntime:
         images = np.ascontiguousarray(crops[..., ::-1] if self._bgr else crops)
         heatmaps: NDArray[np.float32] = self.runner.run(images)
         return heatmaps
+
+    def resized(self, input_size_wh: tuple[int, int]) -> "NativeRuntime":
+        """See ``Runtime``."""
+        if self._compile_at is None:
+            raise UserError(fixed_size_message(self._source, self.input_size_wh, input_size_wh))
+        flat = self._compile_at(input_size_wh)
+        return NativeRuntime(flat, self.info, self._source, self._threads, self._precision, self._compile_at)
 
 
 def open_native(
@@ -113,8 +109,8 @@ def open_native(
 
     Args:
         path: ``.native``, ``.safetensors`` or a PyTorch checkpoint.
-        input_size_wh: (width, height) where weights do not say it; (192, 256) where nothing does.
-        threads: CPU threads; None for all.
+        input_size_wh: (width, height) if the weights do not state it; None for (192, 256).
+        threads: Number of CPU threads; None for all.
         precision: ``float32`` or ``bf16``.
 
     Raises:
@@ -122,33 +118,40 @@ def open_native(
     """
     if path.suffix.lower() == SUFFIX:
         flat, info = read_flat(path)
-    else:
-        program, info = compile_weights(path, input_size_wh)
-        flat = flatten(program)
-    return NativeRuntime(flat, info, str(path), threads, precision)
+        return NativeRuntime(flat, info, str(path), threads, precision)
+    arrays, info = _read_arrays(path)
+
+    def compile_at(size_wh: tuple[int, int]) -> FlatProgram:
+        return flatten(_compile(arrays, info, size_wh, path))
+
+    size = info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH
+    return NativeRuntime(compile_at(size), info, str(path), threads, precision, compile_at)
 
 
 def compile_weights(weights: Path, input_size_wh: tuple[int, int] | None = None) -> tuple[Program, WeightsInfo]:
-    """Compile a file of weights for RGB crops; without torch where it is a safetensors file of ours.
+    """Compile a file of weights for RGB crops; our own safetensors files need no torch.
 
     Args:
         weights: ``.safetensors``, or a PyTorch checkpoint.
-        input_size_wh: (width, height) where the weights' file does not say it, or of a network that segments;
-            (192, 256) where nothing says it.
+        input_size_wh: (width, height) if the file does not state it, or for segmentation; None for (192, 256).
 
     Returns:
-        The program, and the file's own description of its weights.
+        The program, and the metadata of the weights.
 
     Raises:
-        UserError: The file is missing, damaged or no weights of these networks; PyTorch, which reading a checkpoint
-            needs, is not installed; the network cannot take images of this size.
+        UserError: The file is missing, damaged, or does not hold weights of these networks; the network does not
+            support this input size; PyTorch is needed to read the checkpoint and not installed.
     """
     arrays, info = _read_arrays(weights)
+    return _compile(arrays, info, info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH, weights), info
+
+
+def _compile(
+    arrays: Mapping[str, NDArray[Any]], info: WeightsInfo, input_size_wh: tuple[int, int], weights: Path
+) -> Program:
     assert info.variant is not None
-    size = info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH
     variant = find_variant(info.variant)
-    program = compile_network(variant, arrays, size, str(weights), mean=info.mean, std=info.std)
-    return program, info
+    return compile_network(variant, arrays, input_size_wh, str(weights), mean=info.mean, std=info.std)
 
 
 def _read_arrays(weights: Path) -> tuple[dict[str, NDArray[Any]], WeightsInfo]:

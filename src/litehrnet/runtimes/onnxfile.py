@@ -1,6 +1,6 @@
-"""What our ONNX models carry besides the graph: the description of the weights and a checksum of the file.
+"""Metadata and checksum of our ONNX models.
 
-ONNX has no checksum of its own. Ours stands in the model's metadata as 64 hexadecimal digits; it is the SHA-256 of the
+ONNX has no checksum of its own. Ours is stored in the model's metadata as 64 hexadecimal digits: the SHA-256 of the
 whole file with those digits replaced by zeros.
 """
 
@@ -15,25 +15,25 @@ DIGEST_KEY = "litehrnet_sha256"
 BLANK_DIGEST = "0" * 64
 
 PRODUCER = "litehrnet"
-"""Stands at the beginning of our models: one that has it and no metadata was cut short."""
+"""Producer name at the beginning of our models; a file with this name and no metadata is truncated."""
 
-# Fields of ONNX's ModelProto; the entries of the latter have a key (field 1) and a value (field 2).
+# Fields of ONNX's ModelProto; a metadata entry has a key (field 1) and a value (field 2).
 _PRODUCER_FIELD, _METADATA_FIELD = 2, 14
-# Of ModelProto the graph, of GraphProto a node, of NodeProto an input's name and the operator's.
+# The graph in ModelProto, a node in GraphProto, the names of an input and of the operator in NodeProto.
 _GRAPH_FIELD, _NODE_FIELD, _INPUT_FIELD, _OPERATOR_FIELD = 7, 1, 1, 4
 
 
 def stamp(content: bytes) -> bytes:
-    """A serialized model with its blank checksum filled in."""
+    """Return a serialized model with its blank checksum filled in."""
     start, _ = _metadata(content)[DIGEST_KEY]
     return content[:start] + _digest(content, start) + content[start + 64 :]
 
 
 def read_info(content: bytes, path: Path) -> WeightsInfo | None:
-    """The description in a serialized model, or None for one that is not ours.
+    """Read our metadata from a serialized model; None for models of others.
 
     Raises:
-        UserError: The file is no ONNX model, or its bytes do not match their checksum.
+        UserError: The file is not an ONNX model, or does not match its checksum.
     """
     try:
         metadata = _metadata(content)
@@ -43,7 +43,7 @@ def read_info(content: bytes, path: Path) -> WeightsInfo | None:
     if not ours and METADATA_KEY not in metadata and DIGEST_KEY not in metadata:
         return None
     if METADATA_KEY not in metadata or DIGEST_KEY not in metadata:
-        raise UserError(f"{path}: damaged (a part of its metadata is gone)")
+        raise UserError(f"{path}: damaged (part of its metadata is missing)")
     start, stored = metadata[DIGEST_KEY]
     if stored.encode() != _digest(content, start):
         raise UserError(f"{path}: damaged (its contents do not match the checksum stored with them)")
@@ -51,11 +51,11 @@ def read_info(content: bytes, path: Path) -> WeightsInfo | None:
 
 
 def operators_on(content: bytes, name: str) -> set[str]:
-    """Names of the operators of a serialized model's graph that read the array ``name``.
+    """Return the names of the operators in a serialized model's graph that read the array ``name``.
 
     Args:
         content: A model that a runtime has loaded.
-        name: Such as that of the graph's input.
+        name: Name of an array, such as the graph's input.
     """
     found = set()
     for start, end in _parts(content, 0, len(content), _GRAPH_FIELD):
@@ -88,10 +88,10 @@ def _is_ours(content: bytes) -> bool:
 
 
 def _metadata(content: bytes) -> dict[str, tuple[int, str]]:
-    """Key -> (where the value starts in the file, value) of a model's metadata.
+    """Read a model's metadata: key -> (offset of the value in the file, value).
 
     Raises:
-        IndexError, UnicodeDecodeError, ValueError: This is no protocol buffer, or not of this kind.
+        IndexError, UnicodeDecodeError, ValueError: The content is not a protocol buffer, or not of this kind.
     """
     entries = {}
     for number, start, end in _fields(content, 0, len(content)):
@@ -104,7 +104,7 @@ def _metadata(content: bytes) -> dict[str, tuple[int, str]]:
 
 
 def _fields(content: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, start and end of each length-delimited field of a protocol buffer message; others are passed over."""
+    """Yield number, start and end of each length-delimited field of a protocol buffer message; skip the others."""
     fixed_sizes = {1: 8, 5: 4}
     while position < end:
         tag, position = _varint(content, position)

@@ -1,5 +1,6 @@
 """ONNX models on ONNX Runtime's CPU provider."""
 
+import copy
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,23 +14,24 @@ from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.crop import normalize
 from litehrnet.runtimes.graph import GraphShapes, graph_info, graph_shapes
 from litehrnet.runtimes.onnxfile import read_info
+from litehrnet.runtimes.protocol import fixed_size_message
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 
 class OnnxRuntime:
     """A ``Runtime`` for an ONNX model.
 
-    Every thread runs the network on one crop at a time: the activations of a batch would leave the caches, and the
-    layers are too small to be shared by threads (benchmarks/pipeline.py prints both).
+    Every thread runs the network on one crop at a time. The activations of a batch would not fit the caches, and the
+    layers are too small to be divided among threads (benchmarks/pipeline.py measures both).
 
     Args:
-        path: The model, exported by ``litehrnet export`` or by others with images (n, 3, H, W) in, heatmaps
-            (n, keypoints, h, w) out.
-        input_size_wh: (width, height) where the model leaves it open.
-        threads: CPU threads; None for all.
+        path: A model from ``litehrnet export``, or another one that maps images (n, 3, H, W) to heatmaps
+            (n, keypoints, h, w).
+        input_size_wh: (width, height) if the model does not fix it.
+        threads: Number of CPU threads; None for all.
 
     Raises:
-        UserError: The file is missing, damaged, or no such model.
+        UserError: The file is missing, damaged, or not such a model.
     """
 
     def __init__(self, path: Path, input_size_wh: tuple[int, int] | None = None, threads: int | None = None) -> None:
@@ -39,16 +41,17 @@ class OnnxRuntime:
         described = read_info(content, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        options.log_severity_level = 3  # warnings about foreign models are of no use to whoever runs them
+        options.log_severity_level = 3  # users cannot act on warnings about the models of others
         try:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             # ONNX Runtime's exceptions share no public base class.
             raise UserError(f"{path}: not an ONNX model that ONNX Runtime can load ({_first_line(error)})") from error
-        self._session = session
+        self._session, self._path = session, path
         shapes = _shapes(session, path)
         self.info = graph_info(described, shapes, path)
         self.input_size_wh = shapes.input_size_wh or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+        self._fixed_size = shapes.input_size_wh is not None
         threads = threads or os.cpu_count() or 1
         self.description = f"onnxruntime {onnxruntime.__version__}, float32, {threads} threads"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="litehrnet")
@@ -56,6 +59,14 @@ class OnnxRuntime:
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``Runtime``."""
         return np.concatenate(list(self._threads.map(self._one, crops)))
+
+    def resized(self, input_size_wh: tuple[int, int]) -> "OnnxRuntime":
+        """See ``Runtime``."""
+        if self._fixed_size:
+            raise UserError(fixed_size_message(self._path, self.input_size_wh, input_size_wh))
+        other = copy.copy(self)
+        other.input_size_wh = input_size_wh
+        return other
 
     def _one(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         image = normalize(crop[None], self.info.mean, self.info.std)

@@ -14,6 +14,7 @@ from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.runtimes.graph import graph_info, graph_shapes
 from litehrnet.runtimes.onnxfile import read_info
+from litehrnet.runtimes.protocol import fixed_size_message
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 if TYPE_CHECKING:
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
 
 @cache
 def openvino_core() -> "Core":
-    """The core that everything here shares, never given back.
+    """Return the core that all models share; it is never destroyed.
 
-    Every core with a CPU plugin puts a stack for signal handlers into its thread and, when it is destroyed, the one
-    that it found there before. Of two cores that are destroyed in the order in which they were made, the second puts
-    back the first one's stack, which is unmapped by then: the next signal with a handler, such as Ctrl-C, ends the
-    process (OpenVINO 2026.4).
+    Every core with a CPU plugin installs a stack for signal handlers in its thread, and restores the previous one when
+    it is destroyed. If two cores are destroyed in the order of their creation, the second restores the stack of the
+    first, which is unmapped by then. The next handled signal, such as Ctrl-C, kills the process (OpenVINO 2026.4).
     """
     import openvino
 
@@ -35,7 +35,7 @@ def openvino_core() -> "Core":
 
 
 class OpenVinoRuntime:
-    """A ``Runtime`` for an ONNX model; arguments and errors as those of ``OnnxRuntime``."""
+    """A ``Runtime`` for an ONNX model; arguments and errors as in ``OnnxRuntime``."""
 
     def __init__(self, path: Path, input_size_wh: tuple[int, int] | None = None, threads: int | None = None) -> None:
         require("openvino", "openvino", "the runtime openvino")
@@ -56,8 +56,9 @@ class OpenVinoRuntime:
         self.info = graph_info(described, shapes, path)
         self.input_size_wh = shapes.input_size_wh or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
         width, height = self.input_size_wh
-        # One crop at a time, as many in flight as there are threads: its fastest mode for this network.
+        # One crop per request, one request per thread: OpenVINO's fastest mode for this network.
         model.reshape([1, 3, height, width])
+        self._path, self._fixed_size, self._asked_threads = path, shapes.input_size_wh is not None, threads
         threads = threads or os.cpu_count() or 1
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",
@@ -82,3 +83,9 @@ class OpenVinoRuntime:
             self._queue.start_async({0: images[index : index + 1]}, index)
         self._queue.wait_all()
         return np.concatenate(results)
+
+    def resized(self, input_size_wh: tuple[int, int]) -> "OpenVinoRuntime":
+        """See ``Runtime``; a compiled model has one size, so the file is compiled again."""
+        if self._fixed_size:
+            raise UserError(fixed_size_message(self._path, self.input_size_wh, input_size_wh))
+        return OpenVinoRuntime(self._path, input_size_wh, self._asked_threads)

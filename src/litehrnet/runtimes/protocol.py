@@ -1,4 +1,4 @@
-"""What every runtime offers, and nothing else."""
+"""The interface that every runtime has."""
 
 from typing import Protocol
 
@@ -9,11 +9,11 @@ from litehrnet.weights.weights_file import WeightsInfo
 
 
 class Runtime(Protocol):
-    """Runs one network on crops.
+    """A network that is ready to run on crops.
 
     Attributes:
         description: Name, version and settings, to be printed.
-        info: What the weights' file says of them.
+        info: Metadata of the weights.
         input_size_wh: (width, height) that every crop must have.
     """
 
@@ -22,13 +22,27 @@ class Runtime(Protocol):
     input_size_wh: tuple[int, int]
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Heatmaps of a batch; of a network that segments, the scores of its classes.
+        """Run the network on a batch: heatmaps, or the class scores of a segmentation network.
 
         Args:
-            crops: uint8 (persons, height, width, 3), RGB, of ``input_size_wh``; any number of persons but 0.
+            crops: uint8 (n, height, width, 3), RGB, of ``input_size_wh``; n is 1 or more.
 
         Returns:
-            float32 (persons, keypoints, ceil(height/4), ceil(width/4)); of a network that segments (images, classes,
-            height, width), or at 1/4 from the native engine, which leaves enlarging to ``segmentation.scores``.
+            float32 (n, keypoints, ceil(height/4), ceil(width/4)). For segmentation (n, classes, height, width), or
+            a quarter of that size from the native engine: ``segmentation.scores`` enlarges it.
         """
         ...
+
+    def resized(self, input_size_wh: tuple[int, int]) -> "Runtime":
+        """Return the same network for crops of another size; the weights are not read again.
+
+        Raises:
+            UserError: The file is made for one size: an ONNX model or a ``.native`` program.
+        """
+        ...
+
+
+def fixed_size_message(source: object, own_wh: tuple[int, int], wanted_wh: tuple[int, int]) -> str:
+    """Error message of weights that run at one input size; both sizes are (width, height)."""
+    own, wanted = ("x".join(map(str, size)) for size in (own_wh, wanted_wh))
+    return f"{source}: input size is {own} (width x height) and cannot be changed to {wanted}"

@@ -1,4 +1,4 @@
-"""PyTorch, for weights that are not exported (safetensors of ours, checkpoints of others) and networks in training."""
+"""PyTorch, for safetensors files, checkpoints, and networks in training."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class TorchRuntime:
     """A ``Runtime`` for a network in memory.
 
     Args:
-        network: On the device where it is to run.
-        info: What it is.
-        input_size_wh: (width, height) of its crops.
-        precision: Of the convolutions: ``float32``, ``bf16`` or ``fp16``; the weights stay in float32.
-        compiled: Run it through ``torch.compile``, which is done for the first crops.
+        network: The network, on the device that runs it.
+        info: Metadata of its weights.
+        input_size_wh: (width, height) of the crops.
+        precision: Precision of the convolutions: ``float32``, ``bf16`` or ``fp16``; the weights stay in float32.
+        compiled: Use ``torch.compile``, which compiles at the first crops.
 
     Raises:
-        UserError: The network cannot take images of this size.
+        UserError: The network does not support this input size.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class TorchRuntime:
         check_input_size(*input_size_wh)
         self.network, self.info, self.input_size_wh = network, info, input_size_wh
         self.device = next(network.parameters()).device
+        self._precision, self._compiled = precision, compiled
         self._dtype = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self._forward = torch.compile(network) if compiled else network
         where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else str(self.device)
@@ -56,7 +57,7 @@ class TorchRuntime:
         self.description = f"torch {torch.__version__}, {how}, {where}"
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """See ``Runtime``; the network is in evaluation mode meanwhile."""
+        """See ``Runtime``; the network is switched to evaluation mode for the call."""
         import torch
 
         training = self.network.training
@@ -68,6 +69,10 @@ class TorchRuntime:
             heatmaps: NDArray[np.float32] = self._forward(images).float().cpu().contiguous().numpy()
         self.network.train(training)
         return heatmaps
+
+    def resized(self, input_size_wh: tuple[int, int]) -> TorchRuntime:
+        """See ``Runtime``."""
+        return TorchRuntime(self.network, self.info, input_size_wh, precision=self._precision, compiled=self._compiled)
 
 
 def open_torch(
@@ -83,15 +88,15 @@ def open_torch(
 
     Args:
         path: The weights.
-        input_size_wh: (width, height) where the file does not say; (192, 256) where nothing does.
-        threads: CPU threads, of the whole process; None for all.
+        input_size_wh: (width, height) if the file does not state it; None for (192, 256).
+        threads: Number of CPU threads of the whole process; None for all.
         precision: ``float32``, ``bf16``, or on a GPU ``fp16``.
-        device: As PyTorch names it.
+        device: PyTorch's name of the device.
         compiled: See ``TorchRuntime``.
 
     Raises:
-        UserError: PyTorch is not installed or has no such device; the file is missing, damaged or no weights of these
-            networks; the network cannot take images of this size; ``torch.compile`` fails.
+        UserError: PyTorch is not installed or has no such device; the file is missing, damaged, or does not hold
+            weights of these networks; the network does not support this input size; ``torch.compile`` fails.
     """
     require("torch", "train", f"{path}: reading this format")
     import torch
@@ -102,7 +107,7 @@ def open_torch(
     torch.set_num_threads(threads or os.cpu_count() or 1)
     place = _device(device)
     if place.type == "cpu" and precision == "fp16":
-        raise UserError("precision fp16: is for GPUs (expected bf16 or float32 on a CPU, or another device)")
+        raise UserError("precision fp16: only works on a GPU (expected bf16 or float32 on a CPU, or another device)")
     network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     size = info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH
     runtime = TorchRuntime(network, info, size, precision=precision, compiled=compiled)
@@ -118,12 +123,12 @@ def _device(name: str) -> torch.device:
         place = torch.device(name)
         torch.empty(1, device=place).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"device {name}: PyTorch finds none of this name (expected cpu, cuda or the like)") from error
+        raise UserError(f"device {name}: PyTorch does not have it (expected cpu, cuda, cuda:1, ...)") from error
     return place
 
 
 def _compile_now(runtime: TorchRuntime) -> None:
-    """Compile on opening, so that what is in the way, such as a missing C++ compiler, is said there."""
+    """Compile when the weights are opened, so that errors such as a missing C++ compiler appear at once."""
     width, height = runtime.input_size_wh
     try:
         runtime.heatmaps(np.zeros((1, height, width, 3), np.uint8))

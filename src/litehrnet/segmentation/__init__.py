@@ -1,1 +1,1 @@
-"""What segmenting an image is about, whoever asks: classes, label images, scores, and how good they are; NumPy only."""
+"""Segmentation without a network: classes, label images, class scores and metrics. NumPy only."""

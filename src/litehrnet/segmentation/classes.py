@@ -1,4 +1,4 @@
-"""The classes of a segmentation: their names and colors, and what they are called in label images."""
+"""Classes of a segmentation: their names, colors and ids in label images."""
 
 import colorsys
 import json
@@ -15,24 +15,24 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 
 IGNORED = 255
-"""The class of pixels that have none: they are neither trained on nor counted."""
+"""Value of pixels without a class: they are ignored in training and evaluation."""
 
 _UNKNOWN = -1
-_GOLDEN = 0.618033988749895  # steps of this part of a turn never come near a hue again for long
+_GOLDEN = 0.618033988749895  # steps of this part of the color circle keep hues far apart
 
 Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class ClassSet:
-    """What every pixel may be.
+    """Classes that a pixel may belong to.
 
     Attributes:
         name: Short name, such as ``cityscapes``.
         class_names: One per class, in the order of the network's scores; at most 255.
-        colors: Of each class in drawn pictures, RGB, 0..255.
-        label_ids: The value that stands for each class in label images, 0..255.
-        ignored_ids: Values of label images that stand for no class.
+        colors: Drawing color of each class, RGB, 0..255.
+        label_ids: Value of each class in label images, 0..255.
+        ignored_ids: Values of pixels without a class in label images.
     """
 
     name: str
@@ -45,13 +45,13 @@ class ClassSet:
         return len(self.class_names)
 
     def classes_of(self, label_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Classes, ``IGNORED`` where there is none, of an image of label ids.
+        """Convert an image of label ids to classes, with ``IGNORED`` for pixels without a class.
 
         Args:
             label_ids: uint8, any shape.
 
         Raises:
-            UserError: A value is neither a class's nor one that is ignored; they are named.
+            UserError: A value is neither the id of a class nor an ignored one.
         """
         table = np.full(256, _UNKNOWN, np.int16)
         table[list(self.ignored_ids)] = IGNORED
@@ -66,7 +66,7 @@ class ClassSet:
         return table.astype(np.uint8)[label_ids]
 
     def label_ids_of(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image of label ids that predictions are written as.
+        """Convert predicted classes to label ids, the values in label images.
 
         Args:
             classes: uint8, any shape, each below the number of classes.
@@ -75,16 +75,16 @@ class ClassSet:
 
 
 def find_class_set(name_or_path: str) -> ClassSet:
-    """A class set by name (cityscapes) or from a .toml or .json file.
+    """Look up a class set by name (cityscapes), or read one from a .toml or .json file.
 
     Raises:
-        UserError: There is none of that name, or the file cannot be used.
+        UserError: The name is unknown, or the file cannot be read or is invalid.
     """
     if name_or_path == CITYSCAPES.name:
         return CITYSCAPES
     path = Path(name_or_path)
     if path.suffix.lower() not in (".toml", ".json"):
-        raise UserError(f"{name_or_path}: no such class set (expected {CITYSCAPES.name} or a .toml or .json file)")
+        raise UserError(f"{name_or_path}: unknown class set (expected {CITYSCAPES.name} or a .toml or .json file)")
     try:
         text = read_bytes(path).decode("utf-8-sig")
         fields = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
@@ -94,20 +94,19 @@ def find_class_set(name_or_path: str) -> ClassSet:
 
 
 def class_set_from_dict(fields: Any, source: str, name: str = "") -> ClassSet:
-    """A class set from plain values, as files hold them.
+    """Create a class set from the plain values of a parsed file.
 
     Args:
-        fields: ``classes`` (their names in order) and, all optional, ``name``, ``colors`` (``[red, green, blue]``,
-            0..255, per class), ``label_ids`` (per class; 0, 1, 2, ... where they are missing) and ``ignored_ids``
-            (255 where they are missing).
-        source: Name of the file, for the message.
-        name: Where the fields have none.
+        fields: ``classes``, their names in order. Optional are ``name``, ``colors`` (``[red, green, blue]``, 0..255,
+            per class), ``label_ids`` (per class; default 0, 1, 2, ...) and ``ignored_ids`` (default 255).
+        source: File name for error messages.
+        name: Name of the set if the fields have none.
 
     Raises:
-        UserError: A field is missing, unknown, or says what cannot be.
+        UserError: A field is missing, unknown or invalid.
     """
     if not isinstance(fields, Mapping) or "classes" not in fields:
-        raise UserError(f'{source}: names no classes (expected classes = ["road", "car", ...])')
+        raise UserError(f'{source}: has no classes (expected classes = ["road", "car", ...])')
     fields = {"colors" if key == "colours" else key: value for key, value in fields.items()}  # files of version 0.1
     unknown = sorted(fields.keys() - {"name", "classes", "colors", "label_ids", "ignored_ids"})
     if unknown:
@@ -121,23 +120,23 @@ def class_set_from_dict(fields: Any, source: str, name: str = "") -> ClassSet:
     ids = _bytes(fields.get("label_ids", list(range(count))), count, "label_ids", source)
     ignored = tuple(i for i in _bytes(fields.get("ignored_ids", [IGNORED]), None, "ignored_ids", source))
     if len(set(ids)) != count or set(ids) & set(ignored):
-        raise UserError(f"{source}: a label id stands for two things (expected each once in label_ids and ignored_ids)")
+        raise UserError(f"{source}: a label id is used twice (expected each once in label_ids and ignored_ids)")
     colors = fields.get("colors", [_color(index) for index in range(count)])
     if not isinstance(colors, Sequence) or len(colors) != count:
-        raise UserError(f"{source}: colors is no list of {count}, one per class")
+        raise UserError(f"{source}: colors is {colors!r} (expected a list of {count}, one per class)")
     red_green_blue = [_bytes(color, 3, "colors", source) for color in colors]
     rgb = tuple((red, green, blue) for red, green, blue in red_green_blue)
     return ClassSet(str(fields.get("name") or name), tuple(names), rgb, ids, ignored)
 
 
 def class_set_to_dict(class_set: ClassSet) -> dict[str, Any]:
-    """What ``class_set_from_dict`` reads."""
+    """Convert a class set to plain values, the inverse of ``class_set_from_dict``."""
     fields = asdict(class_set)
     return {"name": fields.pop("name"), "classes": fields.pop("class_names"), **fields}
 
 
 def unnamed_classes(count: int) -> ClassSet:
-    """``count`` classes of which nothing is known, named "0", "1", ..."""
+    """Create ``count`` classes without known names, called "0", "1", ..."""
     return class_set_from_dict({"name": "unnamed", "classes": [str(index) for index in range(count)]}, "unnamed")
 
 
@@ -155,7 +154,7 @@ def _color(index: int) -> Color:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-# Cityscapes: 19 of its 35 labels are trained and tested on (Cordts et al., CVPR 2016; its label table).
+# Cityscapes: training and evaluation use 19 of its 35 labels (Cordts et al., CVPR 2016; its label table).
 # fmt: off
 _CLASSES = (  # name, label id, color, in the order of the train ids
     ("road", 7, (128, 64, 128)), ("sidewalk", 8, (244, 35, 232)), ("building", 11, (70, 70, 70)),
@@ -168,7 +167,7 @@ _CLASSES = (  # name, label id, color, in the order of the train ids
 # fmt: on
 
 # Unlabeled, ego vehicle, rectification border, out of roi, static, dynamic, ground, parking, rail track, guard rail,
-# bridge, tunnel, polegroup, caravan, trailer; 255 is what other tools write. License plates, -1, are in no label image.
+# bridge, tunnel, polegroup, caravan, trailer. Other tools write 255. License plates (-1) occur in no label image.
 _IGNORED_IDS = (0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30, 255)
 
 CITYSCAPES = ClassSet(

@@ -1,4 +1,4 @@
-"""How good a segmentation is: everything from one matrix that counts pixels."""
+"""Metrics of a segmentation, all computed from one confusion matrix of pixels."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ Confusion = NDArray[np.int64]
 
 
 def confusion_matrix(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Confusion:
-    """Pixels of each true class (rows) that are predicted as each class (columns); ``IGNORED`` ones do not count.
+    """Count the pixels of each true class (rows) by predicted class (columns), without ``IGNORED`` ones.
 
     Args:
         truth: uint8, any shape: classes or ``IGNORED``.
         predicted: uint8 of the same shape: classes.
-        classes: Their number.
+        classes: Number of classes.
 
     Returns:
-        int64 (classes, classes); matrices of several images are added.
+        int64 (classes, classes). Add the matrices of several images to evaluate them together.
     """
     counts = truth != IGNORED
     pairs = truth[counts].astype(np.int64) * classes + predicted[counts]
@@ -27,7 +27,7 @@ def confusion_matrix(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], cla
 
 
 def class_iou(matrix: Confusion) -> NDArray[np.float64]:
-    """Intersection over union of each class, (classes,), 0..1; NaN for one that is neither there nor predicted."""
+    """Return the intersection over union of each class, (classes,), 0..1; NaN for absent, never predicted classes."""
     intersection = matrix.diagonal()
     union = matrix.sum(axis=0) + matrix.sum(axis=1) - intersection
     iou = np.full(len(matrix), np.nan)
@@ -36,14 +36,14 @@ def class_iou(matrix: Confusion) -> NDArray[np.float64]:
 
 
 def figures(matrix: Confusion, class_names: Sequence[str]) -> dict[str, float]:
-    """``mIoU`` (over the classes that are there or predicted), ``pixel_accuracy`` and ``IoU.NAME`` of each such class.
+    """Compute ``mIoU``, ``pixel_accuracy`` and ``IoU.NAME`` of each class that is present or predicted.
 
     Args:
-        matrix: Of all images together.
-        class_names: In its order.
+        matrix: Confusion matrix of all images together.
+        class_names: Names in the order of the matrix.
 
     Returns:
-        Figures 0..1 by name; none where no pixel has a class.
+        Metrics 0..1 by name; empty if no pixel has a class.
     """
     if not matrix.any():
         return {}

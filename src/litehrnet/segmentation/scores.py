@@ -1,4 +1,4 @@
-"""From the scores of classes, at whatever resolution a runtime gives them, to classes of pixels."""
+"""Class scores, at any resolution, to the classes of pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +7,11 @@ Scores = NDArray[np.float32]
 
 
 def enlarged(scores: Scores, size_wh: tuple[int, int]) -> Scores:
-    """Scores at another resolution, bilinearly as ``models.SegmentationNetwork`` enlarges them.
+    """Resize scores bilinearly, like ``models.SegmentationNetwork``.
 
     Args:
         scores: float32 (classes, height, width).
-        size_wh: (width, height) in pixels; scores of this size are returned as they are.
+        size_wh: (width, height) in pixels; scores of this size are returned unchanged.
 
     Returns:
         float32 (classes, height, width).
@@ -22,9 +22,9 @@ def enlarged(scores: Scores, size_wh: tuple[int, int]) -> Scores:
 
 
 def best_classes(scores: Scores, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """The class of the highest score of every pixel; of equal ones the first.
+    """Return the class with the highest score for every pixel; the first one of equal scores.
 
-    Class by class, so that no more than two maps of the full size are held at a time.
+    The classes are compared one after another, so that memory holds at most two maps of the full size.
 
     Args:
         scores: float32 (classes, height, width).
@@ -43,7 +43,7 @@ def best_classes(scores: Scores, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def probabilities(scores: Scores) -> Scores:
-    """Softmax over the classes of float32 (classes, height, width)."""
+    """Apply the softmax over the classes of scores float32 (classes, height, width)."""
     raised = np.exp(scores - scores.max(axis=0))
     result: Scores = raised / raised.sum(axis=0)
     return result

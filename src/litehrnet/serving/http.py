@@ -1,7 +1,7 @@
-"""A web server for this machine's own browser: answers a fixed table of paths and takes nothing in.
+"""A web server for the browser on this machine: it answers a fixed table of paths and accepts no data.
 
-No path of an address ever becomes one of the file system. Requests under foreign names are refused, so that no page of
-the web can reach it through a name of its own that points here (DNS rebinding).
+Paths of requests are never used in the file system. Requests under other host names are refused, so that no web page
+can reach the server by a name of its own that points to this machine (DNS rebinding).
 """
 
 import errno
@@ -23,9 +23,9 @@ LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 8018
 _LOOPBACK_NAMES = {"localhost", LOOPBACK, "::1"}
 _PATIENCE = 10.0
-"""Seconds after which a connection that neither sends nor takes anything is closed."""
+"""Seconds without data after which a connection is closed."""
 
-# The first three isolate the page, which is what browsers ask for before they give WebAssembly threads.
+# The first three isolate the page: browsers require this for WebAssembly threads.
 _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -41,11 +41,11 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Document:
-    """What a path answers with.
+    """Content of a path.
 
     Attributes:
-        content: The bytes.
-        content_type: Such as ``text/html; charset=utf-8``.
+        content: Content as bytes.
+        content_type: Value of the Content-Type header, such as ``text/html; charset=utf-8``.
     """
 
     content: bytes
@@ -54,17 +54,17 @@ class Document:
 
 @dataclass(frozen=True)
 class JpegStream:
-    """A path that goes on sending pictures, each in the place of the one before: ``<img>`` shows them as a film.
+    """Stream of pictures, each of which replaces the previous one; ``<img>`` shows it as a video.
 
     Attributes:
-        open: Called once per viewer, in the viewer's own thread; gives JPEG files until the film ends.
+        open: Called once per viewer, in the viewer's thread; yields JPEG files until the stream ends.
     """
 
     open: Callable[[], Iterator[bytes]]
 
 
 class LatestFrame:
-    """The newest picture of a film for any number of viewers: who is slow misses some, and nobody is waited for."""
+    """Newest picture of a stream for any number of viewers; slow viewers miss pictures and delay nobody."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -73,19 +73,19 @@ class LatestFrame:
         self._ended = False
 
     def publish(self, jpeg: bytes) -> None:
-        """Replace the picture by a newer one, a whole JPEG file."""
+        """Replace the picture by a newer one, a complete JPEG file."""
         with self._changed:
             self._jpeg, self._number = jpeg, self._number + 1
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Let the viewers go once they have the last picture."""
+        """End the stream; viewers still receive the last picture."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def frames(self) -> Iterator[bytes]:
-        """The newest picture, again and again as soon as there is a newer one; for ``JpegStream``."""
+        """Yield the newest picture whenever there is a newer one, for ``JpegStream``."""
         seen = 0
         while True:
             with self._changed:
@@ -98,18 +98,18 @@ class LatestFrame:
 
 
 class Site:
-    """A running server; as a context manager it ends with the block.
+    """Running server; as a context manager it stops at the end of the block.
 
     Args:
-        answers: Path -> what it answers with; all others are not found.
+        answers: Content by path; other paths are not found.
         host: Name or address to listen on.
-        port: 0 for any free one.
+        port: Port to listen on; 0 for any free port.
 
     Attributes:
-        url: Where its path ``/`` is.
+        url: URL of the path ``/``.
 
     Raises:
-        UserError: The port is taken, or there is no such address here.
+        UserError: The port is taken, or this machine does not have the address.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Site:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening; pictures that are on their way are the last ones."""
+        """Stop listening; streams end after the current picture."""
         self._server.closing.set()
         self._server.shutdown()
         self._thread.join()
@@ -148,10 +148,10 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        TCPServer.server_bind(self)  # without HTTPServer's look-up of the machine's name, which may take seconds
+        TCPServer.server_bind(self)  # HTTPServer would also look up the machine's name, which may take seconds
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # whoever closes a page in the middle of an answer is none
+        if not isinstance(sys.exception(), OSError):  # a client that disconnects is not an error
             super().handle_error(request, client_address)
 
 
@@ -184,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_asked_by_its_name(self) -> bool:
         hosts = self.headers.get_all("Host") or []
-        arrived_at = self.connection.getsockname()[0]  # of use where the server listens on all addresses
+        arrived_at = self.connection.getsockname()[0]  # differs from the host if the server listens on all addresses
         own = _LOOPBACK_NAMES | {self.server.host.lower(), arrived_at}
         return len(hosts) == 1 and _without_port(hosts[0]).lower() in own
 
@@ -195,8 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send_frames(self, stream: JpegStream) -> None:
-        # The boundary follows each picture at once, for readers who wait for it. Chromium shows a picture when the next
-        # one begins or the film ends: it is one behind.
+        # The boundary follows each picture at once, for clients that wait for it. Chromium shows a picture only when
+        # the next one begins or the stream ends: it is one behind.
         self.wfile.write(b"--frame\r\n")
         for jpeg in stream.open():
             if self.server.closing.is_set():
@@ -206,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer in one line of text, with the same headers as everything else."""
-        # What the base class does not implement are methods that send something: nothing here takes anything.
+        # The base class reports methods that send data as not implemented; here they are not allowed.
         status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
         content = f"{status.value} {status.phrase}\n".encode()
         further = {"Content-Length": str(len(content)), "Connection": "close"}
@@ -217,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Write nothing: what was asked for is nobody's business."""
+        """Write nothing: requests are not logged."""
 
 
 def _without_port(host: str) -> str:
@@ -229,8 +229,8 @@ def _listen(answers: Mapping[str, Document | JpegStream], host: str, port: int) 
     try:
         return _Server(answers, host, port)
     except OverflowError as error:
-        raise UserError(f"port {port}: no such port (expected 0 to 65535)") from error
+        raise UserError(f"port {port}: not a port (expected 0 to 65535)") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise UserError(f"port {port}: taken on {host} (expected a free one; 0 takes any)") from error
-        raise UserError(f"{host}, port {port}: cannot be listened on ({error.strerror})") from error
+            raise UserError(f"port {port}: taken on {host} (expected a free port, or 0 for any)") from error
+        raise UserError(f"{host}, port {port}: cannot listen ({error.strerror})") from error

@@ -1,4 +1,4 @@
-"""The live view: a page that runs the network in the browser; the pictures it looks at stay there."""
+"""The live view: a page that runs the networks in the browser; pictures never leave it."""
 
 import hashlib
 import json
@@ -26,13 +26,13 @@ from litehrnet.weights.zoo import DEFAULT_DETECTOR, cache_folder, find_detector,
 
 PAGE = Path(__file__).parent / "page"
 ONNXRUNTIME_WEB = Path(__file__).parent / "onnxruntime_web"
-"""What ``make web`` installs: ONNX Runtime for browsers, not part of the sources."""
+"""ONNX Runtime for browsers, installed by ``make web``; not part of the sources."""
 EXAMPLE = Path(__file__).parents[1] / "photos" / "astronaut.jpg"
 GROUP_EXAMPLE = EXAMPLE.with_name("three_people.jpg")
-"""The example of a page that has a detector."""
+"""Example photo of a page with a detector."""
 
 MIN_SCORE = 0.2
-"""From which a joint is drawn in full, as in drawn photos."""
+"""Score from which joints are opaque, as in drawn photos."""
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -78,11 +78,11 @@ class PageDetector:
 
 
 def describe(network: PageNetwork, detector: PageDetector | None) -> dict[str, Any]:
-    """What the page has to know of the networks, ready for JSON.
+    """Describe the networks for the page, as values for JSON.
 
     Args:
-        network: Finds keypoints.
-        detector: Finds the people; None to take the whole picture as one person.
+        network: Network that finds keypoints.
+        detector: Detector of people; None to use the whole picture as one person's box.
 
     Raises:
         UserError: ``network`` does not find keypoints.
@@ -133,7 +133,7 @@ def open_model(weights: str | Path, input_size_wh: tuple[int, int] | None = None
     Args:
         weights: ``.onnx``; or ``.safetensors`` and PyTorch checkpoints, with the extra ``serve``; or a name that
             ``litehrnet models`` lists.
-        input_size_wh: (width, height) of the crops where the file does not state it.
+        input_size_wh: (width, height) of the crops if the file does not state it.
 
     Raises:
         UserError: The file is missing, damaged or of another kind, or a package is missing.
@@ -185,12 +185,12 @@ def open_live_view(
 
     Args:
         model: Finds keypoints.
-        detector: Finds the people; None to take the whole picture as one person.
+        detector: Detector of people; None to use the whole picture as one person's box.
         host: See ``Site``.
         port: See ``Site``.
 
     Raises:
-        UserError: The port is taken, there is no such address here, or ``check_installed`` has something to say.
+        UserError: The port is taken, this machine does not have the address, or ONNX Runtime Web is missing.
     """
     check_installed()
     answers: dict[str, Document | JpegStream] = {
@@ -207,10 +207,10 @@ def open_live_view(
 
 
 def check_installed() -> None:
-    """Refuse to go on without ONNX Runtime Web.
+    """Check that ONNX Runtime Web is installed.
 
     Raises:
-        UserError: This install was made without it.
+        UserError: It is missing.
     """
     if not (ONNXRUNTIME_WEB / "package.json").is_file():
         raise UserError(
@@ -219,7 +219,7 @@ def check_installed() -> None:
 
 
 def _exported(weights: Path, input_size_wh: tuple[int, int] | None) -> Path:
-    # Exporting takes minutes, so it is done once for each content of a file.
+    # Exporting takes minutes, so it is done once per content of a file.
     text = f"{litehrnet.__version__} {input_size_wh} {hashlib.sha256(read_bytes(weights)).hexdigest()}"
     folder = cache_folder() / "exported"
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.onnx"

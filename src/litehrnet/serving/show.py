@@ -1,4 +1,4 @@
-"""A film that is being made, shown in the browser while it is made."""
+"""Show a drawn video in the browser while it is being written."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ img { max-width: 100%; max-height: 100%; }
 
 
 def open_show(frames: LatestFrame, host: str = LOOPBACK, port: int = 0) -> Site:
-    """Show the newest of ``frames`` on a page of its own, until the site is closed; see ``Site`` for errors."""
+    """Show the newest of ``frames`` on a page, until the site is closed; see ``Site`` for errors."""
     answers: dict[str, Document | JpegStream] = {
         "/": Document(_PAGE, "text/html; charset=utf-8"),
         "/show.css": Document(_STYLE, "text/css; charset=utf-8"),

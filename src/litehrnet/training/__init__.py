@@ -1,1 +1,1 @@
-"""Training: the loop and what it calls; PyTorch."""
+"""Training of networks in PyTorch: the loop and its parts."""

@@ -1,4 +1,4 @@
-"""What is kept of an evaluation: its predictions, the best weights so far, weights files for predicting.
+"""The best weights of a run so far, and weights files for prediction.
 
 Names and contents of the files: docs/spec/protocol.md, section 5.6.
 """
@@ -8,13 +8,12 @@ import time
 from pathlib import Path
 
 import litehrnet
-from litehrnet.config.schema import RunConfig, TestConfig
+from litehrnet.config.schema import RunConfig
+from litehrnet.config.tasks import metric_of
+from litehrnet.data.formats import find_format
 from litehrnet.data.records import read_json
+from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
-from litehrnet.evaluation.coco import PUBLISHED_NAMES, published_json
-from litehrnet.evaluation.detection import FIGURES
-from litehrnet.evaluation.pckh import prediction_mat
-from litehrnet.evaluation.protocol import TestReport
 from litehrnet.io.files import write_bytes
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import save_network
@@ -22,72 +21,55 @@ from litehrnet.training.checkpoints import BEST, BEST_SCORE, write_checkpoint
 from litehrnet.training.evaluate import weights_info
 from litehrnet.training.state import Progress, TrainingState
 
-BEST_BY = {"coco": "AP", "mpii": "PCKh", "cityscapes": "mIoU", "folder": "mIoU"}
-"""The figure that counts where the configuration names none."""
-
-
 PCK = "PCK"
-"""Share of keypoints that are closer to their place than a fifth of the longer side of the box."""
+"""Share of keypoints with an error below a fifth of the longer side of the box."""
 
 
-def evaluates_pck(config: RunConfig, test: TestConfig) -> bool:
-    """Whether evaluations also give ``PCK``: for your own keypoints, with the annotations' own boxes.
+def evaluates_pck(config: RunConfig, test: EvalConfig) -> bool:
+    """Whether evaluations also give ``PCK``: for your own keypoints, with the annotated boxes.
 
-    AP depends on how far annotators spread, which nobody knows of new keypoints, and is coarse on a few photos.
+    AP depends on how far annotators disagree, which is unknown for new keypoints, and is coarse on a few photos.
     """
-    return config.has_own_keypoints and test.dataset == "coco" and test.boxes is None
+    return config.has_own_keypoints and find_format(test.format).takes_boxes and test.boxes is None
 
 
-def published_figures(test: TestConfig, figures: dict[str, float]) -> dict[str, float]:
-    """Figures under the names that the published logs use."""
-    if test.dataset == "mpii":
-        return figures
-    return dict(zip(PUBLISHED_NAMES, list(figures.values())[: len(PUBLISHED_NAMES)], strict=True))
-
-
-def best_by(config: RunConfig, test: TestConfig) -> str:
-    """Name of the figure whose highest value is the best.
+def best_by(config: RunConfig, test: EvalConfig) -> str:
+    """Name of the value that decides which weights are the best: the highest wins.
 
     Raises:
-        UserError: The configuration names one that this evaluation does not give.
+        UserError: The configuration names a value that this evaluation does not give.
     """
-    has_pck = evaluates_pck(config, test)
-    name = config.training.best_by or (PCK if has_pck else BEST_BY[test.dataset])
-    known = PUBLISHED_NAMES if config.detection is None else FIGURES
-    known = (*known, PCK) if has_pck else known
-    if test.dataset == "coco" and name not in known:
-        raise UserError(f"{config.name}: training.best_by is {name}, no figure of COCO's (expected {', '.join(known)})")
+    metric, has_pck = metric_of(config, test), evaluates_pck(config, test)
+    name = config.training.best_by or (PCK if has_pck else metric.best_by)
+    known = (*metric.values, PCK) if has_pck else metric.values
+    if known and name not in known:
+        raise UserError(
+            f"{config.name}: training.best_by is {name}, not a value of {metric.name} (expected {', '.join(known)})"
+        )
     return name
-
-
-def predictions_file(test: TestConfig, report: TestReport) -> tuple[str, bytes]:
-    """Name and content of the file of an evaluation's keypoints: ``result_keypoints.json`` or ``pred.mat``."""
-    if test.dataset == "coco":
-        return "result_keypoints.json", published_json(report.results).encode()
-    return "pred.mat", prediction_mat(report.predictions.keypoints)
 
 
 def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures: dict[str, float], epoch: int) -> bool:
     """Write ``best.pth``, ``best.safetensors`` and ``best.json`` if this evaluation is better than all before.
 
     Args:
-        folder: Of the run; its ``best.json`` says how good the best was.
-        state: Its moving average if there is one, otherwise its network is kept.
-        config: Says which figure counts.
-        figures: By the names of the log.
-        epoch: Counted from 1.
+        folder: Folder of the run; its ``best.json`` holds the best value so far.
+        state: Its moving average is written if there is one, otherwise its network.
+        config: Configuration, which names the value that counts.
+        figures: Values of the metric, by their names in the log.
+        epoch: Epoch, counted from 1.
 
     Returns:
-        Whether it is.
+        Whether this evaluation is the best.
 
     Raises:
-        UserError: There is no such figure, ``best.json`` is broken, or a file cannot be written.
+        UserError: There is no such value, ``best.json`` is broken, or a file cannot be written.
     """
     assert config.validation is not None
     name = best_by(config, config.validation)
     if name not in figures:
         raise UserError(
-            f"training.best_by: {name} is no figure of this evaluation (expected one of {', '.join(figures)})"
+            f"training.best_by: {name} is not a value of this evaluation (expected one of {', '.join(figures)})"
         )
     before = best_score(folder)
     if before is not None and figures[name] <= before:
@@ -97,13 +79,13 @@ def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures:
     write_checkpoint(folder / BEST, {"meta": meta, "state_dict": weights})
     write_weights_file(folder / "best.safetensors", state.evaluated, config, state.progress)
     best = {"best_score": figures[name], "best_ckpt": str(folder / f"epoch_{epoch}.pth"), "key_indicator": name}
-    # Last: a run that is killed before this evaluates again and writes all three.
+    # Written last: a run that is killed before this evaluates again and writes all three.
     write_bytes(folder / BEST_SCORE, json.dumps(best).encode())
     return True
 
 
 def best_score(folder: Path) -> float | None:
-    """What ``best.json`` of a run's folder says; None where there is none.
+    """Read the best value from ``best.json`` in a run's folder; None where there is no such file.
 
     Raises:
         UserError: It is broken.
@@ -114,14 +96,14 @@ def best_score(folder: Path) -> float | None:
     try:
         return float(read_json(path)["best_score"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: has no best_score (expected what this program wrote there)") from error
+        raise UserError(f"{path}: has no best_score (expected the file that training wrote)") from error
 
 
 def has_stalled(folder: Path, epochs_done: int, evaluate_every: int, stop_after: int) -> bool:
-    """Whether the last ``stop_after`` evaluations were no better than the best one, which found something at all.
+    """Whether the last ``stop_after`` evaluations were no better than the best one, which is above 0.
 
     Args:
-        folder: Of the run; its ``best.json`` names the epoch of the best.
+        folder: Folder of the run; its ``best.json`` names the best epoch.
         epochs_done: Completed and evaluated epochs.
         evaluate_every: Epochs between evaluations.
         stop_after: Number of evaluations.
@@ -136,7 +118,7 @@ def has_stalled(folder: Path, epochs_done: int, evaluate_every: int, stop_after:
 
 
 def best_epoch(folder: Path) -> int:
-    """Epoch, counted from 1, that ``best.json`` of a run's folder names.
+    """Read the best epoch, counted from 1, from ``best.json`` in a run's folder.
 
     Raises:
         UserError: It is missing or broken.
@@ -145,11 +127,11 @@ def best_epoch(folder: Path) -> int:
     try:
         return int(Path(read_json(path)["best_ckpt"]).stem.removeprefix("epoch_"))
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: has no best_ckpt (expected what this program wrote there)") from error
+        raise UserError(f"{path}: has no best_ckpt (expected the file that training wrote)") from error
 
 
 def write_weights_file(path: Path, network: Network, config: RunConfig, progress: Progress) -> None:
-    """Write weights as a safetensors file that says what they are.
+    """Write weights as a safetensors file with metadata.
 
     Raises:
         UserError: It cannot be written.

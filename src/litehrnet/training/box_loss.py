@@ -15,7 +15,7 @@ BOX_WEIGHT = 5.0
 
 
 def detection_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Loss of center scores and boxes, per object.
+    """Compute the loss of center scores and boxes, per object.
 
     Returns:
         A scalar tensor: ``center_loss`` plus ``BOX_WEIGHT`` times the mean of 1 - GIoU.

@@ -1,4 +1,4 @@
-"""The checkpoint files of a run's folder: whole at any moment, whatever happens to the process or the disk.
+"""Checkpoint files in a run's folder; each file is complete at any moment, even after a crash.
 
 Names and contents of the files: docs/spec/protocol.md, section 5.6.
 """
@@ -24,27 +24,27 @@ def write_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
     """Write one checkpoint file in one step.
 
     Raises:
-        UserError: It cannot be written; what was there before is still there.
+        UserError: The file cannot be written; an earlier file stays.
     """
-    # By way of memory: PyTorch's own writer of files loses the system's reason when it fails.
+    # Written from memory: PyTorch's own file writer loses the system's error message.
     content = io.BytesIO()
     torch.save(checkpoint, content)
     write_bytes(path, content.getvalue())
 
 
 def save_checkpoint(folder: Path, name: str, checkpoint: dict[str, Any]) -> None:
-    """Write ``name`` and let ``latest.pth`` point to it.
+    """Write a checkpoint and point ``latest.pth`` to it.
 
     Raises:
-        UserError: The folder cannot be written to; ``latest.pth`` is then what it was before.
+        UserError: The folder cannot be written to; ``latest.pth`` stays as it was.
     """
     write_checkpoint(folder / name, checkpoint)
     with replacing(folder / LATEST) as temporary:
         temporary.unlink()
         try:
-            temporary.symlink_to(name)  # relative, as published: the folder can be moved
+            temporary.symlink_to(name)  # relative, so that the folder can be moved
         except OSError:
-            # Not all file systems have links.
+            # Some file systems have no links.
             temporary.write_bytes((folder / name).read_bytes())
     if name != SNAPSHOT:
         with contextlib.suppress(OSError):  # only takes up space
@@ -52,25 +52,25 @@ def save_checkpoint(folder: Path, name: str, checkpoint: dict[str, Any]) -> None
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """``latest.pth`` of a run's folder; None where no checkpoint has been written yet.
+    """Find ``latest.pth`` in a run's folder; None before the first checkpoint.
 
     Raises:
-        UserError: It points to a file that is gone.
+        UserError: It points to a missing file.
     """
     latest = folder / LATEST
     if latest.is_symlink() and not latest.exists():
-        raise UserError(f"{latest}: points to {latest.readlink()}, which is gone (name another checkpoint)")
+        raise UserError(f"{latest}: points to {latest.readlink()}, which is missing (name another checkpoint)")
     return latest if latest.exists() else None
 
 
 def set_aside(folder: Path) -> str | None:
-    """Make room for a run that starts anew in the folder of an earlier one.
+    """Prepare the folder of an earlier run for a new one.
 
-    Its ``snapshot.pth`` becomes ``earlier.pth``; its ``latest.pth`` and ``best.json``, which would be taken for those
-    of the new run, are removed.
+    ``snapshot.pth`` becomes ``earlier.pth``. ``latest.pth`` and ``best.json`` are removed, so that they are not taken
+    for files of the new run.
 
     Returns:
-        A sentence about it, or None where there was no earlier run.
+        A note about the earlier run, or None where there was none.
 
     Raises:
         UserError: The folder cannot be written to.

@@ -1,4 +1,4 @@
-"""A picture of how a run went, from its log files."""
+"""Drawing of a training run, made from its log files."""
 
 import json
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ CURVES = "curves.png"
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Training and validation lines of the JSON logs of a run, in order.
+    """Read training and validation lines from the JSON logs of a run, in order.
 
-    A run that was killed goes on from its last checkpoint: what an earlier log file says of the steps after that one is
-    left out, and so is a line that was cut off.
+    A run that was killed resumes from its last checkpoint. Lines of an earlier log file about later steps are left out,
+    and so are truncated lines.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
     """
     lines: dict[tuple[int, int, str], dict[str, Any]] = {}
     for path in sorted(folder.glob("*.log.json")):
@@ -41,12 +41,12 @@ def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def draw_curves(folder: Path, figure_name: str | None, steps_per_epoch: int) -> None:
-    """Draw loss, training accuracy and one evaluated figure over the epochs to ``curves.png``.
+    """Draw loss, training accuracy and one evaluation metric over the epochs to ``curves.png``.
 
     Args:
-        folder: Of the run.
-        figure_name: As the log calls it, such as ``AP``; None where nothing is evaluated.
-        steps_per_epoch: What ``iter`` counts up to.
+        folder: Folder of the run.
+        figure_name: Name of the metric in the log, such as ``AP``; None without evaluations.
+        steps_per_epoch: Steps per epoch, the highest ``iter`` in the log.
 
     Raises:
         UserError: It cannot be written.

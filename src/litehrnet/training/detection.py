@@ -1,4 +1,4 @@
-"""Training a detector: its data and its evaluation; everything else is the loop's (see ``training.task``)."""
+"""Data and evaluation of a detector in training; the loop does the rest (see ``training.task``)."""
 
 import hashlib
 from pathlib import Path
@@ -13,10 +13,10 @@ from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detector import open_detector
 from litehrnet.evaluation.detection import (
     MIN_SCORE,
-    DetectionTest,
+    DetectionEvalSet,
     box_figures,
     found_boxes,
-    read_detection_test,
+    read_detection_eval_set,
 )
 from litehrnet.io.files import read_bytes
 from litehrnet.io.images import read_image
@@ -28,7 +28,7 @@ from litehrnet.weights.zoo import cache_folder, find_detector
 
 
 def read_training_photos(config: RunConfig) -> DetectionSet:
-    """Read what a configuration trains on; ``detection.fill_from`` completes photos with missing boxes.
+    """Read the photos that a configuration trains on; ``detection.fill_from`` completes missing boxes.
 
     Raises:
         UserError: A file is missing or broken, or has no box of the object class.
@@ -50,17 +50,17 @@ def read_training_photos(config: RunConfig) -> DetectionSet:
     return completed(detection_set, find_boxes, name, cache_folder())
 
 
-def read_test_photos(config: RunConfig) -> DetectionTest:
-    """Read what a configuration evaluates on while training."""
+def read_test_photos(config: RunConfig) -> DetectionEvalSet:
+    """Read the photos that a configuration evaluates on while training."""
     assert config.validation is not None
     assert config.detection is not None
-    return read_detection_test(config.validation, config.detection.objects)
+    return read_detection_eval_set(config.validation, config.detection.objects)
 
 
 def evaluate_detection(
-    network: Network, config: RunConfig, test: DetectionTest, processes: Processes
+    network: Network, config: RunConfig, test: DetectionEvalSet, processes: Processes
 ) -> dict[str, float] | None:
-    """Figures of ``network``; each photo is looked at by exactly one process, and only the first gets the figures.
+    """Evaluate ``network``; exactly one process runs each photo, and only the first gets the values.
 
     Raises:
         UserError: A photo is broken.

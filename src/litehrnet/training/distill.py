@@ -1,8 +1,8 @@
-"""Distillation: a trained network, the teacher, says what heatmaps the one in training should give.
+"""Distillation: a trained network, the teacher, provides part of the target heatmaps.
 
 Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; for heatmaps Zhang et al., "Fast Human Pose
 Estimation", CVPR 2019: the loss is (1 - a) |p - g|^2 + a |p - t|^2 with the label's heatmap g and the teacher's t. It
-differs from the loss on (1 - a) g + a t by what no weight can change, so that one target is enough, for every loss.
+differs from the loss on (1 - a) g + a t by a constant, so one mixed target is enough, for every loss.
 """
 
 from dataclasses import dataclass, replace
@@ -16,11 +16,9 @@ from torch import Tensor
 from litehrnet.config.schema import DistillConfig, RunConfig
 from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
-from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.runtimes import Runtime, open_runtime
-from litehrnet.training.distill_modules import open_teacher_network
 from litehrnet.training.loader import TensorBatch
-from litehrnet.variants import find_variant, heatmap_size
+from litehrnet.variants import heatmap_size
 
 
 @dataclass(frozen=True)
@@ -28,34 +26,29 @@ class Teacher:
     """A trained network to learn from.
 
     Attributes:
-        runtime: What runs it, at the input size of the network in training.
-        share: Of its heatmaps in the target of a labeled keypoint, 0..1.
-        description: What it is, what runs it, and how much it counts.
-        network: The same in PyTorch, for the epochs in which modules learn from its modules; None where there are none.
-        module_epochs: Their number, at the beginning.
-        widening: (along y, along x) float32 square matrices: peaks of its heatmaps to those of the run's spread; None
-            for a detector.
+        runtime: Runtime of the teacher, at the input size of the network in training.
+        share: Share of its heatmaps in the target of a labeled keypoint, 0..1.
+        description: Description for the log.
+        widening: (along y, along x) float32 square matrices that widen its peaks to the run's spread; None for a
+            detector.
     """
 
     runtime: Runtime
     share: float
     description: str
-    network: PoseNetwork | None
-    module_epochs: int
     widening: tuple[Tensor, Tensor] | None
 
 
 def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device) -> Teacher:
-    """The teacher that a configuration names.
+    """Open the teacher of a configuration.
 
     Args:
-        config: Of the run.
-        distill: Its part about the teacher.
-        device: Of the network in training.
+        config: Configuration of the run.
+        distill: Settings of the distillation.
+        device: Device of the network in training.
 
     Raises:
-        UserError: Its file cannot be used, it finds other keypoints than those that are trained, or a value of the
-            configuration cannot be.
+        UserError: The file cannot be used, the teacher finds other keypoints, or a setting is out of range.
     """
     if not 0 <= distill.share <= 1:
         raise UserError(f"{config.name}: distill.share is {distill.share:g} (expected a part, 0 to 1)")
@@ -64,7 +57,7 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
         runtime = open_runtime(path, input_size_wh=size, threads=torch.get_num_threads())
     else:
         runtime = open_runtime(path, "torch", input_size_wh=size, device=str(device))
-    if config.detection is not None:
+    if config.task == "detection":
         return _box_teacher(config, distill, runtime)
     names, own = runtime.info.keypoint_set.keypoint_names, config.keypoint_set.keypoint_names
     if names != own:
@@ -79,45 +72,33 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
     along_y, along_x = (torch.from_numpy(widening_matrix(cells, spread, wanted)) for cells in (height, width))
     counts = f"{distill.share:g} of the targets of labeled keypoints"
     description = f"{distill.teacher} on {runtime.description}, {counts}"
-    network = None
-    if distill.module_epochs > 0:
-        network = open_teacher_network(Path(distill.teacher), find_variant(config.variant), device)
-        description += f"; module by module for {distill.module_epochs} epochs"
-    return Teacher(runtime, distill.share, description, network, distill.module_epochs, (along_y, along_x))
+    return Teacher(runtime, distill.share, description, (along_y, along_x))
 
 
 def _box_teacher(config: RunConfig, distill: DistillConfig, runtime: Runtime) -> Teacher:
-    """The teacher of a detector: another detector of ours."""
+    """Make the teacher of a detector: another detector of this package."""
     if not runtime.info.detects:
-        raise UserError(f"{distill.teacher}: finds {runtime.info.outputs_text} (expected a detector of ours)")
-    if distill.module_epochs > 0 or distill.teacher_sigma is not None:
-        raise UserError(
-            f"{config.name}: distill.module_epochs and distill.teacher_sigma are for keypoints (expected to be left "
-            "out)"
-        )
+        raise UserError(f"{distill.teacher}: finds {runtime.info.outputs_text} (expected a detector of this package)")
+    if distill.teacher_sigma is not None:
+        raise UserError(f"{config.name}: distill.teacher_sigma only works with keypoints (expected to be left out)")
     description = f"{distill.teacher} on {runtime.description}, {distill.share:g} of the targets of boxes"
-    return Teacher(runtime, distill.share, description, None, 0, None)
+    return Teacher(runtime, distill.share, description, None)
 
 
 def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np.float32]:
-    """(cells, cells): turns a Gaussian of ``sigma`` into one of ``wanted_sigma``, in the same place and as high."""
+    """Matrix (cells, cells) that widens a Gaussian of ``sigma`` to ``wanted_sigma``; center and height stay."""
     blur = np.sqrt(wanted_sigma**2 - sigma**2)
     if blur == 0:
         return np.eye(cells, dtype=np.float32)
     distances = np.subtract.outer(np.arange(cells), np.arange(cells))
     gaussian = np.exp(-(distances**2) / (2 * blur**2))
-    # Normalized by the sum over cells without end: at the border, what lies outside is lost.
+    # Normalized by the sum over infinitely many cells: at the border, the outer part is lost.
     gaussian /= np.exp(-(np.arange(-cells, cells + 1) ** 2) / (2 * blur**2)).sum()
     return np.asarray(gaussian * wanted_sigma / sigma, dtype=np.float32)
 
 
-def module_teacher(teacher: Teacher | None, epoch: int) -> PoseNetwork | None:
-    """The network whose modules are learned from in an epoch, counted from 0; None where targets are learned from."""
-    return teacher.network if teacher is not None and epoch < teacher.module_epochs else None
-
-
 def distilled(batch: TensorBatch, teacher: Teacher) -> TensorBatch:
-    """The batch with targets that are the teacher's in part, and wholly where a keypoint has no label."""
+    """Mix the teacher's heatmaps into the targets; keypoints without a label get only the teacher's."""
     heatmaps = torch.from_numpy(teacher.runtime.heatmaps(batch.images.numpy()))
     if teacher.widening is None:
         return replace(batch, targets=distilled_boxes(batch.targets, heatmaps, teacher.share))
@@ -131,13 +112,13 @@ def distilled(batch: TensorBatch, teacher: Teacher) -> TensorBatch:
 def distilled_boxes(targets: Tensor, maps: Tensor, share: float) -> Tensor:
     """Mix a teacher's boxes into the targets of a detector.
 
-    In the cells of an object, the sides of the box are ``share`` parts the teacher's. Elsewhere, a cell where the
-    teacher sees a center costs less, as a cell near a labeled center does.
+    In the cells of an object, ``share`` of the box's sides comes from the teacher. Elsewhere, a cell where the teacher
+    sees a center costs less, like a cell near a labeled center.
 
     Args:
         targets: (n, 7, h, w), ``BoxTargets.stacked``.
-        maps: (n, 5, h, w), of the teacher.
-        share: 0..1.
+        maps: (n, 5, h, w) maps of the teacher.
+        share: Share of the teacher, 0..1.
 
     Returns:
         Like ``targets``.

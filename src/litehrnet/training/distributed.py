@@ -1,4 +1,4 @@
-"""Several processes on one run: how they find each other, and what they exchange.
+"""Training in several processes: how they connect, and what they exchange.
 
 The launchers' variables: docs/spec/protocol.md, section 5.3. Gathering of results: docs/spec/protocol.md, section 5.2.
 """
@@ -30,9 +30,9 @@ Launcher = Literal["none", "pytorch", "slurm", "mpi"]
 DEFAULT_PORT = 29500
 
 START_SECONDS = 300
-"""How long the first process waits for the others."""
+"""Seconds that the first process waits for the others."""
 
-# Rank, number of processes, rank on the machine, and number on the machine, as the launchers name them.
+# The launchers' variables for rank, number of processes, rank on the machine, and number on the machine.
 _VARIABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "pytorch": (("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),),
     "slurm": (("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", ""),),
@@ -41,18 +41,18 @@ _VARIABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),  # MPICH and Intel MPI
     ),
 }
-# A step of a job may use some of the job's machines only; older names come last.
+# A step of a job may use only some of the job's machines; older names come last.
 _NODE_LISTS = ("SLURM_STEP_NODELIST", "SLURM_NODELIST", "SLURM_JOB_NODELIST")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of the run.
+    """Place of this process among those of the run.
 
     Attributes:
-        rank: 0 is the one that writes and prints.
-        world_size: How many there are.
-        local_rank: Number on this machine.
+        rank: Number of this process; process 0 writes and prints.
+        world_size: Number of processes.
+        local_rank: Number of this process on its machine.
     """
 
     rank: int = 0
@@ -61,16 +61,16 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this one writes and prints."""
+        """Whether this process writes and prints."""
         return self.rank == 0
 
 
 def read_environment(launcher: Launcher, environment: Mapping[str, str]) -> Processes:
-    """Who this process is, from the variables that the launcher sets.
+    """Read the place of this process from the launcher's environment variables.
 
     Raises:
-        UserError: The launcher has not set them, or not to numbers that belong together; or it is torchrun's one of
-            several and was not told to be.
+        UserError: The variables are missing or contradict each other; or torchrun started several processes without
+            ``--launcher pytorch``.
     """
     if launcher == "none":
         if "TORCHELASTIC_RUN_ID" in environment and environment.get("WORLD_SIZE", "1") != "1":
@@ -85,12 +85,13 @@ def read_environment(launcher: Launcher, environment: Mapping[str, str]) -> Proc
 
 
 def meeting_point(launcher: Launcher, environment: Mapping[str, str]) -> tuple[str, int]:
-    """Machine and port where the processes find each other.
+    """Find the machine and port through which the processes connect.
 
-    MASTER_ADDR and MASTER_PORT where they are set; else the first machine of Slurm's list, or this one, and port 29500.
+    MASTER_ADDR and MASTER_PORT are used if they are set. Otherwise it is the first machine of Slurm's list, or this
+    machine, and port 29500.
 
     Raises:
-        UserError: The port is no number; or there are several machines and nothing says which is the first.
+        UserError: The port is not a number; or there are several machines and the first is unknown.
     """
     port = _number(environment, "MASTER_PORT", launcher) if "MASTER_PORT" in environment else DEFAULT_PORT
     if "MASTER_ADDR" in environment:
@@ -110,21 +111,21 @@ def meeting_point(launcher: Launcher, environment: Mapping[str, str]) -> tuple[s
 
 
 def first_host(node_list: str) -> str:
-    """The first machine of a Slurm node list: ``gpu03`` of ``gpu[03-05,9],cpu1``."""
+    """Return the first machine of a Slurm node list: ``gpu03`` of ``gpu[03-05,9],cpu1``."""
     first: str = re.split(r",(?![^\[]*\])", node_list)[0]
     return re.sub(r"\[([^\]\-,]*)[^\]]*\]", r"\1", first)
 
 
 @contextlib.contextmanager
 def joined(launcher: Launcher, device: str | None = None) -> Iterator[Processes]:
-    """Be one of the run's processes while the block runs.
+    """Join the process group for the duration of the block.
 
     Args:
-        launcher: What started this process.
-        device: As for ``own_device``.
+        launcher: Launcher that started this process.
+        device: Name of a device, see ``own_device``.
 
     Raises:
-        UserError: See ``start_processes``; or the connection to another process is lost because it has ended.
+        UserError: See ``start_processes``; or another process has ended.
     """
     processes = start_processes(launcher, device)
     try:
@@ -133,24 +134,23 @@ def joined(launcher: Launcher, device: str | None = None) -> Iterator[Processes]
         # gloo has no exception of its own.
         if not isinstance(error, dist.DistError) and "gloo/transport" not in str(error):
             raise
-        raise UserError(
-            f"process {processes.rank} of {processes.world_size}: another process has ended, see why ({_line(error)})"
-        ) from error
+        own = f"process {processes.rank} of {processes.world_size}"
+        raise UserError(f"{own}: another process has ended, see its error ({_line(error)})") from error
     finally:
         stop_processes()
 
 
 def start_processes(launcher: Launcher, device: str | None = None) -> Processes:
-    """Join the other processes of the run; they exchange through nccl where they compute on GPUs, else through gloo.
+    """Join the process group, with nccl on GPUs and gloo on CPUs.
 
-    RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT are set in the environment, as published.
+    RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT are set in the environment.
 
     Args:
-        launcher: What started this process.
-        device: As for ``own_device``.
+        launcher: Launcher that started this process.
+        device: Name of a device, see ``own_device``.
 
     Raises:
-        UserError: The launcher's variables are missing or wrong, or the processes do not find each other.
+        UserError: The launcher's variables are missing or wrong, or the processes cannot connect.
     """
     processes = read_environment(launcher, os.environ)
     if launcher == "none":
@@ -164,21 +164,21 @@ def start_processes(launcher: Launcher, device: str | None = None) -> Processes:
         dist.init_process_group(backend, store=store_of_this_start(store, processes), rank=rank, world_size=world_size)
     except (RuntimeError, ValueError) as error:
         raise UserError(
-            f"the {processes.world_size} processes do not find each other at {host}:{port} "
-            f"({_line(error)}; MASTER_ADDR and MASTER_PORT choose another place)"
+            f"the {processes.world_size} processes cannot connect at {host}:{port} "
+            f"({_line(error)}; MASTER_ADDR and MASTER_PORT set another address)"
         ) from error
     return processes
 
 
 def store_of_this_start(store: "Store", processes: Processes) -> "Store":
-    """The part of a key-value store that no process of an earlier start has written to.
+    """Return a part of the key-value store that no process of an earlier start has written to.
 
-    torchrun keeps one store for all its starts (seen in PyTorch 2.13), so that a process could take the address of one
-    that has died for that of its successor, and wait for it. Here the first process makes up a name and tells it to
-    each of the others that calls by a name of its own.
+    torchrun keeps one store over restarts (seen in PyTorch 2.13), so a process could read the address of a dead process
+    and wait for it. Here the first process invents a prefix, and tells it to each other process that asks under a fresh
+    name.
 
     Raises:
-        RuntimeError: Some do not call within ``START_SECONDS``.
+        RuntimeError: Some processes do not ask within ``START_SECONDS``.
     """
     own = uuid.uuid4().hex
     if not processes.is_first:
@@ -199,17 +199,17 @@ def store_of_this_start(store: "Store", processes: Processes) -> "Store":
 
 
 def stop_processes() -> None:
-    """Leave the group, if there is one."""
+    """Leave the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def own_device(processes: Processes, wanted: str | None = None) -> torch.device:
-    """The device of this process, made PyTorch's current one.
+    """Choose the device of this process, and make it PyTorch's current one.
 
     Args:
-        processes: Their number on the machine chooses among its GPUs.
-        wanted: Such as ``cpu`` or ``cuda:1``; None for this process's GPU, or the CPU where there is none.
+        processes: Place of this process, whose number on the machine selects a GPU.
+        wanted: Device such as ``cpu`` or ``cuda:1``; None for this process's GPU, or the CPU without GPUs.
     """
     if wanted is None:
         gpus = torch.cuda.device_count()
@@ -221,7 +221,7 @@ def own_device(processes: Processes, wanted: str | None = None) -> torch.device:
 
 
 def highest_of(value: int, processes: Processes, device: torch.device) -> int:
-    """The highest ``value`` of all processes; all of them must call this together."""
+    """Return the highest ``value`` of all processes; all of them must call this together."""
     if processes.world_size == 1:
         return value
     highest = torch.tensor(value, device=device)
@@ -230,7 +230,7 @@ def highest_of(value: int, processes: Processes, device: torch.device) -> int:
 
 
 def mean_of(value: float, processes: Processes, device: torch.device) -> float:
-    """Mean of ``value`` over all processes; all of them must call this together."""
+    """Return the mean of ``value`` over all processes; all of them must call this together."""
     if processes.world_size == 1:
         return value
     total = torch.tensor(value, dtype=torch.float64, device=device)
@@ -241,9 +241,8 @@ def mean_of(value: float, processes: Processes, device: torch.device) -> float:
 def average_gradients(parameters: Iterable[Tensor], processes: Processes) -> None:
     """Replace every gradient by its mean over all processes; all of them must call this together.
 
-    One sum over all gradients in a fixed order: unlike in PyTorch's wrapper, whose grouping of the parameters changes
-    after the first step, each number is added up in the same order in every step, so that a resumed run is exact
-    whatever the number of processes. The network is small enough for this to take no time worth hiding.
+    All gradients are summed at once, in a fixed order. PyTorch's wrapper changes its grouping of parameters after the
+    first step, so a resumed run would not be exact. The network is small, so the exchange takes little time.
     """
     if processes.world_size == 1:
         return
@@ -257,32 +256,32 @@ def average_gradients(parameters: Iterable[Tensor], processes: Processes) -> Non
 
 
 def copy_from_first(tensors: Iterable[Tensor], processes: Processes) -> None:
-    """Give all processes the first one's contents of ``tensors``; all of them must call this together."""
+    """Copy the first process's ``tensors`` to all processes; all of them must call this together."""
     if processes.world_size == 1:
         return
     for tensor in tensors:
         with torch.no_grad():
-            copied = tensor.contiguous()  # the backends take no other memory layout
+            copied = tensor.contiguous()  # the backends only accept this memory layout
             dist.broadcast(copied, 0)
             tensor.copy_(copied)
 
 
 def own_share(items: Sequence[Any], processes: Processes) -> Sequence[Any]:
-    """The part of ``items`` that this process works on: every item is in exactly one process's part, in order."""
+    """Return this process's part of ``items``: every item is in exactly one part, in order."""
     bounds = [len(items) * rank // processes.world_size for rank in (processes.rank, processes.rank + 1)]
     return items[bounds[0] : bounds[1]]
 
 
 def gather(own: Any, processes: Processes, folder: Path | None = None) -> list[Any] | None:
-    """What each process has, in order of rank; only the first process gets it, the others get None.
+    """Collect a value of each process, in order of rank; only the first process gets them, the others get None.
 
     Args:
-        own: Of this process: tensors and plain values.
-        processes: All must call this together.
-        folder: Exchange through files in this folder, which all processes must see; None for the backend.
+        own: Value of this process: tensors and plain values.
+        processes: The processes, which must all call this together.
+        folder: Folder for files through which values are exchanged, visible to all processes; None for the backend.
 
     Raises:
-        UserError: The folder cannot be written to, or the others do not see it.
+        UserError: The folder cannot be written to, or other processes do not see it.
     """
     if processes.world_size == 1:
         return [own]
@@ -297,16 +296,16 @@ def _gather_files(own: Any, processes: Processes, folder: Path) -> list[Any] | N
     parts = [make_folder(folder) / f"part_{rank}.pth" for rank in range(processes.world_size)]
     with replacing(parts[processes.rank]) as temporary:
         torch.save(own, temporary)
-    gather(None, processes)  # until all are written
+    gather(None, processes)  # wait until all are written
     gathered = _take(parts) if processes.is_first else None
-    gather(None, processes)  # until they are read: the next exchange has the same names
+    gather(None, processes)  # wait until they are read: the next exchange uses the same names
     return gathered
 
 
 def _take(parts: list[Path]) -> list[Any]:
     missing = [path for path in parts if not path.is_file()]
     if missing:
-        raise UserError(f"{missing[0]}: is not there (expected a folder that all processes see, on every machine)")
+        raise UserError(f"{missing[0]}: is missing (expected a folder that all processes see, on every machine)")
     gathered = [torch.load(path, weights_only=True) for path in parts]
     for path in parts:
         path.unlink()

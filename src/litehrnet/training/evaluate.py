@@ -1,6 +1,5 @@
-"""Evaluation while training: the published protocol on a network in memory, shared between processes."""
+"""Evaluation of keypoints while training: a network in memory, with the work shared between processes."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,9 @@ import torch
 
 from litehrnet.config.schema import RunConfig
 from litehrnet.evaluation.predictions import predict_records, predictions_of
-from litehrnet.evaluation.protocol import TestReport, TestSet, report
+from litehrnet.evaluation.protocol import report
+from litehrnet.evaluation.report import EvalReport, EvalSet
+from litehrnet.io.progress import SILENT, Progress
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.runtimes import Runtime
 from litehrnet.runtimes.torch import TorchRuntime
@@ -17,7 +18,7 @@ from litehrnet.weights.weights_file import WeightsInfo
 
 
 def weights_info(config: RunConfig, provenance: str = "") -> WeightsInfo:
-    """What the weights of a run are."""
+    """Metadata of the weights of a run."""
     return WeightsInfo(
         variant=config.variant,
         outputs=config.outputs,
@@ -27,11 +28,11 @@ def weights_info(config: RunConfig, provenance: str = "") -> WeightsInfo:
     )
 
 
-def evaluate(network: Network, config: RunConfig, test_set: TestSet, processes: Processes) -> TestReport | None:
-    """Figures of ``network`` on ``test_set``; every process must call this and only the first gets them.
+def evaluate(network: Network, config: RunConfig, test_set: EvalSet, processes: Processes) -> EvalReport | None:
+    """Evaluate ``network``; every process must call this, and only the first gets the report.
 
-    The first process's running statistics of the batch normalizations count, as in the files that are kept of a run;
-    the others take them over. While training they are not used, so that this changes nothing else.
+    All processes use the first one's running statistics of batch normalization, as in the files of a run. Training
+    does not use these statistics, so nothing else changes.
 
     Raises:
         UserError: A photo is broken.
@@ -43,25 +44,25 @@ def evaluate(network: Network, config: RunConfig, test_set: TestSet, processes: 
 
 def evaluate_runtime(
     runtime: Runtime,
-    test_set: TestSet,
+    test_set: EvalSet,
     processes: Processes,
     folder: Path | None = None,
-    started: Callable[[int], Callable[[int], None]] = lambda _: lambda _: None,
-) -> TestReport | None:
-    """Figures of a runtime; each record is predicted by exactly one process, and only the first gets the figures.
+    progress: Progress = SILENT,
+) -> EvalReport | None:
+    """Evaluate a runtime; exactly one process predicts each record, and only the first gets the report.
 
     Args:
-        runtime: The same in every process.
-        test_set: The same in every process.
-        processes: All must call this together.
-        folder: Exchange results through files in this folder; None for the backend.
-        started: Called with this process's number of persons; returns what is called with the number of persons done.
+        runtime: Runtime, the same in every process.
+        test_set: People to predict, the same in every process.
+        processes: The processes, which must all call this.
+        folder: Folder for files through which results are exchanged; None to use the backend.
+        progress: Counts the people of this process.
 
     Raises:
         UserError: A photo is broken, or the folder is not one that all processes see.
     """
     share = own_share(test_set.records, processes)
-    own = predict_records(runtime, share, flip_test=test_set.test.flip, done=started(len(share)))
+    own = predict_records(runtime, share, flip_test=test_set.test.flip, progress=progress)
     parts = gather([torch.from_numpy(own.keypoints), torch.from_numpy(own.scores)], processes, folder)
     if parts is None:
         return None

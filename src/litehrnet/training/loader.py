@@ -1,9 +1,10 @@
-"""Batches in the order of the run: which samples, in which step, in which process."""
+"""Batches of a run: which samples each step and each process gets, and their loading."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,14 +13,37 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from litehrnet.data.photos import PhotoCache
-from litehrnet.data.samples import Batch, make_batch
+from litehrnet.data.samples import Batch
 from litehrnet.errors import UserError
 from litehrnet.training.distributed import Processes
 
-# Tells the generator of the order from those of the samples, which have the same seed.
+# Separates the random numbers of the order from those of the samples, which have the same seed.
 _ORDER = 0x0DE5
 
-MakeBatch = Callable[[Any, int, Sequence[int], PhotoCache], Batch]
+
+class PhotoRecord(Protocol):
+    """Record of a sample of any task."""
+
+    @property
+    def image_file(self) -> Path:
+        """Path of the photo."""
+
+
+@dataclass(frozen=True)
+class TrainingSamples:
+    """Samples to train on.
+
+    Attributes:
+        records: One record for each sample.
+        make_batch: Make the samples of an epoch, counted from 0, with the given indices.
+    """
+
+    records: Sequence[PhotoRecord]
+    make_batch: Callable[[int, Sequence[int], PhotoCache], Batch]
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.records)
 
 
 @dataclass(frozen=True)
@@ -30,7 +54,7 @@ class TensorBatch:
         images: uint8 (n, H, W, 3), RGB.
         targets: float32 (n, keypoints, h, w); for segmentation uint8 (n, H, W).
         weights: float32 (n, keypoints); for segmentation (n, 0).
-        indices: Of the samples' records.
+        indices: Indices of the samples' records.
     """
 
     images: Tensor
@@ -39,17 +63,17 @@ class TensorBatch:
     indices: list[int]
 
     def pin_memory(self) -> "TensorBatch":
-        """The same in memory that a GPU can read while others work; called by PyTorch's loader."""
+        """Copy the batch to pinned memory, from which a GPU reads asynchronously; called by PyTorch's loader."""
         return TensorBatch(self.images.pin_memory(), self.targets.pin_memory(), self.weights.pin_memory(), self.indices)
 
 
 def epoch_batches(
     samples: int, batch_size: int, seed: int, epoch: int, processes: Processes
 ) -> list[NDArray[np.int64]]:
-    """Indices of each batch of one process in one epoch; the last incomplete batch is left out, as published.
+    """Indices of each batch of one process in one epoch; the last incomplete batch is dropped.
 
-    The order is a pure function of (seed, epoch). It is filled up with its own beginning to a multiple of the number of
-    processes, of which each takes every n-th: together, the processes go through the same batches as one process with
+    The order is a pure function of (seed, epoch). It is padded with its own beginning to a multiple of the number of
+    processes, and each process takes every n-th index. Together, the processes use the same batches as one process with
     the whole batch.
     """
     order = np.random.default_rng([seed, epoch, _ORDER]).permutation(samples)
@@ -59,13 +83,13 @@ def epoch_batches(
 
 
 class _Batches(Dataset[TensorBatch | UserError]):
-    """Makes batch by batch, in whichever process it is called.
+    """Makes one batch after another, in this process or in a worker.
 
-    An error is an item like others: raised in a worker, PyTorch would wrap its one sentence into a traceback.
+    An error is returned as an item: if a worker raised it, PyTorch would add a traceback.
     """
 
-    def __init__(self, training_set: Any, epoch: int, batches: list[NDArray[np.int64]], make: MakeBatch) -> None:
-        self.training_set, self.epoch, self.batches, self.make = training_set, epoch, batches, make
+    def __init__(self, samples: TrainingSamples, epoch: int, batches: list[NDArray[np.int64]]) -> None:
+        self.samples, self.epoch, self.batches = samples, epoch, batches
         self.cache = PhotoCache()
 
     def __len__(self) -> int:
@@ -73,7 +97,7 @@ class _Batches(Dataset[TensorBatch | UserError]):
 
     def __getitem__(self, index: int) -> TensorBatch | UserError:
         try:
-            batch = self.make(self.training_set, self.epoch, self.batches[index].tolist(), self.cache)
+            batch = self.samples.make_batch(self.epoch, self.batches[index].tolist(), self.cache)
         except UserError as error:
             return error
         images, targets, weights = (torch.from_numpy(a) for a in (batch.images, batch.targets, batch.weights))
@@ -81,34 +105,32 @@ class _Batches(Dataset[TensorBatch | UserError]):
 
 
 def load_batches(
-    training_set: Any,
+    samples: TrainingSamples,
     epoch: int,
     batches: list[NDArray[np.int64]],
     *,
     workers: int,
     pin_memory: bool,
-    make: MakeBatch = make_batch,
 ) -> Iterator[TensorBatch]:
-    """Make the batches in ``workers`` processes (0: in this one) ahead of their use.
+    """Make batches ahead of their use.
 
     Args:
-        training_set: As ``make`` takes it.
-        epoch: Counted from 0.
-        batches: Indices of each.
-        workers: Processes.
+        samples: Samples to train on.
+        epoch: Epoch, counted from 0.
+        batches: Indices of the samples of each batch.
+        workers: Number of loading processes; 0 to load in this process.
         pin_memory: Whether batches go to a GPU.
-        make: See ``training.task.Task.make_batch``.
 
     Raises:
         UserError: A photo is broken.
     """
     loader = DataLoader(
-        _Batches(training_set, epoch, batches, make),
+        _Batches(samples, epoch, batches),
         batch_size=None,
         num_workers=workers,
         pin_memory=pin_memory,
         worker_init_fn=_start_worker,
-        # Its own, so that the global generator is where it was whether or not a run was interrupted.
+        # A generator of its own keeps the global one unchanged, whether or not a run was interrupted.
         generator=torch.Generator(),
     )
     for item in loader:
@@ -120,7 +142,7 @@ def load_batches(
 def _start_worker(_: int) -> None:
     import cv2
 
-    # Ctrl-C reaches all processes of a terminal; the training process decides when workers end.
+    # Ctrl-C reaches all processes of a terminal, but only the training process decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(0)

@@ -1,4 +1,4 @@
-"""What a run says while it goes: the files of the published tools and the terminal.
+"""Log of a training run: files in the format of the reference implementation, and the terminal.
 
 Names, fields and rounding of the log files: docs/spec/protocol.md, section 5.6.
 """
@@ -29,15 +29,15 @@ _NOT_DRAWN = ("mode", "epoch", "iter", "lr", "memory", "data_time", "time")
 
 
 class RunLog:
-    """The log of one run; processes but the first write and print nothing.
+    """Log of one run; only the first process writes and prints.
 
     ``<timestamp>.log`` holds text, ``<timestamp>.log.json`` one JSON object per line, ``tf_logs`` TensorBoard's events,
-    ``curves.png`` a picture of it all. On a terminal two live lines show the newest step; otherwise the lines of the
+    ``curves.png`` a drawing of the run. A terminal shows the newest step in two live lines; elsewhere the lines of the
     text file are printed.
 
     Args:
-        run: What is logged.
-        progress: Where it starts from.
+        run: Run to log.
+        progress: Progress at the start.
 
     Raises:
         UserError: A file cannot be written.
@@ -54,13 +54,13 @@ class RunLog:
         with _writing(run.folder):
             self.text = (run.folder / f"{stamp}.log").open("a", encoding="utf-8")
             self.json = (run.folder / f"{stamp}.log.json").open("a", encoding="utf-8")
-            # Events of a run that was killed after its last checkpoint are not shown twice.
+            # Drops events of an earlier process after its last checkpoint, so that none is shown twice.
             self.events = SummaryWriter(str(run.folder / "tf_logs"), purge_step=progress.iteration + 1)
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self.live = Live(console=self.console, transient=True, refresh_per_second=4)
 
     def start(self, header: dict[str, str], progress: Progress) -> None:
-        """What the run is and where it starts: the first lines."""
+        """Write the first lines: the description of the run, and where it starts."""
         if not self.writes:
             return
         done = progress.samples_in_epoch // self.run.samples_per_step
@@ -72,7 +72,7 @@ class RunLog:
             self.live.start()
 
     def say(self, line: str, *, to_file_only: bool = False) -> None:
-        """One line of text, to the file and the terminal."""
+        """Write one line of text to the file and the terminal."""
         if not self.writes:
             return
         with _writing(self.run.folder):
@@ -82,10 +82,10 @@ class RunLog:
             self.console.print(line, markup=False)
 
     def step(self, state: TrainingState) -> None:
-        """After every step: the live lines; after every ``log_every`` of them a line of the means since the last one.
+        """Log a step: update the live lines, and every ``log_every`` steps write a line of means.
 
         Args:
-            state: After the step; the sums of its progress are emptied when they are written.
+            state: State after the step; the sums of its progress are cleared when they are written.
         """
         progress = state.progress
         done = progress.samples_in_epoch // self.run.samples_per_step
@@ -96,7 +96,7 @@ class RunLog:
             place = f"epoch {progress.epoch + 1}/{epochs}", f"step {done}/{steps}", f"left {self._time_left(progress)}"
             words = _step_words(progress, rate, self.run.samples_per_step)
             if self.live.is_started:
-                # An epoch's last step is drawn at once: what follows would take its place between two refreshes.
+                # The last step of an epoch is drawn at once: the next output would replace it before a refresh.
                 self.live.update(_live_lines(place, "  ".join(words), done / steps), refresh=done == steps)
             if is_due:
                 self._write_means(state, done)
@@ -106,12 +106,12 @@ class RunLog:
             progress.sums.clear()
 
     def evaluating(self, samples: int) -> None:
-        """An evaluation begins, which may take long."""
+        """Show that an evaluation begins, which may take long."""
         if self.writes and self.live.is_started:
             self.live.update(Text(f"evaluating on {samples} {self.run.task.samples} ..."), refresh=True)
 
     def evaluation(self, figures: dict[str, float], state: TrainingState, how: str, is_best: bool) -> None:
-        """Figures of an evaluation by name, and how it was made: where boxes came from, or how images were cut."""
+        """Log the values of an evaluation, and how it was made, such as where boxes came from."""
         config, epoch = self.run.config, state.progress.epoch + 1
         assert config.validation is not None
         rate = state.optimizer.param_groups[0]["lr"]
@@ -127,13 +127,13 @@ class RunLog:
         self._draw()
 
     def end(self, outcome: str) -> None:
-        """The last line, and ``curves.png`` with what came since the last evaluation."""
+        """Write the last line, and draw the steps since the last evaluation into ``curves.png``."""
         if self.writes and self.is_newer_than_curves:
             self._draw()
         self.say(outcome)
 
     def close(self) -> None:
-        """Finish the files; what cannot be written any more is not, as this may be the end after an error."""
+        """Close the files; errors are ignored, since this may follow another error."""
         if self.writes:
             self.live.stop()
             for file in (self.text, self.json, self.events):
@@ -147,7 +147,7 @@ class RunLog:
         self.is_newer_than_curves = False
 
     def _time_left(self, progress: Progress) -> str:
-        """By the pace since this process started, evaluations included."""
+        """Estimate by the pace since this process started, evaluations included."""
         left = self.run.config.training.epochs * self.run.steps_per_epoch - progress.iteration
         pace = (time.monotonic() - self.started) / (progress.iteration - self.first_iteration)
         return clock(max(0, left) * pace)
@@ -183,7 +183,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{folder}: its log cannot be written ({error.strerror or error})") from error
+        raise UserError(f"{folder}: the log cannot be written ({error.strerror or error})") from error
 
 
 def _step_words(progress: Progress, rate: float, samples_per_step: int) -> tuple[str, ...]:
@@ -202,13 +202,13 @@ def _step_words(progress: Progress, rate: float, samples_per_step: int) -> tuple
 
 
 def _live_lines(place: tuple[str, str, str], words: str, share: float) -> RenderableType:
-    """Two lines, each less than 80 columns wide."""
+    """Make two lines, each less than 80 columns wide."""
     top = Table.grid(padding=(0, 2, 0, 0))
     top.add_row(place[0], ProgressBar(total=1.0, completed=share, width=24), *place[1:])
     return Group(top, Text(words, no_wrap=True, overflow="ellipsis"))
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds, such as ``26:03:04``."""
+    """Format seconds as hours, minutes and seconds, such as ``26:03:04``."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -12,7 +12,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import write_bytes
 from litehrnet.training.best import has_stalled, keep_if_best, write_weights_file
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
-from litehrnet.training.distill import distilled, module_teacher
+from litehrnet.training.distill import distilled
 from litehrnet.training.distributed import highest_of, mean_of
 from litehrnet.training.loader import TensorBatch, epoch_batches, load_batches
 from litehrnet.training.log import RunLog
@@ -24,11 +24,10 @@ from litehrnet.training.steps import NonFiniteLossError, optimizer_step, prepare
 
 
 def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> None:
-    """Train from where ``state`` is to the last epoch, or until nothing gets better, or a stop is requested.
+    """Train from ``state`` to the last epoch, until nothing improves, or until a stop is requested.
 
-    All three end with a checkpoint.
-
-    A run that was stopped and resumed gives the same weights, bit for bit on a CPU, as one that was not.
+    All three end with a checkpoint. A run that was stopped and resumed gives the same weights, bit for bit on a CPU, as
+    an uninterrupted run.
 
     Raises:
         UserError: A photo is broken, the loss is not finite, or a file cannot be written.
@@ -40,8 +39,7 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
         for batches, waited in remaining_steps(run, state):
             started = time.monotonic()
             try:
-                rate, modules = current_rate(run, state), module_teacher(run.teacher, progress.epoch)
-                values = optimizer_step(network, state, batches, settings, rate, run.processes, modules)
+                values = optimizer_step(network, state, batches, settings, current_rate(run, state), run.processes)
             except NonFiniteLossError as error:
                 raise UserError(_not_finite(run, state, error)) from error
             count_step(run, state, values, waited=waited, took=waited + time.monotonic() - started)
@@ -65,7 +63,7 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
 
 
 def is_finished(run: Run, progress: Progress) -> bool:
-    """Whether all epochs are done, or the last ``stop_after`` evaluations gave nothing better; all processes agree."""
+    """Whether all epochs are done, or the last ``stop_after`` evaluations did not improve; all processes agree."""
     settings = run.config.training
     if progress.epoch >= settings.epochs:
         return True
@@ -79,8 +77,8 @@ def is_finished(run: Run, progress: Progress) -> bool:
 
 
 def is_stopping(run: Run, stop: StopRequest) -> bool:
-    """Whether any process was asked to stop; all then do so at the same step, with the same exit code."""
-    # A signal may come at any moment: what counts is what the processes have agreed on.
+    """Whether any process was asked to stop; all processes stop at the same step, with the same exit code."""
+    # A signal may arrive at any moment, so only the value that the processes have agreed on counts.
     agreed = highest_of(stop.wish, run.processes, run.device)
     if agreed > 1:
         stop.exit_code = agreed
@@ -88,23 +86,21 @@ def is_stopping(run: Run, stop: StopRequest) -> bool:
 
 
 def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[TensorBatch], float]]:
-    """The batches of every step that the epoch under way still has, and the seconds waited for them.
+    """Load the batches of every remaining step of the epoch, with the seconds waited for them.
 
-    A run that goes on with steps of another size begins with the step in which the one before it was: some samples of
-    the epoch may come twice, none is left out.
+    A run that resumes with another step size repeats the step that was interrupted: some samples may be used twice, but
+    none is left out.
     """
     settings, epoch = run.config.training, state.progress.epoch
     batches = epoch_batches(len(run.training_set), settings.batch_size, settings.seed, epoch, run.processes)
     done = state.progress.samples_in_epoch // run.samples_per_step
     batches = batches[done * settings.accumulate : run.steps_per_epoch * settings.accumulate]
     pin = run.device.type == "cuda"
-    loaded = load_batches(
-        run.training_set, epoch, batches, make=run.task.make_batch, workers=settings.workers, pin_memory=pin
-    )
+    loaded = load_batches(run.training_set, epoch, batches, workers=settings.workers, pin_memory=pin)
     for _ in range(done, run.steps_per_epoch):
         started = time.monotonic()
         step = list(islice(loaded, settings.accumulate))
-        if run.teacher is not None and module_teacher(run.teacher, epoch) is None:
+        if run.teacher is not None:
             step = [distilled(batch, run.teacher) for batch in step]
         yield step, time.monotonic() - started
 
@@ -117,7 +113,7 @@ def current_rate(run: Run, state: TrainingState) -> float:
 
 
 def count_step(run: Run, state: TrainingState, values: dict[str, float], *, waited: float, took: float) -> None:
-    """Add a step to the progress: losses are averaged over the processes, the accuracy is this one's, as published."""
+    """Add a step to the progress; losses are averaged over the processes, the accuracy is that of this process."""
     progress = state.progress
     for name, value in {**values, "data_time": waited, "time": took}.items():
         mean = mean_of(value, run.processes, run.device) if name.endswith("_loss") else value
@@ -129,36 +125,36 @@ def count_step(run: Run, state: TrainingState, values: dict[str, float], *, wait
 
 
 def evaluate_and_keep(run: Run, state: TrainingState, log: RunLog) -> None:
-    """At the end of an epoch whose turn it is: evaluate, log, and keep the weights if they are the best so far."""
+    """Evaluate at the end of an epoch if it is due, log, and write the weights if they are the best so far."""
     epoch = state.progress.epoch + 1
     settings = run.config.training
     if run.test_set is None or (epoch % settings.evaluate_every and epoch != settings.epochs):
         return
-    # Evaluating may take long: a run that is killed meanwhile goes on right here.
+    # Evaluating may take long: a run that is killed meanwhile resumes here.
     save(run, state, SNAPSHOT)
-    log.evaluating(len(run.test_set.records))
-    evaluation = run.task.evaluate(state.evaluated, run.config, run.test_set, run.processes)
+    log.evaluating(run.test_set.count)
+    evaluation = run.test_set.evaluate(state.evaluated, run.config, run.processes)
     if evaluation is None:
         return
     for name, content in evaluation.files.items():
         write_bytes(run.folder / name, content)
     is_best = keep_if_best(run.folder, state, run.config, evaluation.figures, epoch)
-    log.evaluation(evaluation.figures, state, run.task.how(run.test_set), is_best)
+    log.evaluation(evaluation.figures, state, run.test_set.how, is_best)
 
 
 def save(run: Run, state: TrainingState, name: str) -> None:
     """Write a checkpoint, in the first process.
 
     Raises:
-        UserError: It cannot be written, or the weights are not worth it.
+        UserError: The file cannot be written, or a weight is not a finite number.
     """
     if not run.processes.is_first:
         return
     progress = state.progress
     if not state.is_finite():
         raise UserError(
-            f"{run.folder / name}: not written, some weights are no longer finite numbers after iteration "
-            f"{progress.iteration} ({LATEST} is of a step before; try a lower training.optimizer.learning_rate)"
+            f"{run.folder / name}: not written, since some weights are not finite after iteration {progress.iteration} "
+            f"({LATEST} is an earlier step; try a lower training.optimizer.learning_rate)"
         )
     save_checkpoint(run.folder, name, checkpoint_of(state, run.config_text, run.config.training.seed))
 

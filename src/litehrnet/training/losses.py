@@ -1,8 +1,8 @@
-"""Losses and training accuracy: of heatmaps (docs/spec/protocol.md, sections 3.1 and 3.2), and of classes.
+"""Losses and training accuracies of heatmaps (docs/spec/protocol.md, sections 3.1 and 3.2) and of classes.
 
-Shapes of heatmaps throughout: ``output`` and ``target`` float (images, keypoints, height, width), ``weight`` float
-(images, keypoints, 1): 0 for a keypoint that does not count. Of classes: ``scores`` float (images, classes, height,
-width), ``classes`` uint8 (images, height, width), of which ``IGNORED`` ones do not count.
+Heatmaps ``output`` and ``target`` are float (images, keypoints, height, width). ``weight`` is float (images, keypoints,
+1), and 0 for keypoints that do not count. ``scores`` of classes are float (images, classes, height, width), ``classes``
+uint8 (images, height, width); ``IGNORED`` pixels do not count.
 """
 
 import math
@@ -17,7 +17,7 @@ from litehrnet.segmentation.classes import IGNORED
 
 
 def keypoint_mse(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """The published loss: the mean of (w p - w g)^2 over everything; keypoints of weight 0 stay in the mean.
+    """Mean of (w p - w g)^2 over all elements; keypoints of weight 0 stay in the mean.
 
     Returns:
         A scalar tensor. The weight enters squared, there is no factor 1/2.
@@ -26,13 +26,13 @@ def keypoint_mse(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def keypoint_ohkm(output: Tensor, target: Tensor, weight: Tensor, hard_keypoints: int = 8) -> Tensor:
-    """Online hard keypoint mining: ``keypoint_mse`` of the keypoints that are worst in each image.
+    """Online hard keypoint mining: ``keypoint_mse`` of the worst keypoints in each image.
 
     Args:
         output: Heatmaps of the network.
-        target: Heatmaps to reach.
-        weight: Of each keypoint.
-        hard_keypoints: How many of the worst keypoints of an image count; no more than there are.
+        target: Target heatmaps.
+        weight: Weight of each keypoint.
+        hard_keypoints: Number of the worst keypoints that count, at most the number of keypoints.
 
     Returns:
         A scalar tensor.
@@ -45,43 +45,40 @@ class Accuracy(NamedTuple):
     """Shares of keypoints found.
 
     Attributes:
-        average: The mean over keypoints that are counted in an image at least; 0 if there is none.
-        per_keypoint: float64 (keypoints,): share of images; -1 where none counts.
-        counted: Keypoints that the average is over.
+        average: Mean over the keypoints that count in at least one image; 0 without any.
+        per_keypoint: float64 (keypoints,): share of images; -1 where no image counts.
     """
 
     average: float
     per_keypoint: Tensor
-    counted: int
 
 
 @torch.no_grad()
 def keypoint_accuracy(output: Tensor, target: Tensor, weight: Tensor, threshold: float = 0.05) -> Accuracy:
-    """The published training accuracy: how often the peaks of output and target lie near each other.
+    """Training accuracy: how often the peaks of output and target are close to each other.
 
-    As published, the distance along x is divided by the height of the heatmap and the one along y by its width; and a
-    map that is nowhere positive has its peak at (-1, -1).
+    As in the reference implementation, the distance along x is divided by the height of the heatmap and the distance
+    along y by its width. A map without positive values has its peak at (-1, -1).
 
     Args:
         output: Heatmaps of the network.
-        target: Heatmaps to reach.
-        weight: Keypoints of weight 0 do not count.
-        threshold: Distances below it count as found.
+        target: Target heatmaps.
+        weight: Weight of each keypoint; keypoints of weight 0 do not count.
+        threshold: Keypoints with a distance below it count as found.
     """
     height, width = output.shape[2:]
     offset = (_peaks_xy(output) - _peaks_xy(target)) / output.new_tensor([height, width], dtype=torch.float64)
     counts = weight[..., 0] > 0
-    # Distances are rounded to float32 before they are compared, as published.
+    # As in the reference implementation, distances are rounded to float32 before they are compared.
     found = (offset.norm(dim=2).float() < threshold) & counts
     images = counts.sum(dim=0)
     per_keypoint = torch.where(images > 0, found.sum(dim=0).double() / images, -1.0)
-    counted = int((images > 0).sum())
-    average = float(per_keypoint[images > 0].sum()) / max(counted, 1)
-    return Accuracy(average, per_keypoint, counted)
+    average = float(per_keypoint[images > 0].sum()) / max(int((images > 0).sum()), 1)
+    return Accuracy(average, per_keypoint)
 
 
 def _peaks_xy(heatmaps: Tensor) -> Tensor:
-    """float64 (images, keypoints, 2): the first of the highest cells."""
+    """Find the first of the highest cells: float64 (images, keypoints, 2)."""
     highest, place = heatmaps.flatten(2).max(dim=2)
     width = heatmaps.shape[3]
     peaks = torch.stack((place % width, place // width), dim=2).double()
@@ -89,12 +86,12 @@ def _peaks_xy(heatmaps: Tensor) -> Tensor:
 
 
 def pixel_cross_entropy(scores: Tensor, classes: Tensor, class_weights: Sequence[float] = ()) -> Tensor:
-    """Mean cross entropy of the pixels that have a class, each weighted by its class's weight; 0 where none has one.
+    """Mean cross entropy of the labeled pixels, weighted by class; 0 without any.
 
     Args:
-        scores: Of the network.
-        classes: Of the pixels.
-        class_weights: One per class; none for 1.
+        scores: Scores of the network.
+        classes: Classes of the pixels.
+        class_weights: One weight per class; empty for 1.
 
     Returns:
         A scalar tensor.
@@ -115,14 +112,14 @@ def pixel_ohem(
     hard_pixels: float,
     hard_below: float,
 ) -> Tensor:
-    """Online hard example mining: the mean over the pixels of the batch that are hardest.
+    """Online hard example mining: mean cross entropy of the hardest pixels of the batch.
 
     Args:
-        scores: Of the network.
-        classes: Of the pixels.
-        class_weights: One per class; none for 1.
-        hard_pixels: Part of the labeled pixels that counts at least, 0..1.
-        hard_below: Pixels whose own class has a lower probability all count.
+        scores: Scores of the network.
+        classes: Classes of the pixels.
+        class_weights: One weight per class; empty for 1.
+        hard_pixels: Share of the labeled pixels that counts at least, 0..1.
+        hard_below: Pixels whose own class has a lower probability always count.
 
     Returns:
         A scalar tensor.
@@ -140,7 +137,7 @@ def pixel_ohem(
 
 @torch.no_grad()
 def pixel_accuracy(scores: Tensor, classes: Tensor) -> float:
-    """Share of the pixels with a class whose highest score is that class's; 0 where none has one."""
+    """Share of the labeled pixels whose class has the highest score; 0 without any."""
     labeled = classes != IGNORED
     right = (scores.argmax(dim=1) == classes) & labeled
     return float(right.sum()) / max(int(labeled.sum()), 1)

@@ -1,4 +1,4 @@
-"""Keeping freed memory for the next step instead of handing it back to the operating system."""
+"""Reuse of freed memory in the next step, instead of returning it to the operating system."""
 
 import ctypes
 import platform
@@ -9,15 +9,15 @@ _M_MMAP_MAX = -4
 
 
 def keep_freed_memory() -> bool:
-    """Have this process keep the memory that it frees, where the C library is glibc.
+    """Make this process keep the memory that it frees, if the C library is glibc.
 
-    A training step on a CPU allocates the same hundreds of megabytes as the step before. By default, glibc maps every
-    large block anew or trims its heap when it is freed, and the system has to clear each page at its first use: 25,000
-    pages and 6 % of the processor time of a step of lite_hrnet_18 (32 images of 96x128), and far more of its wall time
-    while other processes want memory too. The memory of the process stays at its peak until it ends.
+    A training step on a CPU allocates the same hundreds of megabytes as the step before. By default, glibc returns
+    large blocks to the system, which has to clear each page before it is used again. For a step of lite_hrnet_18 (32
+    images of 96x128) these are 25,000 pages and 6 % of the processor time. The memory of the process stays at its peak
+    until it ends.
 
     Returns:
-        Whether it was done.
+        Whether the C library supports it.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

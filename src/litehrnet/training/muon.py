@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal before they are stepped along.
+"""Muon: an optimizer with orthogonalized momentum matrices.
 
 Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. A convolution that is not depthwise is
 the matrix (output channels, input channels x kernel); its update is the nearest matrix whose singular values are
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 MATRIX_RATE = 10.0
-"""Learning rate of matrices over that of the rest, for updates of about the same size per weight."""
+"""Learning rate of matrices divided by that of the rest, for updates of about the same size per weight."""
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
@@ -24,11 +24,11 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         groups: One group of parameters, as for other optimizers.
-        matrices: Those of them, of shape (out, in, h, w), that are stepped along orthogonal matrices.
-        lr: Learning rate of Adam; that of matrices is ``MATRIX_RATE`` times it.
-        momentum: Of matrices (Nesterov's).
-        betas: Of Adam.
-        weight_decay: As in AdamW: of the weights themselves, apart from the gradient.
+        matrices: Parameters of shape (out, in, h, w) that Muon updates.
+        lr: Learning rate of Adam; matrices use ``MATRIX_RATE`` times this rate.
+        momentum: Nesterov momentum of matrices.
+        betas: Coefficients of Adam.
+        weight_decay: Weight decay as in AdamW, independent of the gradient.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One step along the gradients that the parameters have."""
+        """Make one step along the gradients of the parameters."""
         (group,) = self.param_groups
         matrices: list[Tensor] = []
         rest: list[Tensor] = []
@@ -64,7 +64,7 @@ class Muon(torch.optim.Optimizer):
             self._step_rest(rest, group)
 
     def is_matrix(self, parameter: Tensor) -> bool:
-        """Whether the parameter is stepped along orthogonal matrices."""
+        """Whether Muon updates the parameter."""
         return id(parameter) in self._matrices
 
     def _step_matrices(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(means, gradients, 1 - first)
         torch._foreach_mul_(squares, second)
         torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
-        count = float(steps[0])  # the same for all: every parameter gets a gradient in every step
+        count = float(steps[0])  # the same for all, since every parameter gets a gradient in every step
         sizes = torch._foreach_div(squares, 1 - second**count)
         torch._foreach_sqrt_(sizes)
         torch._foreach_add_(sizes, 1e-8)
@@ -110,9 +110,9 @@ def _first_state(parameter: Tensor, is_matrix: bool) -> dict[str, Tensor]:
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
-    """The matrices (n, rows, columns) with singular values between about 0.7 and 1.2, by Newton and Schulz's iteration.
+    """Orthogonalize matrices (n, rows, columns) by Newton-Schulz iteration: singular values of about 0.7 to 1.2.
 
-    A matrix of zeros stays one.
+    A matrix of zeros stays zero.
     """
     a, b, c = _COEFFICIENTS
     is_tall = matrices.shape[1] > matrices.shape[2]
@@ -125,6 +125,6 @@ def orthogonalized(matrices: Tensor) -> Tensor:
 
 
 def matrices_of(network: nn.Module) -> list[Tensor]:
-    """Weights of all convolutions but the depthwise ones and the last, whose outputs are the heatmaps."""
+    """Return the weights of all convolutions, except depthwise ones and the last one, which makes the heatmaps."""
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     return [convolution.weight for convolution in convolutions[:-1] if convolution.groups == 1]

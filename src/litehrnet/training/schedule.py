@@ -6,15 +6,15 @@ from litehrnet.config.schema import ScheduleConfig
 
 
 def learning_rate(schedule: ScheduleConfig, base: float, iteration: int, epochs_done: float, epochs: int) -> float:
-    """What the optimizer is to use.
+    """Compute the learning rate of one step.
 
     Args:
-        schedule: Its kind, steps and warm-up.
-        base: After the warm-up, before the first step.
-        iteration: Steps of the optimizer so far, from 0; the warm-up counts these.
-        epochs_done: From 0, with the part that is done of the one under way; the rest of the schedule counts these, so
-            that a run that goes on with batches of another size keeps its place.
-        epochs: Of the whole run; only ``cosine`` and ``poly`` depend on it.
+        schedule: Kind, steps and warm-up of the schedule.
+        base: Learning rate after the warm-up.
+        iteration: Optimizer steps so far, from 0; the warm-up counts these.
+        epochs_done: Epochs so far, with the part of the current one. The schedule after the warm-up counts these, so a
+            run that resumes with another batch size keeps its place.
+        epochs: Epochs of the whole run; only ``cosine`` and ``poly`` depend on it.
     """
     if schedule.kind == "step":
         rate = base * schedule.factor ** sum(epochs_done >= step for step in schedule.steps)

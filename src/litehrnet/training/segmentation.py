@@ -1,6 +1,5 @@
-"""Training a segmentation: its data and its evaluation; all else is the loop's (see ``training.task``)."""
+"""Data and evaluation of a segmentation in training; the loop does the rest (see ``training.task``)."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,24 +8,24 @@ import torch
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.segmentation import SegmentationSet, read_segmentation_set
 from litehrnet.errors import UserError
-from litehrnet.evaluation.segmentation import SegmentationTest, confusion_of, read_segmentation_test
+from litehrnet.evaluation.segmentation import SegmentationEvalSet, confusion_of, read_segmentation_eval_set
 from litehrnet.inference.segmenter import Segmenter
+from litehrnet.io.progress import SILENT, Progress
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.runtimes.torch import TorchRuntime
-from litehrnet.segmentation.classes import find_class_set
 from litehrnet.segmentation.confusion import figures
 from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
 from litehrnet.training.evaluate import weights_info
 
 
 def read_training_images(config: RunConfig) -> SegmentationSet:
-    """What a configuration trains on.
+    """Read the images that a configuration trains on.
 
     Raises:
-        UserError: A file is missing or broken, or the class weights are not those of the classes.
+        UserError: A file is missing or broken, or there are not as many class weights as classes.
     """
     assert config.segmentation is not None
-    class_set = find_class_set(config.segmentation.classes)
+    class_set = config.class_set
     weights = config.training.loss.class_weights
     if weights and (len(weights) != len(class_set) or min(weights) < 0 or not max(weights)):
         raise UserError(
@@ -37,17 +36,16 @@ def read_training_images(config: RunConfig) -> SegmentationSet:
     return read_segmentation_set(config.train, class_set, size, config.segmentation, seed)
 
 
-def read_test_images(config: RunConfig) -> SegmentationTest:
-    """What a configuration evaluates on while training."""
+def read_test_images(config: RunConfig) -> SegmentationEvalSet:
+    """Read the images that a configuration evaluates on while training."""
     assert config.validation is not None
-    assert config.segmentation is not None
-    return read_segmentation_test(config.validation, find_class_set(config.segmentation.classes))
+    return read_segmentation_eval_set(config.validation, config.class_set)
 
 
 def evaluate_segmentation(
-    network: Network, config: RunConfig, test: SegmentationTest, processes: Processes
+    network: Network, config: RunConfig, test: SegmentationEvalSet, processes: Processes
 ) -> dict[str, float] | None:
-    """Figures of ``network``; each image is segmented by exactly one process, and only the first gets the figures.
+    """Evaluate ``network``; exactly one process segments each image, and only the first gets the values.
 
     Raises:
         UserError: A file is broken, or no pixel of the label images has a class.
@@ -55,7 +53,7 @@ def evaluate_segmentation(
     copy_from_first(network.buffers(), processes)
     info = weights_info(config)
     segmenter = Segmenter(
-        lambda size_wh: TorchRuntime(network, info, size_wh or config.input_size_wh),
+        TorchRuntime(network, info, config.input_size_wh),
         window=test.test.window,
         flip=test.test.flip,
         scales=test.test.scales,
@@ -68,28 +66,29 @@ def evaluate_segmentation(
 
 def evaluate_segmenter(
     segmenter: Segmenter,
-    test: SegmentationTest,
+    test: SegmentationEvalSet,
     processes: Processes,
     folder: Path | None = None,
     out_dir: Path | None = None,
-    started: Callable[[int], Callable[[int], None]] = lambda _: lambda _: None,
+    progress: Progress = SILENT,
 ) -> dict[str, float] | None:
-    """Figures of a segmenter; each image is segmented by exactly one process, and only the first gets the figures,
-    which are none where no pixel has a class.
+    """Evaluate a segmenter; exactly one process segments each image, and only the first gets the values.
+
+    There are no values where no pixel has a class.
 
     Args:
-        segmenter: The same in every process.
-        test: The same in every process.
-        processes: All must call this together.
-        folder: Exchange results through files in this folder; None for the backend.
-        out_dir: Where predictions are written as label images; None for nowhere.
-        started: Called with this process's number of images; returns what is called with the number of images done.
+        segmenter: Segmenter, the same in every process.
+        test: Images to segment, the same in every process.
+        processes: The processes, which must all call this.
+        folder: Folder for files through which results are exchanged; None to use the backend.
+        out_dir: Folder for predictions as label images; None for none.
+        progress: Counts the images of this process.
 
     Raises:
         UserError: A file is broken, two do not fit together, or files cannot be written.
     """
     share = own_share(test.records, processes)
-    own = confusion_of(segmenter, share, started(len(share)), out_dir)
+    own = confusion_of(segmenter, share, progress, out_dir)
     parts = gather(torch.from_numpy(own), processes, folder)
     if parts is None:
         return None

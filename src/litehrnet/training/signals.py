@@ -1,4 +1,4 @@
-"""Ctrl-C, the cluster's notice and the end of the time given: wishes that the loop looks at after every step."""
+"""Stop requests (Ctrl-C, SIGTERM, time limit), polled after every step."""
 
 import contextlib
 import signal
@@ -10,12 +10,11 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """Whether to stop after the step that is under way.
+    """Whether to stop after the current step.
 
     Attributes:
-        exit_code: 128 plus the number of the signal that came, here or in another process of the run, as shells count;
-            0 before.
-        deadline: Of ``time.monotonic``, after which to stop as well, with exit code 0; None for never.
+        exit_code: 128 plus the number of the signal that arrived in any process of the run; 0 before.
+        deadline: Value of ``time.monotonic`` after which to stop with exit code 0; None for never.
     """
 
     exit_code: int = 0
@@ -23,17 +22,17 @@ class StopRequest:
 
     @property
     def wish(self) -> int:
-        """0 for going on, 1 once the time is up, and the exit code after a signal, which counts more."""
+        """0 to continue, 1 once the time is up, or the exit code after a signal, which takes precedence."""
         is_over = self.deadline is not None and monotonic() > self.deadline
         return max(self.exit_code, int(is_over))
 
 
 @contextlib.contextmanager
 def stop_on_signals(max_minutes: float | None = None) -> Iterator[StopRequest]:
-    """Catch SIGINT and SIGTERM while the block runs; a second signal of a kind acts as if nothing caught it.
+    """Catch SIGINT and SIGTERM while the block runs; a second signal of the same kind has its usual effect.
 
     Args:
-        max_minutes: From now, after which to stop too; None for no end.
+        max_minutes: Time limit in minutes from now; None for no limit.
     """
     stop = StopRequest(deadline=None if max_minutes is None else monotonic() + 60 * max_minutes)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

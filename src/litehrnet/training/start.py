@@ -1,4 +1,4 @@
-"""From a configuration to a run: data, network, where it starts from, and what it says of itself."""
+"""Start of a training run: data, network, initial weights, and the description of the run."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,6 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.keypoints.sides import mirroring_text, plain_name
 from litehrnet.models.checkpoint import read_contents
-from litehrnet.models.kernels import instruction_set
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.poses import KeypointSet
@@ -24,6 +23,7 @@ from litehrnet.training.best import best_by, best_epoch, best_score
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, highest_of, joined, own_device
+from litehrnet.training.fast.kernels import instruction_set
 from litehrnet.training.log import RunLog, clock
 from litehrnet.training.loop import is_finished, train
 from litehrnet.training.memory import keep_freed_memory
@@ -35,10 +35,10 @@ from litehrnet.training.task import task_of
 from litehrnet.weights.weights_file import Outputs, outputs_text
 
 PUBLISHED_PROCESSES = 8
-"""What the published learning rate is for."""
+"""Number of processes of the paper, for which its learning rate was chosen."""
 
 HEAD = ("keypoint_head.final_layer.weight", "keypoint_head.final_layer.bias")
-"""Arrays with one row per keypoint."""
+"""Names of the arrays with one row per keypoint."""
 
 
 def run_training(
@@ -52,18 +52,18 @@ def run_training(
     """Train by a configuration; see ``train_run``.
 
     Returns:
-        Exit code: 0 for a run that is finished, also if it was asked to stop meanwhile, or whose time was up; otherwise
-            128 plus the number of the signal that stopped it, the same in all processes.
+        Exit code: 0 for a finished run, or one whose time was up; otherwise 128 plus the number of the signal that
+            stopped it. It is the same in all processes.
     """
     return train_run(config, recipe, launcher, notes, device, max_minutes).exit_code
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ended.
+    """End of a run.
 
     Attributes:
-        is_finished: Whether all of it is done; otherwise it can be resumed.
+        is_finished: Whether all epochs are done; otherwise the run can be resumed.
         exit_code: See ``run_training``.
         folder: Folder of the run's files.
     """
@@ -85,14 +85,14 @@ def train_run(
 
     Args:
         config: All settings.
-        recipe: The same before anything was overridden, to say what was.
-        launcher: What started this process and the others.
-        notes: To be printed first.
-        device: Such as ``cpu`` or ``cuda:1``; None for this process's GPU, or the CPU where there is none.
-        max_minutes: After which to stop as a signal would; None for never.
+        recipe: Settings without overrides, to report what was overridden.
+        launcher: Launcher that started this process.
+        notes: Notes to print first.
+        device: Device such as ``cpu`` or ``cuda:1``; None for this process's GPU, or the CPU without GPUs.
+        max_minutes: Time limit in minutes, after which the run stops as after a signal; None for no limit.
 
     Raises:
-        UserError: Anything in the configuration or the data that cannot be.
+        UserError: The configuration or the data cannot be used.
     """
     keep_freed_memory()
     with joined(launcher, device) as processes, stop_on_signals(max_minutes) as stop:
@@ -115,24 +115,26 @@ def train_run(
 
 
 def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: torch.device) -> Run:
-    """Read and check everything that a run needs before its first step; nothing is written.
+    """Read and check everything that a run needs, before anything is written.
 
     Raises:
         UserError: See ``run_training``.
     """
     settings = config.training
     if not config.train:
-        raise UserError(f"{config.name}: names no data to train on (expected train = (dict(format=..., ...),))")
+        raise UserError(f"{config.name}: has no data to train on (expected train = (dict(format=..., ...),))")
     torch.manual_seed(settings.seed)
-    if settings.deterministic != torch.are_deterministic_algorithms_enabled():  # asking is free, setting takes seconds
+    if settings.deterministic != torch.are_deterministic_algorithms_enabled():  # reading is free, setting takes seconds
         torch.use_deterministic_algorithms(settings.deterministic)
     torch.backends.cudnn.benchmark = not settings.deterministic
+    if uses_kernels(settings, device):
+        instruction_set()  # one that this machine does not have is refused before anything is written
     task = task_of(config)
-    training_set = task.read_training_set(config)
+    training_set = task.read(config)
     test_set = None
     if config.validation is not None:
         best_by(config, config.validation)
-        test_set = task.read_test_set(config)
+        test_set = task.read_test(config)
     teacher = None if config.distill is None else open_teacher(config, config.distill, device)
     folder = Path(config.work_dir or f"work_dirs/{config.name}")
     config, fitted = fit(config, len(training_set), processes.world_size)
@@ -148,10 +150,10 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
 
 
 def make_ready(run: Run, resumed: bool) -> list[str]:
-    """Make the run's folder, tidy up what an earlier run left in it, and write the configuration there.
+    """Make the run's folder, clean up files of an earlier run, and write the configuration.
 
     Returns:
-        Sentences to print.
+        Notes to print.
 
     Raises:
         UserError: The folder cannot be written to.
@@ -160,13 +162,13 @@ def make_ready(run: Run, resumed: bool) -> list[str]:
         return []
     remove_leftovers(make_folder(run.folder))
     note = None if resumed else set_aside(run.folder)
-    best_score(run.folder)  # complains of a broken file now, not after hours
+    best_score(run.folder)  # reports a broken file now, not after hours
     write_bytes(run.folder / "config.py", run.config_text.encode())
     return [note] if note else []
 
 
 def starting_state(run: Run) -> tuple[TrainingState, str, bool]:
-    """The state that training goes on from, a sentence that says where it comes from, and whether a run goes on.
+    """Make the state from which training continues, with a description of its origin and whether a run resumes.
 
     Raises:
         UserError: A checkpoint or weights file cannot be used.
@@ -189,10 +191,10 @@ def starting_state(run: Run) -> tuple[TrainingState, str, bool]:
 
 
 def check_agreement(run: Run, state: TrainingState) -> None:
-    """See that all processes have the same before them; otherwise they would wait for each other for ever.
+    """Check that all processes have the same data and state; otherwise they would wait for each other forever.
 
     Raises:
-        UserError: They read other data or another checkpoint.
+        UserError: The processes have different data or checkpoints.
     """
     for what, own in ((run.task.samples, len(run.training_set)), ("iterations", state.progress.iteration)):
         lowest, highest = (sign * highest_of(sign * own, run.processes, run.device) for sign in (-1, 1))
@@ -204,13 +206,13 @@ def check_agreement(run: Run, state: TrainingState) -> None:
 
 
 def resume_path(run: Run) -> Path | None:
-    """The checkpoint to go on from.
+    """Find the checkpoint to resume from.
 
-    ``latest`` is the newest of the run's folder, if there is one; processes that torchrun has started anew after one of
-    them died go on from it without being told.
+    ``latest`` is the newest checkpoint of the run's folder, if there is one. Processes that torchrun has restarted use
+    it as well.
 
     Raises:
-        UserError: ``resume_from`` names no file, or ``latest`` one that is gone.
+        UserError: The checkpoint does not exist.
     """
     wanted = run.config.resume_from
     restarted = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
@@ -221,18 +223,21 @@ def resume_path(run: Run) -> Path | None:
     if wanted is None:
         return None
     if not Path(wanted).is_file():
-        raise UserError(f"{wanted}: no such checkpoint to resume from")
+        raise UserError(f"{wanted}: no such checkpoint (expected a .pth file of a run, or latest)")
     return Path(wanted)
 
 
 def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -> str:
-    """Copy the weights of ``path`` that fit into ``network``; says which do not and keep their random start.
+    """Copy the weights of ``path`` that fit into ``network``.
 
     Args:
-        network: Is changed.
-        path: Weights of the same kind of network, or the name of bundled or downloaded ones.
-        outputs: What the network finds. Heatmaps of keypoints that ``path`` has under the same names start from its
-            last layer, the others at random, even if there are as many of them.
+        network: Network, which is changed.
+        path: Weights of the same kind of network, or the name of bundled or downloaded weights.
+        outputs: Keypoints, classes or objects of the network. Keypoints that ``path`` has under the same names start
+            from its last layer; the others start at random.
+
+    Returns:
+        A description for the log, with the arrays that do not fit and start at random.
 
     Raises:
         UserError: The file cannot be read, or nothing in it fits.
@@ -243,7 +248,7 @@ def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -
     if not any(name.startswith("backbone.") for name in fitting):
         raise UserError(f"{path}: none of its weights fit {network.variant.name} (expected the same kind of network)")
     new_keypoints = None
-    # PyTorch checkpoints do not name their keypoints: their last layer is taken as it is, if it fits.
+    # PyTorch checkpoints have no names of keypoints: their last layer is used as it is, if it fits.
     names_itself = info.input_size_wh is not None
     if names_itself and isinstance(outputs, KeypointSet) and isinstance(info.outputs, KeypointSet):
         head, new_keypoints = head_by_name(own, weights, outputs.keypoint_names, info.outputs.keypoint_names)
@@ -252,17 +257,17 @@ def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -
     left = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
     if left:
         return (
-            f"weights of {path}, but for {len(left)} arrays that it lacks or has in another size: {', '.join(left[:4])}"
+            f"weights of {path}, except {len(left)} arrays that it lacks or has in another size: {', '.join(left[:4])}"
         )
     if new_keypoints:
-        return f"weights of {path}, but for its keypoints: {', '.join(new_keypoints)} start at random"
+        return f"weights of {path}; new keypoints start at random: {', '.join(new_keypoints)}"
     return f"weights of {path}"
 
 
 def head_by_name(
     own: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: Sequence[str], source_names: Sequence[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The last layer with the rows of keypoints that another network has under the same names, however spelled.
+    """Copy rows of the last layer from another network, for keypoints of the same name in any spelling.
 
     Args:
         own: Arrays of the network, by name.
@@ -271,7 +276,7 @@ def head_by_name(
         source_names: Keypoints of the other network.
 
     Returns:
-        Its arrays, and the keypoints whose rows stay as they are; nothing of both where no name is shared.
+        The arrays of the last layer, and the keypoints whose rows did not change; both empty without shared names.
     """
     rows = {plain_name(name): row for row, name in enumerate(source_names)}
     shared = {index: rows[plain_name(name)] for index, name in enumerate(names) if plain_name(name) in rows}
@@ -284,18 +289,18 @@ def head_by_name(
 
 
 def scaled_learning_rate(config: RunConfig, processes: Processes) -> RunConfig:
-    """The learning rate times the number of processes over the eight that the published one is for."""
+    """Multiply the learning rate by the number of processes divided by eight, the number in the paper."""
     optimizer = config.training.optimizer
     rate = optimizer.learning_rate * processes.world_size / PUBLISHED_PROCESSES
     return replace(config, training=replace(config.training, optimizer=replace(optimizer, learning_rate=rate)))
 
 
 def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
-    """What a run says of itself, by name."""
+    """Describe a run: lines of text by name."""
     config, settings = run.config, run.config.training
     where = f"{run.device.type}, {torch.get_num_threads()} threads" if run.device.type == "cpu" else _gpu(run.device)
     steps = f"kernels for {instruction_set()}" if uses_kernels(settings, run.device) else "PyTorch"
-    validation = f"every {settings.evaluate_every} epochs, {run.task.how(run.test_set)}" if run.test_set else "none"
+    validation = f"every {settings.evaluate_every} epochs, {run.test_set.how}" if run.test_set else "none"
     width, height = config.input_size_wh
     data = f"{len(run.training_set)} {run.task.samples}"
     batch = f"{settings.batch_size} x {settings.accumulate} accumulated x {run.processes.world_size} processes"
@@ -309,7 +314,7 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
         "data": f"{data}, {run.steps_per_epoch} steps per epoch, {settings.epochs} epochs",
         "batch": f"{run.samples_per_step} samples per step ({batch})",
         "schedule": schedule_text(run),
-        **({"chosen": f"{run.fitted} (the recipe leaves these to the number of samples)"} if run.fitted else {}),
+        **({"chosen": f"{run.fitted} (by the number of samples, as the recipe leaves them out)"} if run.fitted else {}),
         "learning rate": f"{_rate_text(config, recipe)}, {settings.schedule.kind} schedule",
         **({"mirroring": mirroring_text(config.outputs)} if isinstance(config.outputs, KeypointSet) else {}),
         **({"teacher": run.teacher.description} if run.teacher else {}),
@@ -320,14 +325,14 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
 
 
 def schedule_text(run: Run) -> str:
-    """Length of a run in steps, its warm-up, and when it stops early; says so where the warm-up is too long for it."""
+    """Describe the length of a run, its warm-up and when it stops early; warn of a warm-up that is too long."""
     settings = run.config.training
     warmup, steps = settings.schedule.warmup_iterations, settings.epochs * run.steps_per_epoch
     text = f"{steps} steps in {settings.epochs} epochs, warm-up of {warmup} steps"
     if warmup * 10 > steps:
         text += f" (more than a tenth: try training.schedule.warmup_iterations={steps // 10})"
     if settings.stop_after is not None and run.test_set is not None:
-        text += f", stops after {settings.stop_after} evaluations without a better one"
+        text += f", stops after {settings.stop_after} evaluations without improvement"
     return text
 
 
@@ -340,16 +345,16 @@ def _rate_text(config: RunConfig, recipe: RunConfig) -> str:
 
 
 def outcome(run: Run, state: TrainingState) -> str:
-    """What a run says at its end."""
+    """Describe the end of a run."""
     progress, epochs = state.progress, run.config.training.epochs
     trained = f"{progress.iteration} iterations, {clock(progress.seconds)} of training"
     if not is_finished(run, progress):
-        go_on = f"go on with --resume-from {run.folder / LATEST}"
-        return f"stopped in epoch {progress.epoch + 1} of {epochs} after {trained}; {go_on}"
+        resume = f"resume with --resume-from {run.folder / LATEST}"
+        return f"stopped in epoch {progress.epoch + 1} of {epochs} after {trained}; {resume}"
     files = [path for path in (run.folder / "last.safetensors", run.folder / "best.safetensors") if path.exists()]
     length = f"{epochs} epochs"
     if progress.epoch < epochs and run.processes.is_first:
-        length = f"{progress.epoch} of {epochs} epochs, as nothing got better after epoch {best_epoch(run.folder)}"
+        length = f"{progress.epoch} of {epochs} epochs, without improvement after epoch {best_epoch(run.folder)}"
     return f"done: {length}, {trained}; weights: {', '.join(map(str, files))}"
 
 

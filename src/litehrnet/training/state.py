@@ -1,7 +1,7 @@
-"""Everything that changes while a network is trained, and how it is saved so that a run can go on exactly.
+"""State of a training run, and its checkpoints, from which a run resumes exactly.
 
-Checkpoints have the reference implementation's layout (docs/spec/protocol.md, section 5.6) and one more entry, ``run``,
-for what that layout lacks.
+Checkpoints have the layout of the reference implementation (docs/spec/protocol.md, section 5.6) and one more entry,
+``run``, for the rest of the state.
 """
 
 import copy
@@ -22,14 +22,14 @@ from litehrnet.training.muon import Muon, matrices_of
 
 @dataclass
 class Progress:
-    """Where a run stands.
+    """Progress of a run.
 
     Attributes:
-        epoch: Epochs completed.
-        iteration: Steps of the optimizer in all.
-        samples_in_epoch: Samples of the epoch that is under way that all processes together have used.
-        sums: Of what the log averages, over the iterations since its last line.
-        seconds: Of training so far.
+        epoch: Completed epochs.
+        iteration: Optimizer steps so far.
+        samples_in_epoch: Samples of the current epoch that all processes together have used.
+        sums: Sums of the values that the log averages, since its last line.
+        seconds: Training time so far in seconds.
     """
 
     epoch: int = 0
@@ -44,11 +44,11 @@ class TrainingState:
     """The parts of a run that its checkpoints hold.
 
     Attributes:
-        network: On its device, in its memory format.
-        optimizer: Of the network's parameters.
-        average: The moving average of the network, or None.
-        scaler: Of the loss, for fp16; does nothing otherwise.
-        progress: Where the run stands.
+        network: Network on its device, in its memory format.
+        optimizer: Optimizer of the network's parameters.
+        average: Moving average of the network, or None.
+        scaler: Loss scaler for fp16; otherwise it does nothing.
+        progress: Progress of the run.
     """
 
     network: Network
@@ -58,17 +58,17 @@ class TrainingState:
     progress: Progress
 
     def is_finite(self) -> bool:
-        """Whether every weight and running statistic is a number to go on with."""
+        """Whether every weight and running statistic is a finite number."""
         return all(bool(torch.isfinite(value).all()) for value in self.network.state_dict().values())
 
     @property
     def evaluated(self) -> Network:
-        """The network that is evaluated and used afterward: the moving average if there is one."""
+        """Network that is evaluated and written as weights: the moving average if there is one."""
         return self.network if self.average is None else self.average
 
 
 def new_state(network: Network, config: RunConfig, device: torch.device) -> TrainingState:
-    """The state before the first step, with ``network`` as it is."""
+    """Make the state before the first step; the weights of ``network`` stay."""
     network = network.to(device)
     if config.training.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -80,8 +80,8 @@ def new_state(network: Network, config: RunConfig, device: torch.device) -> Trai
 
 
 def make_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of all parameters of ``network``, in one group."""
-    # initial_lr is what the published checkpoints hold beside the current rate.
+    """Make the optimizer of all parameters of ``network``, in one group."""
+    # Checkpoints of the reference implementation hold initial_lr beside the current rate.
     group: dict[str, Any] = {"params": list(network.parameters()), "initial_lr": config.learning_rate}
     common: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "fused": True}
     if config.kind == "sgd":
@@ -104,7 +104,7 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
 
 
 def checkpoint_of(state: TrainingState, config_text: str, seed: int) -> dict[str, Any]:
-    """What a checkpoint holds: tensors and plain values only, on the CPU."""
+    """Make the contents of a checkpoint: tensors on the CPU and plain values."""
     progress = state.progress
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {
@@ -130,22 +130,22 @@ def checkpoint_of(state: TrainingState, config_text: str, seed: int) -> dict[str
 
 
 def resume(state: TrainingState, checkpoint: Any, path: Path) -> None:
-    """Put a checkpoint's contents into ``state``; published checkpoints go on at the start of their next epoch.
+    """Load a checkpoint into ``state``; checkpoints of the reference implementation resume at their next epoch.
 
-    Settings of the optimizer are those of the configuration, not of the checkpoint.
+    The settings of the optimizer come from the configuration, not from the checkpoint.
 
     Args:
-        state: Of a network of the same variant and keypoints.
-        checkpoint: From ``litehrnet.models.checkpoint.read_contents``.
-        path: Its file, for messages.
+        state: State of a network of the same variant and keypoints.
+        checkpoint: Contents from ``litehrnet.models.checkpoint.read_contents``.
+        path: Checkpoint file, for error messages.
 
     Raises:
-        UserError: It holds another network or optimizer, or no optimizer.
+        UserError: The checkpoint belongs to another network or optimizer, or has no optimizer.
     """
     if not isinstance(checkpoint, dict) or not {"state_dict", "optimizer", "meta"} <= checkpoint.keys():
         raise UserError(
-            f"{path}: holds no state of an optimizer, so no run can go on from it (expected latest.pth or an "
-            "epoch_N.pth; load_from takes weights alone)"
+            f"{path}: has no optimizer state, so a run cannot resume from it (expected latest.pth or an "
+            "epoch_N.pth; load_from accepts weights alone)"
         )
     try:
         weights = {name.removeprefix("module."): value for name, value in checkpoint["state_dict"].items()}
@@ -168,7 +168,7 @@ def _resume_run(state: TrainingState, run: dict[str, Any], weights: dict[str, Te
     state.progress = Progress(**{name: value for name, value in run["progress"].items() if name in known})
     if state.average is not None:
         state.average.load_state_dict(run["average"] or weights)
-    if run["scaler"]:  # empty if the precision was another
+    if run["scaler"]:  # empty if the precision was different
         state.scaler.load_state_dict(run["scaler"])
     torch.set_rng_state(run["torch_rng"])
     if len(run["cuda_rng"]) == torch.cuda.device_count():
@@ -176,10 +176,9 @@ def _resume_run(state: TrainingState, run: dict[str, Any], weights: dict[str, Te
 
 
 def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Load what the optimizer keeps of each parameter, laid out in memory as the parameter is.
+    """Load the optimizer's state of each parameter, in the memory layout of the parameter.
 
-    PyTorch's fused optimizers walk through parameter and moments side by side, whatever their strides say: a moment
-    that was saved in another memory format would be taken for that of other elements.
+    PyTorch's fused optimizers ignore strides: a moment in another memory format would belong to the wrong elements.
     """
     parameters = optimizer.param_groups[0]["params"]
     numbers = [number for group in saved["param_groups"] for number in group["params"]]
@@ -194,7 +193,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> 
             raise ValueError(f"its optimizer keeps {', '.join(kept)} instead of {', '.join(sorted(wanted))}")
         state[place] = {name: _laid_out_like(parameter, value, name) for name, value in kept.items()}
     (group,) = optimizer.state_dict()["param_groups"]
-    # The rate of the newest step, which the log names until the next one sets its own.
+    # The learning rate of the newest step, which the log shows until the next step sets its own.
     group["lr"] = float(saved["param_groups"][0]["lr"])
     optimizer.load_state_dict({"state": state, "param_groups": [group]})
 

@@ -8,12 +8,10 @@ from torch import Tensor, nn
 
 from litehrnet.config.schema import TrainingConfig
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
-from litehrnet.models import kernels
-from litehrnet.models.fused import fuse
-from litehrnet.models.lite_hrnet import PoseNetwork
 from litehrnet.training.box_loss import box_accuracy, detection_loss
-from litehrnet.training.distill_modules import module_loss
 from litehrnet.training.distributed import Processes, average_gradients, copy_from_first
+from litehrnet.training.fast import kernels
+from litehrnet.training.fast.fused import use_kernels
 from litehrnet.training.loader import TensorBatch
 from litehrnet.training.losses import (
     keypoint_accuracy,
@@ -36,11 +34,11 @@ ACCURACY_NAMES = {
 
 
 class NonFiniteLossError(Exception):
-    """The loss is not a number to go on with.
+    """The loss is not a finite number.
 
     Args:
         value: The loss.
-        indices: Of the samples in the batch.
+        indices: Indices of the samples in the batch.
     """
 
     def __init__(self, value: float, indices: list[int]) -> None:
@@ -49,16 +47,16 @@ class NonFiniteLossError(Exception):
 
 
 def prepared(network: nn.Module, settings: TrainingConfig, processes: Processes) -> nn.Module:
-    """The network as the loop calls it: the same in all processes, and compiled where asked for."""
-    # Running statistics are not exchanged while training: as published, those of the first process count.
+    """Prepare the network for training: the same in all processes, with fast kernels or compiled."""
+    # Running statistics are not exchanged while training: those of the first process count, as in the reference.
     copy_from_first(network.parameters(), processes)
     if uses_kernels(settings, next(network.parameters()).device):
-        fuse(network)
+        use_kernels(network)
     return torch.compile(network) if settings.compile else network  # type: ignore[return-value]
 
 
 def uses_kernels(settings: TrainingConfig, device: torch.device) -> bool:
-    """Whether steps are computed by the kernels of training instead of by PyTorch's own operations."""
+    """Whether the compiled training kernels replace PyTorch's operations."""
     plain = settings.compile or settings.sync_batch_norm or settings.precision != "float32"
     return kernels.available and device.type == "cpu" and settings.channels_last and not plain
 
@@ -70,35 +68,29 @@ def optimizer_step(
     settings: TrainingConfig,
     rate: float,
     processes: Processes,
-    module_teacher: PoseNetwork | None = None,
 ) -> dict[str, float]:
-    """One step of the optimizer along the mean gradient of the ``batches`` of all processes.
+    """Make one optimizer step along the mean gradient of the ``batches`` of all processes.
 
     Args:
-        network: What ``prepared`` made of the state's.
-        state: Its network, optimizer, scaler and moving average change.
-        batches: As many as are accumulated.
-        settings: Loss, precision, clipping.
+        network: Network of the state, after ``prepared``.
+        state: State whose network, optimizer, scaler and moving average change.
+        batches: Batches whose gradients are accumulated.
+        settings: Loss, precision and clipping.
         rate: Learning rate of this step.
-        processes: All must call this together.
-        module_teacher: Where it is given, every module learns by itself from this network's instead of the targets.
+        processes: The processes, which must all call this together.
 
     Returns:
         Loss and training accuracy of this process, by their names in the log.
 
     Raises:
-        NonFiniteLossError: The loss of a batch is infinite or no number; the step is not made.
+        NonFiniteLossError: The loss of a batch is infinite or not a number; the step is not made.
     """
     state.optimizer.param_groups[0]["lr"] = rate
     state.optimizer.zero_grad(set_to_none=True)
     accuracy_name = ACCURACY_NAMES[settings.loss.kind]
     total = {f"{settings.loss.kind}_loss": 0.0, accuracy_name: 0.0}
     for batch in batches:
-        if module_teacher is None:
-            loss, accuracy = loss_and_accuracy(network, batch, settings)
-        else:
-            assert isinstance(state.network, PoseNetwork)
-            loss, accuracy = forward_modules(state.network, module_teacher, batch, settings), 0.0
+        loss, accuracy = loss_and_accuracy(network, batch, settings)
         value = float(loss.item())
         if not math.isfinite(value):
             raise NonFiniteLossError(value, batch.indices)
@@ -112,29 +104,37 @@ def optimizer_step(
     state.scaler.step(state.optimizer)
     state.scaler.update()
     if settings.ema is not None and state.average is not None:
-        # A young average forgets faster, so that nothing of the random start stays in it.
+        # A young average decays faster, so that nothing of the random start stays in it.
         steps = state.progress.iteration
         update_average(state.average, state.network, min(settings.ema, (1 + steps) / (10 + steps)))
     return total
 
 
 def loss_and_accuracy(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, float]:
-    """The loss against the targets, a scalar, and the training accuracy."""
+    """Compute the loss against the targets, a scalar, and the training accuracy."""
     output, target, weight = forward(network, batch, settings)
-    if settings.loss.kind == "boxes":
-        accuracy = box_accuracy(output.detach(), target)
-    elif settings.loss.of_pixels:
-        accuracy = pixel_accuracy(output.detach(), target)
-    else:
-        accuracy = keypoint_accuracy(output.detach(), target, weight).average
+    accuracy = accuracy_of(output.detach(), target, weight, settings)
     return loss_of(output, target, weight, settings), accuracy
 
 
-def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Heatmaps and targets (n, keypoints, h, w) and weights (n, keypoints, 1), float32, on the network's device.
+def accuracy_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> float:
+    """The training accuracy that belongs to the loss, 0..1."""
+    match settings.loss.kind:
+        case "mse" | "ohkm":
+            return keypoint_accuracy(output, target, weight).average
+        case "cross_entropy" | "ohem":
+            return pixel_accuracy(output, target)
+        case "boxes":
+            return box_accuracy(output, target)
 
-    For segmentation scores (n, classes, H, W), classes uint8 (n, H, W) and no weights; for detection maps (n, 5, h, w),
-    targets (n, 7, h, w) and no weights.
+
+def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Run the network on a batch.
+
+    Returns:
+        Heatmaps and targets (n, keypoints, h, w) and weights (n, keypoints, 1), float32, on the network's device. For
+        segmentation: scores (n, classes, H, W), classes uint8 (n, H, W) and empty weights. For detection: maps (n, 5,
+        h, w), targets (n, 7, h, w) and empty weights.
     """
     device = next(network.parameters()).device
     images, target, weight = (
@@ -145,21 +145,13 @@ def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) ->
     return output.float(), target, weight
 
 
-def forward_modules(network: PoseNetwork, teacher: PoseNetwork, batch: TensorBatch, settings: TrainingConfig) -> Tensor:
-    """How far the network's modules are from the teacher's, a scalar (see ``module_loss``)."""
-    device = next(network.parameters()).device
-    images = normalized(batch.images.to(device, non_blocking=True), settings.channels_last)
-    with _autocast(device, settings):
-        return module_loss(network, teacher, images)
-
-
 def _autocast(device: torch.device, settings: TrainingConfig) -> torch.autocast:
     half = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
     return torch.autocast(device.type, dtype=half, enabled=half is not None)
 
 
 def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> Tensor:
-    """The loss that the settings choose, a scalar."""
+    """Compute the loss that the settings choose, a scalar."""
     loss = settings.loss
     match loss.kind:
         case "mse":
@@ -176,7 +168,7 @@ def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingCo
 
 
 def normalized(images: Tensor, channels_last: bool) -> Tensor:
-    """uint8 (n, H, W, 3) RGB to float32 (n, 3, H, W), minus ImageNet's mean over its deviation."""
+    """Normalize uint8 (n, H, W, 3) RGB to float32 (n, 3, H, W): minus ImageNet's mean, divided by its deviation."""
     mean, std = (torch.tensor(v, dtype=torch.float64) for v in (IMAGENET_MEAN, IMAGENET_STD))
     factor, offset = ((1 / (255 * std)).float().to(images.device), (-mean / std).float().to(images.device))
     planes = torch.addcmul(offset, images.float(), factor).permute(0, 3, 1, 2)

@@ -1,32 +1,36 @@
-"""What training does differently for poses, segmentation and detection. Everything else is written once."""
+"""The parts of training that differ between keypoints, segmentation and detection, in one table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from litehrnet.config.schema import RunConfig
+from litehrnet.config.schema import RunConfig, TaskName
 from litehrnet.data.detection_samples import make_detection_batch
-from litehrnet.data.photos import PhotoCache
-from litehrnet.data.samples import Batch, make_batch
+from litehrnet.data.samples import make_batch
 from litehrnet.data.segmentation_samples import make_segmentation_batch
-from litehrnet.data.trainingset import TrainingSet, read_training_set
-from litehrnet.evaluation.protocol import TestSet, read_test_set
+from litehrnet.data.trainingset import read_training_set
+from litehrnet.evaluation.detection import DetectionEvalSet
+from litehrnet.evaluation.metrics import find_measure, logged_figures
+from litehrnet.evaluation.protocol import read_eval_set
+from litehrnet.evaluation.report import EvalSet
 from litehrnet.evaluation.score import records_pck
+from litehrnet.evaluation.segmentation import SegmentationEvalSet
 from litehrnet.models.lite_hrnet import Network
-from litehrnet.training.best import PCK, evaluates_pck, predictions_file, published_figures
+from litehrnet.training.best import PCK, evaluates_pck
 from litehrnet.training.detection import evaluate_detection, read_test_photos, read_training_photos
 from litehrnet.training.distributed import Processes
 from litehrnet.training.evaluate import evaluate
+from litehrnet.training.loader import TrainingSamples
 from litehrnet.training.segmentation import evaluate_segmentation, read_test_images, read_training_images
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation gave.
+    """Result of an evaluation.
 
     Attributes:
-        figures: By the names of the log.
+        figures: Values of the metric, by their names in the log.
         files: Contents of files to write into the run's folder, by name.
     """
 
@@ -35,88 +39,100 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a network is trained for: ``POSES``, ``SEGMENTATION`` or ``DETECTION``.
-
-    The sets that one function gives and another one takes are this task's own; the loop looks at no more of them than
-    ``len``, ``records`` and each record's ``image_file``.
+class EvalSamples:
+    """Samples to evaluate on.
 
     Attributes:
-        samples: What is counted, in the plural.
-        read_training_set: Of a configuration.
-        make_batch: Of a training set, the epoch from 0, and indices of records.
-        read_test_set: Of a configuration with ``validation``.
-        how: What a line of the log says of the way a test set is evaluated.
-        evaluate: Of a network on a test set; every process must call it, only the first gets the result.
+        count: Number of samples.
+        how: How they are evaluated, for the log.
+        evaluate: Evaluate a network. Every process must call this; only the first gets the result.
+    """
+
+    count: int
+    how: str
+    evaluate: Callable[[Network, RunConfig, Processes], Evaluation | None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """The parts of training that belong to one task.
+
+    Attributes:
+        samples: Name of the samples, in the plural.
+        read: Read what a configuration trains on.
+        read_test: Read what a configuration with ``validation`` evaluates on.
     """
 
     samples: str
-    read_training_set: Callable[[RunConfig], Any]
-    make_batch: Callable[[Any, int, Sequence[int], PhotoCache], Batch]
-    read_test_set: Callable[[RunConfig], Any]
-    how: Callable[[Any], str]
-    evaluate: Callable[[Network, RunConfig, Any, Processes], Evaluation | None]
+    read: Callable[[RunConfig], TrainingSamples]
+    read_test: Callable[[RunConfig], EvalSamples]
 
 
 def task_of(config: RunConfig) -> Task:
-    """What a configuration trains for."""
-    if config.detection is not None:
-        return DETECTION
-    return POSES if config.segmentation is None else SEGMENTATION
+    """Return the task of a configuration."""
+    return TASKS[config.task]
 
 
-def _training_persons(config: RunConfig) -> TrainingSet:
+def _people(config: RunConfig) -> TrainingSamples:
     size, seed = config.input_size_wh, config.training.seed
-    return read_training_set(config.train, config.keypoint_set, size, config.codec, config.augmentation, seed)
+    people = read_training_set(config.train, config.keypoint_set, size, config.codec, config.augmentation, seed)
+    return TrainingSamples(people.records, partial(make_batch, people))
 
 
-def _test_persons(config: RunConfig) -> TestSet:
+def _test_people(config: RunConfig) -> EvalSamples:
     assert config.validation is not None
-    return read_test_set(config.validation, config.keypoint_set, config.input_size_wh, Path(config.name))
+    people = read_eval_set(config.validation, config.keypoint_set, config.input_size_wh, Path(config.name))
+    return EvalSamples(len(people.records), people.how, partial(_evaluate_people, people))
 
 
-def _evaluate_poses(network: Any, config: RunConfig, test_set: TestSet, processes: Processes) -> Evaluation | None:
-    report = evaluate(network, config, test_set, processes)
+def _evaluate_people(people: EvalSet, network: Network, config: RunConfig, processes: Processes) -> Evaluation | None:
+    report = evaluate(network, config, people, processes)
     if report is None:
         return None
-    name, content = predictions_file(test_set.test, report)
-    figures = published_figures(test_set.test, report.figures)
-    if evaluates_pck(config, test_set.test):
-        figures[PCK] = records_pck(test_set.records, report.predictions.keypoints)
-    return Evaluation(figures, {name: content})
+    test, measure = people.test, find_measure(people.test)
+    figures = logged_figures(test, report.figures)
+    if evaluates_pck(config, test):
+        figures[PCK] = records_pck(people.records, report.predictions.keypoints)
+    return Evaluation(figures, {measure.file_name: measure.encode(report, Path(measure.file_name).suffix)})
 
 
-def _evaluate_images(network: Network, config: RunConfig, test: Any, processes: Processes) -> Evaluation | None:
-    found = evaluate_segmentation(network, config, test, processes)
+def _images(config: RunConfig) -> TrainingSamples:
+    images = read_training_images(config)
+    return TrainingSamples(images.records, partial(make_segmentation_batch, images))
+
+
+def _test_images(config: RunConfig) -> EvalSamples:
+    images = read_test_images(config)
+    return EvalSamples(len(images.records), images.how, partial(_evaluate_images, images))
+
+
+def _evaluate_images(
+    images: SegmentationEvalSet, network: Network, config: RunConfig, processes: Processes
+) -> Evaluation | None:
+    found = evaluate_segmentation(network, config, images, processes)
     return None if found is None else Evaluation(found)
 
 
-def _evaluate_photos(network: Network, config: RunConfig, test: Any, processes: Processes) -> Evaluation | None:
-    found = evaluate_detection(network, config, test, processes)
+def _photos(config: RunConfig) -> TrainingSamples:
+    photos = read_training_photos(config)
+    return TrainingSamples(photos.records, partial(make_detection_batch, photos))
+
+
+def _test_photos(config: RunConfig) -> EvalSamples:
+    photos = read_test_photos(config)
+    return EvalSamples(len(photos.records), photos.how, partial(_evaluate_photos, photos))
+
+
+def _evaluate_photos(
+    photos: DetectionEvalSet, network: Network, config: RunConfig, processes: Processes
+) -> Evaluation | None:
+    found = evaluate_detection(network, config, photos, processes)
     return None if found is None else Evaluation(found)
 
 
-POSES = Task(
-    samples="persons",
-    read_training_set=_training_persons,
-    make_batch=make_batch,
-    read_test_set=_test_persons,
-    how=lambda test_set: f"boxes: {test_set.box_source}",
-    evaluate=_evaluate_poses,
-)
-SEGMENTATION = Task(
-    samples="images",
-    read_training_set=read_training_images,
-    make_batch=make_segmentation_batch,
-    read_test_set=read_test_images,
-    how=lambda test: test.how,
-    evaluate=_evaluate_images,
-)
-DETECTION = Task(
-    samples="photos",
-    read_training_set=read_training_photos,
-    make_batch=make_detection_batch,
-    read_test_set=read_test_photos,
-    how=lambda test: f"{len(test.records)} photos",
-    evaluate=_evaluate_photos,
-)
+TASKS: dict[TaskName, Task] = {
+    "keypoints": Task("people", _people, _test_people),
+    "segmentation": Task("images", _images, _test_images),
+    "detection": Task("photos", _photos, _test_photos),
+}
+"""By the name of the task in ``RunConfig``."""

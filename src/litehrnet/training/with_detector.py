@@ -4,16 +4,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from litehrnet.config.schema import LossConfig, RunConfig, TestConfig
+from litehrnet.config.schema import LossConfig, RunConfig, with_outputs
 from litehrnet.data.coco import read_annotations
-from litehrnet.data.settings import AugmentationConfig, DetectionConfig
+from litehrnet.data.formats import BOX_FORMATS
+from litehrnet.data.settings import AugmentationConfig, DetectionConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.training.start import train_run
 from litehrnet.weights.zoo import BUNDLED, DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 
 DETECTOR_INPUT_WH = (320, 320)
-"""Input size of the detector in pixels, as that of the bundled one."""
+"""(width, height) of the detector's input in pixels, as in the bundled detector."""
 
 
 def train_with_detector(
@@ -27,17 +28,16 @@ def train_with_detector(
 
     Args:
         config: All settings of the keypoint network.
-        recipe: The same before anything was overridden.
-        notes: To be printed first.
+        recipe: Settings without overrides.
+        notes: Notes to print first.
         device: See ``train_run``.
-        max_minutes: Time for both.
+        max_minutes: Time limit for both networks in minutes.
 
     Returns:
-        Exit code, see ``run_training``, and the command that predicts with both; None where the detector is not done.
+        Exit code, see ``run_training``, and the command that predicts with both; None if the detector is not finished.
 
     Raises:
-        UserError: Anything in the configuration or the data that cannot be; what concerns the detector as well is found
-            before the first step.
+        UserError: The configuration or the data cannot be used, for one of the two networks.
     """
     started = time.monotonic()
     objects = object_name(config)
@@ -56,15 +56,14 @@ def train_with_detector(
 
 
 def object_name(config: RunConfig) -> str:
-    """Name of the category whose boxes the detector learns: that of the keypoints in the first annotation file.
+    """Find the category whose boxes the detector learns: that of the keypoints in the first annotation file.
 
     Raises:
-        UserError: The recipe does not find keypoints in annotations of COCO's form, or several categories are there and
-            none is named like the keypoint set.
+        UserError: The recipe has no keypoints in COCO's format, or several categories have keypoints.
     """
-    sets = [data.format for data in config.train] + ([config.validation.dataset] if config.validation else [])
-    if config.keypoints is None or not sets or set(sets) != {"coco"}:
-        raise UserError(f"{config.name}: --with-detector needs keypoints in annotations of COCO's form")
+    sets = [data.format for data in config.train] + ([config.validation.format] if config.validation else [])
+    if config.keypoints is None or not sets or any(name not in BOX_FORMATS for name in sets):
+        raise UserError(f"{config.name}: --with-detector needs keypoints in annotations in COCO's format")
     first = config.train[0]
     annotations = read_annotations(Path(first.annotations), first.only, first.without)
     names = annotations.categories
@@ -80,27 +79,31 @@ def object_name(config: RunConfig) -> str:
 
 
 def bundled_start(variant: str, objects: str) -> Path | None:
-    """The bundled person detector, if people are to be detected with the network that it is of; None otherwise."""
+    """Return the bundled person detector, if the run detects people with the same network; otherwise None."""
     bundled = BUNDLED / f"{DEFAULT_DETECTOR}.safetensors"
     fits = variant == DEFAULT_WEIGHTS and objects == DEFAULT_DETECTOR
     return bundled if fits and bundled.is_file() else None
 
 
 def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) -> RunConfig:
-    """The run that trains the detector: data and schedule of the keypoint network's recipe, and its backbone.
+    """Make the configuration of the detector, with the data, schedule and network of the keypoint network.
 
     Args:
-        config: The keypoint network's, with what it leaves to the number of samples still open.
+        config: Configuration of the keypoint network, before settings are fitted to the number of samples.
         objects: Name of the category.
         folder: Folder for the run's files.
         start: Weights to start from.
     """
     validation = config.validation
     if validation is not None:
-        validation = TestConfig(
-            "coco", validation.annotations, validation.images, only=validation.only, without=validation.without
+        validation = EvalConfig(
+            validation.format,
+            validation.annotations,
+            validation.images,
+            only=validation.only,
+            without=validation.without,
         )
-    return replace(
+    detector = replace(
         config,
         name=f"{config.name}_detector",
         input_size_wh=DETECTOR_INPUT_WH,
@@ -115,12 +118,13 @@ def detector_config(config: RunConfig, objects: str, folder: Path, start: Path) 
         test=None,
         work_dir=str(folder),
         load_from=str(start),
-        # With another checkpoint named, only the keypoint network goes on from it.
+        # A named checkpoint belongs to the keypoint network only.
         resume_from=None if config.resume_from is None else "latest",
     )
+    return with_outputs(detector)
 
 
 def best_weights(folder: Path) -> Path:
-    """The weights that a finished run is used with: the best by evaluation, or the last where there was none."""
+    """Return the weights of a finished run: the best by evaluation, or the last without evaluations."""
     best = folder / "best.safetensors"
     return best if best.exists() else folder / "last.safetensors"

@@ -1,4 +1,4 @@
-"""Colors that people wear, by which somebody who comes back is recognized: one color for each limb of the skeleton."""
+"""Colors of people's clothes, one per limb of the skeleton, to recognize people who come back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ from numpy.typing import NDArray
 
 from litehrnet.poses import Poses
 
-_ALONG = np.linspace(0.15, 0.85, 5)  # where on a limb its color is read; its ends are near the outline
-_FULL_SCORE = 0.5  # keypoints of this score and more count fully
-_LEAST_LIMBS = 2.0  # that must be seen of both to compare two people
-_DARK = 0.1  # of 1, added to colors before the logarithm is taken: noise in the dark does not count
-_BRIGHTNESS = 0.5  # how much a difference in brightness counts, compared with one in hue: light changes
-_MOST = 0.3  # the difference that one limb contributes at most: some are hidden, or lie on the background
+_ALONG = np.linspace(0.15, 0.85, 5)  # positions on a limb where its color is read; its ends are near the outline
+_FULL_SCORE = 0.5  # keypoints with at least this score count fully
+_LEAST_LIMBS = 2.0  # seen of both people, to compare them
+_DARK = 0.1  # added to colors (0..1) before the logarithm, to suppress noise in dark areas
+_BRIGHTNESS = 0.5  # weight of a difference in brightness, compared with one in hue: light changes
+_MOST = 0.3  # largest difference of one limb: some are hidden, or in front of the background
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """What people look like.
+    """Appearance of people.
 
     Attributes:
-        colors: float64 (people, limbs, 4): logarithms of red, green and blue less their mean, and a share of that mean.
-        weights: float64 (people, limbs), 0 and more: how surely each limb was seen, summed over frames.
+        colors: float64 (people, limbs, 4): logarithms of red, green and blue minus their mean; a share of that mean.
+        weights: float64 (people, limbs), 0 or more: confidence that each limb was seen, summed over frames.
     """
 
     colors: NDArray[np.float64]
     weights: NDArray[np.float64]
 
     def __getitem__(self, index: int) -> "Appearance":
-        """One of the people."""
+        """Return the appearance of one of the people."""
         return Appearance(self.colors[index : index + 1], self.weights[index : index + 1])
 
 
@@ -38,7 +38,7 @@ def limb_colors(image: NDArray[np.uint8], poses: Poses) -> Appearance:
 
     Args:
         image: uint8 (H, W, 3), RGB.
-        poses: People of the picture.
+        poses: People in the picture.
     """
     ends = np.array(poses.keypoint_set.limbs)
     start, stop = poses.keypoints[:, ends[:, 0]], poses.keypoints[:, ends[:, 1]]
@@ -54,7 +54,7 @@ def limb_colors(image: NDArray[np.uint8], poses: Poses) -> Appearance:
 
 
 def add_sighting(look: Appearance, seen: Appearance, count: float) -> Appearance:
-    """What one person looks like after another sighting: the average over ``count`` sightings, about."""
+    """Update the appearance of one person with another sighting; it averages about ``count`` sightings."""
     kept = look.weights.clip(0, count)
     seen = Appearance(seen.colors, seen.weights.clip(0, 1))
     weights = kept + seen.weights
@@ -63,10 +63,10 @@ def add_sighting(look: Appearance, seen: Appearance, count: float) -> Appearance
 
 
 def color_differences(looks: Sequence[Appearance | None], others: Sequence[Appearance | None]) -> NDArray[np.float64]:
-    """Mean distances of colors over the limbs that were seen of both.
+    """Compute mean color distances over the limbs that were seen of both people.
 
     Returns:
-        float64 (looks, others), 0 and more; infinite where too few limbs were seen of both.
+        float64 (looks, others), 0 or more; infinite if too few limbs were seen of both.
     """
     differences = np.full((len(looks), len(others)), np.inf)
     rows, columns = ([i for i, look in enumerate(side) if look is not None] for side in (looks, others))

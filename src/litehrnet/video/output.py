@@ -1,4 +1,4 @@
-"""What a run over a video leaves: records and a drawn video, written while the next frames are looked at."""
+"""Output of a run over a video: records, and a drawn video."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -17,14 +17,14 @@ class Output:
     """Writes frames: the record first, then the picture.
 
     Args:
-        records: Where the records go.
-        video: Where the drawn frames go.
-        style: How people are drawn.
+        records: File for the records.
+        video: File for the drawn frames.
+        style: Drawing style.
 
     Attributes:
-        show: Also called with each drawn frame, uint8 (H, W, 3), RGB; None for nothing.
-        frames: How many were written.
-        persons: How many were in them.
+        show: Function that is also called with each drawn frame, uint8 (H, W, 3), RGB; None for no function.
+        frames: Number of frames that were written.
+        persons: Number of poses in these frames.
     """
 
     def __init__(self, records: RecordFile, video: VideoWriter, style: DrawStyle = DEFAULT_STYLE) -> None:

@@ -1,4 +1,4 @@
-"""Stages that work at the same time, each in a thread of its own, with little waiting between them."""
+"""Run stages of a pipeline at the same time, each in its own thread."""
 
 import contextlib
 import threading
@@ -9,31 +9,30 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 DEPTH = 3
-"""Items that wait between two stages: enough to smooth over slow frames; more would only take memory."""
+"""Number of items that wait between two stages: enough for slow frames; more would only use memory."""
 
-_BLINK = 0.1  # seconds, after which who waits looks whether the other side has gone
+_BLINK = 0.1  # seconds after which a waiting stage checks whether the other one has stopped
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class _End:
-    """The last item in a queue, with what the stage before ended in."""
+    """Last item in a queue, with the error of the stage before it, if any."""
 
     error: BaseException | None = None
 
 
 def read_ahead(items: Iterable[T], *, depth: int = DEPTH, skip: bool = False) -> Iterator[T]:
-    """The same items, made in a thread of their own while the last ones are worked on.
+    """Iterate in a thread, ahead of the consumer.
 
     Args:
-        items: Iterated in the thread, and closed there.
-        depth: How many may wait.
-        skip: Leave out items while as many wait, instead of letting the source wait: for cameras, which would fall
-            behind more and more.
+        items: Iterable; the thread iterates and closes it.
+        depth: Number of items that may wait.
+        skip: Drop items while that many wait, instead of blocking the source: for cameras, which would fall behind.
 
     Yields:
-        The items; after the last one, what was raised by ``items`` is raised here.
+        The items. An error of ``items`` is raised after the last one.
     """
     queue: Queue[T | _End] = Queue(depth)
     gone = threading.Event()
@@ -70,17 +69,17 @@ def read_ahead(items: Iterable[T], *, depth: int = DEPTH, skip: bool = False) ->
             raise item.error
     finally:
         gone.set()
-        thread.join(1.0)  # one that waits for a camera is left behind
+        thread.join(1.0)  # a thread that waits for a camera is abandoned
 
 
 class Background(Generic[T]):
-    """Works off what it is given in a thread of its own, in order.
+    """Processes items in a thread, in order.
 
-    Used as a context: at its end all that was given is worked off, whatever happened in between.
+    As a context manager it processes all items before it ends, also after an error.
 
     Args:
-        work: Called with each item.
-        depth: How many may wait before ``put`` waits.
+        work: Function that is called with each item.
+        depth: Number of items that may wait before ``put`` blocks.
     """
 
     def __init__(self, work: Callable[[T], object], *, depth: int = DEPTH) -> None:
@@ -94,10 +93,10 @@ class Background(Generic[T]):
         return self
 
     def put(self, item: T) -> None:
-        """Hand over an item.
+        """Queue an item.
 
         Raises:
-            Exception: What ``work`` raised for an earlier one; nothing is worked off after that.
+            Exception: ``work`` raised it for an earlier item; later items are not processed.
         """
         if self._error is not None:
             raise self._error

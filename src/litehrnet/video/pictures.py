@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import av
 
 HIGH_DEFINITION = 720
-"""Height from which a video without a stated color matrix is read as BT.709; below it BT.601, as players do."""
+"""Height from which a video without a color matrix is read as BT.709, otherwise as BT.601, as in players."""
 
 _UNSPECIFIED = 2
 
@@ -17,7 +17,7 @@ _AS_STORED = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], np.int32)
 
 
 class Pictures:
-    """Makes upright RGB pictures of decoded ones; keeps what FFmpeg prepares for a kind of picture."""
+    """Converts decoded pictures to upright RGB; it reuses FFmpeg's converter."""
 
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
@@ -26,19 +26,19 @@ class Pictures:
         self._display: NDArray[np.int32] | None = None
 
     def image(self, decoded: "av.VideoFrame") -> NDArray[np.uint8]:
-        """uint8 (H, W, 3), RGB."""
+        """Convert a picture to uint8 (H, W, 3), RGB."""
         matrix = matrix_of(decoded.colorspace, decoded.height)
         rgb = self._reformatter.reformat(decoded, format="rgb24", src_colorspace=matrix, threads=1)
         if self._display is None:
-            # From the first frame for all: a frame that was asked for it refers to itself, and would be kept in memory
-            # until Python's collector comes by.
+            # Read from the first frame only: reading it makes a frame refer to itself, which keeps it in memory until
+            # the garbage collector runs.
             data: Any = decoded.side_data.get("DISPLAYMATRIX")
             self._display = _AS_STORED if data is None else np.frombuffer(bytes(data), np.int32)
         return upright(np.asarray(rgb.to_ndarray(), np.uint8), self._display)
 
 
 def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Turn and mirror a picture as its file says, by quarter turns.
+    """Rotate by quarter turns and mirror a picture as its file demands.
 
     Args:
         image: uint8 (H, W, 3).
@@ -56,7 +56,7 @@ def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.u
 
 
 def matrix_of(colorspace: int, height: int) -> int:
-    """Number of a video's color matrix, the same for FFmpeg's files and for its scaler.
+    """Return the number of a video's color matrix, for FFmpeg's files and for its scaler.
 
     Args:
         colorspace: Number in the file.

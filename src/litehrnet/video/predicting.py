@@ -1,4 +1,4 @@
-"""From frames to poses, with identities and smoothing where asked for."""
+"""Find poses in frames, optionally with identities and smoothing."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from litehrnet.video.tracking import KeypointSmoother, Tracker
 
 @dataclass(frozen=True)
 class FramePoses:
-    """What was found in a frame.
+    """Poses in a frame.
 
     Attributes:
         frame: The frame.
-        poses: Its persons, with the keypoints as they were found; nobody is fine.
-        identities: (persons,): the same number for the same person, from 1 on; 0 for who was not seen in three frames
-            yet. None without tracking.
+        poses: People in the frame, with unsmoothed keypoints; may be empty.
+        identities: (persons,): the same number for the same person, 1 or more; 0 for people who were not seen in three
+            frames yet. None without tracking.
         smoothed: ``poses`` with smoothed keypoints; None without smoothing.
     """
 
@@ -32,7 +32,7 @@ class FramePoses:
 
 
 DETECTOR_INTERVAL = 0.0
-"""Seconds between two looks of the detector: it looks at every frame, as keypoints are a little better so."""
+"""Seconds between two runs of the detector; on every frame, because the keypoints are slightly better then."""
 
 
 def predict_frames(
@@ -43,22 +43,22 @@ def predict_frames(
     smooth: bool = False,
     detector_interval: float = DETECTOR_INTERVAL,
 ) -> Iterator[FramePoses]:
-    """Find the people in frame after frame.
+    """Find the people in each frame.
 
     Args:
-        estimator: With a detector it finds everybody (``following.GroupFollower``); without one, one person is followed
-            (``following.Follower``).
-        frames: Such as ``read_frames`` gives.
+        estimator: Estimator: with a detector it finds all people (``following.GroupFollower``), without one it follows
+            one person (``following.Follower``).
+        frames: Frames, as from ``read_frames``.
         track: Give people identities (needs scipy).
-        smooth: Smooth the keypoints over time, which needs identities, so it tracks too.
-        detector_interval: Seconds after which the detector looks again; in between, people are followed by their
-            poses. 0 for a look at every frame.
+        smooth: Smooth the keypoints over time; this implies ``track``.
+        detector_interval: Seconds between two runs of the detector; in between, people are followed by their poses.
+            0 runs it on every frame.
 
     Yields:
-        What was found, one for each frame.
+        The poses of each frame.
 
     Raises:
-        UserError: scipy is not installed; what ``frames`` raises.
+        UserError: scipy is not installed; or ``frames`` raises it.
     """
     tracker = Tracker() if track or smooth else None
     smoother = KeypointSmoother() if smooth else None

@@ -1,4 +1,4 @@
-"""Reading videos and cameras: frames with their true times, upright, as many as are there."""
+"""Read videos and cameras: upright frames with their true times."""
 
 import re
 from collections.abc import Iterator
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 PATIENCE = 10.0
-"""Seconds after which a stream that sends nothing is given up."""
+"""Seconds without data after which a stream is closed."""
 
-_TELLING = {"mov", "matroska", "avi", "flv"}  # the formats whose headers say how long they are
+_TELLING = {"mov", "matroska", "avi", "flv"}  # formats with a duration in their header
 _UNTIMED = {"mpjpeg", "mjpeg"}
-_USUAL_RATE = Fraction(30)  # where a stream does not say it
+_USUAL_RATE = Fraction(30)  # for streams without a rate
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture of a video.
+    """Frame of a video.
 
     Attributes:
-        number: Counted from 0, the first frame that was asked for; of cameras also those that were left out.
-        time: Seconds from the beginning of the video, or from a camera's first frame; later than the last one's.
-        image: uint8 (H, W, 3), RGB, upright; yours to change.
+        number: Number from 0 for the first frame in the requested range; skipped camera frames are counted.
+        time: Seconds from the beginning of the video, or from a camera's first frame; strictly increasing.
+        image: uint8 (H, W, 3), RGB, upright; it may be changed.
     """
 
     number: int
@@ -45,23 +45,23 @@ class Frame:
 
 
 def read_frames(source: str | Path, *, start: float = 0.0, end: float | None = None, every: int = 1) -> Iterator[Frame]:
-    """The frames of a video or a camera, one by one.
+    """Read the frames of a video or a camera one by one.
 
     Args:
         source: A file; the number of a camera, as text; or the address of a stream. See ``sources.find_source``.
-        start: Seconds of the first frame.
-        end: Seconds before which the last frame is; None for all.
+        start: Start at this time, in seconds.
+        end: Stop before this time, in seconds; None for the end.
         every: 1 for every frame, 2 for every second one, and so on.
 
     Yields:
-        Frames in the order in which they are seen.
+        Frames in presentation order.
 
     Raises:
-        UserError: PyAV is not installed; the source cannot be opened or has no pictures. After all frames that could
-            be read: it is damaged or ends before its end; a camera went away.
+        UserError: PyAV is not installed; the source cannot be opened or has no video stream. After all readable
+            frames: the video is damaged or truncated, or the camera stopped.
     """
     if every < 1 or start < 0:
-        raise UserError(f"start {start:g}, every {every}: expected a start from 0 on and every from 1 on")
+        raise UserError(f"start {start:g}, every {every}: out of range (expected start 0 or more and every 1 or more)")
     yield from VideoReader(find_source(source) or file_source(Path(source)), start=start, end=end, every=every)
 
 
@@ -75,12 +75,12 @@ def open_container(source: Source) -> "InputContainer":
     import av
 
     if source.path is not None and source.path.is_dir():
-        raise UserError(f"{source.name}: is a folder (expected a video)")
+        raise UserError(f"{source.name}: a folder (expected a video)")
     patience = None if source.path is not None else PATIENCE
     try:
         container = av.open(source.address, "r", source.format, source.options, timeout=patience)
         if source.path is None and container.format.name in _UNTIMED:
-            # Cameras that send photo after photo do not say when: a photo's time is when it comes.
+            # Cameras that send single photos give no times: the arrival is used.
             container.close()
             arrival = {"use_wallclock_as_timestamps": "1"}
             container = av.open(source.address, "r", source.format, {**source.options, **arrival}, timeout=patience)
@@ -88,36 +88,36 @@ def open_container(source: Source) -> "InputContainer":
     except FileNotFoundError as error:
         raise UserError(f"{source.name}: no such file or camera") from error
     except av.error.InvalidDataError as error:
-        raise UserError(f"{source.name}: not a video, or one whose beginning or end is missing") from error
+        raise UserError(f"{source.name}: not a video, or its beginning or end is missing") from error
     except av.error.EOFError as error:
-        raise UserError(f"{source.name}: ends before a first frame") from error
+        raise UserError(f"{source.name}: ends before the first frame") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise UserError(f"{source.name}: cannot be opened ({reason(error)})") from error
 
 
 def reason(error: BaseException) -> str:
-    """What FFmpeg says of an error, without the address, which may hold a password."""
+    """Return FFmpeg's message of an error, without the address, which may contain a password."""
     return str(getattr(error, "strerror", None) or error)
 
 
 class VideoReader:
-    """The frames of a source, read once; see ``read_frames``.
+    """Iterable over the frames of a source, once; see ``read_frames``.
 
     Args:
-        source: What to read.
+        source: Source of the frames.
         start: See ``read_frames``.
         end: See ``read_frames``.
         every: See ``read_frames``.
-        threads: CPU threads of the decoder; None for as many as it likes.
+        threads: Number of CPU threads of the decoder; None for its default.
 
     Attributes:
-        endless: Nobody knows where it ends, as with a camera.
-        rate: Frames per second that are given, on average.
-        expected: How many frames are to come, about; None for cameras.
-        pixel_aspect: Width of a pixel over its height, as it is stored.
+        endless: Whether the end is unknown, as with a camera.
+        rate: Average number of frames per second, after ``every``.
+        expected: Approximate number of frames; None for cameras.
+        pixel_aspect: Width of a stored pixel divided by its height.
 
     Raises:
-        UserError: The source cannot be opened or has no pictures.
+        UserError: The source cannot be opened or has no video stream.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class VideoReader:
         stream = self._stream
         seconds = None if self._container.duration is None else self._container.duration / 1_000_000
         self.endless = source.endless or (source.path is None and seconds is None)
-        # Decoders that work on several frames at once are quicker, but late by as many.
+        # Decoding several frames at once is faster, but delays them.
         stream.thread_type = "SLICE" if self.endless else "AUTO"
         stream.codec_context.thread_count = threads or 0
         self.rate = (stream.average_rate or stream.guessed_rate or _USUAL_RATE) / every
@@ -150,14 +150,14 @@ class VideoReader:
         self._announced = None if self.endless else _announced_end(self._container, stream)
         self._damaged = 0
         self._broken: str | None = None
-        self._seen_end = 0.0  # of the stream's packets, in its own time
+        self._seen_end = 0.0  # latest end of a packet, in the stream's own time
 
     def _expected(self, seconds: float | None) -> int | None:
         last = self.end if seconds is None or self.endless else min(seconds, self.end or seconds)
         return None if last is None else max(0, round((last - self.start) * float(self.rate)))
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames, then the error if there was one; the source is closed at the end."""
+        """Yield the frames, then raise the error if there was one; the source is closed at the end."""
         pictures = Pictures()
         number = 0
         with self._container:
@@ -184,7 +184,7 @@ class VideoReader:
             try:
                 self._container.seek(target)
             except av.error.FFmpegError:
-                return  # a kind that cannot: it is read from the beginning
+                return  # formats without seeking are read from the beginning
 
     def _decoded(self) -> Iterator["av.VideoFrame"]:
         import av
@@ -202,7 +202,7 @@ class VideoReader:
                 self._damaged += 1
 
     def _packets(self) -> Iterator["av.Packet[VideoStream] | None"]:
-        """The pieces of the stream; at the end one that is none, which makes the decoder give what it still holds."""
+        """Yield the packets of the stream, then None, which flushes the decoder."""
         import av
 
         try:
@@ -212,40 +212,38 @@ class VideoReader:
         yield None
 
     def _complain(self, number: int) -> None:
-        """Say what was wrong, after the last frame."""
+        """Raise the error that was found, after the last frame."""
         name, last = self.source.name, self._times.last
         if self.endless:
             if number:
-                raise UserError(f"{name}: went away after {last:.1f} s ({self._broken or 'no further frames came'})")
+                raise UserError(f"{name}: stopped after {last:.1f} s ({self._broken or 'no further frames'})")
         elif self._announced is not None and self._announced - self._seen_end > max(0.1, 2 * self._times.step):
-            raise UserError(
-                f"{name}: cut short, there are pictures for {self._seen_end:.1f} s of {self._announced:.1f} s"
-            )
+            raise UserError(f"{name}: truncated, it has frames for {self._seen_end:.1f} s of {self._announced:.1f} s")
         elif self._broken:
-            raise UserError(f"{name}: cannot be read on after {last:.1f} s ({self._broken})")
+            raise UserError(f"{name}: cannot be read after {last:.1f} s ({self._broken})")
         elif self._damaged and number:
-            raise UserError(f"{name}: damaged, {self._damaged} pieces of it could not be decoded")
+            raise UserError(f"{name}: damaged, {self._damaged} packets could not be decoded")
 
     def _between(self) -> str:
         if not self.start and self.end is None:
             return ""
-        return f" from {self.start:g} s on" + ("" if self.end is None else f" and before {self.end:g} s")
+        return f" from {self.start:g} s" + (" on" if self.end is None else f" to {self.end:g} s")
 
 
 def _pictures(container: "InputContainer", name: str) -> "VideoStream":
     import av
 
-    # The cover of a song is a video stream too, of one picture.
+    # The cover of a song is also a video stream, with one picture.
     films = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not films:
-        raise UserError(f"{name}: has no pictures (expected a video)")
+        raise UserError(f"{name}: has no video stream (expected a video)")
     if films[0].codec_context is None:
-        raise UserError(f"{name}: its pictures are of a kind that this FFmpeg cannot decode")
+        raise UserError(f"{name}: its codec is not supported by this FFmpeg (expected another video)")
     return films[0]
 
 
 def _announced_end(container: "InputContainer", stream: "VideoStream") -> float | None:
-    """Where the pictures end by the file's own word, in the stream's time; None if it does not say it for sure."""
+    """Return the end of the video in its header, in the stream's time; None if that is missing or unreliable."""
     if container.format.name.split(",")[0] not in _TELLING:
         return None
     if stream.duration is not None and stream.time_base is not None:
@@ -254,6 +252,6 @@ def _announced_end(container: "InputContainer", stream: "VideoStream") -> float 
     clock = re.fullmatch(r"(\d+):(\d+):(\d+\.?\d*)", tags.get("DURATION", "").strip())
     if clock:
         return sum(float(value) * unit for value, unit in zip(clock.groups(), (3600, 60, 1), strict=True))
-    # The whole file's may be that of its sound.
+    # The duration of the whole file may be that of its sound.
     alone = len(container.streams) == 1 and container.duration is not None
     return (container.duration or 0) / 1_000_000 if alone else None

@@ -1,4 +1,4 @@
-"""Records of what was found: JSON lines, one per frame, each on disk before the next frame is worked on."""
+"""Records of poses: one JSON line per frame, each written before the next frame is processed."""
 
 import json
 from pathlib import Path
@@ -13,10 +13,10 @@ from litehrnet.video.predicting import FramePoses
 
 
 def record(found: FramePoses) -> dict[str, Any]:
-    """A frame as plain numbers, ready for JSON.
+    """Convert a frame to plain numbers for JSON.
 
-    Persons are written as in COCO's keypoint results: ``bbox`` (x, y, width, height), ``score``, ``keypoints`` as x, y,
-    score triples as they were found; with identities ``id``, with smoothing ``smoothed`` as x, y pairs. Pixels are
+    People are written as in COCO's keypoint results: ``bbox`` (x, y, width, height), ``score``, and unsmoothed
+    ``keypoints`` as triples x, y, score. Identities add ``id``, smoothing adds ``smoothed`` as pairs x, y. Pixels are
     rounded to a thousandth, scores to five digits.
     """
     poses = found.poses
@@ -32,13 +32,12 @@ def record(found: FramePoses) -> dict[str, Any]:
 
 
 class RecordFile:
-    """A file of records that grows by a line per frame.
+    """File of records that grows by a line per frame.
 
-    It is written under its own name from the first frame on, not under another one until it is whole: what a run had
-    found when it was killed is there.
+    It has its final name from the first frame on, so the records of a killed run are kept.
 
     Args:
-        path: The file; an older one is replaced when the first record comes.
+        path: The file; the first record replaces an older file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a command line's word means: a video file, a camera of this machine, or a stream from the network."""
+"""Sources of frames: a video file, a camera of this machine, or a network stream."""
 
 import re
 import sys
@@ -17,16 +17,16 @@ _STREAM_SCHEMES = frozenset({"http", "https", "rtmp", "rtmps", "rtp", "rtsp", "r
 
 @dataclass(frozen=True)
 class Source:
-    """Where frames come from.
+    """Source of frames.
 
     Attributes:
-        name: What errors call it: as it was given, without a password.
-        stem: What files that are made of it are called, without suffix.
-        address: What FFmpeg opens.
-        format: FFmpeg's format, where it must be said.
+        name: Name for messages: the argument, without a password.
+        stem: Name of output files, without suffix.
+        address: Address that FFmpeg opens.
+        format: FFmpeg's name of the format; None to detect it.
         options: FFmpeg's options for this kind of source.
-        endless: It is a camera: it gives frames as they happen, and nobody knows how many.
-        path: The file, if it is one.
+        endless: Whether it is live, such as a camera, with an unknown number of frames.
+        path: Path of a file; None for other sources.
     """
 
     name: str
@@ -39,16 +39,16 @@ class Source:
 
 
 def find_source(argument: str | Path) -> Source | None:
-    """What ``argument`` means, or None if it is no video.
+    """Find the source that ``argument`` names, or None if it is not a video.
 
     Args:
-        argument: A file with one of ``VIDEO_SUFFIXES``; the number of a camera (Linux: 0 for ``/dev/video0``), unless
-            there is a file of that name; or an address such as ``rtsp://...``, ``http://...`` or ``tcp://...``.
+        argument: A file with one of ``VIDEO_SUFFIXES``; the number of a camera (Linux: 0 for ``/dev/video0``), unless a
+            file has that name; or an address such as ``rtsp://...``, ``http://...`` or ``tcp://...``.
     """
     text = str(argument)
     parts = urlsplit(text) if "://" in text else None
     if parts is not None and parts.scheme in _STREAM_SCHEMES:
-        # Over UDP, which is RTSP's first choice, lost packets become smeared frames.
+        # Over UDP, RTSP's default, lost packets become smeared frames.
         options = {"rtsp_transport": "tcp"} if parts.scheme.startswith("rtsp") else {}
         name = re.sub(r"//[^/@]*@", "//", text)
         stem = re.sub(r"[^A-Za-z0-9]+", "-", name.partition("://")[2].partition("?")[0]).strip("-")
@@ -65,6 +65,6 @@ def find_source(argument: str | Path) -> Source | None:
 
 
 def file_source(path: Path) -> Source:
-    """A file, whatever its name."""
-    # Without the protocol, a file called concat:... or http:... would be something else to FFmpeg.
+    """Return the source for a file with any name."""
+    # Without the protocol, FFmpeg would interpret file names such as concat:... or http:...
     return Source(str(path), path.stem, f"file:{path}", path=path)

@@ -1,4 +1,4 @@
-"""When a frame is to be seen."""
+"""Presentation times of frames."""
 
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -8,16 +8,16 @@ import numpy as np
 if TYPE_CHECKING:
     import av
 
-_TICK = 0.001  # seconds, by which a frame is later than the last one where the file says it is not
+_TICK = 0.001  # seconds between two frames if the file does not order them
 
 
 class FrameTimes:
-    """Seconds of frames from the beginning, each later than the last one's.
+    """Computes the times of frames in seconds from the beginning, strictly increasing.
 
     Args:
-        time_base: Seconds of one tick of the stream's clock.
-        start_time: Of the container in microseconds; None if time begins with the first frame.
-        step: Seconds from frame to frame, usually.
+        time_base: Seconds per tick of the stream's clock.
+        start_time: Start time of the container in microseconds; None if time begins with the first frame.
+        step: Usual number of seconds between two frames.
     """
 
     def __init__(self, time_base: Fraction, start_time: int | None, step: float) -> None:
@@ -28,22 +28,20 @@ class FrameTimes:
         self.last = -float("inf")
 
     def origin(self, first: Fraction) -> Fraction:
-        """What time 0 is in the stream's own time; ``first`` is the first frame's."""
+        """Return the stream's own time of time 0; ``first`` is that of the first frame."""
         if self._origin is None:
             self._origin = first
         return self._origin
 
     def of(self, decoded: "av.VideoFrame") -> float:
-        """The time of the next frame."""
+        """Return the time of the next frame."""
         if decoded.pts is None:
             time = self.last + self.step if np.isfinite(self.last) else 0.0
         else:
-            seconds = (
-                decoded.pts * self._time_base
-            )  # a fraction, so that no time is a hair before the one that is meant
+            seconds = decoded.pts * self._time_base  # a fraction, to avoid rounding errors
             time = float(seconds - self.origin(seconds)) + self._shift
         if time <= self.last:
-            # Two frames of one time, or a clock that was set back: what follows is moved along.
+            # Two frames at one time, or a clock that was set back: later frames are shifted.
             self._shift += self.last + _TICK - time
             time = self.last + _TICK
         self.last = time

@@ -1,8 +1,8 @@
-"""Who is who from frame to frame, and steadier keypoints.
+"""Track the identities of people from frame to frame, and smooth their keypoints.
 
-People are joined to those of earlier frames by the optimal assignment of what their keypoints (OKS), boxes and colors
-have in common, after each has been moved on as it last moved. Only sure poses start a track, and a track gets an
-identity after several of them. Someone who was gone for longer than ``Tracker.max_gap`` is recognized by colors alone.
+People are matched to those of earlier frames by the optimal assignment of similarities: of keypoints (OKS), boxes and
+colors, after each person was moved with the last speed. Only poses with high scores start a track, and a track gets an
+identity after several sightings. People who were away for longer than ``Tracker.max_gap`` are recognized by colors.
 """
 
 from dataclasses import dataclass, replace
@@ -17,54 +17,54 @@ from litehrnet.optional import require
 from litehrnet.poses import Poses
 from litehrnet.video.appearance import Appearance, add_sighting, color_differences, limb_colors
 
-_SURE = 0.15  # box score times mean keypoint score, from which on a pose can start a track
-_MIN_SIMILARITY = 0.3  # of a person to a track that it may continue, 0..1
-_MIN_KEYPOINT_SCORE = 0.2  # of keypoints that count
-_SPEED_GAIN = 0.2  # how much of a new observation enters the speed
-_COASTING = 2.0  # seconds in which somebody unseen loses all but 1/e of the speed: people turn and stop
-_TURNING = 0.7  # how much finding somebody at the last place counts, compared with finding them where they went
-_GROWTH = 0.8  # of the boxes' sides, per second unseen: for what is not known of where somebody went meanwhile
-_MOST_DIFFERENT = 0.18  # difference in colors up to which someone can be a person seen earlier
-_COLOR_SCALE = 0.05  # difference in colors that lowers a similarity to 1/e
-_PATIENCE = 5  # times as many sightings make someone new while others are away
-_LEAD = 0.02  # by which the colors of another identity must be nearer to cast doubt
-_LEAST_SIZE = 0.25  # of the areas of two boxes of the same person, the smaller divided by the larger
-_BLINK = 0.2  # seconds out of sight after which the colors must fit too
-_SAME = 0.14  # difference in colors up to which those of an identity are averaged with new ones
-_DOUBTS = 5  # sightings in a row with the wrong colors after which an identity is taken away
-_SHORT, _LONG = 4.0, 50.0  # sightings over which the colors of a track and of an identity are averaged, about
+_SURE = 0.15  # box score times mean keypoint score from which a pose can start a track
+_MIN_SIMILARITY = 0.3  # lowest similarity of a person and the track that it continues, 0..1
+_MIN_KEYPOINT_SCORE = 0.2  # lowest score of keypoints that count
+_SPEED_GAIN = 0.2  # weight of a new observation in the speed
+_COASTING = 2.0  # seconds in which the speed of an unseen person falls to 1/e: people turn and stop
+_TURNING = 0.7  # weight of the last place, compared with the expected place
+_GROWTH = 0.8  # growth of the search box per second without a detection
+_MOST_DIFFERENT = 0.18  # largest color difference from a known person
+_COLOR_SCALE = 0.05  # color difference that lowers a similarity to 1/e
+_PATIENCE = 5  # times as many sightings make a new person while others are away
+_LEAD = 0.02  # difference by which the colors of another identity must be nearer to cause doubt
+_LEAST_SIZE = 0.25  # smallest ratio of the areas of two boxes of the same person
+_BLINK = 0.2  # seconds out of sight after which the colors must also match
+_SAME = 0.14  # largest color difference up to which new colors are averaged into an identity
+_DOUBTS = 5  # consecutive sightings with wrong colors after which an identity is removed
+_SHORT, _LONG = 4.0, 50.0  # approximate sightings over which the colors of a track and of an identity are averaged
 _DOUBLE = 0.4  # OKS of two poses of the same person
-_APART = 0.3  # overlap (IoU) with others up to which someone's colors are their own
+_APART = 0.3  # largest overlap (IoU) with others at which a person's colors are reliable
 
 
 @dataclass(frozen=True)
 class _Track:
-    """A person over time, as last seen; ``identity`` is 0 until ``sightings`` are enough."""
+    """Track of a person, as last seen; ``identity`` is 0 until there are enough ``sightings``."""
 
     identity: int
     sightings: int
-    doubts: int  # sightings in a row whose colors are not those of the identity
+    doubts: int  # consecutive sightings whose colors do not match the identity
     time: float
     keypoints: NDArray[np.float64]
     scores: NDArray[np.float32]
     box: NDArray[np.float64]
     velocity: NDArray[np.float64]  # (2,) image pixels per second
     look: Appearance | None  # colors of the last sightings
-    apart: bool  # whether nobody else was in front or behind in the last sighting
-    clean: bool  # whether the colors are from such sightings alone
+    apart: bool  # whether no other person overlapped in the last sighting
+    clean: bool  # whether the colors are only from such sightings
 
     def shift(self, time: float) -> NDArray[np.float64]:
-        """How far the person is expected to have moved since."""
+        """Return the expected movement (2,) since the last sighting, in pixels."""
         return np.asarray(self.velocity * _COASTING * -np.expm1((self.time - time) / _COASTING))
 
     def growth(self, time: float) -> float:
-        """By what the box is enlarged for what is not known any more."""
+        """Return the factor by which the search box grows with time."""
         return 1 + _GROWTH * (time - self.time)
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is remembered of an identity."""
+    """Remembered appearance of an identity."""
 
     time: float
     look: Appearance
@@ -72,13 +72,13 @@ class _Known:
 
 
 class Tracker:
-    """Gives the people of a video their identities, frame by frame.
+    """Assigns identities to the people of a video, frame by frame.
 
     Args:
-        max_gap: Seconds for which a person can be out of sight and is found again by place and motion.
-        min_sightings: Frames in a row, 2 or more, in which a person must be seen to get an identity: false boxes are
-            rarely as steady.
-        memory: Seconds for which a person can be out of sight and is recognized by colors, if images are given.
+        max_gap: Seconds out of sight up to which a person is found again by place and motion.
+        min_sightings: Number of consecutive frames, 2 or more, after which a person gets an identity; false boxes are
+            rarely that steady.
+        memory: Seconds out of sight up to which a person is recognized by colors, if images are given.
 
     Raises:
         UserError: scipy is not installed.
@@ -92,23 +92,23 @@ class Tracker:
         self._last_identity = 0
 
     def update(self, poses: Poses, time: float, image: NDArray[np.uint8] | None = None) -> NDArray[np.intp]:
-        """Identities of the people in the next frame.
+        """Identify the people in the next frame.
 
         Args:
-            poses: People of the frame; nobody is fine.
-            time: Time of the frame in seconds, later than that of the last one.
-            image: The frame, uint8 (H, W, 3), RGB; without it colors do not count.
+            poses: People in the frame; may be empty.
+            time: Time of the frame in seconds, strictly increasing.
+            image: The frame, uint8 (H, W, 3), RGB; None to ignore colors.
 
         Returns:
-            (people,): the same number for the same person, from 1 on; 0 for those not seen often enough yet.
+            (people,): the same number for the same person, 1 or more; 0 for people not seen often enough yet.
         """
         seen = _sightings(poses, time, image)
         named = [track for track in self._tracks if track.identity and time - track.time <= self.max_gap]
         unnamed = [track for track in self._tracks if not track.identity]
-        present: dict[int, _Track] = {}  # by the person's place in the frame
+        present: dict[int, _Track] = {}  # by the person's index in the frame
         left = np.flatnonzero(_single(poses))
         unseen: list[_Track] = []
-        # Whoever has an identity chooses first: a false box of the last frame takes nobody's place.
+        # Tracks with an identity are matched first, before false boxes of the last frame.
         for tracks in (named, unnamed):
             pairs = _assigned(tracks, poses[left], time, self._differences(tracks, [seen[i] for i in left]))
             present |= {int(left[j]): _continued(tracks[i], seen[left[j]]) for i, j in pairs}
@@ -127,7 +127,7 @@ class Tracker:
         return identities
 
     def _identify(self, present: dict[int, _Track]) -> None:
-        """Give identities to tracks of this frame that were seen often enough, and correct those that do not fit."""
+        """Assign identities to tracks that were seen often enough, and correct identities with wrong colors."""
         for person in present:
             track = present[person]
             differences = self._differences_to_known(track)
@@ -139,13 +139,13 @@ class Tracker:
                 for other in present.values():
                     differences.pop(other.identity, None)
                 alike = _most_alike(differences)
-                # Someone known may be coming back who is not seen well yet.
+                # This may be a known person who comes back and is not seen well yet.
                 if alike or not differences or track.sightings >= _PATIENCE * self.min_sightings:
                     self._last_identity += not alike
                     present[person] = replace(track, identity=alike or self._last_identity)
 
     def _confirmed(self, track: _Track, differences: dict[int, float]) -> _Track:
-        """The track with one more doubt, or none; colors without doubt are remembered."""
+        """Return the track with one more doubt, or none; colors without doubt are remembered."""
         known = self._known.get(track.identity)
         if track.look is None or not (known is None or track.apart):
             return track
@@ -160,7 +160,7 @@ class Tracker:
         return replace(track, doubts=0)
 
     def _correct(self, present: dict[int, _Track], person: int, differences: dict[int, float]) -> None:
-        """Give a track the identity that its colors are those of, in exchange with whoever has it in this frame."""
+        """Give a track the identity with its colors; a track that has it in this frame gets the other identity."""
         track = present[person]
         alike = _most_alike(differences)
         if alike:
@@ -169,29 +169,29 @@ class Tracker:
                     present[other] = replace(present[other], identity=track.identity, doubts=0)
             present[person] = replace(track, identity=alike, doubts=0)
         elif track.look is not None and track.doubts > 3 * _DOUBTS:
-            # Nobody else looks like that: the colors were learned too early, or the light has changed.
+            # No other identity has these colors: they were learned too early, or the light has changed.
             self._known[track.identity] = _Known(track.time, track.look, track.clean)
             present[person] = replace(track, doubts=0)
 
     def _differences(self, tracks: list[_Track], seen: list[_Track]) -> NDArray[np.float64]:
-        """(tracks, people): how far the colors are apart; infinite where they are not known."""
+        """Compute color differences (tracks, people); infinite if the colors are unknown."""
         looks = [self._known[t.identity].look if t.identity in self._known else t.look for t in tracks]
         return color_differences(looks, [person.look for person in seen])
 
     def _differences_to_known(self, track: _Track) -> dict[int, float]:
-        """How far the colors of a track are from those of each identity."""
+        """Compute the color difference between a track and each identity."""
         looks = [known.look for known in self._known.values()]
         return dict(zip(self._known, color_differences([track.look], looks)[0].tolist(), strict=True))
 
 
 def _most_alike(differences: dict[int, float]) -> int:
-    """The identity with the least difference in colors, if that is small enough for the same person, or 0."""
+    """Return the identity with the smallest color difference; 0 if none is small enough."""
     alike = min(differences, key=differences.__getitem__, default=0)
     return alike if alike and differences[alike] <= _MOST_DIFFERENT else 0
 
 
 def _sightings(poses: Poses, time: float, image: NDArray[np.uint8] | None) -> list[_Track]:
-    """A new track for each person of the frame."""
+    """Make a new track for each person in the frame."""
     keypoints, boxes = poses.keypoints.astype(np.float64), poses.boxes.astype(np.float64)
     looks = None if image is None else limb_colors(image, poses)
     overlaps = pairwise_iou(boxes, boxes)
@@ -205,7 +205,7 @@ def _sightings(poses: Poses, time: float, image: NDArray[np.uint8] | None) -> li
 
 
 def _continued(track: _Track, seen: _Track) -> _Track:
-    """The track, continued by a person of this frame."""
+    """Continue a track with a person of this frame."""
     counts = np.minimum(track.scores, seen.scores) > _MIN_KEYPOINT_SCORE
     if counts.any():
         moved = (seen.keypoints - track.keypoints)[counts].mean(axis=0)
@@ -230,7 +230,7 @@ def _continued(track: _Track, seen: _Track) -> _Track:
 
 
 def _single(poses: Poses) -> NDArray[np.bool_]:
-    """Which people are not a surer person found twice."""
+    """Return which poses do not repeat a better one."""
     areas = BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
     alike = pairwise_oks(poses.keypoints, areas, np.array(poses.keypoint_set.sigmas))
     surer = poses.pose_scores > poses.pose_scores[:, None]
@@ -240,7 +240,7 @@ def _single(poses: Poses) -> NDArray[np.bool_]:
 def _assigned(
     tracks: list[_Track], poses: Poses, time: float, differences: NDArray[np.float64]
 ) -> list[tuple[int, int]]:
-    """Places of tracks and of the people that continue them: of all ways to pair them, the most alike in sum."""
+    """Match tracks and people, as index pairs, so that the sum of similarities is largest."""
     from scipy.optimize import linear_sum_assignment
 
     if not tracks or not len(poses):
@@ -256,9 +256,9 @@ def _assigned(
 
 
 def _similarity(tracks: list[_Track], poses: Poses, time: float) -> NDArray[np.float64]:
-    """(tracks, persons), 0..1: the mean of OKS and of the overlap of the boxes, both blurred by the time unseen.
+    """Compute similarities (tracks, people), 0..1: the mean of OKS and box overlap, wider for longer unseen tracks.
 
-    The larger of two counts: where the person would be now, and, as some turn round, where it was last seen.
+    The larger of two values counts: at the expected place, and at the last place, since people turn around.
     """
     growth = np.array([track.growth(time) for track in tracks])
     shifts = np.stack([track.shift(time) for track in tracks])
@@ -278,19 +278,19 @@ def _similarity(tracks: list[_Track], poses: Poses, time: float) -> NDArray[np.f
 
 
 def _overlap(boxes: NDArray[np.float64], others: NDArray[np.floating], growth: NDArray[np.float64]) -> Any:
-    """(boxes, others): the pairs' intersection over union, both grown about their centers by the first one's factor."""
+    """Compute IoU (boxes, others), with both boxes of a pair enlarged by the first one's growth."""
     ours, theirs = (np.asarray(each, np.float64).reshape(-1, 2, 2) for each in (boxes, others))
     factor = growth[:, None, None]
     sides, other_sides = factor * ours[:, None, 1], factor * theirs[None, :, 1]
     centers, other_centers = ours[:, None].sum(axis=2) - ours[:, None, 1] / 2, theirs.sum(axis=1) - theirs[:, 1] / 2
-    reach = (sides + other_sides) / 2 - np.abs(centers - other_centers)  # of the sides into each other, uncut
+    reach = (sides + other_sides) / 2 - np.abs(centers - other_centers)  # overlap of the sides, not clipped yet
     shared = np.minimum(reach, np.minimum(sides, other_sides)).clip(0).prod(axis=2)
     return shared / (sides.prod(axis=2) + other_sides.prod(axis=2) - shared)
 
 
 @dataclass(frozen=True)
 class _Smoothed:
-    """Of one person: time, smoothed keypoints (keypoints, 2), and their smoothed speeds in box sides per second."""
+    """Filter state of one person: keypoints (keypoints, 2), and their speeds in box sides per second."""
 
     time: float
     keypoints: NDArray[np.float64]
@@ -298,13 +298,13 @@ class _Smoothed:
 
 
 class KeypointSmoother:
-    """The One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) for keypoints: steady at rest, prompt in motion.
+    """One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) for keypoints: steady at rest, fast in motion.
 
     Args:
-        min_cutoff: Hz; the lower, the steadier who stands still.
-        beta: How fast the cutoff rises with the speed, in Hz per box side (the root of the box's area) a second; the
-            higher, the less smoothed keypoints lag behind.
-        max_gap: Seconds after which a person's filter starts anew.
+        min_cutoff: Cutoff frequency at rest, in Hz; lower values give steadier keypoints.
+        beta: Increase of the cutoff with the speed, in Hz per box side (root of the box's area) per second; higher
+            values reduce the lag.
+        max_gap: Seconds without a sighting after which a person's filter restarts.
     """
 
     def __init__(self, min_cutoff: float = 1.5, beta: float = 3.0, max_gap: float = 1.0) -> None:
@@ -312,12 +312,12 @@ class KeypointSmoother:
         self._persons: dict[int, _Smoothed] = {}
 
     def smooth(self, poses: Poses, identities: NDArray[np.intp], time: float) -> Poses:
-        """The poses of the next frame with smoothed keypoints; ``poses`` itself is left as it is.
+        """Return the poses of the next frame with smoothed keypoints; ``poses`` is not changed.
 
         Args:
-            poses: Of the frame.
-            identities: (persons,), from ``Tracker.update``; persons without one (0) are not smoothed.
-            time: Of the frame in seconds, later than that of the last one.
+            poses: Poses of the frame.
+            identities: (persons,), from ``Tracker.update``; people without an identity (0) are not smoothed.
+            time: Time of the frame in seconds, strictly increasing.
         """
         keypoints = poses.keypoints.copy()
         self._persons = {i: p for i, p in self._persons.items() if time - p.time <= self.max_gap}
@@ -333,11 +333,11 @@ class KeypointSmoother:
             return _Smoothed(time, measured, np.zeros_like(measured))
         seconds = time - before.time
         speeds = (measured - before.keypoints) / side / seconds
-        speeds = before.speeds + _weight(1.0, seconds) * (speeds - before.speeds)  # cut off at 1 Hz, as published
+        speeds = before.speeds + _weight(1.0, seconds) * (speeds - before.speeds)  # cutoff of 1 Hz, as in the paper
         cutoff = self.min_cutoff + self.beta * np.linalg.norm(speeds, axis=-1, keepdims=True)
         return _Smoothed(time, before.keypoints + _weight(cutoff, seconds) * (measured - before.keypoints), speeds)
 
 
 def _weight(cutoff: NDArray[np.float64] | float, seconds: float) -> NDArray[np.float64]:
-    """Of the newest value in a first-order low-pass filter with this cutoff frequency (Hz)."""
+    """Return the weight of the newest value in a first-order low-pass filter with this cutoff frequency (Hz)."""
     return np.asarray(1 / (1 + 1 / (2 * np.pi * np.asarray(cutoff) * seconds)))

@@ -1,4 +1,4 @@
-"""Writing drawn videos: the frames at their own times, with the sound of the video that they come from."""
+"""Write drawn videos: frames at their own times, with the sound of the original video."""
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,34 +22,34 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 CODECS = ("libx264", "mpeg4")
-"""Encoders that are looked for, the best first."""
+"""Supported encoders, the best first."""
 
-_TIME_BASE = Fraction(1, 60_000)  # 30, 29.97, 25 and 60 frames a second come out even, and MPEG-4 takes no finer one
-_KEYFRAME_SECONDS = 2  # what a killed run loses of the video at most
+_TIME_BASE = Fraction(1, 60_000)  # exact for 25, 29.97, 30 and 60 frames per second; MPEG-4 allows no finer one
+_KEYFRAME_SECONDS = 2  # the most that a killed run loses of the video
 _OPTIONS = {"libx264": {"preset": "veryfast"}, "mpeg4": {"qscale": "4"}}
 _SOUND_IN_MP4 = {"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"}
 
 
 class VideoWriter:
-    """A video file, frame by frame; it appears with the first one and can be played even if the process is killed.
+    """Writes a video file frame by frame; the file is playable even if the process is killed.
 
     Args:
-        folder: Where it is written.
-        stem: Its name without suffix, which is ``.mp4``, or ``.mkv`` where MP4 does not hold the sound.
-        rate: Frames per second, about; the true times come with the frames.
-        sound_of: The source whose sound is copied, not encoded anew; None for none.
-        start: Seconds of the source that are time 0 of the file.
-        end: Seconds of the source at which the sound ends; None for its end.
-        pixel_aspect: Width of a pixel over its height.
-        endless: Nobody knows how long it gets: no table of all frames is kept in memory to be written at the end.
-        threads: CPU threads of the encoder; None for as many as it likes.
-        codec: One of ``CODECS``; None for the best that PyAV has.
+        folder: Folder for the file.
+        stem: File name without suffix. The suffix is ``.mp4``, or ``.mkv`` if MP4 does not support the sound.
+        rate: Approximate number of frames per second; frames have their own times.
+        sound_of: Source whose sound is copied without encoding; None for no sound.
+        start: Time in the source, in seconds, that becomes time 0.
+        end: Time in the source, in seconds, at which the sound ends; None for its end.
+        pixel_aspect: Width of a pixel divided by its height.
+        endless: Whether the length is unknown: then no table of all frames is kept in memory and written at the end.
+        threads: Number of CPU threads of the encoder; None for its default.
+        codec: One of ``CODECS``; None for the best that PyAV supports.
 
     Attributes:
-        path: The file.
+        path: Path of the file.
 
     Raises:
-        UserError: PyAV is not installed or has no such encoder; the source cannot be opened.
+        UserError: PyAV or the encoder is not installed; the source cannot be opened.
     """
 
     def __init__(
@@ -74,16 +74,16 @@ class VideoWriter:
         suffix = ".mp4" if self._sound is None or self._sound.codecs <= _SOUND_IN_MP4 else ".mkv"
         self.path = folder / f"{stem}{suffix}"
         if sound_of is not None and sound_of.path is not None and self.path.resolve() == sound_of.path.resolve():
-            self.path = folder / f"{stem}-2{suffix}"  # never over the video that is read
+            self.path = folder / f"{stem}-2{suffix}"  # never replaces the video that is read
         self._file: _File | None = None
 
     def write(self, image: NDArray[np.uint8], time: float) -> None:
         """Append a frame.
 
         Args:
-            image: uint8 (H, W, 3), RGB, contiguous; one of another size than the first is scaled to that. Odd sides
-                get one more line or column, the last one again, as players want even ones.
-            time: Seconds in the source, later than the last frame's.
+            image: uint8 (H, W, 3), RGB, contiguous; scaled to the size of the first frame. For odd sides the last line
+                or column is repeated, as players expect even sides.
+            time: Time in the source in seconds, strictly increasing.
 
         Raises:
             UserError: The file cannot be written.
@@ -98,8 +98,8 @@ class VideoWriter:
     def _open(self, size_wh: tuple[int, int]) -> "_File":
         import av
 
-        # Fragments can be played without the end of the file. At a regular end they become one ordinary file, for which
-        # a table of all frames is kept meanwhile: small for a video, but a camera would let it grow for days.
+        # Fragments are playable without the end of the file. At a regular end they are merged, which needs a table of
+        # all frames in memory: small for a video, but a camera would let it grow for days.
         fragments = "frag_keyframe+delay_moov" + ("" if self.endless else "+hybrid_fragmented")
         options = {"movflags": fragments} if self.path.suffix == ".mp4" else {}
         container = av.open(str(self.path), "w", options={"flush_packets": "1", **options})
@@ -112,10 +112,13 @@ class VideoWriter:
         context.gop_size = max(1, round(_KEYFRAME_SECONDS * float(self.rate)))
         context.thread_count = self.threads or 0
         context.sample_aspect_ratio = self.pixel_aspect
-        context.colorspace, context.color_range = matrix_of(2, stream.height), 1  # said in the file, as 16..235
+        context.colorspace, context.color_range = (
+            matrix_of(2, stream.height),
+            1,
+        )  # stored in the file; levels are 16..235
         if self._sound is not None:
             self._sound.announce(container)
-        container.start_encoding()  # which fails here, not frames later, if the file cannot be written
+        container.start_encoding()  # fails at once if the file cannot be written
         return _File(container, stream, size_wh)
 
     @contextmanager
@@ -133,7 +136,7 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish the file; of a run that broke off, without the sound after the last frame."""
+        """Finish the file; after an error without the sound after the last frame."""
         try:
             if self._file is not None:
                 with self._blaming():
@@ -144,7 +147,7 @@ class VideoWriter:
 
 
 class _File:
-    """An open output."""
+    """Open output file."""
 
     def __init__(self, container: "OutputContainer", stream: "VideoStream", size_wh: tuple[int, int]) -> None:
         from av.video.reformatter import VideoReformatter
@@ -177,7 +180,7 @@ class _File:
 
 
 class _Sound:
-    """The sound of a source, packet by packet as it is: read a second time, only as far as it is wanted."""
+    """Sound of a source, copied packet by packet; the source is opened a second time."""
 
     def __init__(self, source: Source, start: float, end: float | None) -> None:
         self._container: InputContainer = open_container(source)
@@ -191,11 +194,11 @@ class _Sound:
         self._packets = self._read()
 
     def announce(self, output: "OutputContainer") -> None:
-        """Make the streams of the output that the packets are for."""
+        """Add the sound streams to the output."""
         self._copies = {stream.index: output.add_stream_from_template(stream) for stream in self._streams}
 
     def until(self, time: float | None) -> "Iterator[Packet[Any]]":
-        """The next packets, up to a time of the source; None for all that are left."""
+        """Yield the next packets, up to a time in the source; None for all remaining ones."""
         while True:
             self._waiting = self._waiting or next(self._packets, None)
             if self._waiting is None or (time is not None and self._waiting[0] > time):
@@ -205,7 +208,7 @@ class _Sound:
             yield packet
 
     def _read(self) -> "Generator[tuple[float, Packet[Any]], None, None]":
-        """Each packet, made one of the output, and its time in the source."""
+        """Yield each packet, assigned to the output, and its time in the source."""
         import av
 
         try:
@@ -220,19 +223,19 @@ class _Sound:
                 seconds = float(packet.pts * ticks) + self._start
                 if self._end is not None and seconds >= self._end:
                     return
-                # Before the beginning only the packet that reaches it, which decoders want to start with.
+                # Before the start, only the packet that overlaps it is kept, as decoders need it.
                 late = packet.pts + (packet.duration or 0) >= 0 and packet.dts > self._lasts.get(index, packet.dts - 1)
                 if late:
                     self._lasts[index] = packet.dts
                     packet.stream = self._copies[index]
                     yield seconds, packet
         except (av.error.FFmpegError, OSError):
-            return  # where the sound breaks off; what is wrong with the file, the pictures' reader says
+            return  # the sound ends here; VideoReader reports errors in the file
 
     def _pieces(self) -> "Iterator[Packet[Any]]":
         from av.bitstream import BitStreamFilterContext
 
-        # Transport streams repeat in every packet of AAC what MP4 and Matroska say once.
+        # Transport streams have an AAC header in every packet, MP4 and Matroska have one per file.
         filters = {
             stream.index: BitStreamFilterContext("aac_adtstoasc", stream)
             for stream in self._streams
@@ -260,16 +263,16 @@ def _best_codec() -> str:
         except ValueError:
             continue
         return name
-    raise UserError(f"this PyAV has no encoder of {' or '.join(CODECS)} (expected one, to write videos)")
+    raise UserError(f"this PyAV has no encoder for videos (expected {' or '.join(CODECS)})")
 
 
 def _plausible(rate: Fraction) -> Fraction:
-    """A rate that encoders take; some files claim millions of frames a second."""
+    """Limit a rate to what encoders accept; some files claim millions of frames per second."""
     return min(max(rate, Fraction(1, 10)), Fraction(1000)).limit_denominator(1001)
 
 
 def _even(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture in the file's size, its last line and column twice where that is odd."""
+    """Resize a picture to the file's size, and repeat its last line or column if that is odd."""
     import cv2
 
     if image.shape[1::-1] != size_wh:

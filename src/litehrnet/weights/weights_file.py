@@ -1,7 +1,7 @@
-"""Our weights files: safetensors with everything about the weights that predicting needs; without torch.
+"""Weights files: safetensors with metadata for everything that prediction needs; without torch.
 
-The same description travels in exported ONNX models, so that every command needs one file only and cannot crop or
-decode in another way than the weights were trained for.
+Exported ONNX models have the same metadata. So every command needs one file only, and crops and decodes as the
+weights were trained.
 """
 
 import hashlib
@@ -26,27 +26,27 @@ from litehrnet.poses import KeypointSet
 from litehrnet.segmentation.classes import ClassSet, class_set_from_dict, class_set_to_dict
 
 METADATA_KEY = "litehrnet"
-"""Where the description stands in the metadata of safetensors and ONNX files, as one JSON object."""
+"""Metadata key of the description, one JSON object, in safetensors and ONNX files."""
 
 Outputs: TypeAlias = KeypointSet | ClassSet | ObjectClass
-"""What the maps of a network are of."""
+"""Meaning of a network's output maps: keypoints, classes of pixels, or boxes of one class of objects."""
 
 _DIGEST_KEY = "sha256"
 
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """What weights are and how their network wants its image and gives its keypoints, or its classes.
+    """Metadata stored with weights: variant, outputs, input size, normalization, decoding.
 
     Attributes:
         variant: Name in ``litehrnet.variants``; None for a foreign ONNX model.
-        outputs: What its maps are of, in their order: keypoints, the classes of a network that segments, or the object
-            class of a detector.
-        input_size_wh: (width, height) of the crop in pixels; None where it is not known, as in published checkpoints.
-        codec: How heatmaps become positions.
-        mean: Of RGB, 0..1, subtracted from the image.
-        std: Of RGB, 0..1, by which the difference is divided.
-        provenance: Where the weights come from, in a sentence or two.
+        outputs: Meaning of the output maps, in their order: keypoints, the classes of a segmentation network, or the
+            object class of a detector.
+        input_size_wh: (width, height) of the crop in pixels; None if unknown, as in checkpoints of other projects.
+        codec: Decoding of heatmaps to positions.
+        mean: Mean of each RGB channel, 0..1, subtracted from the image.
+        std: Standard deviation of each RGB channel, 0..1; the difference is divided by it.
+        provenance: Origin of the weights, in a sentence or two.
     """
 
     variant: str | None
@@ -59,38 +59,38 @@ class WeightsInfo:
 
     @property
     def segments(self) -> bool:
-        """Whether these are weights of a network that segments."""
+        """Whether these are weights of a segmentation network."""
         return isinstance(self.outputs, ClassSet)
 
     @property
     def keypoint_set(self) -> KeypointSet:
-        """The keypoints of a pose network.
+        """Keypoints of a pose network.
 
         Raises:
-            UserError: It segments.
+            UserError: The weights belong to a segmentation network or a detector.
         """
         if isinstance(self.outputs, ObjectClass):
             raise UserError(
-                f"these weights find boxes ({self.outputs.name}) and no keypoints (expected weights of a pose network; "
-                "--detector takes these)"
+                f"these weights find boxes ({self.outputs.name}), not keypoints (expected weights of a pose network; "
+                "use these with --detector)"
             )
         if isinstance(self.outputs, ClassSet):
             raise UserError(
-                f"these weights segment images into {len(self.outputs)} classes ({self.outputs.name}) and find no "
+                f"these weights segment images into {len(self.outputs)} classes ({self.outputs.name}), without "
                 "keypoints (expected weights of a pose network)"
             )
         return self.outputs
 
     @property
     def class_set(self) -> ClassSet:
-        """The classes of a network that segments.
+        """Classes of a segmentation network.
 
         Raises:
-            UserError: It finds keypoints.
+            UserError: The weights belong to a pose network or a detector.
         """
         if not isinstance(self.outputs, ClassSet):
             raise UserError(
-                f"these weights find {self.outputs_text} and segment nothing (expected weights of a segmentation "
+                f"these weights find {self.outputs_text}, without a segmentation (expected weights of a segmentation "
                 "network)"
             )
         return self.outputs
@@ -102,27 +102,27 @@ class WeightsInfo:
 
     @property
     def outputs_text(self) -> str:
-        """What the network finds, in a few words."""
+        """The network's outputs in a few words."""
         return outputs_text(self.outputs)
 
     def size_for(self, wanted_wh: tuple[int, int] | None) -> tuple[int, int] | None:
-        """(width, height) to run the network at: a pose network's own where it is known, else what is wanted.
+        """Return (width, height) to run the network at: a pose network's own size if known, else ``wanted_wh``.
 
-        One that segments or detects takes images of any size: what is wanted comes first.
+        Segmentation networks and detectors accept images of any size, so ``wanted_wh`` takes precedence for them.
         """
         any_size = self.segments or self.detects
         return (wanted_wh or self.input_size_wh) if any_size else (self.input_size_wh or wanted_wh)
 
 
 def outputs_text(outputs: Outputs) -> str:
-    """What a network finds, in a few words."""
+    """Describe a network's outputs in a few words."""
     if isinstance(outputs, ObjectClass):
         return f"boxes ({outputs.name})"
     return f"{len(outputs)} {'classes' if isinstance(outputs, ClassSet) else 'keypoints'} ({outputs.name})"
 
 
 def info_to_json(info: WeightsInfo) -> str:
-    """The description as one JSON object."""
+    """Convert the description to one JSON object."""
     fields = asdict(info)
     del fields["outputs"]
     return json.dumps(fields | _outputs_to_dict(info.outputs))
@@ -145,11 +145,11 @@ def _outputs_from_dict(fields: Mapping[str, Any], source: str) -> Outputs:
 
 
 def info_from_json(text: str, source: str) -> WeightsInfo:
-    """Read what ``info_to_json`` wrote.
+    """Parse the output of ``info_to_json``.
 
     Args:
         text: One JSON object.
-        source: Name of the file, for the message.
+        source: File name for error messages.
 
     Raises:
         UserError: A field is missing, unknown or of another type.
@@ -168,16 +168,16 @@ def info_from_json(text: str, source: str) -> WeightsInfo:
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(
-            f"{source}: its description of the weights is damaged ({type(error).__name__}: {error}; "
+            f"{source}: has damaged litehrnet metadata ({type(error).__name__}: {error}; "
             "expected metadata written by litehrnet convert or export)"
         ) from error
 
 
 def read_weights(path: Path) -> tuple[dict[str, NDArray[Any]], WeightsInfo]:
-    """Read a weights file of ours.
+    """Read a weights file written by ``write_weights``.
 
     Returns:
-        The arrays by published parameter name, and their description.
+        The arrays by parameter name of the reference implementation, and their description.
 
     Raises:
         UserError: The file is missing, damaged, or lacks the description.
@@ -194,7 +194,7 @@ def read_weights(path: Path) -> tuple[dict[str, NDArray[Any]], WeightsInfo]:
     metadata = json.loads(content[8 : 8 + header_length]).get("__metadata__") or {}
     if METADATA_KEY not in metadata:
         raise UserError(
-            f"{path}: says nothing of its network (expected a file written by litehrnet convert; convert the "
+            f"{path}: has no litehrnet metadata (expected a file written by litehrnet convert; convert the "
             "PyTorch checkpoint it was made from)"
         )
     if metadata.get(_DIGEST_KEY) != _digest(arrays, metadata[METADATA_KEY]):
@@ -217,11 +217,11 @@ def write_weights(path: Path, arrays: Mapping[str, NDArray[Any]], info: WeightsI
         temporary.write_bytes(safetensors.numpy.save(contiguous, metadata=metadata))
 
 
-_dtype_name = cache(str)  # NumPy takes its time over it, for each of a thousand arrays
+_dtype_name = cache(str)  # slow in NumPy, and there are a thousand arrays
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]], description: str) -> str:
-    # safetensors itself has no checksum: a flipped bit in a weight would go unnoticed.
+    # The safetensors format has no checksum, so a flipped bit in a weight would go unnoticed.
     digest = hashlib.sha256(description.encode())
     for name in sorted(arrays):
         array = arrays[name]

@@ -1,4 +1,4 @@
-"""Networks by name: the weights in the box, and weights and person detectors of others, fetched on request."""
+"""Networks by name: the bundled weights, and downloads of weights and person detectors by other projects."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -8,28 +8,28 @@ from litehrnet.errors import UserError
 from litehrnet.io.downloads import fetch, has_checksum
 
 BUNDLED = Path(__file__).parent
-"""Folder of the weights that come with the package: ``NAME.safetensors``, and ``NAME.onnx`` where there is one."""
+"""Folder of the bundled weights: ``NAME.safetensors``, some also as ``NAME.onnx``."""
 
 DEFAULT_WEIGHTS = "lite_hrnet_18"
-"""What is used where no weights are named."""
+"""Name of the bundled weights that are used by default."""
 
 DEFAULT_DETECTOR = "person"
-"""The bundled person detector: it finds the people where no boxes and no other detector are named."""
+"""Name of the bundled person detector, used if neither boxes nor another detector are given."""
 
 _MMPOSE = "https://download.openmmlab.com/mmpose/top_down/litehrnet/"
 
 
 @dataclass(frozen=True)
 class Download:
-    """A network on somebody's server.
+    """Network that can be downloaded from its authors.
 
     Attributes:
-        name: What to call it.
-        url: Its address as its owners give it.
-        sha256: Checksum in hexadecimal digits, or its first digits where no more is known.
-        input_size_wh: Width and height of the pictures it was trained for.
+        name: Name on the command line.
+        url: Address that its authors publish.
+        sha256: Checksum in hexadecimal digits, or its first digits if no more are known.
+        input_size_wh: Width and height of the images it was trained on.
         finds: Name of the keypoint set, or ``persons``.
-        source: Whose it is.
+        source: Authors and license.
     """
 
     name: str
@@ -41,18 +41,18 @@ class Download:
 
     @property
     def path(self) -> Path:
-        """Where it lies once it was fetched."""
+        """Path of the downloaded file in the cache folder."""
         return cache_folder() / PurePosixPath(self.url).name
 
     @property
     def checked_by(self) -> str:
-        """By which check it is told from another file."""
+        """Check of the download in a few words."""
         digits = len(self.sha256)
         return "SHA-256" if digits == 64 else f"first {digits} digits of the SHA-256"
 
 
 def _of_mmpose(name: str, file: str, input_size_wh: tuple[int, int], keypoints: str) -> Download:
-    """MMPose writes the first eight digits of the SHA-256 into its files' names."""
+    """Describe a download of MMPose, whose file names contain the first eight digits of the SHA-256."""
     return Download(name, _MMPOSE + file, file.split("-")[1].split("_")[0], input_size_wh, keypoints, "MMPose")
 
 
@@ -73,14 +73,14 @@ def _of_yolox(name: str, side: int, sha256: str) -> Download:
     return Download(name, f"{_YOLOX}{name}.onnx", sha256, (side, side), "persons", "YOLOX, Apache-2.0")
 
 
-# Files of the release that YOLOX's pages link to. It gives no checksums: these are what those who fetched them found.
+# Files of the release that YOLOX's pages link to. YOLOX publishes no checksums: these were measured by users.
 DETECTORS = (
     _of_yolox("yolox_nano", 416, "c789161ed43c8269fcd4e67c67eeeb4e80c622da2eb296a20bc6007bd18a0b7d"),
     _of_yolox("yolox_tiny", 416, "427cc366d34e27ff7a03e2899b5e3671425c262ea2291f88bb942bc1cc70b0f7"),
     _of_yolox("yolox_s", 640, "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063"),
 )
 
-# From the README of the published project. Without a checksum there is nothing to check them by.
+# From the README of the reference implementation. They cannot be verified, as no checksums are published.
 AUTHORS_LINKS = {
     "Lite-HRNet-18, COCO, 256x192": "https://drive.google.com/file/d/1_bLVpm8cVqQF6unmxOQ3ObEr4hpoLuJn/view",
     "Lite-HRNet-18, COCO, 384x288": "https://drive.google.com/file/d/1djewivNYHKTeaYLL9x7b3wkxHTCtVbJc/view",
@@ -92,11 +92,11 @@ AUTHORS_LINKS = {
 
 
 class FoundWeights(NamedTuple):
-    """A file of weights.
+    """Weights file that was found by name or path.
 
     Attributes:
-        path: Where it lies.
-        input_size_wh: Width and height of the crops, where the name says it and the file does not.
+        path: The file.
+        input_size_wh: Width and height of the crops if known from the name only, else None.
     """
 
     path: Path
@@ -104,26 +104,26 @@ class FoundWeights(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Where fetched files lie: the user's cache folder of the platform."""
+    """Return the folder of downloaded files: the platform's cache folder of the user."""
     from platformdirs import user_cache_path
 
     return user_cache_path("litehrnet", appauthor=False)
 
 
-def box_files() -> list[Path]:
-    """The files of weights that come with the package, by name."""
+def bundled_files() -> list[Path]:
+    """List the bundled weights files, sorted by name."""
     return sorted(path for path in BUNDLED.glob("*") if path.suffix in (".safetensors", ".onnx"))
 
 
 def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeights:
-    """The file that ``weights`` names: itself, or that of the name of weights in the box or fetched before.
+    """Resolve a path, or the name of bundled or downloaded weights, to a file.
 
     Args:
         weights: A path, or a name that ``litehrnet models`` lists.
-        runtime: For which it is to be: of a name in the box, ONNX Runtime and OpenVINO take the ONNX model.
+        runtime: Runtime that will open the file: ONNX Runtime and OpenVINO need a bundled ONNX model.
 
     Raises:
-        UserError: A name that there is not, or weights that were not fetched yet or are damaged.
+        UserError: The name is unknown, or the weights are not downloaded yet or damaged.
     """
     name = str(weights)
     if not _is_name(weights):
@@ -133,12 +133,12 @@ def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeight
     for suffix in (".safetensors", ".onnx"):
         if (file := BUNDLED / f"{name}{suffix}").is_file():
             return FoundWeights(file)
-    if name == DEFAULT_WEIGHTS and not box_files():
-        raise UserError(f"{name}: this install has no weights in it (expected a file of weights)")
+    if name == DEFAULT_WEIGHTS and not bundled_files():
+        raise UserError(f"{name}: this install has no bundled weights (expected a weights file)")
     download = find_download(name)
     if download in DETECTORS:
-        raise UserError(f"{name}: finds persons (expected weights that find keypoints; --detector takes this)")
-    return FoundWeights(_fetched(download), download.input_size_wh)
+        raise UserError(f"{name}: finds people (expected weights that find keypoints; use it with --detector)")
+    return FoundWeights(_downloaded(download), download.input_size_wh)
 
 
 def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
@@ -146,53 +146,53 @@ def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
 
     Args:
         detector: A path, or a name that ``litehrnet models`` lists.
-        onnx: Whether of a bundled detector the ONNX model is wanted, for installs without the native engine.
+        onnx: Whether to return the ONNX model of a bundled detector, for installs without the native engine.
 
     Raises:
-        UserError: A name that there is not, or a detector that was not fetched yet or is damaged.
+        UserError: The name is unknown, or the detector is not downloaded yet or damaged.
     """
     if not _is_name(detector):
         return Path(detector)
     if str(detector) == DEFAULT_DETECTOR:
         file = BUNDLED / f"{detector}{'.onnx' if onnx else '.safetensors'}"
         if not file.is_file():
-            raise UserError(f"{detector}: this install has no bundled detector (expected a file of a detector)")
+            raise UserError(f"{detector}: this install has no bundled detector (expected a detector file)")
         return file
-    if any(path.stem == str(detector) for path in box_files()):
-        raise UserError(f"{detector}: finds keypoints (expected a detector; --weights takes this)")
+    if any(path.stem == str(detector) for path in bundled_files()):
+        raise UserError(f"{detector}: finds keypoints (expected a detector; use it with --weights)")
     download = find_download(str(detector))
     if download not in DETECTORS:
-        raise UserError(f"{detector}: finds keypoints (expected a detector; --weights takes this)")
-    return _fetched(download)
+        raise UserError(f"{detector}: finds keypoints (expected a detector; use it with --weights)")
+    return _downloaded(download)
 
 
 def _is_name(given: str | Path) -> bool:
-    """Whether it is looked up as a name: it has no folder and no ending, and there is no such file."""
+    """Return whether ``given`` is looked up as a name: no folder, no suffix, and no such file."""
     path = Path(given)
     return not path.suffix and path.name == str(given) and not path.is_file()
 
 
-def _fetched(download: Download) -> Path:
+def _downloaded(download: Download) -> Path:
     if not download.path.is_file():
-        raise UserError(f"{download.name}: not fetched yet (litehrnet models fetch {download.name})")
+        raise UserError(f"{download.name}: not downloaded yet (litehrnet models fetch {download.name} downloads it)")
     if not has_checksum(download.path, download.sha256):
-        raise UserError(f"{download.path}: damaged (litehrnet models fetch {download.name} fetches it again)")
+        raise UserError(f"{download.path}: damaged (litehrnet models fetch {download.name} downloads it again)")
     return download.path
 
 
 def find_download(name: str) -> Download:
-    """The network of others that is known by a name.
+    """Look up a download by name.
 
     Raises:
-        UserError: There is none.
+        UserError: The name is unknown.
     """
     for download in (*DOWNLOADS, *DETECTORS):
         if download.name == name:
             return download
-    raise UserError(f"{name}: no such file, and no name of a network (litehrnet models lists them)")
+    raise UserError(f"{name}: neither a file nor a known network (litehrnet models lists the names)")
 
 
 def fetch_network(download: Download) -> Path:
-    """Fetch a network into the cache folder, unless it is there, and check it; see ``fetching.fetch``."""
+    """Download a network to the cache folder unless it is there, and verify it; see ``downloads.fetch``."""
     fetch(download.url, download.path, download.sha256)
     return download.path

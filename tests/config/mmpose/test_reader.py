@@ -8,7 +8,7 @@ import pytest
 
 from litehrnet.config.mmpose.syntax import interpret
 from litehrnet.config.read import LoadedConfig, load_config
-from litehrnet.config.recipes import read_recipe, recipe_names
+from litehrnet.config.recipes import parse_python, read_recipe, recipe_names
 from litehrnet.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from litehrnet.errors import UserError
 
@@ -43,7 +43,7 @@ def test_published_file_is_our_recipe_of_its_name(load: Load, name: str) -> None
 def test_only_the_narrow_networks_have_a_head_to_correct(load: Load, name: str) -> None:
     narrow = name.startswith("naive")
     notes = [
-        "model.keypoint_head.in_channels is 40, but the backbone gives 30 channels: 30 is used, since 40 could not run"
+        "model.keypoint_head.in_channels is 40, but the backbone has 30 channels: 30 is used, since 40 could not run"
     ]
     assert list(load(name).notes) == (notes if narrow else [])
 
@@ -52,7 +52,7 @@ def test_only_the_narrow_networks_have_a_head_to_correct(load: Load, name: str) 
 def json_file(published_text: Callable[[str], str], tmp_path: Path) -> Path:
     """What the published tools make of a file when they write it as JSON."""
     path = tmp_path / f"{COCO}.json"
-    values = interpret(published_text(COCO), path).values
+    values = interpret(parse_python(published_text(COCO), path), path).values
     path.write_text(json.dumps({name: value for name, value in values.items() if name not in ("load", "normal")}))
     return path
 
@@ -192,7 +192,7 @@ def test_other_ways_to_write_heatmaps_are_taken(load: Load, changes: list[tuple[
         ("final_conv_kernel=1", "final_conv_kernel=3", "final_conv_kernel is 3"),
         ("reduce_ratios=(8, 8, 8)", "reduce_ratios=(4, 4, 4)", "reduce_ratios is"),
         ("pretrained=None", "pretrained='a.pth'", "model.pretrained is 'a.pth'"),
-        ("num_channels=((40, 80)", "num_channels=((32, 64)", "no published network .nearest: lite_hrnet_18, with num"),
+        ("num_channels=((40, 80)", "num_channels=((32, 64)", "of the paper .nearest: lite_hrnet_18, with num"),
         ("num_modules=(2, 4, 2)", "num_modules=(3, 8, 2)", r"nearest: lite_hrnet_30, with num_modules \(3, 8, 2\)"),
         ("'LITE'", "'NAIVE'", None),
         ("'JointsMSELoss'", "'AdaptiveWingLoss'", "model.loss_pose.type is 'AdaptiveWingLoss'"),
@@ -205,7 +205,7 @@ def test_other_ways_to_write_heatmaps_are_taken(load: Load, changes: list[tuple[
         ("[192 // 4, 256 // 4]", "[96, 128]", r"data.train.data_cfg.heatmap_size is \[96, 128\]"),
         ("[192, 256]", "[200, 256]", "200x256"),
         ("num_joints=channel_cfg['dataset_joints']", "num_joints=14",
-         r"data.test.data_cfg.num_joints is 14 \(expected 17, as model.keypoint_head.out_channels says\)"),
+         r"data.test.data_cfg.num_joints is 14 \(expected 17, as in model.keypoint_head.out_channels\)"),
         ("type='ToTensor'", "type='TopDownRandomTranslation'", "train.pipeline.5.type is 'TopDownRandomTr"),
         ("    dict(type='ToTensor'),\n    normal,", "    normal,\n    dict(type='ToTensor'),", "in this order"),
         ("mean=[0.485", "mean=[0.5", "data.val.pipeline.3.mean is"),
@@ -224,7 +224,7 @@ def test_other_ways_to_write_heatmaps_are_taken(load: Load, changes: list[tuple[
         ("flip_prob=", "flip_porb=", r"pipeline.1.flip_porb is unknown \(did you mean flip_prob\?\)"),
         ("soft_nms", "soft_mns", r"data.val.data_cfg.soft_mns is unknown \(did you mean soft_nms\?\)"),
         ("total_epochs = 210", "total_epochs = 210\ncustom_hooks = []", "custom_hooks is unknown"),
-        ("total_epochs = 210", "total_epochs = 210\n_base_ = ['a.py']", "builds on other files by _base_"),
+        ("total_epochs = 210", "total_epochs = 210\n_base_ = ['a.py']", "uses other files by _base_"),
         ("bbox_file=", "box_file=", "data.test.data_cfg.bbox_file is missing"),
         ("train_cfg=dict()", "train_cfg=dict(), neck=dict(type='FPN')", "model.neck is unknown"),
     ],
@@ -262,7 +262,7 @@ def test_what_changes_no_result_is_left_out_with_a_note(load: Load) -> None:
     loaded = load(COCO, *changes)
     assert loaded.config == read_recipe(COCO)
     assert loaded.notes == (
-        "workflow: its phase val changes no weights and is left out",
+        "workflow: its phase val does not change weights and is left out",
         "checkpoint_config.max_keep_ckpts: all checkpoints are kept",
         "log_config.hooks.0.type: WandbLoggerHook is left out",
     )
@@ -299,7 +299,7 @@ def test_override_of_a_helper_reaches_what_is_made_of_it(load: Load) -> None:
     assert loaded.config.input_size_wh == (96, 128)
     assert loaded.config.train[0].images == "elsewhere/train2017"
     assert loaded.notes[0] == (
-        "data_cfg.image_size is set where the file makes data_cfg, so that it reaches data.train.data_cfg.image_size, "
+        "data_cfg.image_size is set where the file assigns data_cfg, so it changes data.train.data_cfg.image_size, "
         "data.val.data_cfg.image_size, data.test.data_cfg.image_size"
     )
     assert loaded.notes[2].endswith("data.train.img_prefix, data.val.ann_file and 3 more")
@@ -334,7 +334,7 @@ def test_override_of_one_use_of_a_helper_leaves_the_others(load: Load) -> None:
         ("data_cfg.oks_treshold=0.5", r"data.test.data_cfg.oks_treshold is unknown"),
         ("test_pipeline.1.use_udp=True", "nothing in the file uses test_pipeline.1.use_udp"),
         ("train_pipeline.40.sigma=3", "there is no element 40"),
-        ("optimizer.lr.x=3", "has no parts to override"),
+        ("optimizer.lr.x=3", "has no parts"),
     ],
 )
 def test_override_without_effect_is_refused(load: Load, override: str, message: str) -> None:
@@ -373,7 +373,7 @@ def test_broken_json_is_one_sentence(tmp_path: Path, text: str, message: str) ->
 
 
 def test_mpii_needs_its_sixteen_keypoints(load: Load) -> None:
-    with pytest.raises(UserError, match=r"out_channels is 14 \(expected MPII's 16\)"):
+    with pytest.raises(UserError, match=r"out_channels is 14 \(expected 16, as mpii has\)"):
         load(MPII, overrides=("channel_cfg.num_output_channels=14", "channel_cfg.dataset_joints=14"))
 
 

@@ -4,13 +4,14 @@ from typing import Any
 import pytest
 
 from litehrnet.config.mmpose.syntax import check_extent, interpret
+from litehrnet.config.recipes import parse_python
 from litehrnet.errors import UserError
 
 FILE = Path("own.py")
 
 
 def _values(text: str) -> dict[str, Any]:
-    return interpret(text, FILE).values
+    return interpret(parse_python(text, FILE), FILE).values
 
 
 @pytest.mark.parametrize(
@@ -58,14 +59,14 @@ a.update({'u': 6}, t=7)
 
 def test_overridden_name_is_overridden_for_all_that_follows() -> None:
     text = "a = dict(x=1, y=2)\na['x'] = 3\na.update(y=4)\nb = dict(a, z=a['x'])\nc = [a]\n"
-    values = interpret(text, FILE, {"a.x": 10, "a.y": 20}).values
+    values = interpret(parse_python(text, FILE), FILE, {"a.x": 10, "a.y": 20}).values
     assert values["b"] == {"x": 10, "y": 20, "z": 10}
     assert values["c"] == [{"x": 10, "y": 20}]
 
 
 def test_helpers_are_the_names_that_are_referred_to() -> None:
     text = "a = 1\nb = dict(x=a)\nc = dict()\nc['x'] = 2\nd = b\n"
-    assert interpret(text, FILE).helpers == {"a", "b"}
+    assert interpret(parse_python(text, FILE), FILE).helpers == {"a", "b"}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,7 @@ def test_helpers_are_the_names_that_are_referred_to() -> None:
 )
 def test_anything_else_is_refused_with_its_line(statement: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"own\.py, line 2: '.+' is not understood") as caught:
-        interpret(f"a = dict()\n{statement}\n", FILE)
+        interpret(parse_python(f"a = dict()\n{statement}\n", FILE), FILE)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
@@ -174,7 +175,7 @@ def test_anything_else_is_refused_with_its_line(statement: str, tmp_path: Path) 
 )
 def test_what_would_grow_without_bounds_is_refused(text: str) -> None:
     with pytest.raises(UserError) as caught:
-        interpret(text, FILE)
+        interpret(parse_python(text, FILE), FILE)
     assert len(str(caught.value)) < 400
 
 

@@ -34,7 +34,7 @@ training = dict(
     save_every=50,
 )
 validation = dict(
-    dataset="cityscapes",
+    format="cityscapes",
     images="data/cityscapes/leftImg8bit/val",
     annotations="data/cityscapes/gtFine/val",
     flip=False,

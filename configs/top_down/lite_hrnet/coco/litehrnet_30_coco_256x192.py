@@ -14,10 +14,10 @@ train = (
 )
 training = dict(batch_size=64, workers=4)
 validation = dict(
-    dataset="coco", annotations="data/coco/annotations/person_keypoints_val2017.json", images="data/coco/val2017"
+    format="coco", annotations="data/coco/annotations/person_keypoints_val2017.json", images="data/coco/val2017"
 )
 test = dict(
-    dataset="coco",
+    format="coco",
     annotations="data/coco/annotations/person_keypoints_val2017.json",
     images="data/coco/val2017",
     boxes="data/coco/person_detection_results/COCO_val2017_detections_AP_H_56_person.json",

@@ -29,7 +29,7 @@ training = dict(
 )
 distill = dict(teacher="reference/tinypose_wider_naive_litehrnet_18_coco_128x96.pth", share=0.5, teacher_sigma=1.18)
 validation = dict(
-    dataset="coco",
+    format="coco",
     annotations="data/coco_train_crops/annotations.json",
     images="data/coco_train_crops/images",
     only="configs/own/heldout_coco_image_ids.txt",

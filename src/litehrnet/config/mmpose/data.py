@@ -1,16 +1,15 @@
 """Data of an mmpose config: its ``data`` and the pipelines (docs/spec/protocol.md, section 6)."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from litehrnet.config.mmpose.model import GAUSSIAN_TARGETS, CodecKind
 from litehrnet.config.mmpose.section import Section
-from litehrnet.config.schema import TestConfig
-from litehrnet.data.settings import AugmentationConfig, DataConfig
+from litehrnet.data.formats import find_format
+from litehrnet.data.settings import AugmentationConfig, DataConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.variants import check_input_size
 
-_FORMATS: dict[str, Literal["coco", "mpii"]] = {"TopDownCocoDataset": "coco", "TopDownMpiiDataset": "mpii"}
+_FORMATS = {"TopDownCocoDataset": "coco", "TopDownMpiiDataset": "mpii"}
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _BEFORE = ("TopDownRandomFlip", "TopDownHalfBodyTransform", "TopDownGetRandomScaleRotation")
@@ -28,25 +27,25 @@ TEST_STEPS = ("LoadImageFromFile", "TopDownAffine", "ToTensor", "NormalizeTensor
 
 @dataclass(frozen=True)
 class DataPart:
-    """What ``data`` says.
+    """Settings in ``data``.
 
     Attributes:
-        train: What to train on.
-        validation: What to evaluate on while training.
-        test: What to test on.
-        augmentation: How samples vary.
+        train: Data to train on.
+        validation: Data to evaluate on while training.
+        test: Data to test on.
+        augmentation: Variation of the training samples.
         input_size_wh: (width, height) of the crops.
-        num_joints: By dotted key, each number of keypoints that is mentioned.
-        udp: By dotted key, each mention of UDP's geometry.
-        encoding: How positions become heatmaps.
-        sigma: Of the targets, in heatmap cells.
+        num_joints: Numbers of keypoints in the file, by dotted key.
+        udp: Settings of UDP in the file, by dotted key.
+        encoding: Encoding of the heatmaps.
+        sigma: Standard deviation of the targets in heatmap cells.
         batch_size: Samples per process.
-        workers: Loading processes per process.
+        workers: Data loading processes per process.
     """
 
     train: DataConfig
-    validation: TestConfig | None
-    test: TestConfig | None
+    validation: EvalConfig | None
+    test: EvalConfig | None
     augmentation: AugmentationConfig
     input_size_wh: tuple[int, int]
     num_joints: dict[str, int]
@@ -59,10 +58,10 @@ class DataPart:
 
 @dataclass(frozen=True)
 class _Dataset:
-    """One of ``train``, ``val`` and ``test``; ``data_cfg`` and ``steps`` (by type) are still to be read."""
+    """One of ``train``, ``val`` and ``test``; ``data_cfg`` and ``steps`` (by type) are read later."""
 
     section: Section
-    format: Literal["coco", "mpii"]
+    format: str
     annotations: str
     images: str
     data_cfg: Section
@@ -71,24 +70,22 @@ class _Dataset:
 
 
 def read_data(data: Section, flip: bool) -> DataPart:
-    """Read ``data``; what cannot be done is remarked upon.
+    """Read ``data``; unsupported settings become problems.
 
     Args:
         data: The section.
-        flip: What ``model.test_cfg`` says about the flip test.
+        flip: Whether ``model.test_cfg`` enables the flip test.
     """
     train = _read_dataset(data.section("train"), TRAIN_STEPS)
     tests = {key: _read_dataset(data.section(key), TEST_STEPS) for key in ("val", "test") if data.has(key)}
     for key, each in tests.items():
         if each.format != train.format:
-            data.problem(f"{key}.type", "is not that of data.train (expected one kind of data)")
+            data.problem(f"{key}.type", "differs from that of data.train (expected the same)")
         if each.input_size_wh != train.input_size_wh:
             wanted = list(train.input_size_wh)
-            each.data_cfg.problem(
-                "image_size", f"is {list(each.input_size_wh)} (expected {wanted}, as data.train says)"
-            )
+            each.data_cfg.problem("image_size", f"is {list(each.input_size_wh)} (expected {wanted}, as in data.train)")
     test_configs = {key: _read_test(each, flip) for key, each in tests.items()}
-    # Boxes and thresholds are of no use in training.
+    # Training does not use boxes and thresholds.
     train.data_cfg.unused("use_gt_bbox", "bbox_file", "soft_nms", "use_nms", "oks_thr", "vis_thr")
     train.data_cfg.unused("det_bbox_thr", "image_thr")
     encoding, sigma = _read_target(train.steps.get("TopDownGenerateTarget", _nothing(train.section)))
@@ -114,7 +111,7 @@ def read_data(data: Section, flip: bool) -> DataPart:
 
 
 def _nothing(like: Section) -> Section:
-    """A section in which everything has its default."""
+    """Return a section in which every key has its default."""
     return Section({}, like.name, like.remarks)
 
 
@@ -136,7 +133,7 @@ def _read_dataset(section: Section, steps: tuple[str, ...]) -> _Dataset:
 
 
 def _folder(prefix: str) -> str:
-    """A prefix of file names as a folder: a trailing slash does not matter."""
+    """Return a prefix of file names as a folder, without a trailing slash."""
     return prefix.rstrip("/") or prefix[:1] or "."
 
 
@@ -164,10 +161,10 @@ def _joints(data_cfg: Section) -> dict[str, int]:
     return counts if data_cfg.is_dict else {}
 
 
-def _read_test(dataset: _Dataset, flip: bool) -> TestConfig:
+def _read_test(dataset: _Dataset, flip: bool) -> EvalConfig:
     cfg = dataset.data_cfg
-    plain = TestConfig(dataset.format, dataset.annotations, dataset.images, flip=flip)
-    if dataset.format == "mpii":
+    plain = EvalConfig(dataset.format, dataset.annotations, dataset.images, flip=flip)
+    if not find_format(dataset.format).takes_boxes:
         cfg.unused("use_gt_bbox", "bbox_file", "soft_nms", "use_nms", "oks_thr", "vis_thr", "det_bbox_thr", "image_thr")
         return plain
     boxes = cfg.optional_text("bbox_file")
@@ -177,12 +174,12 @@ def _read_test(dataset: _Dataset, flip: bool) -> TestConfig:
         cfg.problem("bbox_file", "is missing (expected a file of boxes, or use_gt_bbox=True)")
     soft, nms = cfg.flag("soft_nms", False), cfg.flag("use_nms", True)
     score = cfg.number("det_bbox_thr", plain.min_box_score)
-    return TestConfig(
+    return EvalConfig(
         dataset.format,
         dataset.annotations,
         dataset.images,
         boxes=boxes,
-        min_box_score=cfg.number("image_thr", score),  # the older name wins, as published
+        min_box_score=cfg.number("image_thr", score),  # as in mmpose, the older name takes precedence
         flip=flip,
         nms="none" if not nms else "soft" if soft else "oks",
         oks_threshold=cfg.number("oks_thr", plain.oks_threshold),
@@ -191,7 +188,7 @@ def _read_test(dataset: _Dataset, flip: bool) -> TestConfig:
 
 
 def _read_loader(data: Section) -> Section:
-    """``train_dataloader``, which goes before what ``data`` says for all loaders."""
+    """Read ``train_dataloader``, which takes precedence over the settings in ``data`` for all loaders."""
     data.unused("samples_per_gpu", "workers_per_gpu", "val_dataloader", "test_dataloader")
     loader = data.section("train_dataloader", {})
     loader.one_of("shuffle", (True,), True)
@@ -201,7 +198,7 @@ def _read_loader(data: Section) -> Section:
 
 
 def _read_steps(section: Section, known: tuple[str, ...]) -> dict[str, Section]:
-    """The steps of ``pipeline`` by type, their order checked; of the keys only those that all steps share are read."""
+    """Read the steps of ``pipeline`` by type, and check their order and the keys that all steps share."""
     steps = section.sections("pipeline")
     types = [step.text("type") for step in steps]
     foreign = [index for index, kind in enumerate(types) if kind not in known]
@@ -229,7 +226,7 @@ def _check_fixed_steps(steps: dict[str, Section]) -> None:
 
 
 def _read_augmentation(steps: dict[str, Section]) -> AugmentationConfig:
-    """A missing step does nothing; missing keys have mmpose's defaults (docs/spec/protocol.md, sections 2.1 to 2.3)."""
+    """Read the augmentation, with mmpose's defaults for missing keys (docs/spec/protocol.md, sections 2.1 to 2.3)."""
     flip, half, turn = (steps.get(kind) for kind in _BEFORE)
     return AugmentationConfig(
         flip_probability=flip.number("flip_prob", 0.5) if flip else 0.0,
@@ -244,7 +241,7 @@ def _read_augmentation(steps: dict[str, Section]) -> AugmentationConfig:
 def _read_target(step: Section) -> tuple[CodecKind, float]:
     encoding = step.one_of("encoding", ("MSRA", "UDP"), "MSRA")
     step.one_of("target_type", GAUSSIAN_TARGETS, GAUSSIAN_TARGETS[0])
-    step.unused("kernel", "valid_radius_factor")  # of other kinds of target
+    step.unused("kernel", "valid_radius_factor")  # belongs to other kinds of target
     unbiased = step.flag("unbiased_encoding", False)
     sigma = step.number("sigma", 2)
     return "udp" if encoding == "UDP" else "dark" if unbiased else "default", sigma

@@ -1,7 +1,7 @@
 """Overrides of an mmpose config's helper names, such as ``data_cfg.image_size`` (docs/spec/protocol.md, trap 22).
 
-The published tools override a helper after the file has been evaluated, when everything made from it is made already:
-nothing changes. Here the override is set where the file assigns the helper, and what it reaches is said.
+mmpose overrides a helper after evaluating the file, when all values derived from it exist already: nothing changes.
+Here the override takes effect where the file assigns the helper, and a note names the settings that it changes.
 """
 
 import difflib
@@ -21,17 +21,17 @@ def helper_notes(
     evaluate: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     source: str,
 ) -> list[str]:
-    """One sentence for each override of a helper: what it reaches.
+    """Make one note for each override of a helper: the settings that it changes.
 
     Args:
         values: The file's values without overrides.
-        overrides: Of helpers, by dotted key.
-        published: Names that the published tools read.
-        evaluate: Gives the file's values with some overrides.
+        overrides: New values of helpers, by dotted key.
+        published: Names that mmpose reads.
+        evaluate: Returns the file's values with some overrides.
         source: Name of the file, for messages.
 
     Raises:
-        UserError: An override would change something, but nothing of what it changes is used.
+        UserError: An override would change only unused values.
     """
     before = dict(_flat({name: value for name, value in values.items() if name in published}))
     notes = []
@@ -52,11 +52,11 @@ def helper_notes(
 def _note(key: str, reached: list[str]) -> str:
     others = len(reached) - _SAID
     listed = ", ".join(reached[:_SAID]) + (f" and {others} more" if others > 0 else "")
-    return f"{key} is set where the file makes {key.split('.')[0]}, so that it reaches {listed}"
+    return f"{key} is set where the file assigns {key.split('.')[0]}, so it changes {listed}"
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of all that is no dictionary, nor a list of some."""
+    """Yield (dotted key, value) of all values except dictionaries and lists of dictionaries."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             yield from _flat(part, f"{key}.{name}" if key else str(name))

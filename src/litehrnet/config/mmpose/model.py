@@ -6,27 +6,25 @@ from typing import Any, Literal
 
 from litehrnet.config.mmpose.section import Section, same, short, tupled
 from litehrnet.config.schema import LossConfig
-from litehrnet.variants import STEM_CHANNELS, VARIANTS, Variant
+from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, LITE, STEM_CHANNELS, VARIANTS, Variant
 
 CodecKind = Literal["default", "dark", "udp"]
 
 GAUSSIAN_TARGETS = ("GaussianHeatMap", "GaussianHeatmap")
-"""The two spellings of the one kind of target that is known here."""
-
-_REDUCE_RATIO = 8
+"""Two spellings of the only supported kind of target."""
 
 
 @dataclass(frozen=True)
 class ModelPart:
-    """What ``model`` says.
+    """Settings in ``model``.
 
     Attributes:
         variant: Name in ``litehrnet.variants``.
-        num_keypoints: Heatmaps.
-        loss: What is made small.
-        sync_batch_norm: Batch statistics over all processes.
-        decoding: How heatmaps are read.
-        blur_kernel: For reading them.
+        num_keypoints: Number of heatmaps.
+        loss: Training loss.
+        sync_batch_norm: Compute batch statistics over all processes.
+        decoding: Decoding of the heatmaps.
+        blur_kernel: Size of the blur kernel of the decoding.
         flip: Average with the mirrored crop.
         flip_shift: Move the mirrored heatmaps by one cell.
     """
@@ -42,7 +40,7 @@ class ModelPart:
 
 
 def read_model(model: Section) -> ModelPart:
-    """Read ``model``; what cannot be done is remarked upon."""
+    """Read ``model``; unsupported settings become problems."""
     model.one_of("type", ("TopDown",))
     model.one_of("pretrained", (None,), None)
     model.unused("train_cfg")
@@ -70,7 +68,9 @@ def _read_backbone(backbone: Section) -> Variant:
     backbone.one_of("in_channels", (3,), 3)
     backbone.one_of("conv_cfg", (None,), None)
     backbone.one_of("norm_eval", (False,), False)
-    backbone.unused("with_cp", "zero_init_residual")  # memory for time; for blocks that this network has not
+    backbone.unused(
+        "with_cp", "zero_init_residual"
+    )  # trades memory for time; belongs to blocks that this network does not have
     extra = backbone.section("extra")
     stem = extra.section("stem")
     stem.one_of("stem_channels", (STEM_CHANNELS,))
@@ -83,16 +83,16 @@ def _read_backbone(backbone: Section) -> Variant:
     stages.one_of("num_blocks", ((2, 2, 2),))
     stages.one_of("with_fuse", ((True, True, True),))
     variant = _find_variant(stages)
-    if variant.unit == "lite":
-        stages.one_of("reduce_ratios", ((_REDUCE_RATIO,) * 3,))
+    if variant.unit is LITE:
+        stages.one_of("reduce_ratios", ((CROSS_RESOLUTION_REDUCTION,) * 3,))
     stages.unused("reduce_ratios")
     return variant
 
 
 def _spec(variant: Variant) -> dict[str, Any]:
-    """How a published configuration describes the stages of a variant."""
+    """Describe the stages of a variant as an mmpose config does."""
     return {
-        "module_type": (variant.unit.upper(),) * 3,
+        "module_type": (variant.unit.name.upper(),) * 3,
         "num_modules": variant.modules,
         "num_channels": tuple(variant.channels[:branches] for branches in (2, 3, 4)),
     }
@@ -109,12 +109,12 @@ def _find_variant(stages: Section) -> Variant:
             for key, value in _spec(nearest).items()
             if said.get(key) != value
         ]
-        stages.problem("", f"is no published network (nearest: {nearest.name}, with {' and '.join(differences)})")
+        stages.problem("", f"is not a network of the paper (nearest: {nearest.name}, with {' and '.join(differences)})")
     return nearest
 
 
 def _distance(said: dict[str, Any], spec: dict[str, Any]) -> tuple[float, ...]:
-    """How far a description is from a variant's: in kind of units, then in widths, then in numbers of modules."""
+    """Compute the distance of a description from a variant: kind of unit, then widths and numbers of modules."""
     steps = [
         sum(abs(a - b) for a, b in zip_longest(_flat(said.get(key)), _flat(spec[key]), fillvalue=0))
         for key in ("num_channels", "num_modules")
@@ -123,7 +123,7 @@ def _distance(said: dict[str, Any], spec: dict[str, Any]) -> tuple[float, ...]:
 
 
 def _flat(value: Any) -> list[float]:
-    """The numbers in nested sequences."""
+    """List the numbers in nested sequences."""
     if isinstance(value, tuple):
         return [number for part in value for number in _flat(part)]
     return [value] if type(value) in (int, float) else []
@@ -139,10 +139,10 @@ def _read_head(head: Section, variant: Variant) -> int:
     width = head.whole("in_channels", least=1)
     if head.is_dict and "in_channels" in head.values and width != variant.channels[0]:
         head.remarks.notes.append(
-            f"{head.path('in_channels')} is {width}, but the backbone gives {variant.channels[0]} channels: "
+            f"{head.path('in_channels')} is {width}, but the backbone has {variant.channels[0]} channels: "
             f"{variant.channels[0]} is used, since {width} could not run"
         )
-    # Where it is missing there are three such layers.
+    # The default is three such layers.
     head.one_of("num_deconv_layers", (0,))
     head.unused("num_deconv_filters", "num_deconv_kernels", "align_corners")
     head.one_of("in_index", (0,), 0)
@@ -164,11 +164,11 @@ def _read_loss(loss: Section) -> LossConfig:
 
 
 def _read_decoding(test: Section) -> CodecKind:
-    """How heatmaps are decoded (docs/spec/protocol.md, sections 4.2 and 6)."""
+    """Read the decoding of heatmaps (docs/spec/protocol.md, sections 4.2 and 6)."""
     post_process = test.one_of("post_process", (True, "default", "unbiased"), "default")
     unbiased = test.flag("unbiased_decoding", False) or same(post_process, "unbiased")
     test.one_of("target_type", GAUSSIAN_TARGETS, GAUSSIAN_TARGETS[0])
-    test.unused("valid_radius_factor")  # of another kind of target
+    test.unused("valid_radius_factor")  # belongs to another kind of target
     if test.flag("use_udp", False):
         return "udp"
     return "dark" if unbiased else "default"

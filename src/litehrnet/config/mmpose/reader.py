@@ -1,12 +1,13 @@
 """Read an mmpose config, a dictionary in Python or JSON, as ``RunConfig`` (docs/spec/protocol.md, section 6).
 
-The mapping is strict: every key is mapped, or known to change nothing, or named in the one error that names them all.
+The mapping is strict: every key is mapped, known to have no effect, or named in one error with all such keys.
 """
 
 import ast
 import difflib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,24 @@ from litehrnet.config.mmpose.data import DataPart, read_data
 from litehrnet.config.mmpose.helpers import helper_notes
 from litehrnet.config.mmpose.model import ModelPart, read_model
 from litehrnet.config.mmpose.section import Remarks, Section
-from litehrnet.config.mmpose.syntax import PublishedFile, check_extent, interpret
+from litehrnet.config.mmpose.syntax import MmposeFile, check_extent, interpret
 from litehrnet.config.mmpose.training import read_training
 from litehrnet.config.overrides import apply_overrides
-from litehrnet.config.recipes import parse_python
 from litehrnet.config.schema import RunConfig
+from litehrnet.data.formats import find_format
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import read_keypoint_set
 
 # fmt: off
-PUBLISHED_KEYS = frozenset([
+MMPOSE_KEYS = frozenset([
     "checkpoint_config", "cudnn_benchmark", "data", "dist_params", "evaluation", "find_unused_parameters", "fp16",
     "gpu_ids", "load_from", "log_config", "log_level", "lr_config", "model", "optimizer", "optimizer_config",
     "resume_from", "seed", "total_epochs", "work_dir", "workflow",
 ])
-"""Top-level names that the published tools read; any other is a helper of the file."""
+"""Top-level names that mmpose reads; other names are helpers of the file."""
 
-# Helpers of the published files, of which some are referred to by nothing.
+# Helpers in mmpose's own configs; some of them are unused.
 _USUAL_HELPERS = frozenset([
     "channel_cfg", "data_cfg", "val_data_cfg", "train_pipeline", "val_pipeline", "test_pipeline", "data_root",
     "dataset_type",
@@ -39,17 +40,24 @@ _USUAL_HELPERS = frozenset([
 # fmt: on
 
 
-def is_published(text: str, path: Path) -> bool:
-    """Whether a configuration is in the published style: JSON, or Python that assigns ``model`` or ``_base_``.
+@dataclass(frozen=True)
+class MmposeSource:
+    """A parsed mmpose config.
 
-    Raises:
-        UserError: ``text`` is not Python.
+    Attributes:
+        path: The file, for its name and for messages.
+        content: Syntax tree of a Python file, or the object in a JSON file.
     """
-    if path.suffix == ".json":
-        return True
+
+    path: Path
+    content: ast.Module | dict[str, Any]
+
+
+def is_mmpose_config(tree: ast.Module) -> bool:
+    """Return whether Python is an mmpose config: it assigns ``model`` or ``_base_``."""
     assigned = {
         target.id
-        for statement in parse_python(text, path).body
+        for statement in tree.body
         if isinstance(statement, ast.Assign)
         for target in statement.targets
         if isinstance(target, ast.Name)
@@ -57,31 +65,46 @@ def is_published(text: str, path: Path) -> bool:
     return bool(assigned & {"model", "_base_"})
 
 
-def read_published(text: str, path: Path, overrides: Mapping[str, Any]) -> tuple[RunConfig, tuple[str, ...]]:
-    """Read a published configuration.
+def parse_json(text: str, path: Path) -> dict[str, Any]:
+    """Parse an mmpose config in JSON.
+
+    Raises:
+        UserError: ``text`` is not a JSON object, or too large.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise UserError(f"{path}: broken JSON ({reason})") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: not a configuration (expected a JSON object)")
+    check_extent(values, path)
+    return values
+
+
+def make_config(source: MmposeSource, overrides: Mapping[str, Any]) -> tuple[RunConfig, tuple[str, ...]]:
+    """Make the configuration of an mmpose config.
 
     Args:
-        text: The file's content.
-        path: The file.
-        overrides: New values by published key, such as ``{"optimizer.lr": 1e-3}``. Those of helper names are set
+        source: The parsed file.
+        overrides: New values by the keys of the file, such as ``{"optimizer.lr": 1e-3}``. Those of helpers take effect
             where the file assigns them.
 
     Returns:
-        The configuration, and sentences about what was corrected or understood in another way than it stands there.
+        The configuration, and notes about settings that are corrected or interpreted differently.
 
     Raises:
-        UserError: The file or an override is not understood, unknown, or asks for what cannot be done.
+        UserError: The file or an override is invalid, unknown or not supported.
     """
-    file = _evaluate(text, path, {})
+    path = source.path
+    file = _evaluate(source, {})
     if "_base_" in file.values:
-        raise UserError(f"{path}: builds on other files by _base_ (expected a file that says everything itself)")
+        raise UserError(f"{path}: uses other files by _base_ (expected a complete file)")
     _check_overrides(file, overrides, path)
-    helpers = {key: value for key, value in overrides.items() if key.split(".")[0] not in PUBLISHED_KEYS}
-    notes = helper_notes(
-        file.values, helpers, PUBLISHED_KEYS, lambda some: _evaluate(text, path, some).values, str(path)
-    )
+    helpers = {key: value for key, value in overrides.items() if key.split(".")[0] not in MMPOSE_KEYS}
+    notes = helper_notes(file.values, helpers, MMPOSE_KEYS, lambda some: _evaluate(source, some).values, str(path))
     others = {key: value for key, value in overrides.items() if key not in helpers}
-    values = apply_overrides(_evaluate(text, path, helpers).values, others)
+    values = apply_overrides(_evaluate(source, helpers).values, others)
     remarks = Remarks(notes=notes)
     config = _build(values, file.helpers | _USUAL_HELPERS, path, remarks)
     if config is None:
@@ -89,23 +112,15 @@ def read_published(text: str, path: Path, overrides: Mapping[str, Any]) -> tuple
     return config, tuple(remarks.notes)
 
 
-def _evaluate(text: str, path: Path, overrides: Mapping[str, Any]) -> PublishedFile:
-    if path.suffix != ".json":
-        return interpret(text, path, overrides)
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UserError(f"{path}: broken JSON ({reason})") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: is no configuration (expected a JSON object)")
-    check_extent(values, path)
-    # Nothing in JSON is made from anything else.
-    return PublishedFile(apply_overrides(values, overrides), frozenset())
+def _evaluate(source: MmposeSource, overrides: Mapping[str, Any]) -> MmposeFile:
+    if isinstance(source.content, ast.Module):
+        return interpret(source.content, source.path, overrides)
+    # In JSON no value is derived from another.
+    return MmposeFile(apply_overrides(source.content, overrides), frozenset())
 
 
-def _check_overrides(file: PublishedFile, overrides: Mapping[str, Any], path: Path) -> None:
-    known = sorted(PUBLISHED_KEYS | set(file.values))
+def _check_overrides(file: MmposeFile, overrides: Mapping[str, Any], path: Path) -> None:
+    known = sorted(MMPOSE_KEYS | set(file.values))
     for key in overrides:
         first = key.split(".")[0]
         if first not in known:
@@ -115,9 +130,9 @@ def _check_overrides(file: PublishedFile, overrides: Mapping[str, Any], path: Pa
 
 
 def _build(values: dict[str, Any], helpers: frozenset[str], path: Path, remarks: Remarks) -> RunConfig | None:
-    """The configuration, or None where there are problems."""
+    """Make the configuration; None if there are problems."""
     file = Section(values, "", remarks)
-    file.unused(*helpers - PUBLISHED_KEYS)
+    file.unused(*helpers - MMPOSE_KEYS)
     model = read_model(file.section("model"))
     data = read_data(file.section("data"), model.flip)
     training = read_training(
@@ -155,11 +170,11 @@ def _codec(model: ModelPart, data: DataPart, remarks: Remarks) -> HeatmapCodec:
     if model.decoding != data.encoding:
         remarks.problems.append(
             f"model.test_cfg decodes heatmaps as {model.decoding} and TopDownGenerateTarget encodes them as "
-            f"{data.encoding} (expected one way for both)"
+            f"{data.encoding} (expected the same for both)"
         )
     udp = model.decoding == "udp"
     remarks.problems += [
-        f"{key} is {value} (expected {udp}, as model.test_cfg.use_udp says)"
+        f"{key} is {value} (expected {udp}, as in model.test_cfg.use_udp)"
         for key, value in data.udp.items()
         if value != udp
     ]
@@ -171,20 +186,23 @@ def _codec(model: ModelPart, data: DataPart, remarks: Remarks) -> HeatmapCodec:
 
 
 def _keypoints(model: ModelPart, data: DataPart, remarks: Remarks) -> str:
-    """The keypoint set: COCO's, MPII's, or that of the training annotations."""
+    """Choose the keypoint set: COCO's, MPII's, or that of the training annotations."""
     count = model.num_keypoints
     remarks.problems += [
-        f"{key} is {number} (expected {count}, as model.keypoint_head.out_channels says)"
+        f"{key} is {number} (expected {count}, as in model.keypoint_head.out_channels)"
         for key, number in data.num_joints.items()
         if number != count
     ]
-    if data.train.format == "mpii":
-        if count != 16:
-            remarks.problems.append(f"model.keypoint_head.out_channels is {count} (expected MPII's 16)")
-        return "mpii"
+    form = find_format(data.train.format)
+    if form.keypoint_count is not None:
+        if count != form.keypoint_count:
+            remarks.problems.append(
+                f"model.keypoint_head.out_channels is {count} (expected {form.keypoint_count}, as {form.name} has)"
+            )
+        return form.name
     if count == 17:
         return "coco"
-    # Where the file is missing, that is said by whoever needs it.
+    # A missing file is reported when it is read.
     annotations = Path(data.train.annotations)
     if annotations.is_file() and len(read_keypoint_set(annotations)) != count:
         remarks.problems.append(

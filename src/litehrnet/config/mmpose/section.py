@@ -1,6 +1,6 @@
-"""Taking values out of the nested dictionaries of a published configuration, strictly.
+"""Read values from the nested dictionaries of an mmpose config, strictly.
 
-What is wrong is collected, so that one error names it all; what nothing has taken at the end is unknown.
+Problems are collected, so that one error names them all. Keys that were not read are unknown.
 """
 
 import difflib
@@ -15,11 +15,11 @@ REQUIRED = object()
 
 @dataclass
 class Remarks:
-    """What is to be said about a configuration.
+    """Errors and notes collected while reading a configuration.
 
     Attributes:
-        problems: Why it cannot be used.
-        notes: What was corrected or left out, harmlessly.
+        problems: Reasons why the configuration cannot be used.
+        notes: Harmless corrections and omissions.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -27,15 +27,15 @@ class Remarks:
 
 
 class Section:
-    """A dictionary of a configuration, and which of its keys are known.
+    """A dictionary in a configuration; it records which of its keys are known.
 
-    Methods that take a value return ``default`` where the key is missing, and a value of the right type where it is
-    wrong; both are remarked upon where they must be.
+    Methods that read a value return ``default`` if the key is missing, and a value of the right type if it is wrong.
+    A wrong value, or a missing one without default, becomes a problem.
 
     Args:
         values: The dictionary; anything else is a problem.
         name: Its dotted key; empty for the whole file.
-        remarks: Where problems and notes go.
+        remarks: Collects problems and notes.
     """
 
     def __init__(self, values: Any, name: str, remarks: Remarks) -> None:
@@ -48,32 +48,32 @@ class Section:
         self._sections: list[Section] = []
 
     def problem(self, key: str, text: str) -> None:
-        """Say what is wrong with the value of ``key``, or with the section where ``key`` is empty."""
+        """Add a problem with the value of ``key``, or with the section if ``key`` is empty."""
         self.remarks.problems.append(f"{self.path(key)} {text}")
 
     def path(self, key: str) -> str:
-        """The dotted key of a key of this section."""
+        """Return the dotted name of a key of this section."""
         return ".".join(part for part in (self.name, key) if part)
 
     def has(self, key: str) -> bool:
-        """Whether the key is there and not None; it is known from now on."""
+        """Return whether the key exists and is not None, and mark it as known."""
         self._known.add(key)
         return self.values.get(key) is not None
 
     def section(self, key: str, default: Any = REQUIRED) -> "Section":
-        """The dictionary under ``key``; None counts as missing."""
+        """Read the dictionary at ``key``; None counts as missing."""
         values = self.values[key] if self.has(key) else default
         if values is REQUIRED:
             self._missing(key)
             section = Section({}, self.path(key), self.remarks)
-            section.is_dict = False  # what it lacks is not worth a word each
+            section.is_dict = False  # its missing keys are not problems of their own
         else:
             section = Section(values, self.path(key), self.remarks)
         self._sections.append(section)
         return section
 
     def sections(self, key: str) -> list["Section"]:
-        """The dictionaries in the list under ``key``; an empty list where it is missing or wrong."""
+        """Read the list of dictionaries at ``key``; empty if it is missing or wrong."""
         self._known.add(key)
         values = self.values.get(key)
         if values is None:
@@ -86,33 +86,33 @@ class Section:
         return sections
 
     def number(self, key: str, default: Any = REQUIRED) -> float:
-        """A number."""
+        """Read a number."""
         return float(self._take(key, default, 0.0, "a number", lambda v: type(v) in (int, float)))
 
     def whole(self, key: str, default: Any = REQUIRED, least: int = 0) -> int:
-        """A whole number of ``least`` or more."""
+        """Read a whole number, ``least`` or more."""
         wanted = f"a whole number of {least} or more"
         return int(self._take(key, default, least, wanted, lambda v: type(v) is int and v >= least))
 
     def flag(self, key: str, default: Any = REQUIRED) -> bool:
-        """True or False."""
+        """Read True or False."""
         return bool(self._take(key, default, False, "True or False", lambda v: isinstance(v, bool)))
 
     def text(self, key: str, default: Any = REQUIRED) -> str:
-        """A string."""
+        """Read a string."""
         return str(self._take(key, default, "", "a string", lambda v: isinstance(v, str)))
 
     def optional_text(self, key: str) -> str | None:
-        """A string; None where it is missing, None or empty."""
+        """Read a string; None if it is missing, None or empty."""
         return self.text(key) or None if self.has(key) else None
 
     def numbers(self, key: str, count: int, default: Any = REQUIRED) -> tuple[float, ...]:
-        """``count`` numbers."""
+        """Read ``count`` numbers."""
         value = self._take(key, default, (0.0,) * count, f"{count} numbers", lambda v: _all(v, (int, float), count))
         return tuple(float(number) for number in value)
 
     def wholes(self, key: str, count: int | None = None) -> tuple[int, ...]:
-        """``count`` whole numbers of 1 or more; any number of them without ``count``."""
+        """Read ``count`` whole numbers above 0; any number of them if ``count`` is None."""
         wanted = f"{count} whole numbers above 0" if count else "whole numbers above 0"
         value = self._take(
             key, REQUIRED, (1,) * (count or 0), wanted, lambda v: _all(v, (int,), count) and all(n > 0 for n in v)
@@ -120,7 +120,7 @@ class Section:
         return tuple(value)
 
     def one_of(self, key: str, allowed: tuple[_Value, ...], default: Any = REQUIRED) -> _Value:
-        """One of some values; lists and tuples of the same elements are the same."""
+        """Read one of some values; a list equals a tuple with the same elements."""
         wanted = " or ".join(repr(value) for value in allowed)
         value = self._take(
             key, default, allowed[0], wanted, lambda v: any(same(v, each) for each in allowed), convert=tupled
@@ -129,11 +129,11 @@ class Section:
         return result
 
     def unused(self, *keys: str) -> None:
-        """Know keys that change nothing."""
+        """Mark keys that have no effect as known."""
         self._known.update(keys)
 
     def close(self) -> None:
-        """Remark on the keys that nothing has taken, here and in the sections within."""
+        """Add a problem for each unknown key, here and in the inner sections."""
         for key in self.values:
             if key not in self._known:
                 near = difflib.get_close_matches(str(key), sorted(self._known), n=1)
@@ -169,23 +169,23 @@ class Section:
 
 
 def _all(value: Any, kinds: tuple[type, ...], count: int | None) -> bool:
-    """Whether ``value`` is a sequence of ``count`` values of these very types."""
+    """Return whether ``value`` is a sequence of ``count`` values of exactly these types."""
     fits = isinstance(value, list | tuple) and all(type(part) in kinds for part in value)
     return fits and count in (None, len(value))
 
 
 def tupled(value: Any) -> Any:
-    """Lists as tuples, also within."""
+    """Convert lists to tuples, also inner ones."""
     return tuple(tupled(part) for part in value) if isinstance(value, list | tuple) else value
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two values are equal and of one type: True is not 1, but 1 is 1.0 and a list is a tuple."""
+    """Return whether two values are equal; True differs from 1, but 1 equals 1.0 and a list equals a tuple."""
     booleans = isinstance(first, bool), isinstance(second, bool)
     return booleans[0] == booleans[1] and bool(tupled(first) == tupled(second))
 
 
 def short(value: Any) -> str:
-    """A value as the part of a sentence."""
+    """Format a value for a message."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

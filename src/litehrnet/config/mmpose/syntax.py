@@ -1,8 +1,8 @@
 """Read the Python of mmpose configs without running it (docs/spec/protocol.md, section 5.5).
 
-Such files build nested dictionaries. What they use for it is understood here: assignments, literals, ``dict(...)``,
+Such files build nested dictionaries. The supported syntax is: assignments, literals, ``dict(...)``,
 ``list``, ``tuple`` and ``range``, names, subscripts, f-strings, arithmetic, ``.copy()``, ``copy.deepcopy``,
-``x['key'] = value`` and ``x.update(...)``. Anything else is refused, and so is what would grow without bounds.
+``x['key'] = value`` and ``x.update(...)``. Other syntax is refused, and so are values that would grow without bounds.
 """
 
 import ast
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from litehrnet.config.overrides import apply_overrides
-from litehrnet.config.recipes import parse_python
 from litehrnet.errors import UserError
 
 _LONGEST = 10_000  # characters of a string, elements of a list
@@ -37,11 +36,11 @@ _FORMAT = re.compile(r"[-+ 0<>^]{0,2}\d{0,2}(?:\.\d{1,2})?[sdefg%]?")
 
 
 @dataclass(frozen=True)
-class PublishedFile:
-    """What a published configuration file says.
+class MmposeFile:
+    """Values of an mmpose config.
 
     Attributes:
-        values: By name, in the order of the file.
+        values: Values by name, in the order of the file.
         helpers: Names that other assignments of the file refer to.
     """
 
@@ -49,30 +48,30 @@ class PublishedFile:
     helpers: frozenset[str]
 
 
-def interpret(text: str, path: Path, overrides: Mapping[str, Any] | None = None) -> PublishedFile:
+def interpret(tree: ast.Module, path: Path, overrides: Mapping[str, Any] | None = None) -> MmposeFile:
     """Build the values of a published configuration file.
 
     Args:
-        text: The file's content.
+        tree: Syntax tree of the file.
         path: The file, for messages.
-        overrides: New values by dotted key, set wherever the file assigns the name that the key begins with, so that
-            whatever the file derives from it follows.
+        overrides: New values by dotted key. They take effect where the file assigns the first name of the key, so
+            that derived values follow.
 
     Raises:
         UserError: The file holds something other than the syntax above (named with its line), or builds too much.
     """
-    interpreter = _Interpreter(text, path, overrides or {})
+    interpreter = _Interpreter(path, overrides or {})
     try:
-        for statement in parse_python(text, path).body:
+        for statement in tree.body:
             interpreter.run(statement)
     except RecursionError as error:
         raise UserError(f"{path}: nested too deeply") from error
     check_extent(interpreter.values, path)
-    return PublishedFile(interpreter.values, frozenset(interpreter.read))
+    return MmposeFile(interpreter.values, frozenset(interpreter.read))
 
 
 def check_extent(values: Any, path: Path) -> None:
-    """Refuse values that are nested too deeply (or into themselves) or too many, counted as often as referred to.
+    """Refuse values that are nested too deeply, into themselves, or too many, counted once per reference.
 
     Raises:
         UserError: They are.
@@ -95,10 +94,9 @@ def _root(node: ast.expr) -> str | None:
 
 
 class _Interpreter:
-    def __init__(self, text: str, path: Path, overrides: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, overrides: Mapping[str, Any]) -> None:
         self.values: dict[str, Any] = {}
         self.read: set[str] = set()
-        self._lines = text.splitlines()
         self._path = path
         self._overrides = overrides
 
@@ -132,7 +130,7 @@ class _Interpreter:
                 raise self._refusal(target)
 
     def _holder(self, node: ast.expr, kind: type | tuple[type, ...]) -> Any:
-        """What is about to be changed; to change a name is not to refer to it."""
+        """Return the container to change; this does not count as a reference to its name."""
         read = set(self.read)
         value = self._value(node, kind)
         self.read = read
@@ -228,7 +226,7 @@ class _Interpreter:
 
     @staticmethod
     def _bounded(op: type[ast.operator], left: Any, right: Any) -> bool:
-        """Whether an operation makes a number, or a string or list of bearable length, and takes no time."""
+        """Return whether an operation gives a number, or a short string or list, in a short time."""
         numbers = isinstance(left, int | float) and isinstance(right, int | float)
         if op is ast.Pow:
             return numbers and abs(right) <= 64
@@ -276,7 +274,7 @@ class _Interpreter:
         raise self._refusal(node)
 
     def _dict(self, call: ast.Call) -> dict[str, Any]:
-        """What ``dict(...)`` makes of the arguments of a call."""
+        """Evaluate a call of ``dict(...)``."""
         if len(call.args) > 1:
             raise self._refusal(call)
         result: dict[str, Any] = dict(self._value(call.args[0], dict)) if call.args else {}
@@ -288,8 +286,11 @@ class _Interpreter:
         return result
 
     def _refusal(self, node: ast.expr | ast.stmt) -> UserError:
-        line = self._lines[node.lineno - 1].strip()[:60] if node.lineno <= len(self._lines) else ""
+        try:
+            text = " ".join(ast.unparse(node).split())[:60]
+        except ValueError:
+            text = "..."  # a number with more digits than Python prints
         return UserError(
-            f"{self._path}, line {node.lineno}: '{line}' is not understood (expected assignments of dictionaries, "
-            "lists, strings and numbers; nothing in a configuration is run)"
+            f"{self._path}, line {node.lineno}: '{text}' is not understood (expected assignments "
+            "of dictionaries, lists, strings and numbers; nothing in a configuration is run)"
         )

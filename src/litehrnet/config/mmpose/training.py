@@ -4,12 +4,8 @@ from typing import Literal
 
 from litehrnet.config.mmpose.section import Section, short, tupled
 from litehrnet.config.schema import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from litehrnet.data.formats import find_format
 
-_METRICS = {"coco": "mAP", "mpii": "PCKh"}
-_FIGURES = {
-    "coco": ("AP", "AP .5", "AP .75", "AP (M)", "AP (L)", "AR", "AR .5", "AR .75", "AR (M)", "AR (L)"),
-    "mpii": ("PCKh", "PCKh@0.1"),
-}
 _LOGS = ("TextLoggerHook", "TensorboardLoggerHook")
 
 
@@ -22,18 +18,18 @@ def read_training(
     loss: LossConfig,
     sync_batch_norm: bool,
 ) -> TrainingConfig:
-    """Read how to train; what cannot be done is remarked upon.
+    """Read the training settings; unsupported ones become problems.
 
     Args:
         file: The whole file.
-        dataset: What is trained on, which says the metric.
-        batch_size: From ``data``.
-        workers: From ``data``.
-        loss: From ``model``.
-        sync_batch_norm: From ``model``.
+        dataset: Format of the data, which determines the metric.
+        batch_size: Batch size in ``data``.
+        workers: Number of workers in ``data``.
+        loss: Loss in ``model``.
+        sync_batch_norm: Whether ``model`` uses synchronized batch normalization.
     """
     epochs = file.whole("total_epochs", least=1)
-    # Processes and their devices are the command line's business, and so are seeds, as published.
+    # As in mmpose, the command line determines processes, devices and seeds.
     file.unused("log_level", "dist_params", "cudnn_benchmark", "find_unused_parameters", "seed", "gpu_ids")
     _check_workflow(file)
     evaluate_every, best_by = _read_evaluation(file.section("evaluation", {}), dataset)
@@ -57,27 +53,26 @@ def _check_workflow(file: Section) -> None:
     workflow = tupled(file.values.get("workflow", (("train", 1),)))
     file.unused("workflow")
     if workflow == (("train", 1), ("val", 1)):
-        file.remarks.notes.append("workflow: its phase val changes no weights and is left out")
+        file.remarks.notes.append("workflow: its phase val does not change weights and is left out")
     elif workflow != (("train", 1),):
         file.problem("workflow", f"is {short(file.values['workflow'])} (expected [('train', 1)])")
 
 
 def _read_evaluation(evaluation: Section, dataset: str) -> tuple[int, str | None]:
-    """Epochs between evaluations, and the figure that makes the best checkpoint (None for the usual one)."""
-    metric = _METRICS[dataset]
-    evaluation.one_of("metric", (metric, (metric,)), metric)
+    """Read the epochs between evaluations, and the metric of the best checkpoint (None for the main one)."""
+    metric = find_format(dataset).metric
+    evaluation.one_of("metric", (metric.name, (metric.name,)), metric.name)
     evaluation.one_of("rule", (None, "greater"), None)
     evaluation.one_of("by_epoch", (True,), True)
     evaluation.unused("gpu_collect", "key_indicator", "save_best")
-    figures = _FIGURES[dataset]
     key = "key_indicator" if evaluation.has("key_indicator") else "save_best"
-    best = evaluation.one_of(key, (None, True, "auto", *figures), None)
-    usual = best in (None, True, "auto", figures[0])
+    best = evaluation.one_of(key, (None, True, "auto", *metric.values), None)
+    usual = best in (None, True, "auto", metric.best_by)
     return evaluation.whole("interval", 1, least=1), None if usual else str(best)
 
 
 def _read_optimizer(optimizer: Section, clip_norm: float | None) -> OptimizerConfig:
-    """Values that are not said are torch's, which are not ours."""
+    """Read the optimizer; missing values have torch's defaults, which differ from ours."""
     kind = optimizer.one_of("type", ("Adam", "AdamW", "SGD"))
     learning_rate = optimizer.number("lr")
     optimizer.one_of("paramwise_cfg", (None,), None)
@@ -127,7 +122,7 @@ def _read_schedule(config: Section, epochs: int) -> ScheduleConfig:
 
 
 def _read_warmup(config: Section) -> tuple[int, float]:
-    """Iterations and factor."""
+    """Read iterations and factor of the warm-up."""
     kind = config.one_of("warmup", (None, "linear"), None)
     config.one_of("warmup_by_epoch", (False,), False)
     if kind is None:
@@ -139,7 +134,7 @@ def _read_warmup(config: Section) -> tuple[int, float]:
 def _read_precision(file: Section) -> Literal["float32", "fp16"]:
     if not file.has("fp16"):
         return "float32"
-    # A fixed scale is the published default, but the loop here finds its own.
+    # mmpose's default is a fixed scale, but the training loop here adapts it.
     file.section("fp16").one_of("loss_scale", ("dynamic",))
     return "fp16"
 
@@ -149,7 +144,7 @@ def _read_saving(config: Section, epochs: int) -> int:
     config.one_of("save_optimizer", (True,), True)
     config.unused("save_last", "create_symlink", "meta")
     if config.has("out_dir"):
-        config.problem("out_dir", "is not known (expected work_dir, where all files of a run are)")
+        config.problem("out_dir", "is unknown (expected work_dir, the folder of all files of a run)")
     if config.has("max_keep_ckpts") and config.whole("max_keep_ckpts", -1, least=-1) > 0:
         config.remarks.notes.append(f"{config.path('max_keep_ckpts')}: all checkpoints are kept")
     interval = config.whole("interval", -1, least=-1)

@@ -1,0 +1,155 @@
+// What every kind of step reads, writes and holds. This is the only definition: Python asks it too (_native.check).
+//
+//   kind                reads                  writes               constants
+//   stem                image (no places)      out                  normalization; weight, bias of six convolutions
+//   pointwise           in, [addend]           out                  weight, bias
+//   depthwise           in, [channel weight]   out, [means]         weight, bias
+//   pool                in                     out
+//   spatial_weighting   in, means              out                  weight, bias, weight, bias
+//   enlarge             [addend], in           out
+//   fuse_first          in, lower              out, one per lower   weight, bias per lower branch
+//   enlarge_bilinear    addend, in             out
+//
+// An operand in brackets may be absent.
+#include <vector>
+
+#include "program.h"
+
+namespace litehrnet {
+namespace {
+
+using Shape = std::vector<std::int32_t>;
+
+void require(bool condition, const char* otherwise) {
+    if (!condition) throw ProgramError(otherwise);
+}
+
+bool same_size(const Planes& a, const Planes& b) { return a.height == b.height && a.width == b.width; }
+
+void require_operands(const Step& step, std::size_t reads, std::size_t writes) {
+    require(step.reads.size() == reads && step.writes.size() == writes, "has another number of inputs or outputs");
+}
+
+void require_constants(const Step& step, const std::vector<Shape>& shapes) {
+    require(step.constants.size() == shapes.size(), "has another number of constants");
+    for (std::size_t i = 0; i < shapes.size(); ++i)
+        require(step.constants[i].shape == shapes[i], "has a constant of another shape");
+}
+
+void require_addend(const Planes& addend, const Planes& out) {
+    if (addend.places.empty()) return;
+    require(addend.count() == out.count() && same_size(addend, out), "adds planes that do not fit");
+}
+
+void require_strided(const Planes& in, const Planes& out, std::int32_t stride) {
+    require(in.count() == out.count() && out.height == (in.height + stride - 1) / stride &&
+                out.width == (in.width + stride - 1) / stride,
+            "writes planes that do not fit");
+}
+
+void require_means(const Planes& means, const Planes& of) {
+    require(means.count() == 1 && means.height == 1 && means.width == of.count(), "has another number of means");
+}
+
+void check_stem(const Step& step, const Program& program) {
+    require_operands(step, 1, 1);
+    const Planes &image = step.reads[0], &out = step.writes[0];
+    require(image.places.empty() && image.width == program.width && image.height == program.height,
+            "reads an image of another size than the program");
+    require(out.count() == Stem::channels && out.width == (program.width + 3) / 4 &&
+                out.height == (program.height + 3) / 4,
+            "writes planes that do not fit");
+    require_constants(step, {{2, 3}, {32, 27}, {32}, {16, 9}, {16}, {16, 16}, {16}, {32, 16}, {32}, {32, 9}, {32},
+                             {16, 32}, {16}});
+}
+
+void check_pointwise(const Step& step) {
+    require_operands(step, 2, 1);
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    require(in.count() > 0 && same_size(in, out), "reads planes that do not fit");
+    require_addend(step.reads[1], out);
+    require_constants(step, {{out.count(), in.count()}, {out.count()}});
+}
+
+void check_depthwise(const Step& step) {
+    require_operands(step, 2, 2);
+    const Planes &in = step.reads[0], &weight = step.reads[1], &out = step.writes[0], &means = step.writes[1];
+    require(step.stride == 1 || step.stride == 2, "has an unknown stride");
+    require_strided(in, out, step.stride);
+    if (!weight.places.empty())
+        require(step.stride == 1 && weight.count() == in.count() && shift_between(in, weight) >= 0,
+                "has channel weights that do not fit");
+    if (!means.places.empty()) {
+        require(step.stride == 1, "has means of another stride than 1");
+        require_means(means, out);
+    }
+    require_constants(step, {{out.count(), 9}, {out.count()}});
+}
+
+void check_pool(const Step& step) {
+    require_operands(step, 1, 1);
+    require(step.reads[0].count() == step.writes[0].count() && shift_between(step.reads[0], step.writes[0]) >= 0,
+            "pools to planes that do not fit");
+    require_constants(step, {});
+}
+
+void check_spatial_weighting(const Step& step) {
+    require_operands(step, 2, 1);
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    require(in.count() == out.count() && same_size(in, out), "writes planes that do not fit");
+    require_means(step.reads[1], out);
+    require(!step.constants.empty() && !step.constants[0].shape.empty(), "has no weights");
+    const std::int32_t hidden = step.constants[0].shape[0], channels = out.count();
+    require(hidden <= channels, "has too many hidden channels");
+    require_constants(step, {{hidden, channels}, {hidden}, {channels, hidden}, {channels}});
+}
+
+void check_fuse_first(const Step& step) {
+    require(step.reads.size() == 2 && step.writes.size() >= 2 && step.writes.size() <= 1 + FuseFirst::most,
+            "has another number of inputs or outputs");
+    const Planes &in = step.reads[0], &lower = step.reads[1], &out = step.writes[0];
+    require(in.count() == out.count() && same_size(in, out), "writes planes that do not fit");
+    require(lower.count() == out.count() && shift_between(out, lower) == 1, "enlarges planes that do not fit");
+    std::vector<Shape> shapes;
+    for (std::size_t i = 1; i < step.writes.size(); ++i) {
+        require_strided(out, step.writes[i], 2);
+        shapes.insert(shapes.end(), {{out.count(), 9}, {out.count()}});
+    }
+    require_constants(step, shapes);
+}
+
+void check_enlarge(const Step& step) {
+    require_operands(step, 2, 1);
+    const Planes &addend = step.reads[0], &in = step.reads[1], &out = step.writes[0];
+    require(in.count() == out.count() && shift_between(out, in) == 1, "enlarges planes that do not fit");
+    require_addend(addend, out);
+    require(step.kind == Kind::enlarge || !addend.places.empty(), "adds to nothing");
+    require_constants(step, {});
+}
+
+}  // namespace
+
+int shift_between(const Planes& large, const Planes& small) {
+    for (int shift = 0; shift <= most_shift; ++shift)
+        if (large.height == small.height << shift && large.width == small.width << shift) return shift;
+    return -1;
+}
+
+void check_step(const Step& step, const Program& program) {
+    require(!step.writes.empty() && !step.writes[0].places.empty(), "writes nothing");
+    require(step.activation == Activation::none || step.kind == Kind::pointwise, "has an activation");
+    require(step.stride == 1 || step.kind == Kind::depthwise, "has a stride");
+    switch (step.kind) {
+        case Kind::stem: return check_stem(step, program);
+        case Kind::pointwise: return check_pointwise(step);
+        case Kind::depthwise: return check_depthwise(step);
+        case Kind::pool: return check_pool(step);
+        case Kind::spatial_weighting: return check_spatial_weighting(step);
+        case Kind::fuse_first: return check_fuse_first(step);
+        case Kind::enlarge:
+        case Kind::enlarge_bilinear: return check_enlarge(step);
+    }
+    throw ProgramError("is of an unknown kind");
+}
+
+}  // namespace litehrnet

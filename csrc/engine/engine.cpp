@@ -1,0 +1,205 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "float_state.h"
+
+namespace litehrnet {
+namespace {
+
+constexpr std::int64_t arena_margin = 8 * slack_floats;  // kernels may read, but not use, vectors after the last plane
+
+std::int64_t scratch_floats(const Step& step) {
+    const Planes& first = step.reads[0];
+    switch (step.kind) {
+        case Kind::stem: return stem_scratch(first.width);
+        case Kind::pointwise: return pointwise_scratch(first.count());
+        case Kind::depthwise: return depthwise_scratch(first.height, first.width);
+        case Kind::spatial_weighting: return 2 * (rounded_up(first.count(), 16) + slack_floats);
+        case Kind::pool:
+        case Kind::enlarge:
+        case Kind::fuse_first:
+        case Kind::enlarge_bilinear: return 0;
+    }
+    throw ProgramError("it has a step of an unknown kind");
+}
+
+}  // namespace
+
+Arena::Arena(std::int64_t floats) : memory_(allocate_aligned<float>(static_cast<std::size_t>(floats))) {
+    std::fill_n(memory_.get(), floats, 0.0f);
+}
+
+Engine::Engine(const Program& program, const Kernels& kernels, Precision precision, int shares)
+    : kernels_(kernels),
+      precision_(precision),
+      constants_(kernels.tile_rows),
+      scratch_(static_cast<Place>(program.arena_floats)),
+      image_bytes_(std::int64_t{3} * program.width * program.height),
+      output_(program.output) {
+    if (precision == Precision::bfloat16 && !kernels.pointwise_bf16)
+        throw ProgramError(std::string("the ") + kernels.name + " kernels have no bfloat16 (a CPU with AVX512-BF16 has)");
+    std::int64_t scratch = 0;
+    for (const Step& step : program.steps) {
+        scratch = std::max(scratch, (scratch_floats(step) + slack_floats - 1) / slack_floats * slack_floats);
+        steps_.push_back(prepare(step));
+    }
+    arena_floats_ = program.arena_floats + std::max(shares, 1) * scratch + arena_margin;
+    if (arena_floats_ > std::int64_t{1} << 30) throw ProgramError("its arena has an impossible size");
+    if (shares < 2) return;
+    for (const ReadyStep& step : steps_)
+        for (int index = 0; index < shares; ++index)
+            shares_.push_back(share_of(step, {index, shares}, kernels, scratch));
+}
+
+void Engine::run(const std::uint8_t* image, float* heatmaps, Arena& arena) const {
+    const FloatState state;
+    for (const ReadyStep& step : steps_) run_step(step, image, arena.data());
+    copy_heatmaps(heatmaps, arena);
+}
+
+void Engine::run_shares(const std::uint8_t* image, Arena& arena, Turns& turns) const {
+    const FloatState state;
+    turns.take([&](std::int64_t turn) { run_step(shares_[static_cast<std::size_t>(turn)], image, arena.data()); });
+}
+
+void Engine::copy_heatmaps(float* heatmaps, const Arena& arena) const {
+    const auto pixels = static_cast<std::size_t>(output_.pixels());
+    for (std::size_t i = 0; i < output_.places.size(); ++i)
+        std::memcpy(heatmaps + i * pixels, arena.data() + output_.places[i], pixels * sizeof(float));
+}
+
+void Engine::profile(const std::uint8_t* image, double* seconds, Arena& arena) const {
+    using Clock = std::chrono::steady_clock;
+    const FloatState state;
+    auto before = Clock::now();
+    for (const ReadyStep& step : steps_) {
+        run_step(step, image, arena.data());
+        const auto after = Clock::now();
+        *seconds++ = std::chrono::duration<double>(after - before).count();
+        before = after;
+    }
+}
+
+void Engine::run_step(const ReadyStep& step, const std::uint8_t* image, float* memory) const {
+    struct Run {
+        const Kernels& k;
+        const std::uint8_t* image;
+        float* arena;
+        void operator()(const Pointwise& s) const { k.pointwise(s, arena); }
+        void operator()(const PointwiseBf16& s) const { k.pointwise_bf16(s, arena); }
+        void operator()(const Depthwise& s) const { k.depthwise(s, arena); }
+        void operator()(const Pool& s) const { k.pool(s, arena); }
+        void operator()(const SpatialWeighting& s) const { k.spatial_weighting(s, arena); }
+        void operator()(const Enlarge& s) const { k.enlarge(s, arena); }
+        void operator()(const FuseFirst& s) const { k.fuse_first(s, arena); }
+        void operator()(const EnlargeBilinear& s) const { k.enlarge_bilinear(s, arena); }
+        void operator()(const Stem& s) const { k.stem(s, image, arena); }
+    };
+    std::visit(Run{kernels_, image, memory}, step);
+}
+
+ReadyStep Engine::prepare(const Step& step) {
+    const Planes &first = step.reads[0], &out = step.writes[0];
+    switch (step.kind) {
+        case Kind::stem: return prepare_stem(step);
+        case Kind::pointwise: return prepare_pointwise(step);
+        case Kind::depthwise: return prepare_depthwise(step);
+        case Kind::pool:
+            return Pool{.in = keep(first), .out = keep(out), .channels = out.count(), .height = out.height,
+                        .width = out.width, .shift = shift_between(first, out)};
+        case Kind::spatial_weighting: return prepare_spatial_weighting(step);
+        case Kind::enlarge: {
+            const Planes& in = step.reads[1];
+            return Enlarge{.addend = keep(first), .in = keep(in), .out = keep(out), .channels = in.count(),
+                           .height = in.height, .width = in.width};
+        }
+        case Kind::fuse_first: return prepare_fuse_first(step);
+        case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
+    }
+    throw ProgramError("it has a step of an unknown kind");
+}
+
+ReadyStep Engine::prepare_pointwise(const Step& step) {
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    Pointwise ready{.in = keep(in), .addend = keep(step.reads[1]), .out = keep(out), .inputs = in.count(),
+                    .outputs = out.count(), .begin = 0, .end = static_cast<std::int32_t>(out.pixels()),
+                    .weight = nullptr, .bias = keep(step.constants[1]), .activation = step.activation};
+    if (precision_ == Precision::bfloat16)
+        return PointwiseBf16{
+            .product = ready, .weight = constants_.keep_packed_pairs(step.constants[0]), .scratch = scratch_};
+    ready.weight = keep_packed(step.constants[0]);
+    return ready;
+}
+
+ReadyStep Engine::prepare_depthwise(const Step& step) {
+    const Planes &in = step.reads[0], &weight = step.reads[1], &out = step.writes[0], &means = step.writes[1];
+    return Depthwise{.in = keep(in), .channel_weight = keep(weight), .out = keep(out),
+                     .means = means.places.empty() ? 0 : means.places[0], .scratch = scratch_, .channels = in.count(),
+                     .height = in.height, .width = in.width, .stride = step.stride,
+                     .shift = weight.places.empty() ? 0 : shift_between(in, weight),
+                     .weight = keep(step.constants[0]), .bias = keep(step.constants[1])};
+}
+
+ReadyStep Engine::prepare_stem(const Step& step) {
+    const auto& constants = step.constants;
+    const float* normalization = keep(constants[0]);
+    const Planes &image = step.reads[0], &out = step.writes[0];
+    return Stem{.out = keep(out), .scratch = scratch_, .height = image.height, .width = image.width, .begin = 0,
+                .end = out.height, .scale = normalization, .offset = normalization + 3,
+                .conv = keep_packed(constants[1]), .conv_bias = keep(constants[2]), .depthwise_a = keep(constants[3]),
+                .depthwise_a_bias = keep(constants[4]), .pointwise_a = keep_packed(constants[5]),
+                .pointwise_a_bias = keep(constants[6]), .expand = keep_packed(constants[7]),
+                .expand_bias = keep(constants[8]), .depthwise_b = keep(constants[9]),
+                .depthwise_b_bias = keep(constants[10]), .linear = keep_packed(constants[11]),
+                .linear_bias = keep(constants[12])};
+}
+
+ReadyStep Engine::prepare_spatial_weighting(const Step& step) {
+    const auto& [weight1, bias1, weight2, bias2] =
+        std::tie(step.constants[0], step.constants[1], step.constants[2], step.constants[3]);
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    return SpatialWeighting{.in = keep(in), .out = keep(out), .means = step.reads[1].places[0], .scratch = scratch_,
+                            .channels = in.count(), .hidden = weight1.shape[0],
+                            .pixels = static_cast<std::int32_t>(in.pixels()), .begin = 0, .end = in.count(),
+                            .weight1 = constants_.keep_transposed(weight1), .bias1 = constants_.keep_padded(bias1),
+                            .weight2 = constants_.keep_transposed(weight2), .bias2 = constants_.keep_padded(bias2)};
+}
+
+ReadyStep Engine::prepare_fuse_first(const Step& step) {
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    FuseFirst ready{.in = keep(in), .lower = keep(step.reads[1]), .out = keep(out), .lowered = {},
+                    .weight = {}, .bias = {}, .channels = in.count(), .height = in.height, .width = in.width,
+                    .branches = static_cast<std::int32_t>(step.writes.size()) - 1};
+    for (int b = 0; b < ready.branches; ++b) {
+        ready.lowered[b] = keep(step.writes[b + 1]);
+        ready.weight[b] = keep(step.constants[2 * b]);
+        ready.bias[b] = keep(step.constants[2 * b + 1]);
+    }
+    return ready;
+}
+
+ReadyStep Engine::prepare_enlarge_bilinear(const Step& step) {
+    const Planes &addend = step.reads[0], &in = step.reads[1], &out = step.writes[0];
+    const std::int32_t vector = kernels_.vector_floats, steps = 2 * in.width - 1;
+    std::vector<std::int32_t> first, column;
+    std::vector<float> share;
+    for (std::int32_t x = 0; x < rounded_up(out.width, slack_floats); ++x) {
+        const std::int32_t scaled = std::min(x, out.width - 1) * (in.width - 1);
+        // The last column counts as the one before it with a share of 1, so that no column to its right is read.
+        const std::int32_t before = std::min(scaled / steps, std::max(in.width - 2, 0));
+        if (x % vector == 0) first.push_back(before);
+        column.push_back(before - first.back());
+        share.push_back(static_cast<float>(scaled - before * steps) / static_cast<float>(steps));
+    }
+    return EnlargeBilinear{.addend = keep(addend), .in = keep(in), .out = keep(out), .channels = in.count(),
+                           .height = in.height, .width = in.width, .first = keep(first), .column = keep(column),
+                           .share = keep(share)};
+}
+
+}  // namespace litehrnet

@@ -1,0 +1,185 @@
+// The arguments of every kernel, and the table of the kernels of one instruction set.
+//
+// A place is the start of a plane, in floats from the beginning of the arena. The pixels of every plane are followed by
+// slack of one vector. Kernels may read and write it; its values mean nothing.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+namespace litehrnet {
+
+using Place = std::int32_t;
+
+// Sides of planes differ by a factor of up to 2^most_shift: the network has four branches.
+constexpr std::int32_t most_shift = 3;
+
+// program.py names the same activations in the same order; a test compares both.
+enum class Activation : std::int32_t { none, relu, sigmoid };
+constexpr const char* activation_names[] = {"none", "relu", "sigmoid"};
+constexpr std::int32_t activations = sizeof activation_names / sizeof *activation_names;
+
+// out = activation(weight in + bias + addend). Weights are packed in blocks of up to Kernels::tile_rows outputs, all of
+// nearly the same size. A block holds, for every input, the weights of its outputs.
+struct Pointwise {
+    const Place* in;
+    const Place* addend;  // null: none
+    const Place* out;
+    std::int32_t inputs, outputs;
+    std::int32_t begin, end;  // range of the computed pixels
+    const float* weight;
+    const float* bias;
+    Activation activation;
+};
+
+// Pointwise with inputs and weights rounded to bfloat16 and multiplied in pairs; an odd last input is paired with 0.
+// Weights are packed in the same blocks, two in a number, the first in the lower half.
+struct PointwiseBf16 {
+    Pointwise product;  // its weight is null
+    const std::uint32_t* weight;
+    Place scratch;
+};
+
+// 3x3 convolution of every plane times its enlarged channel weight, with stride 1 or 2.
+struct Depthwise {
+    const Place* in;
+    const Place* channel_weight;  // null: none
+    const Place* out;
+    Place means;  // 0: none
+    Place scratch;
+    std::int32_t channels, height, width, stride;
+    std::int32_t shift;  // the channel weight is smaller by 2^shift
+    const float* weight;  // 9 per plane
+    const float* bias;
+};
+
+// Means over blocks of 2^shift x 2^shift pixels.
+struct Pool {
+    const Place* in;
+    const Place* out;
+    std::int32_t channels, height, width, shift;  // of out
+};
+
+// Multiplies every plane by one number, which two dense layers compute from the means of all planes. Weights are
+// transposed (in, out); their rows and the biases are padded with zeros to multiples of 16.
+struct SpatialWeighting {
+    const Place* in;
+    const Place* out;
+    Place means, scratch;
+    std::int32_t channels, hidden, pixels;
+    std::int32_t begin, end;  // range of the computed planes
+    const float* weight1;
+    const float* bias1;
+    const float* weight2;
+    const float* bias2;
+};
+
+// out = addend + in, with every pixel of in repeated to twice the sides.
+struct Enlarge {
+    const Place* addend;  // null: none
+    const Place* in;
+    const Place* out;
+    std::int32_t channels, height, width;  // of in
+};
+
+// S = 2 in + lower enlarged, out = relu(S), lowered[i] = depthwise convolution of stride 2 of S.
+struct FuseFirst {
+    static constexpr int most = 3;
+    const Place* in;
+    const Place* lower;
+    const Place* out;
+    const Place* lowered[most];
+    const float* weight[most];
+    const float* bias[most];
+    std::int32_t channels, height, width, branches;
+};
+
+// out = addend + in enlarged bilinearly to twice the sides, corners aligned. Every output column has the input column
+// to its left, counted from the first of its vector, and the share of the input column to its right.
+struct EnlargeBilinear {
+    const Place* addend;
+    const Place* in;
+    const Place* out;
+    std::int32_t channels, height, width;  // of in
+    const std::int32_t* first;             // first input column of every vector of output columns
+    const std::int32_t* column;            // input column of every output column, relative to first
+    const float* share;
+};
+
+// The stem as a pipeline of rows. Image columns are split into 4 phases, so that both convolutions of stride 2 read
+// consecutive values.
+struct Stem {
+    static constexpr int channels = 32, half = 16, taps = 27;
+    const Place* out;  // 32 planes, already shuffled: paths A and B alternate
+    Place scratch;
+    std::int32_t height, width;  // of the image
+    std::int32_t begin, end;     // range of the computed rows of out
+    const float *scale, *offset;  // normalize the levels of every image channel
+    const float *conv, *conv_bias, *depthwise_a, *depthwise_a_bias, *pointwise_a, *pointwise_a_bias;
+    const float *expand, *expand_bias, *depthwise_b, *depthwise_b_bias, *linear, *linear_bias;
+};
+
+struct Kernels {
+    const char* name;
+    std::int32_t vector_floats;  // floats in a vector
+    std::int32_t tile_rows;      // most outputs in a block of Pointwise
+    void (*pointwise)(const Pointwise&, float* arena);
+    void (*depthwise)(const Depthwise&, float* arena);
+    void (*pool)(const Pool&, float* arena);
+    void (*spatial_weighting)(const SpatialWeighting&, float* arena);
+    void (*enlarge)(const Enlarge&, float* arena);
+    void (*fuse_first)(const FuseFirst&, float* arena);
+    void (*enlarge_bilinear)(const EnlargeBilinear&, float* arena);
+    void (*stem)(const Stem&, const std::uint8_t* image, float* arena);
+    void (*pointwise_bf16)(const PointwiseBf16&, float* arena);  // null: the instruction set has no bfloat16
+};
+
+constexpr std::int32_t slack_floats = 16;  // after every plane; no vector is longer
+
+constexpr std::int32_t rounded_up(std::int32_t value, std::int32_t to) { return (value + to - 1) / to * to; }
+
+// Floats from one row of a scratch plane to the next: at least one zero follows every row.
+constexpr std::int32_t scratch_pitch(std::int32_t width) { return rounded_up(width + 1, slack_floats); }
+
+// Scratch of Depthwise: with a row of zeros below, and zeros to the left of the first row.
+constexpr std::int64_t depthwise_scratch(std::int32_t height, std::int32_t width) {
+    return (static_cast<std::int64_t>(height) + 1) * scratch_pitch(width) + 2 * slack_floats;
+}
+
+// Scratch of Stem: every row holds a quarter of the image's width, followed by at least one vector of zeros.
+constexpr std::int32_t stem_pitch(std::int32_t image_width) {
+    return rounded_up((image_width + 3) / 4, slack_floats) + slack_floats;
+}
+struct StemRows {
+    static constexpr int image = 1;                // after the row of zeros; a ring of 3 image rows: channel, phase
+    static constexpr int ring = image + 3 * 12;    // ring of 3 rows: even and odd columns of A's 16, B's 32 channels
+    static constexpr int entry = ring + 3 * 96;    // path B before its expansion
+    static constexpr int filtered = entry + 16;    // results of the depthwise convolutions
+    static constexpr int count = filtered + 48;
+};
+constexpr std::int64_t stem_scratch(std::int32_t image_width) {
+    return static_cast<std::int64_t>(StemRows::count) * stem_pitch(image_width) + 2 * slack_floats;
+}
+
+constexpr std::int32_t pair_count(std::int32_t inputs) { return (inputs + 1) / 2; }
+
+// Scratch of PointwiseBf16: a tile of pixels of all inputs.
+constexpr std::int64_t pointwise_scratch(std::int32_t inputs) {
+    return static_cast<std::int64_t>(pair_count(inputs)) * 3 * slack_floats;
+}
+
+// Rounds to the nearest bfloat16, ties to even. A bfloat16 is the upper half of a float.
+inline std::uint16_t bf16_bits(float x) {
+    const auto bits = std::bit_cast<std::uint32_t>(x);
+    return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// How Pointwise splits its outputs into blocks: block `index` of `blocks` begins at block_begin.
+constexpr std::int32_t block_count(std::int32_t outputs, std::int32_t tile_rows) {
+    return (outputs + tile_rows - 1) / tile_rows;
+}
+constexpr std::int32_t block_begin(std::int32_t outputs, std::int32_t blocks, std::int32_t index) {
+    return static_cast<std::int32_t>(static_cast<std::int64_t>(outputs) * index / blocks);
+}
+
+}  // namespace litehrnet

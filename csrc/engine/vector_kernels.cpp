@@ -1,0 +1,39 @@
+// The vector kernels of one instruction set. Compiled once per instruction set; LITEHRNET_SET is its name.
+#include "kernels/depthwise.h"
+#include "kernels/enlarge.h"
+#include "kernels/enlarge_bilinear.h"
+#include "kernels/fuse_first.h"
+#include "kernels/pointwise.h"
+#include "kernels/pointwise_bf16.h"
+#include "kernels/pool.h"
+#include "kernels/spatial_weighting.h"
+#include "kernels/stem.h"
+
+#define LITEHRNET_TEXT_OF(name) #name
+#define LITEHRNET_TEXT(name) LITEHRNET_TEXT_OF(name)
+#define LITEHRNET_TABLE_OF(name) name##_kernels
+#define LITEHRNET_TABLE(name) LITEHRNET_TABLE_OF(name)
+
+namespace litehrnet {
+
+extern const Kernels LITEHRNET_TABLE(LITEHRNET_SET);
+const Kernels LITEHRNET_TABLE(LITEHRNET_SET) = {
+    .name = LITEHRNET_TEXT(LITEHRNET_SET),
+    .vector_floats = W,
+    .tile_rows = tile_rows,
+    .pointwise = pointwise,
+    .depthwise = depthwise,
+    .pool = pool,
+    .spatial_weighting = spatial_weighting,
+    .enlarge = enlarge,
+    .fuse_first = fuse_first,
+    .enlarge_bilinear = enlarge_bilinear,
+    .stem = stem,
+#if defined(__AVX512BF16__)
+    .pointwise_bf16 = pointwise_bf16,
+#else
+    .pointwise_bf16 = nullptr,
+#endif
+};
+
+}  // namespace litehrnet

@@ -1,0 +1,66 @@
+// Sums of a fuse layer.
+#pragma once
+
+#include "rows.h"
+
+namespace litehrnet::training {
+namespace {
+
+void fuse_forward(const Shape& shape, const float* x, float scale, const Term* terms, Int count, float* sum,
+                  float* rectified, Int threads) {
+    const Int width = shape.width;
+    for_images(shape.images, threads, [&](Int begin, Int end) {
+        with_constant(shape.channels, [&](auto c) {
+            for (Int row = begin * shape.height; row < end * shape.height; ++row)
+                for (Int px = 0; px < width; ++px) {
+                    const Int at = (row * width + px) * c;
+                    const float* added[most_terms];
+                    for (Int t = 0; t < count; ++t) {
+                        const Int factor = terms[t].factor;
+                        added[t] = terms[t].values + (row / factor * (width / factor) + px / factor) * c;
+                    }
+                    for_channels(c, [&](Int j, auto some) {
+                        auto total = some.load(x + at + j) * scale;
+                        for (Int t = 0; t < count; ++t) total += some.load(added[t] + j) * terms[t].weight;
+                        some.store(sum + at + j, total);
+                        some.store(rectified + at + j, total < 0 ? decltype(total){} : total);
+                    });
+                }
+        });
+    });
+}
+
+void fuse_backward(const Shape& shape, const float* sum, const float* dsum, const float* drectified, float* dx,
+                   const Term* terms, Int count, Int threads) {
+    const Int width = shape.width, length = width * shape.channels;
+    for_images(shape.images, threads, [&](Int begin, Int end) {
+        with_constant(shape.channels, [&](auto c) {
+            for (Int row = begin * shape.height; row < end * shape.height; ++row) {
+                float* g = dx + row * length;
+                if (dsum) std::memcpy(g, dsum + row * length, static_cast<std::size_t>(length) * sizeof(float));
+                if (drectified)
+                    for_vectors(0, length, lanes, [&](Int j, Int, auto vector) {
+                        const Vector gradient = vector.load(drectified + row * length + j);
+                        const Vector passed = vector.load(sum + row * length + j) > 0 ? gradient : Vector{};
+                        vector.store(g + j, dsum ? vector.load(g + j) + passed : passed);
+                    });
+                for (const Term* term = terms; term < terms + count; ++term) {
+                    const Int factor = term->factor;
+                    float* to = term->values + row / factor * (width / factor) * c;
+                    const bool is_first = row % factor == 0;
+                    for (Int cell = 0; cell < width / factor; ++cell, to += c)
+                        for_channels(c, [&](Int j, auto some) {
+                            auto total = decltype(some.load(to)){};
+                            if (!is_first) total = some.load(to + j);
+                            for (Int px = cell * factor; px < (cell + 1) * factor; ++px)
+                                total += some.load(g + px * c + j) * term->weight;
+                            some.store(to + j, total);
+                        });
+                }
+            }
+        });
+    });
+}
+
+}  // namespace
+}  // namespace litehrnet::training

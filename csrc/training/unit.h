@@ -1,0 +1,302 @@
+// One branch of conditional channel weighting, and the pooling before it.
+#pragma once
+
+#include "depthwise.h"
+
+namespace litehrnet::training {
+namespace {
+
+void pool_forward(const Shape& shape, const float* x, float* cells, Int cell_stride, Int factor, Int threads) {
+    const Int down = shape.height / factor, across = shape.width / factor;
+    for_images(shape.images, threads, [&](Int begin, Int end) {
+        with_constant(shape.channels, [&](auto c) {
+            const float scale = 1.0f / static_cast<float>(factor * factor);
+            for (Int row = begin * down; row < end * down; ++row)
+                for (Int column = 0; column < across; ++column) {
+                    float* mean = cells + (row * across + column) * cell_stride;
+                    const float* corner = x + (row * factor * shape.width + column * factor) * 2 * c + c;
+                    for_channels(c, [&](Int j, auto channels) {
+                        auto sum = decltype(channels.load(corner)){};
+                        for (Int dy = 0; dy < factor; ++dy)
+                            for (Int dx = 0; dx < factor; ++dx)
+                                sum += channels.load(corner + (dy * shape.width + dx) * 2 * c + j);
+                        channels.store(mean + j, sum * scale);
+                    });
+                }
+        });
+    });
+}
+
+void pool_backward(const Shape& shape, float* dx, const float* dcells, Int cell_stride, Int factor, Int threads) {
+    const Int across = shape.width / factor;
+    for_images(shape.images, threads, [&](Int begin, Int end) {
+        with_constant(shape.channels, [&](auto c) {
+            const float scale = 1.0f / static_cast<float>(factor * factor);
+            for (Int row = begin * shape.height; row < end * shape.height; ++row)
+                for (Int px = 0; px < shape.width; ++px) {
+                    float* to = dx + (row * shape.width + px) * 2 * c + c;
+                    const float* from = dcells + (row / factor * across + px / factor) * cell_stride;
+                    for_channels(c, [&](Int j, auto channels) {
+                        channels.store(to + j, channels.load(to + j) + channels.load(from + j) * scale);
+                    });
+                }
+        });
+    });
+}
+
+// The layers of spatial weighting, with the values that their backward pass needs, (images, channels) each.
+struct Weighting {
+    Int images, c, reduced;
+    Doubles pooled, hidden, weights;  // hidden: (images, reduced)
+
+    Weighting(Int images, Int c, const SpatialWeighting& layers, const Norm& norm, const Statistics& s,
+              const double* sums, Int places)
+        : images(images), c(c), reduced(layers.reduced), pooled(images * c), hidden(images * reduced),
+          weights(images * c) {
+        for (Int n = 0; n < images; ++n) {
+            double *mean = pooled + n * c, *h = hidden + n * reduced, *w = weights + n * c;
+            for (Int j = 0; j < c; ++j)
+                mean[j] = gain_of(norm, s, j) * sums[n * c + j] / static_cast<double>(places) + offset_of(norm, s, j);
+            for (Int i = 0; i < reduced; ++i) {
+                double sum = static_cast<double>(layers.bias1[i]);
+                for (Int j = 0; j < c; ++j) sum += static_cast<double>(layers.weight1[i * c + j]) * mean[j];
+                h[i] = std::max(0.0, sum);
+            }
+            for (Int j = 0; j < c; ++j) {
+                double sum = static_cast<double>(layers.bias2[j]);
+                for (Int i = 0; i < reduced; ++i) sum += static_cast<double>(layers.weight2[j * reduced + i]) * h[i];
+                w[j] = 1 / (1 + std::exp(-sum));
+            }
+        }
+    }
+
+    // Writes the gradients of the layers and of the means, from that of the weights.
+    void backward(const SpatialWeighting& layers, const double* dweights, const SpatialWeightingGradient& d,
+                  double* dpooled) const {
+        const Doubles dweight1(reduced * c), dbias1(reduced), dweight2(reduced * c), dbias2(c), dhidden(reduced);
+        for (Int n = 0; n < images; ++n) {
+            const double *mean = pooled + n * c, *h = hidden + n * reduced, *w = weights + n * c;
+            std::fill(+dhidden, dhidden + reduced, 0.0);
+            for (Int j = 0; j < c; ++j) {
+                const double dsum = dweights[n * c + j] * w[j] * (1 - w[j]);
+                dbias2[j] += dsum;
+                for (Int i = 0; i < reduced; ++i) {
+                    dweight2[j * reduced + i] += dsum * h[i];
+                    dhidden[i] += dsum * static_cast<double>(layers.weight2[j * reduced + i]);
+                }
+            }
+            for (Int j = 0; j < c; ++j) dpooled[n * c + j] = 0;
+            for (Int i = 0; i < reduced; ++i) {
+                if (h[i] <= 0) continue;
+                dbias1[i] += dhidden[i];
+                for (Int j = 0; j < c; ++j) {
+                    dweight1[i * c + j] += dhidden[i] * mean[j];
+                    dpooled[n * c + j] += dhidden[i] * static_cast<double>(layers.weight1[i * c + j]);
+                }
+            }
+        }
+        const auto write = [](float* to, const double* from, Int count) {
+            for (Int i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+        };
+        write(d.weight1, dweight1, reduced * c);
+        write(d.bias1, dbias1, reduced);
+        write(d.weight2, dweight2, reduced * c);
+        write(d.bias2, dbias2, c);
+    }
+};
+
+// Held rows of the second half of x, weighted by the cells of image n.
+template <typename C>
+void weighted_row(const Shape& shape, const float* x, const Cells& cells, Int n, Int row, C c, float* held) {
+    const float* pixel = x + (n * shape.height + row) * shape.width * 2 * c + c;
+    const float* weights =
+        cells.values + (n * shape.height + row) / cells.factor * (shape.width / cells.factor) * cells.stride;
+    for (Int px = 0; px < shape.width; ++px, pixel += 2 * c) {
+        const float* weight = weights + px / cells.factor * cells.stride;
+        float* to = held + (px + 1) * c;
+        for_channels(c, [&](Int j, auto some) { some.store(to + j, some.load(pixel + j) * some.load(weight + j)); });
+    }
+}
+
+void unit_forward(const Shape& shape, const float* x, const Cells& cells, const float* kernel_values, const Norm& norm,
+                  const SpatialWeighting& layers, float* y, double* moments, float* out, Int threads) {
+    const Int c = shape.channels, images = shape.images, places = shape.places();
+    const Depthwise depthwise{kernel_values, 1};
+    const HeldRows layout(shape, depthwise);
+    const RepeatedKernel kernel(kernel_values, c);
+    double *sums = moments, *squares = moments + images * c;
+    std::fill(moments, moments + 2 * images * c, 0.0);
+    for_images(images, threads, [&](Int begin, Int end) {
+        Int n = begin;
+        const auto make = [&](Int row, float* held) {
+            with_constant(c, [&](auto channels) { weighted_row(shape, x, cells, n, row, channels, held); });
+        };
+        ThreeRows rows(shape.height, layout.floats(), make);
+        for (; n < end; ++n)
+            convolve(shape, depthwise, layout, kernel, rows, y + n * places * c, sums + n * c, squares + n * c);
+    });
+    const Doubles mean(c), inverse_std(c);
+    const Statistics statistics{mean, inverse_std};
+    statistics_from(sums, squares, images, c, images * places, norm, statistics);
+    const Weighting weighting(images, c, layers, norm, statistics, sums, places);
+    for_images(images, threads, [&](Int begin, Int end) {
+        const Floats gain(c), offset(c);
+        for (Int n = begin; n < end; ++n) {
+            for (Int j = 0; j < c; ++j) {
+                gain[j] = static_cast<float>(gain_of(norm, statistics, j) * weighting.weights[n * c + j]);
+                offset[j] = static_cast<float>(offset_of(norm, statistics, j) * weighting.weights[n * c + j]);
+            }
+            with_constant(c, [&](auto channels) {
+                const float *first = x + n * places * 2 * channels, *second = y + n * places * channels;
+                float* to = out + n * places * 2 * channels;
+                for (Int place = 0; place < places; ++place) {
+                    for_channels(channels, [&](Int j, auto some) {
+                        const auto weighted = some.load(second + j) * some.load(gain + j) + some.load(offset + j);
+                        some.store_in_turn(to + 2 * j, some.load(first + j), weighted);
+                    });
+                    first += 2 * channels, second += channels, to += 2 * channels;
+                }
+            });
+        }
+    });
+}
+
+// Sums over image n of the second half's gradient, and of its products with y.
+template <typename C>
+void reduce_image(const Shape& shape, const float* dout, const float* y, Int n, C c, double* sums, double* products) {
+    const Int places = shape.places();
+    for (Int from = 0; from < places; from += shape.width) {
+        const float *g = dout + (n * places + from) * 2 * c, *v = y + (n * places + from) * c;
+        for_channels(c, [&](Int j, auto some) {
+            auto sum = decltype(some.load(v)){}, product = sum;
+            for (Int place = 0; place < shape.width; ++place) {
+                const auto odd = some.template load_every_other<1>(g + (place * c + j) * 2);
+                sum += odd;
+                product += odd * some.load(v + place * c + j);
+            }
+            float s[lanes], p[lanes];
+            some.store(s, sum);
+            some.store(p, product);
+            for (Int k = 0; k < static_cast<Int>(sizeof sum / sizeof(float)); ++k) {
+                sums[n * c + j + k] += static_cast<double>(s[k]);
+                products[n * c + j + k] += static_cast<double>(p[k]);
+            }
+        });
+    }
+}
+
+// The way of a gradient g back through spatial weighting and batch normalization: dy = gain * g + plus + times * y,
+// gain and plus being every image's own. `dgains` and `doffsets` are sums of g * y and of g, (images, channels).
+struct UnitGradient {
+    Floats gain, plus, times;
+
+    UnitGradient(const Shape& shape, const Norm& norm, const SpatialWeighting& layers, const double* moments,
+                 const double* dgains, const double* doffsets, const NormGradient& dnorm,
+                 const SpatialWeightingGradient& dlayers)
+        : gain(shape.images * shape.channels), plus(shape.images * shape.channels), times(shape.channels) {
+        const Int c = shape.channels, images = shape.images, places = shape.places(), count = images * places;
+        const double* sums = moments;
+        const Doubles mean(c), inverse_std(c);
+        const Statistics statistics{mean, inverse_std};
+        const Floats unmoved(2 * c);
+        Norm again = norm;
+        again.running_mean = unmoved, again.running_variance = unmoved + c;
+        statistics_from(sums, moments + images * c, images, c, count, again, statistics);
+        const Weighting weighting(images, c, layers, norm, statistics, sums, places);
+        const Doubles dweights(images * c), dpooled(images * c);
+        for (Int i = 0; i < images * c; ++i) {
+            const double gain_of_y = gain_of(norm, statistics, i % c), offset_of_y = offset_of(norm, statistics, i % c);
+            dweights[i] = dgains[i] * gain_of_y + doffsets[i] * offset_of_y;
+        }
+        weighting.backward(layers, dweights, dlayers, dpooled);
+        for (Int j = 0; j < c; ++j) {
+            double dgain = 0, doffset = 0;
+            for (Int i = j; i < images * c; i += c) {
+                dgain += dgains[i] * weighting.weights[i] + dpooled[i] * sums[i] / static_cast<double>(places);
+                doffset += doffsets[i] * weighting.weights[i] + dpooled[i];
+            }
+            const auto through = through_statistics(norm, statistics, j, dgain, doffset, count, dnorm);
+            times[j] = static_cast<float>(through.times);
+            for (Int i = j; i < images * c; i += c) {
+                const double of_mean = dpooled[i] * gain_of(norm, statistics, j) / static_cast<double>(places);
+                gain[i] = static_cast<float>(gain_of(norm, statistics, j) * weighting.weights[i]);
+                plus[i] = static_cast<float>(of_mean + through.plus);
+            }
+        }
+    }
+};
+
+void unit_backward(const Shape& shape, const float* x, const Cells& cells, const float* kernel_values, const Norm& norm,
+                   const SpatialWeighting& layers, const float* y, const double* moments, const float* dout, float* dx,
+                   float* dcells, float* dkernel, const NormGradient& dnorm, const SpatialWeightingGradient& dlayers,
+                   Int threads) {
+    const Int c = shape.channels, images = shape.images, width = shape.width;
+    const Int across = width / cells.factor, down = shape.height / cells.factor;
+
+    const Doubles dgains(images * c), doffsets(images * c);
+    for_images(images, threads, [&](Int begin, Int end) {
+        for (Int n = begin; n < end; ++n)
+            with_constant(c, [&](auto channels) { reduce_image(shape, dout, y, n, channels, +doffsets, +dgains); });
+    });
+
+    const UnitGradient through(shape, norm, layers, moments, dgains, doffsets, dnorm, dlayers);
+    const float *gain = through.gain, *plus = through.plus, *times = through.times;
+
+    const Depthwise depthwise{kernel_values, 1};
+    const HeldRows layout(shape, depthwise);
+    const RepeatedKernel kernel(kernel_values, c);
+    const Floats kernel_sums(images * 9 * kernel.period);
+    for_images(images, threads, [&](Int begin, Int end) {
+        with_constant(c, [&](auto channels) {
+            Int n = begin;
+            const auto make = [&](Int row, float* held) {
+                weighted_row(shape, x, cells, n, row, channels, held);
+            };
+            // On the way, the first half's gradient is copied.
+            const auto make_gradient = [&](Int row, float* held) {
+                const Int place = (n * shape.height + row) * width;
+                const float *g = dout + place * 2 * channels, *v = y + place * channels;
+                float *to = held + channels, *first = dx + place * 2 * channels;
+                const float *a = gain + n * channels, *b = plus + n * channels;
+                for (Int px = 0; px < width; ++px) {
+                    for_channels(channels, [&](Int j, auto some) {
+                        some.store(first + j, some.template load_every_other<0>(g + 2 * j));
+                        some.store(to + j, some.template load_every_other<1>(g + 2 * j) * some.load(a + j) +
+                                               some.load(b + j) + some.load(v + j) * some.load(times + j));
+                    });
+                    g += 2 * channels, first += 2 * channels, v += channels, to += channels;
+                }
+            };
+            ThreeRows rows(shape.height, layout.floats(), make);
+            ThreeRows gradients(shape.height, (width + 2) * channels + slack, make_gradient);
+            const Floats gradient(width * channels);
+            for (; n < end; ++n) {
+                float* dcell = dcells + n * down * across * cells.stride;
+                for (Int cell = 0; cell < down * across; ++cell)
+                    std::fill(dcell + cell * cells.stride, dcell + cell * cells.stride + channels, 0.0f);
+                const auto finish = [&](Int row) {
+                    const float* z = gradient;
+                    const Int place = (n * shape.height + row) * width, at = row / cells.factor * across;
+                    const float* pixel = x + place * 2 * channels + channels;
+                    const float* weight = cells.values + (n * down * across + at) * cells.stride;
+                    float *to = dx + place * 2 * channels + channels, *dweight = dcell + at * cells.stride;
+                    for (Int px = 0; px < width; ++px, pixel += 2 * channels, to += 2 * channels, z += channels) {
+                        const float* w = weight + px / cells.factor * cells.stride;
+                        float* dw = dweight + px / cells.factor * cells.stride;
+                        for_channels(channels, [&](Int j, auto some) {
+                            const auto value = some.load(z + j);
+                            some.store(to + j, value * some.load(w + j));
+                            some.store(dw + j, some.load(dw + j) + value * some.load(pixel + j));
+                        });
+                    }
+                };
+                convolve_backward(shape, depthwise, layout, kernel, rows, gradients, nullptr,
+                                  kernel_sums + n * 9 * kernel.period, [&](Int) { return +gradient; }, finish);
+            }
+        });
+    });
+    kernel_gradient(kernel_sums, images, c, dkernel);
+}
+
+}  // namespace
+}  // namespace litehrnet::training

@@ -1,0 +1,88 @@
+"""Detection in the commands ``litehrnet test`` and ``litehrnet data check``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litehrnet.cli.options import progress_bar, refuse_options, runtime_arguments, say
+from litehrnet.errors import UserError
+
+if TYPE_CHECKING:
+    from litehrnet.config.schema import RunConfig
+    from litehrnet.data.settings import EvalConfig
+
+
+def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "EvalConfig") -> int:
+    """Evaluate a detector on annotated boxes, and print average precision and recall.
+
+    Raises:
+        UserError: A file is missing or broken, or two do not belong together.
+    """
+    from rich.console import Console
+
+    from litehrnet.cli.tables import print_figures
+    from litehrnet.config.tasks import TASKS
+    from litehrnet.detectors.box_detector import BoxDetector
+    from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_eval_set
+    from litehrnet.runtimes import open_runtime
+
+    refuse_options(options, "detection", "boxes", "detector", "per_keypoint", "gallery", "worst", "gallery_out", "out")
+    arguments = runtime_arguments(options)
+    if config is not None:
+        arguments["input_size_wh"] = arguments["input_size_wh"] or config.input_size_wh
+    runtime = open_runtime(options.weights, **arguments)
+    if not runtime.info.detects:
+        raise UserError(f"{options.weights}: finds {runtime.info.outputs_text} (expected the weights of a detector)")
+    detector = BoxDetector(runtime, MIN_SCORE, str(options.weights))
+    photos = read_detection_eval_set(test, runtime.info.outputs.name)
+    with progress_bar("photos") as progress:
+        found = found_boxes(detector, photos.records, progress)
+    figures = box_figures(photos, found)
+    if options.json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+        return 0
+    objects, metric = sum(len(record.corners) for record in photos.records), TASKS["detection"].formats[test.format]
+    say(f"weights:    {options.weights}")
+    say(f"detector:   {detector.description}")
+    say(f"evaluated:  {objects} boxes ({photos.objects}) in {len(photos.records)} photos")
+    say(f"\n{metric.title}")
+    print_figures(Console(), figures, metric.digits)
+    return 0
+
+
+def check(config: "RunConfig", sheet: Path) -> list[str]:
+    """Check boxes and photos of a recipe, and draw samples as the network sees them.
+
+    Returns:
+        Everything that is wrong with the data, one sentence each.
+
+    Raises:
+        UserError: The sheet cannot be written.
+    """
+    from litehrnet.data.checks import check_boxes, check_photo
+    from litehrnet.data.detection import read_detection_set
+    from litehrnet.drawing.contact_sheet import detection_sheet
+    from litehrnet.io.images import write_image
+
+    assert config.detection is not None
+    problems: list[str] = []
+    roles: dict[tuple[str, str], list[str]] = {}  # by file and folder, so that each is read once
+    for role, data in config.sources():
+        roles.setdefault((data.annotations, data.images), []).append(role)
+    for (annotations, images), own in roles.items():
+        role = ", ".join(own)
+        report = check_boxes(Path(annotations), Path(images), config.detection.objects)
+        for photo in report.photos:
+            report.problems += check_photo(photo)
+        problems += [f"{role}: {problem}" for problem in report.problems]
+        say(
+            f"{role}: {annotations}: {report.persons} boxes, {len(report.photos)} photos, "
+            f"{len(report.problems)} problems"
+        )
+    if config.train and not problems:
+        detection_set = read_detection_set(config.train, config.detection, config.input_size_wh, config.training.seed)
+        write_image(sheet, detection_sheet(detection_set))
+        say(f"{sheet}: training samples")
+    return problems

@@ -1,0 +1,236 @@
+"""``litehrnet test``: evaluate weights on annotations."""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litehrnet.cli import detection, segmentation
+from litehrnet.cli.options import (
+    add_cfg_options,
+    add_runtime_options,
+    note,
+    positive_int,
+    progress_bar,
+    require_pair,
+    runtime_arguments,
+    say,
+    size_text,
+)
+from litehrnet.errors import UserError
+
+if TYPE_CHECKING:
+    from litehrnet.config.schema import RunConfig, TaskName
+    from litehrnet.data.settings import EvalConfig
+    from litehrnet.detectors.detections import Detector
+    from litehrnet.evaluation.pck import KeypointScore
+    from litehrnet.evaluation.report import EvalReport
+
+DETECTOR_MIN_SCORE = 0.15
+"""Lower than for pictures: average precision punishes missed people, and unsure extra boxes little."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``litehrnet test``."""
+    parser.add_argument("weights", type=Path, help=".safetensors, .onnx, .native or a PyTorch checkpoint, or a name")
+    parser.add_argument(
+        "--config",
+        help="a recipe by file or name, or an mmpose config: network, input size and what to evaluate on",
+    )
+    add_cfg_options(parser)
+    parser.add_argument(
+        "--annotations",
+        help="COCO keypoint annotations, MPII's JSON list beside its .mat file, or a folder of label images",
+    )
+    parser.add_argument("--images", metavar="DIR", help="folder of the photos")
+    parser.add_argument("--boxes", metavar="JSON", help="file with detected boxes (default: the annotated boxes)")
+    parser.add_argument(
+        "--detector",
+        type=Path,
+        metavar="FILE|NAME",
+        help="a detector that finds the boxes: its .onnx or .xml, or a name that litehrnet models lists",
+    )
+    parser.add_argument("--no-flip", action="store_true", help="do not average with the mirrored crops")
+    parser.add_argument("--per-keypoint", action="store_true", help="add PCK, AUC, EPE, NME and a table per keypoint")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write predictions: COCO results; for MPII pred.mat (.mat) or raw outputs (.json), all that its test "
+        "split allows; for segmentation a folder of label images",
+    )
+    parser.add_argument(
+        "--gallery", type=positive_int, metavar="N", help="draw N people: annotated, predicted, error of each keypoint"
+    )
+    parser.add_argument("--worst", action="store_true", help="draw the worst people, worst first (default: a sample)")
+    parser.add_argument("--gallery-out", type=Path, metavar="FILE", help="file of the drawing (default: gallery.png)")
+    parser.add_argument("--json", action="store_true", help="print the metrics as one JSON object and nothing else")
+    add_runtime_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate and print a table.
+
+    Raises:
+        UserError: A file is missing or broken, or two do not belong together.
+    """
+    from litehrnet.config.read import load_config
+
+    if options.cfg_options and not options.config:
+        raise UserError("--cfg-options: there is no configuration to change (expected --config)")
+    loaded = load_config(options.config, options.cfg_options) if options.config else None
+    for text in loaded.notes if loaded else ():
+        note(text)
+    config = loaded.config if loaded else None
+    task = _task(options, config)
+    return _EVALUATIONS[task](options, config, _what_to_evaluate(options, config, task))
+
+
+def _task(options: argparse.Namespace, config: "RunConfig | None") -> "TaskName":
+    """Task of the recipe, or else of the annotations and the weights."""
+    from litehrnet.runtimes import described_weights
+
+    if config is not None:
+        return config.task
+    if options.annotations and Path(options.annotations).is_dir():
+        return "segmentation"
+    info = described_weights(options.weights)
+    return "detection" if info is not None and info.detects else "keypoints"
+
+
+def _what_to_evaluate(options: argparse.Namespace, config: "RunConfig | None", task: "TaskName") -> "EvalConfig":
+    if config is None:
+        require_pair(options.annotations, options.images, "--annotations and --images")
+        test = _guessed(options, task)
+    else:
+        test = config.tested_on
+    if options.annotations:  # boxes and lists of photos of the configuration belong to its own annotations
+        test = replace(test, boxes=None, only=None, without=None)
+    return replace(
+        test,
+        annotations=options.annotations or test.annotations,
+        images=options.images or test.images,
+        boxes=options.boxes or test.boxes,
+        flip=test.flip and not options.no_flip,
+    )
+
+
+def _guessed(options: argparse.Namespace, task: "TaskName") -> "EvalConfig":
+    """Settings without a recipe: the format is that of the annotations."""
+    from litehrnet.data.formats import BOX_FORMATS, guess_format, guess_label_format
+    from litehrnet.data.settings import EvalConfig
+
+    annotations = Path(options.annotations)
+    match task:
+        case "keypoints":
+            return EvalConfig(guess_format(annotations).name, options.annotations, options.images)
+        case "segmentation":
+            name = guess_label_format(annotations).name
+            return EvalConfig(name, options.annotations, options.images, flip=False)
+        case "detection":
+            return EvalConfig(next(iter(BOX_FORMATS)), options.annotations, options.images)
+
+
+def _evaluate_keypoints(options: argparse.Namespace, config: "RunConfig | None", test: "EvalConfig") -> int:
+    from litehrnet.evaluation.metrics import find_measure
+    from litehrnet.evaluation.protocol import open_weights, run_evaluation
+    from litehrnet.io.files import write_bytes
+
+    measure = find_measure(test)
+    measure.check_out(options.out, test)
+    gallery_out = _gallery_out(options)
+    runtime, size_source = open_weights(options.weights, config, **runtime_arguments(options))
+    detector = _detector(options, test)
+    with progress_bar("people") as progress:
+        report = run_evaluation(
+            runtime, options.weights, test, progress, without_truth=options.out is not None, detector=detector
+        )
+    if options.out:
+        write_bytes(options.out, measure.encode(report, options.out.suffix))
+    if gallery_out:
+        _draw_gallery(gallery_out, options, report)
+    score = measure.per_keypoint(report) if options.per_keypoint else None
+    if options.json:
+        sys.stdout.write(json.dumps({**report.figures, **(score.to_dict() if score else {})}) + "\n")
+        return 0
+    say(f"weights:    {options.weights}")
+    say(f"input size: {size_text(runtime.input_size_wh)}, {size_source}")
+    say(f"runtime:    {runtime.description}")
+    _print(report, score)
+    return 0
+
+
+def _detector(options: argparse.Namespace, test: "EvalConfig") -> "Detector | None":
+    from litehrnet.data.formats import find_format
+    from litehrnet.detectors.detector import open_detector
+
+    if options.detector is None:
+        return None
+    if not find_format(test.format).takes_boxes:
+        raise UserError(
+            f"--detector: annotations in the format {test.format} have centers and scales for the evaluation "
+            "(expected COCO annotations)"
+        )
+    if options.boxes:
+        raise UserError("--boxes and --detector: both find the people (expected one of the two)")
+    return open_detector(options.detector, min_score=DETECTOR_MIN_SCORE, threads=options.threads)
+
+
+def _gallery_out(options: argparse.Namespace) -> Path | None:
+    """File of the gallery, or None; a bad one is refused before the network runs."""
+    from litehrnet.io.images import WRITTEN_SUFFIXES
+
+    if options.gallery is None:
+        if options.worst or options.gallery_out:
+            raise UserError("--worst, --gallery-out: there is nothing to draw (expected --gallery N)")
+        return None
+    out: Path = options.gallery_out or Path("gallery.png")
+    if out.suffix.lower() not in WRITTEN_SUFFIXES:
+        raise UserError(f"{out}: not a name for a picture (expected {', '.join(WRITTEN_SUFFIXES)})")
+    return out
+
+
+def _draw_gallery(out: Path, options: argparse.Namespace, report: "EvalReport") -> None:
+    from litehrnet.evaluation.gallery import chosen, draw_gallery
+    from litehrnet.evaluation.metrics import find_measure
+    from litehrnet.io.images import write_image
+
+    gallery = find_measure(report.eval_set.test).gallery(report)
+    cases = chosen(gallery, options.gallery, worst=options.worst)
+    write_image(out, draw_gallery(gallery, cases))
+    if not options.json:
+        say(f"{out}: {len(cases)} of {len(gallery.cases)} people{', worst first' if options.worst else ''}\n")
+
+
+def _print(report: "EvalReport", score: "KeypointScore | None") -> None:
+    from rich.console import Console
+
+    from litehrnet.cli.tables import print_figures, print_keypoints
+    from litehrnet.data.formats import find_format
+    from litehrnet.evaluation.metrics import find_measure
+
+    people, test = report.eval_set, report.eval_set.test
+    say(f"boxes:      {people.box_source}")
+    flip = "on" if test.flip else "off"
+    say(f"evaluated:  {len(people.records)} people in {report.photos} photos, flip test {flip}")
+    if not report.figures:
+        say("")
+        for sentence in find_measure(test).why_none(report):
+            say(sentence)
+        return
+    metric = find_format(test.format).metric
+    # Printed here because rich wraps the title of a table to its width.
+    say(f"\n{metric.title}, boxes: {people.box_source.split(' (')[0]}")
+    console = Console()
+    print_figures(console, {**report.figures, **(score.figures if score else {})}, metric.digits)
+    if score:
+        print_keypoints(console, score)
+
+
+_EVALUATIONS = {
+    "keypoints": _evaluate_keypoints,
+    "segmentation": segmentation.evaluate,
+    "detection": detection.evaluate,
+}

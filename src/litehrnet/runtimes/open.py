@@ -1,0 +1,159 @@
+"""Open weights in a runtime. A runtime that is asked for and missing is an error, never replaced silently."""
+
+import logging
+from functools import cache
+from pathlib import Path
+
+from litehrnet.engine.compiler import UnsupportedUnitError
+from litehrnet.engine.native import ABSENT, native_module
+from litehrnet.engine.programfile import read_flat
+from litehrnet.errors import UserError
+from litehrnet.io.files import read_bytes
+from litehrnet.optional import is_installed
+from litehrnet.runtimes.native import open_native
+from litehrnet.runtimes.onnxfile import read_info
+from litehrnet.runtimes.protocol import Runtime, fixed_size_message
+from litehrnet.weights.weights_file import WeightsInfo, read_weights
+from litehrnet.weights.zoo import find_weights
+
+RUNTIMES = ("native", "onnxruntime", "openvino", "torch")
+PRECISIONS = ("float32", "bf16", "fp16")
+
+
+def open_runtime(
+    weights: str | Path,
+    runtime: str | None = None,
+    *,
+    input_size_wh: tuple[int, int] | None = None,
+    threads: int | None = None,
+    precision: str = "float32",
+    device: str = "cpu",
+    compiled: bool = False,
+) -> Runtime:
+    """Load weights into a runtime.
+
+    Args:
+        weights: ``.safetensors`` and PyTorch checkpoints (native, torch), ``.native`` (native) or ``.onnx``
+            (onnxruntime, openvino); or a name that ``litehrnet models`` lists.
+        runtime: One of ``RUNTIMES``; None for the first of native, onnxruntime and torch that accepts the file.
+        input_size_wh: (width, height) of the crops if the file does not state it.
+        threads: Number of CPU threads, 1 or more; None for all.
+        precision: Precision of the arithmetic, one of ``PRECISIONS``. Native also supports ``bf16``, torch all three.
+        device: PyTorch's name of the device, such as ``cuda`` or ``cuda:1``; torch only.
+        compiled: Use ``torch.compile``; torch only.
+
+    Raises:
+        UserError: The runtime is unknown, not installed, or does not support this file, precision or device; the file
+            is missing, damaged or of another kind; the file states an input size other than ``input_size_wh``.
+    """
+    # The bundled ONNX model is used by installs without the native engine.
+    weights, known_size_wh = find_weights(weights, runtime or ("onnxruntime" if native_module() is None else "native"))
+    input_size_wh = input_size_wh or known_size_wh
+    if not weights.is_file():
+        raise UserError(f"{weights}: no such file (expected weights: .safetensors, .pth, .onnx or .native)")
+    chosen = runtime or _default_runtime(weights)
+    _check_settings(chosen, precision, device, compiled)
+    _check_format(weights, chosen)
+    settings = (input_size_wh, threads, precision, device, compiled)
+    try:
+        opened = _open(weights, chosen, *settings)
+    except UnsupportedUnitError as error:
+        if runtime is not None:
+            raise
+        _say_once(f"{error}: running on torch")
+        opened = _open(weights, "torch", *settings)
+    if input_size_wh is not None and opened.input_size_wh != input_size_wh:
+        raise UserError(fixed_size_message(weights, opened.input_size_wh, input_size_wh))
+    return opened
+
+
+def described_weights(weights: str | Path) -> WeightsInfo | None:
+    """Read the metadata of weights; None if there are none or the file is bad: ``open_runtime`` says why."""
+    try:
+        path = find_weights(weights).path
+        match path.suffix.lower():
+            case ".safetensors":
+                return read_weights(path)[1]
+            case ".onnx":
+                return read_info(read_bytes(path), path)
+            case ".native":
+                return read_flat(path)[1]
+            case _:
+                if not is_installed("torch"):
+                    return None
+                from litehrnet.models.weights import read_any_weights
+
+                return read_any_weights(path)[1]
+    except UserError:
+        return None
+
+
+def _default_runtime(weights: Path) -> str:
+    suffix = weights.suffix.lower()
+    if suffix == ".native" or (suffix != ".onnx" and native_module() is not None):
+        return "native"
+    if suffix != ".onnx" and not is_installed("torch"):
+        raise UserError(
+            f"{weights}: {ABSENT}, and PyTorch, which also runs this format, is not installed "
+            "(pip install 'litehrnet[train]'; ONNX models need neither)"
+        )
+    runtime = "onnxruntime" if suffix == ".onnx" else "torch"
+    if native_module() is None:
+        _say_once(f"{ABSENT}: running on {runtime}")
+    return runtime
+
+
+@cache
+def _say_once(text: str) -> None:
+    logging.getLogger("litehrnet").warning(text)
+
+
+def _check_settings(runtime: str, precision: str, device: str, compiled: bool) -> None:
+    if runtime not in RUNTIMES:
+        raise UserError(f"{runtime}: unknown runtime (expected one of {', '.join(RUNTIMES)})")
+    if precision not in PRECISIONS:
+        raise UserError(f"{precision}: unknown precision (expected one of {', '.join(PRECISIONS)})")
+    if runtime == "torch":
+        return
+    if precision != "float32" and (runtime, precision) != ("native", "bf16"):
+        supported = "float32 and bf16" if runtime == "native" else "float32 only"
+        raise UserError(f"precision {precision}: {runtime} supports {supported} (expected the runtime torch)")
+    if device != "cpu":
+        raise UserError(f"device {device}: {runtime} runs on the CPU only (expected the runtime torch)")
+    if compiled:
+        raise UserError(f"torch.compile: does not work with {runtime} (expected the runtime torch)")
+
+
+def _check_format(weights: Path, runtime: str) -> None:
+    suffix = weights.suffix.lower()
+    if suffix == ".native" and runtime != "native":
+        raise UserError(f"{weights}: {runtime} does not run programs of the native engine (expected native)")
+    if suffix == ".onnx" and runtime in ("native", "torch"):
+        raise UserError(f"{weights}: {runtime} does not run ONNX models (expected .safetensors or .pth)")
+    if suffix not in (".onnx", ".native") and runtime in ("onnxruntime", "openvino"):
+        raise UserError(f"{weights}: {runtime} runs ONNX models (make one with: litehrnet export {weights})")
+
+
+def _open(
+    weights: Path,
+    runtime: str,
+    input_size_wh: tuple[int, int] | None,
+    threads: int | None,
+    precision: str,
+    device: str,
+    compiled: bool,
+) -> Runtime:
+    if runtime == "native":
+        return open_native(weights, input_size_wh, threads, precision)
+    # Only the chosen runtime's package is imported.
+    if runtime == "torch":
+        from litehrnet.runtimes.torch import open_torch
+
+        return open_torch(weights, input_size_wh, threads, precision=precision, device=device, compiled=compiled)
+    if runtime == "openvino":
+        from litehrnet.runtimes.openvino import OpenVinoRuntime
+
+        return OpenVinoRuntime(weights, input_size_wh, threads)
+    from litehrnet.runtimes.onnxruntime import OnnxRuntime
+
+    return OnnxRuntime(weights, input_size_wh, threads)
