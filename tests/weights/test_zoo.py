@@ -102,5 +102,6 @@ def test_the_input_size_of_a_name_is_used(
     digits = hashlib.sha256(small_mpii_weights.read_bytes()).hexdigest()
     monkeypatch.setattr(zoo, "DOWNLOADS", (replace(DOWNLOADS[4], sha256=digits),))
     (folders / "cache" / "litehrnet18_mpii_256x256-cabd7984_20210623.pth").write_bytes(small_mpii_weights.read_bytes())
-    assert PoseEstimator("mmpose_lite_hrnet_18_mpii").runtime.input_size_wh == (256, 256)
-    assert PoseEstimator("mmpose_lite_hrnet_18_mpii", input_size_wh=(128, 64)).runtime.input_size_wh == (128, 64)
+    for given, used in ((None, (256, 256)), ((128, 64), (128, 64))):
+        estimator = PoseEstimator("mmpose_lite_hrnet_18_mpii", input_size_wh=given, whole_image=True)
+        assert estimator.runtime.input_size_wh == used

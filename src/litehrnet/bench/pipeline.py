@@ -66,7 +66,7 @@ def measure_pipeline(subject: Subject, photos: tuple[list[bytes], str], rounds: 
     import cv2
 
     contents, what = photos
-    estimator = PoseEstimator(subject.program_file, "native", threads=1)
+    estimator = PoseEstimator(subject.program_file, "native", threads=1, whole_image=True)
     runtime = estimator.runtime
     images = _decoded(contents)
     jobs = [_job(photo, runtime.input_size_wh) for photo in images]
