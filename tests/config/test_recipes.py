@@ -156,7 +156,7 @@ def test_mistake_in_a_recipe_is_named(tmp_path: Path, old: str, new: str, messag
         ("blur=0.5", r"unknown key augmentation\.blur"),
         (
             "anywhere_probability=0.2",
-            r"own\.py: augmentation\.anywhere_probability is 0\.2, but crops anywhere have no labels "
+            r"own\.py: augmentation\.anywhere_probability is 0\.2, but such crops have no labels "
             r"\(expected distill\.teacher as well\)",
         ),
     ],
