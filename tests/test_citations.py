@@ -116,7 +116,7 @@ def test_right_citations_pass() -> None:
         "docs/spec/protocol.md, section 4.2",
         "docs/spec/protocol.md, trap 3",
         "protocol.md, section 4.1",
-        "docs/spec/architecture.md, section 7",
+        "architecture specification, section 7",
         "written by the protocol\n    specification",
         "Section 7: the fuse layer",
         "as in trap 22",
