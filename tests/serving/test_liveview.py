@@ -16,7 +16,7 @@ from litehrnet.keypoints.skeletons import COCO, unnamed
 from litehrnet.serving import liveview
 from litehrnet.serving.http import Site
 from litehrnet.serving.liveview import GROUP_EXAMPLE, open_live_view, open_model, open_page_detector
-from litehrnet.weights.zoo import BOX, DEFAULT_WEIGHTS
+from litehrnet.weights.zoo import BUNDLED, DEFAULT_WEIGHTS
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_page_with_a_detector_gets_it_and_what_to_know_of_it(installed: Path) 
     detector = open_page_detector(None, COCO)
     assert detector is not None
     with open_live_view(open_model(DEFAULT_WEIGHTS), detector, port=0) as site:
-        assert _get(site, "detector.onnx")[1] == (BOX / "person.onnx").read_bytes()
+        assert _get(site, "detector.onnx")[1] == (BUNDLED / "person.onnx").read_bytes()
         assert _get(site, "example.jpg")[1] == GROUP_EXAMPLE.read_bytes()
         told = json.loads(_get(site, "model.json")[1])["detector"]
     assert (told["name"], told["input_size_wh"], told["stride"]) == ("person", [320, 320], 4)
@@ -71,7 +71,7 @@ def test_the_page_uses_the_detector_that_predict_uses() -> None:
     assert lower is not None
     assert (lower.min_score, lower.least_pose_score) == (0.4, 0)
     with pytest.raises(UserError, match="finds 17 keypoints"):
-        open_page_detector(BOX / "lite_hrnet_18.onnx", COCO)
+        open_page_detector(BUNDLED / "lite_hrnet_18.onnx", COCO)
 
 
 def test_contradictory_options_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,22 @@ def test_between_looks_of_the_detector_boxes_move_with_the_keypoints(small_weigh
     assert len(looked) == 11
 
 
+@pytest.mark.parametrize(("shift", "looks"), [(16, 11), (33, 3)])
+def test_the_detector_looks_at_every_frame_while_boxes_overlap(small_weights: Path, shift: int, looks: int) -> None:
+    """Two boxes that overlap by a third, and two that are apart."""
+    looked: list[int] = []
+
+    class Two:
+        def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+            looked.append(int(image[40, 50, 0]))
+            boxes = np.array([[0, 4, 31, 40], [shift, 4, 31, 40]], np.float32)
+            return DetectedBoxes(boxes, np.full(2, 0.9, np.float32))
+
+    bright = [Frame(number, number / 25, numbered(9, (64, 48))) for number in range(11)]
+    list(predict_frames(PoseEstimator(small_weights, threads=1, detector=Two()), bright, detector_interval=0.2))
+    assert len(looked) == looks
+
+
 def test_without_tracking_there_are_no_identities(small_weights: Path) -> None:
     estimator = PoseEstimator(small_weights, threads=1, detector=Bright())
     (first, *_) = predict_frames(estimator, frames(1))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.inference.estimator import PoseEstimator
-from litehrnet.keypoints.boxes import BODY_SHARE
+from litehrnet.keypoints.boxes import BODY_SHARE, pairwise_iou
 from litehrnet.keypoints.oks import oks_nms
 from litehrnet.poses import Poses
 
@@ -21,6 +21,7 @@ _SURE = 0.2  # the score of keypoints that the next box is made around
 _BODY_MARGIN = 0.15  # of the pose's sides, on each side: what a body has beyond its outermost keypoints
 _FALLEN = 0.6  # share of the mean score at the last look of the detector, under which it has to look again
 _DOUBLE = 0.6  # OKS of two poses from which on they are one person found twice
+_CROWDED = 0.1  # overlap (IoU) of two boxes from which on only the detector tells who is in front
 _LEAST_SHARE = 0.25  # of a box's longer side for its shorter one: an arm's length for who is seen from the side
 
 
@@ -67,7 +68,8 @@ class Follower:
 class GroupFollower:
     """Finds everybody frame by frame, by a detector from time to time and by the last boxes in between.
 
-    A box moves with its keypoints. When the scores of somebody fall, the detector looks in the same frame.
+    A box moves with its keypoints. When the scores of somebody fall, or two poses become one, the detector looks in the
+    same frame. It looks in every frame while boxes overlap: a person behind another one is not followed by keypoints.
 
     Args:
         estimator: Finds the keypoints; has a detector.
@@ -78,6 +80,7 @@ class GroupFollower:
         self._estimator, self._interval = estimator, interval
         self._detected_at = -math.inf
         self._certainties = np.zeros(0, np.float32)  # mean scores at that time
+        self._at_detection: Poses | None = None  # the same people at that time
         self._poses: Poses | None = None
 
     def find(self, image: NDArray[np.uint8], time: float) -> Poses:
@@ -87,30 +90,42 @@ class GroupFollower:
             image: uint8 (H, W, 3), RGB.
             time: Time of the frame in seconds, later than that of the last one.
         """
-        before = self._poses
+        before, anchors = self._poses, self._at_detection
         # Times are sums of rounded fractions: a millisecond early is on time.
-        if before is None or time - self._detected_at >= self._interval - 1e-3 or not len(before):
+        due = time - self._detected_at >= self._interval - 1e-3
+        if before is None or anchors is None or due or not len(before) or _crowded(before.boxes):
             return self._detected(image, time)
         poses = self._estimator.predict(image, before.boxes, before.box_scores)
         certainties = poses.scores.mean(axis=1)
         if ((self._certainties >= LOST) & (certainties < _FALLEN * self._certainties)).any():
             return self._detected(image, time)
-        poses = replace(poses, boxes=_moved(before, poses))
+        # Measured from the detector's boxes, errors of frames in between do not add up.
+        poses = replace(poses, boxes=_moved(anchors, poses))
         kept = np.intersect1d(_single(poses), np.flatnonzero(_inside(poses.boxes, image)))
-        self._poses, self._certainties = poses[kept], self._certainties[kept]
+        if len(kept) < len(poses):
+            return self._detected(image, time)
+        self._poses = poses
         return self._poses
 
     def _detected(self, image: NDArray[np.uint8], time: float) -> Poses:
-        self._poses, self._detected_at = self._estimator.predict(image), time
+        self._poses = self._at_detection = self._estimator.predict(image)
+        self._detected_at = time
         self._certainties = self._poses.scores.mean(axis=1)
         return self._poses
 
 
 def _moved(before: Poses, poses: Poses) -> NDArray[np.float32]:
-    """Boxes (people, 4) of the last frame, moved as far as the keypoints moved in the mean."""
+    """Boxes (people, 4) of an earlier frame, moved as far as the keypoints moved in the mean."""
     sure = (np.minimum(before.scores, poses.scores) >= _SURE)[..., None]
     moves = ((poses.keypoints - before.keypoints) * sure).sum(axis=1) / np.maximum(sure.sum(axis=1), 1)
     return np.concatenate([before.boxes[:, :2] + moves, before.boxes[:, 2:]], axis=1).astype(np.float32)
+
+
+def _crowded(boxes: NDArray[np.float32]) -> bool:
+    """Whether two boxes overlap."""
+    overlaps = pairwise_iou(boxes, boxes)
+    np.fill_diagonal(overlaps, 0)
+    return float(overlaps.max(initial=0)) > _CROWDED
 
 
 def _single(poses: Poses) -> NDArray[np.intp]:
