@@ -23,8 +23,8 @@ class OutputFolder:
     """Chooses names in a folder.
 
     An existing file is replaced only if an earlier run wrote it and it is unchanged. Then its size and modification
-    time, to the nanosecond, are as recorded. Copied, edited or replaced files, those of a killed run, and links count as the
-    user's. A checksum would not be safer against accidents, and would read every video once more.
+    time, to the nanosecond, are as recorded. Copied, edited or replaced files, those of a killed run, and links count
+    as the user's. A checksum would not be safer against accidents, and would read every video once more.
 
     Args:
         path: An existing folder.
