@@ -18,7 +18,7 @@ Crop = NDArray[np.uint8]
 BLUR_SIGMA = (0.5, 2.5)
 """Range of the blur in pixels of the crop.
 
-Enlarging k times blurs by k / 2: a pixel becomes a square of k, and bilinear weights spread it by a triangle of 2k, so
+Enlarging k times blurs by k / 2. A pixel becomes a square of k, and bilinear weights spread it by a triangle of 2k:
 the variance is k**2 / 12 + k**2 / 6 = (k / 2)**2. Small people, enlarged one to five times, have this blur. A phone's
 camera out of focus blurs as much; a cell of the heatmap is four pixels.
 """

@@ -37,8 +37,8 @@ class Variation:
         half_body: Half of the body to crop to; the other half is used where too few of its joints are visible.
         zoom: Factor of the crop's size in the photo.
         rotation_deg: Rotation of the crop in degrees, as in ``keypoints.crop``.
-        anywhere: Crop anywhere instead of the person's: its size as a part of the largest that fits in the photo, and
-            the parts of the free space to the left and above.
+        anywhere: Crop anywhere in the photo, or None for the person's. Its size is a part of the largest that fits in
+            the photo; the other numbers are the parts of the free space to the left and above.
     """
 
     flip: bool

@@ -1,9 +1,9 @@
 """The formats of annotations and their metrics, in one table.
 
-A new format touches three files: its reader goes into a file of its own in ``data/``, its entry into ``FORMATS`` below,
-and its name into docs/training.md. Where annotations can be parsed into COCO's object (a dictionary with ``images``,
-``annotations`` and ``categories``), the reader is one function and the entry is ``coco_like(NAME, FUNCTION)``.
-Otherwise ``mpii.py`` is the example. Only a new metric touches a fourth file, ``evaluation/metrics.py``.
+A new format touches three files: a new file in ``data/`` with its reader, an entry in ``FORMATS`` below, and its name
+in docs/training.md. If its files can be parsed into COCO's object, the reader is one function and the entry is
+``coco_like(NAME, FUNCTION)``. COCO's object is a dictionary with ``images``, ``annotations`` and ``categories``. For
+other formats ``mpii.py`` is the example. Only a new metric touches a fourth file, ``evaluation/metrics.py``.
 """
 
 from collections.abc import Callable
@@ -77,8 +77,8 @@ class Format:
         recognizes: Whether the content of a JSON file has this format, for commands without a recipe.
         read: Read people to train on, with the given keypoints and input size (width, height).
         read_test: Read people to evaluate on; the path is the weights file, for error messages.
-        check: Report all faults of an annotation file: its path, the folder of photos, the number of keypoints that
-            people must have (None for what the file says), and whether joints are needed.
+        check: Report all faults of an annotation file. Arguments are the file, the folder of photos, the number of
+            keypoints of every person (None for what the file says), and whether joints are needed.
         metric: How predictions are measured.
         takes_boxes: Whether detected boxes can replace the annotated ones.
         keypoint_count: Number of keypoints of every file; None for what the file says.

@@ -1,6 +1,6 @@
 """Annotated photos packed into a few files, for training elsewhere without unpacking.
 
-A packed set is a folder: photos in ``000.zip``, ``001.zip``, ..., stored as they are, and ``annotations.zip`` with
+A packed set is a folder with unchanged photos in ``000.zip``, ``001.zip`` and so on. ``annotations.zip`` contains
 COCO's ``annotations.json``, whose file names are paths inside the archives. It is read like any other set, through
 ``litehrnet.io.archives``.
 """

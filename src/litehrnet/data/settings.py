@@ -90,7 +90,7 @@ class AugmentationConfig:
         anywhere_probability: Probability of a crop anywhere in the photo instead of the person's. Its labels do not
             count, so this needs a teacher.
         exact_images: Whether to decode whole photos, as the reference implementation does. Otherwise JPEG photos that a
-            crop shrinks by two or more are decoded at 1/2, 1/4 or 1/8 of their size, which is faster and smoother.
+            crop shrinks by two or more are decoded at a fraction of their size, which is faster and smoother.
     """
 
     flip_probability: float = 0.5

@@ -95,9 +95,9 @@ def box_figures(test: DetectionEvalSet, found: Found) -> dict[str, float | None]
         found: From ``found_boxes``.
 
     Returns:
-        The values of ``BOX_AP`` by name, 0..1; None where no object is annotated, such as no small one. In order:
-        average precision over IoU 0.50 to 0.95, at 0.50, at 0.75, of small, medium and large objects; average recall
-        of 1, 10 and 100 boxes per photo, of small, medium and large objects.
+        The values of ``BOX_AP`` by name, 0..1; None where no object is annotated, such as no small one. AP is average
+        precision over IoU 0.50 to 0.95, at 0.50, at 0.75, of small, medium and large objects. AR is average recall of
+        1, 10 and 100 boxes per photo, of small, medium and large objects.
     """
     from pycocotools.cocoeval import COCOeval
 

@@ -1,8 +1,10 @@
 """Distillation: a trained network, the teacher, provides part of the target heatmaps.
 
-Hinton et al., "Distilling the Knowledge in a Neural Network", 2015; for heatmaps Zhang et al., "Fast Human Pose
-Estimation", CVPR 2019: the loss is (1 - a) |p - g|^2 + a |p - t|^2 with the label's heatmap g and the teacher's t. It
-differs from the loss on (1 - a) g + a t by a constant, so one mixed target is enough, for every loss.
+Hinton et al., "Distilling the Knowledge in a Neural Network", 2015. For heatmaps: Zhang et al., "Fast Human Pose
+Estimation", CVPR 2019.
+
+The loss is (1 - a) |p - g|^2 + a |p - t|^2 with the label's heatmap g and the teacher's t. It differs from the loss on
+(1 - a) g + a t by a constant, so one mixed target is enough, for every loss.
 """
 
 from dataclasses import dataclass, replace

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -24,6 +24,8 @@ from litehrnet.io.files import make_folder, replacing
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
+
+T = TypeVar("T")
 
 Launcher = Literal["none", "pytorch", "slurm", "mpi"]
 
@@ -266,13 +268,13 @@ def copy_from_first(tensors: Iterable[Tensor], processes: Processes) -> None:
             tensor.copy_(copied)
 
 
-def own_share(items: Sequence[Any], processes: Processes) -> Sequence[Any]:
+def own_share(items: Sequence[T], processes: Processes) -> Sequence[T]:
     """Return this process's part of ``items``: every item is in exactly one part, in order."""
     bounds = [len(items) * rank // processes.world_size for rank in (processes.rank, processes.rank + 1)]
     return items[bounds[0] : bounds[1]]
 
 
-def gather(own: Any, processes: Processes, folder: Path | None = None) -> list[Any] | None:
+def gather(own: T, processes: Processes, folder: Path | None = None) -> list[T] | None:
     """Collect a value of each process, in order of rank; only the first process gets them, the others get None.
 
     Args:
@@ -292,7 +294,7 @@ def gather(own: Any, processes: Processes, folder: Path | None = None) -> list[A
     return gathered if processes.is_first else None
 
 
-def _gather_files(own: Any, processes: Processes, folder: Path) -> list[Any] | None:
+def _gather_files(own: T, processes: Processes, folder: Path) -> list[T] | None:
     parts = [make_folder(folder) / f"part_{rank}.pth" for rank in range(processes.world_size)]
     with replacing(parts[processes.rank]) as temporary:
         torch.save(own, temporary)

@@ -1,8 +1,8 @@
 """Muon: an optimizer with orthogonalized momentum matrices.
 
 Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. A convolution that is not depthwise is
-the matrix (output channels, input channels x kernel); its update is the nearest matrix whose singular values are
-all near 1, so that rare directions of the gradient count as much as frequent ones. All other parameters follow Adam.
+the matrix (output channels, input channels x kernel). Its update is the nearest matrix with singular values near 1.
+Rare directions of the gradient then count as much as frequent ones. All other parameters follow Adam.
 """
 
 from collections import defaultdict
