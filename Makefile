@@ -56,8 +56,9 @@ $(WEB)/package.json: web/package.json web/package-lock.json web/LICENSE.onnxrunt
 demo: install
 	$(BIN)/litehrnet demo
 
+# Two processes, a file of tests in one of them.
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

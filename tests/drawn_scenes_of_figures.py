@@ -32,7 +32,7 @@ def write_figure_scenes(folder: Path, scenes: int, seed: int = 0) -> None:
 
 
 def draw_scene(rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[list[float]]]:
-    """One scene, and (x, y, width, height) of its figures: one column of the scene for each, some of them empty."""
+    """Draw a scene and return (x, y, width, height) of its figures; each has its own column, some are empty."""
     import cv2
 
     width, height = SIZE_WH

@@ -1,4 +1,4 @@
-"""Networks to measure: random weights without PyTorch, and the graph that the published code makes."""
+"""Networks to measure: random weights without PyTorch, and the reference implementation's graph."""
 
 import copy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rounds and the figures made of them, on contenders that take no time and on times that are given."""
+"""Rounds and statistics, with contenders that need no time and with given times."""
 
 import numpy as np
 import pytest

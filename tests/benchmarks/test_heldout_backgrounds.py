@@ -1,4 +1,4 @@
-"""The held-out crops on other photos: every crop and its keypoints are where the new annotations say."""
+"""Held-out crops on other photos: every crop and its keypoints match the new annotations."""
 
 import importlib
 import json

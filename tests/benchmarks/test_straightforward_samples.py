@@ -1,4 +1,4 @@
-"""What the training pipeline's speed is measured against makes the same samples."""
+"""The straightforward pipeline, a reference for speed, creates the same samples as ours."""
 
 import importlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the speed of training is measured against computes the same as our network and loss."""
+"""The transcription of the reference code computes the same as our network and loss."""
 
 import importlib
 from pathlib import Path

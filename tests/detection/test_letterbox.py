@@ -1,4 +1,4 @@
-"""Photos into a detector's input, and boxes back."""
+"""Fitting photos into a detector's input, and mapping boxes back."""
 
 import numpy as np
 import pytest

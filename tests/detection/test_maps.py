@@ -11,7 +11,7 @@ NO_BOX = np.zeros((0, 4), np.float32)
 
 
 def _maps(targets: BoxTargets) -> np.ndarray:
-    """What a network gives that has learned its targets perfectly."""
+    """Return the output of a network that has learned its targets perfectly."""
     scores = targets.scores.clip(1e-6, 1 - 1e-6)
     return np.concatenate([np.log(scores / (1 - scores))[None], np.log(targets.distances / DISTANCE_UNIT)])
 

@@ -1,4 +1,4 @@
-"""Detectors of our own: the bundled one on real pictures, on every runtime."""
+"""The bundled detector on real photos, on every runtime."""
 
 from pathlib import Path
 

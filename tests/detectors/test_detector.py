@@ -1,7 +1,7 @@
-"""Decoding of every claimed export: outputs and boxes are both written out by hand, in the formats' own terms.
+"""Decoding of every supported export; outputs and boxes are written by hand in the formats' own terms.
 
-The networks take 64x64 pixels; the photo is 128 wide and 64 high, so that it comes in at half its size, or at half its
-width only where it is stretched.
+The networks' input is 64x64 pixels. The photo is 128 wide and 64 high: it is scaled to half its size, or only to half
+its width if it is stretched.
 """
 
 import hashlib

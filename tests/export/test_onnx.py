@@ -31,7 +31,7 @@ def test_model_takes_any_batch_of_one_size_and_pools_by_fixed_sizes(small_onnx: 
 def test_comparisons_cover_the_batches_and_both_kinds_of_images(
     small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # The graph of small_onnx again: exporting takes long, what is looked at here is the comparison.
+    # The export is slow, and this test concerns the comparison: so the graph of small_onnx is used again.
     monkeypatch.setattr(exporting, "serialize", lambda *_: small_onnx.read_bytes())
     comparisons = export_onnx(small_weights, tmp_path / "again.onnx")
     cases = [(c.images, c.batch) for c in comparisons]
@@ -58,7 +58,7 @@ def test_weights_stored_in_float16_are_smaller_and_give_the_rounded_weights_heat
 
 
 class OneCellAside(OnnxRuntime):
-    """A model that is subtly wrong: its heatmaps are moved by one cell."""
+    """Runtime of a subtly wrong model, whose heatmaps are moved by one cell."""
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.roll(super().heatmaps(crops), 1, axis=3)

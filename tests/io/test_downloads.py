@@ -1,4 +1,4 @@
-"""Files from servers on this machine that do as real ones do, and worse."""
+"""Downloads from local servers that behave like real ones, and worse."""
 
 import hashlib
 import re
@@ -23,7 +23,7 @@ Answer = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Notes the ranges that are asked for, and answers as the test wants."""
+    """Handler that records the requested ranges and sends the answers of the test."""
 
     server: "Server"
 
@@ -109,7 +109,7 @@ def dropped_after(sent: int) -> Answer:
 
 
 def says_length(length: int | None, content: bytes = CONTENT) -> Answer:
-    """Begins anew whatever is asked for, and says a length that need not be right."""
+    """Return an answer that ignores ranges and reports a length that may be wrong."""
 
     def answer(handler: Handler) -> None:
         handler.head(200, length)
@@ -128,7 +128,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def _left(path: Path) -> list[str]:
-    """Files in the cache folder, but for the lock."""
+    """List the files in the cache folder except the lock."""
     return sorted(each.name for each in path.parent.iterdir() if each.suffix != ".lock")
 
 

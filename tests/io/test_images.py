@@ -31,7 +31,7 @@ def smooth(width: int = 64, height: int = 48) -> Picture:
 
 
 def corner(width: int = 32, height: int = 16) -> Picture:
-    """Black with a white upper left quarter: it tells all eight orientations apart."""
+    """Draw a black image with a white upper left quarter, which looks different in all eight orientations."""
     image = np.zeros((height, width, 3), np.uint8)
     image[: height // 2, : width // 2] = 255
     return image

@@ -98,7 +98,7 @@ def test_decoded_positions_are_the_published_ones(geometry: Arrays, name: str, k
     heatmap_xy, scores = codecs.decode(heatmaps, codec)
     assert heatmap_xy.dtype == scores.dtype == np.float32
     np.testing.assert_array_equal(scores, geometry[f"dec_{name}_maxvals"][..., 0])
-    # UDP of a map without a peak is undefined in the published code.
+    # UDP of a map without a peak is undefined in the reference implementation.
     known = (scores > 0) | (codec.kind != "udp")
     expected = geometry[f"dec_{name}_{kind}_hmspace"]
     np.testing.assert_allclose(heatmap_xy[known], expected[known], rtol=0, atol=1e-4)
@@ -165,7 +165,7 @@ def test_dark_is_the_published_step_also_where_the_floor_cuts_into_the_logarithm
 
 
 def test_a_newton_step_leaves_the_map_by_one_cell_at_most() -> None:
-    # A ridge along the diagonal, all but flat on top: the step wants to go a hundred cells.
+    # A ridge along the diagonal, almost flat on top: the Newton step is a hundred cells long.
     logarithm = np.array([[-0.001, -0.6, -1.2], [-0.6, 0, -0.4], [-1.2, -0.4, -0.001]])
     heatmap = np.full((16, 20), 0.01, np.float32)
     heatmap[7:10, 7:10] = np.exp(logarithm)

@@ -109,7 +109,7 @@ def test_warp_of_huge_images_makes_the_published_crops(
     width, height = (int(side) for side in geometry["warp_out_size_wh"])
     warped = crop.warp(geometry["warp_src_rgb"], geometry["warp_matrix"][index], (width, height))
     assert warped.dtype == np.uint8
-    # One gray level where the exact value lies half way between two.
+    # A difference of one gray level is allowed if the exact value is in the middle between two.
     assert np.abs(warped.astype(int) - geometry["warp_out_opencv500"][index]).max() <= 1
 
 

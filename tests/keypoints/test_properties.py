@@ -1,4 +1,4 @@
-"""What holds for any box, crop, keypoint and heatmap."""
+"""Properties of arbitrary boxes, crops, keypoints and heatmaps."""
 
 import warnings
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from litehrnet.poses import KeypointSet
 Kind = Literal["default", "dark", "udp"]
 KINDS: list[Kind] = ["default", "dark", "udp"]
 SEEDS = st.integers(0, 2**32 - 1)
-# Multiples of 32 as the network takes them, up to 256 x 256.
+# Multiples of 32, as the network requires, up to 256 x 256.
 INPUT_SIZES = st.tuples(st.integers(2, 8), st.integers(2, 8)).map(lambda sides: (32 * sides[0], 32 * sides[1]))
 
 

@@ -1,4 +1,4 @@
-"""Which keypoints are the two sides of one part, however their names are spelled."""
+"""Recognition of the two sides of one part, in any spelling of the names."""
 
 import pytest
 from hypothesis import given

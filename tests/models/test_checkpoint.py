@@ -69,7 +69,7 @@ class HistoryBuffer:
         self.max_length = 1000000
         self._log_history = np.array([0.5, 0.25])
         self._count_history = np.array([1, 1])
-        # Older releases pickle their bound statistics, which a pickle fetches by getattr.
+        # Older releases pickle their bound statistics, which the pickle loads by getattr.
         self._statistics_methods = {"min": HistoryBuffer.min}
 
     def min(self) -> float:
@@ -139,7 +139,7 @@ def test_calls_in_a_pickle_are_named_and_not_made(tmp_path: Path, archive: bool,
 
 @both_formats
 def test_stand_in_for_getattr_gives_nothing(tmp_path: Path, archive: bool) -> None:
-    """MMEngine's files call getattr; in its place stands a class that ignores its arguments."""
+    """MMEngine's files call getattr; a class that ignores its arguments replaces it."""
     fetched = Calls(getattr, ("some string", "upper"))
     state = dict(STATE) | {"fetched": fetched}
     with pytest.raises(UserError, match=r"fetched is not an array of numbers"):
@@ -224,7 +224,7 @@ def test_bit_flips_are_refused_or_harmless(tmp_path: Path, archive: bool) -> Non
 
 def test_claim_of_a_huge_tensor_is_refused_without_taking_the_memory(tmp_path: Path) -> None:
     whole = _saved({"a": torch.zeros(16)}, archive=False)
-    # The size of the tensor and of its storage stand in the pickle as 4-byte integers.
+    # The pickle contains the sizes of the tensor and its storage as 4-byte integers.
     claimed = whole.replace(b"K\x10", b"J\xff\xff\xff\x7f")
     assert claimed != whole
     with pytest.raises(UserError, match="damaged or cut short"):

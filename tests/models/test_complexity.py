@@ -1,4 +1,4 @@
-"""What a network costs, against the published figures: spec/complexity_table.json and reference/evaluation.json."""
+"""Costs of the networks compared with the paper's: spec/complexity_table.json and reference/evaluation.json."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ MISPRINT = ("wider_naive_lite_hrnet_18", "MPII")
 
 @pytest.fixture(scope="module")
 def measured(shared: Path) -> list[tuple[dict[str, Any], Complexity]]:
-    """The ten rows of the published tables, each with what we measure for it."""
+    """Return the ten rows of the paper's tables, each with our measurement."""
     rows = json.loads((shared / "spec" / "complexity_table.json").read_text())["rows"]
     assert len(rows) == 10
     return [

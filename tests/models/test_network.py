@@ -1,4 +1,4 @@
-"""The network apart from its equality with the published one (tests/reference/test_network.py)."""
+"""The network, except its equality with the reference implementation (tests/reference/test_network.py)."""
 
 import copy
 
@@ -13,14 +13,14 @@ from litehrnet.models.folding import fold_batch_norms
 from litehrnet.variants import VARIANTS
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
-# Where one variant takes seconds, the quick suite asks only the published default.
+# For tests that need seconds per variant, the quick suite tests only the paper's default variant.
 one_quickly = pytest.mark.parametrize(
     "variant", [name if name == "lite_hrnet_18" else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
 )
 
 
 def _settled(variant: str) -> PoseNetwork:
-    """Random weights whose normalization was set by one batch, in evaluation mode."""
+    """Create a network in evaluation mode with random weights and running statistics of one batch."""
     torch.manual_seed(0)
     network = create_network(variant, 5)
     for module in network.modules():
