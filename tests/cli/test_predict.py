@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from litehrnet.cli.predict_photos import image_ids
 from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.variants import find_variant
+from litehrnet.weights.weights_file import read_weights
 from litehrnet.weights.zoo import DEFAULT_DETECTOR
 
 PORTRAIT = Path(litehrnet.__file__).parent / "photos" / "astronaut.jpg"
@@ -494,3 +496,18 @@ def test_ids_are_those_of_the_names_where_these_tell_photos_apart() -> None:
     }
     assert list(image_ids(numbers).values()) == [3, 2, 4, 5, 6]
     assert list(image_ids({Path("a.jpg"): None, Path("b.jpg"): "b"}).values()) == [1, "b"]
+
+
+def test_weights_are_read_once(
+    small_weights: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> Any:
+        read.append(path)
+        return read_weights(path)
+
+    monkeypatch.setattr("litehrnet.runtimes.native.read_weights", counted)
+    monkeypatch.setattr("litehrnet.runtimes.open.read_weights", counted)
+    assert _predict_whole(small_weights, tmp_path / "out", folder) == 0
+    assert read == [small_weights]

@@ -1,8 +1,10 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from litehrnet.config import read, recipes, schema
 from litehrnet.config.recipes import read_recipe, recipe_names
 from litehrnet.errors import UserError
 
@@ -190,3 +192,30 @@ def test_misspelled_name_of_a_recipe_brings_the_nearest_right_one() -> None:
 def test_missing_recipe_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.py: no such file"):
         read_recipe(tmp_path / "none.py")
+
+
+def test_a_configuration_is_read_and_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counted(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def called(*given: Any) -> Any:
+            calls.append(name)
+            return real(*given)
+
+        monkeypatch.setattr(module, name, called)
+
+    counted(recipes, "read_bytes")
+    counted(read, "parse_python")
+    counted(schema, "find_keypoint_set")
+    loaded = read.load_config(_recipe(tmp_path, GOOD), ["training.epochs=3"])
+    assert (loaded.config.training.epochs, loaded.recipe.training.epochs) == (3, 210)
+    assert loaded.config.keypoint_set is loaded.config.outputs
+    assert sorted(calls) == ["find_keypoint_set", "parse_python", "read_bytes"]
+
+
+@pytest.mark.parametrize("name", ["fitted", "resolved"])
+def test_settings_that_the_reader_sets_are_unknown_in_recipes(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"unknown key {name}"):
+        read_recipe(_recipe(tmp_path, f"{GOOD}{name} = ()\n"))

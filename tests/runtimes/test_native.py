@@ -301,12 +301,12 @@ def test_without_engine_and_pytorch_weights_are_refused_with_what_to_do(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"precision": "int8"}, "int8: no such precision"),
-        ({"precision": "fp16"}, "precision fp16: native runs in float32 and bf16"),
+        ({"precision": "int8"}, "int8: unknown precision"),
+        ({"precision": "fp16"}, "precision fp16: native supports float32 and bf16"),
         ({"device": "cuda"}, "device cuda: native runs on the CPU only"),
         ({"compiled": True}, "torch.compile: does not work with native"),
         ({"runtime": "torch", "precision": "fp16"}, "precision fp16: only works on a GPU"),
-        ({"runtime": "torch", "device": "abacus"}, "device abacus: PyTorch finds none"),
+        ({"runtime": "torch", "device": "abacus"}, "device abacus: PyTorch does not have it"),
         ({"runtime": "onnxruntime"}, "onnxruntime runs ONNX models"),
     ],
 )

@@ -177,7 +177,7 @@ def test_what_is_no_video(tmp_path: Path, write_video: WriteVideo) -> None:
     refused(tmp_path / "empty.mp4", r"empty\.mp4: not a video")
     whole = write_video(frames=100).read_bytes()
     (tmp_path / "headless.mp4").write_bytes(whole[: len(whole) // 2])  # what tells where frames are stood at its end
-    refused(tmp_path / "headless.mp4", r"headless\.mp4: not a video, or one whose beginning or end is missing")
+    refused(tmp_path / "headless.mp4", r"headless\.mp4: not a video, or its beginning or end is missing")
     for name, covered in (("song.mp4", False), ("album.mp4", True)):
         _write_song(tmp_path / name, covered)
         refused(tmp_path / name, rf"{name}: has no video stream")

@@ -59,7 +59,7 @@ class BoxFile:
     def match(self, photos: Sequence[Path]) -> dict[Path, PhotoBoxes | UserError]:
         """Find the boxes of each photo.
 
-        If the file has names, a photo gets the entry whose path has the longest common end with the photo's path, so
+        If the file has names, a photo gets the entry whose path has the longest common end with its own path. So
         cam1/0001.jpg and cam2/0001.jpg are kept apart. An entry belongs to one photo only.
 
         Returns:

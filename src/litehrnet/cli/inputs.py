@@ -23,8 +23,8 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
         Files in the order of the arguments, sorted by name within each, without repetition.
 
     Raises:
-        UserError: A file is missing, a folder has no pictures or cannot be read, a pattern matches no file, or there
-            are no arguments or empty ones.
+        UserError: A file is missing, a folder has no pictures or cannot be read, or a pattern matches no file. Or there
+            are no arguments, or empty ones.
     """
     if not arguments or "" in arguments:
         raise UserError("no photos given, or an empty name (expected files, folders or patterns such as photos/*.jpg)")

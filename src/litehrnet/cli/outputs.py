@@ -22,9 +22,9 @@ _HEADER = {"litehrnet": "Files that litehrnet predict wrote here and may replace
 class OutputFolder:
     """Chooses names in a folder.
 
-    An existing file is replaced only if an earlier run wrote it and it is unchanged: its size and modification time,
-    to the nanosecond, are as recorded. Copied, edited or replaced files, those of a killed run, and links count as the
-    user's. A checksum would not be safer against accidents, and would read every video once more.
+    An existing file is replaced only if an earlier run wrote it and it is unchanged. Then its size and modification
+    time, to the nanosecond, are as recorded. Copied, edited or replaced files, those of a killed run, and links count
+    as the user's. A checksum would not be safer against accidents, and would read every video once more.
 
     Args:
         path: An existing folder.

@@ -33,8 +33,8 @@ def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runt
         0.
 
     Raises:
-        UserError: An input or option cannot be used. Or a video is truncated or damaged, or a camera stopped: then
-            all frames that could be read have been written, and so have the other videos.
+        UserError: An input or option cannot be used. Or a video is truncated or damaged, or a camera stopped. Then all
+            frames that could be read have been written, and so have the other videos.
     """
     _check(options, sources)
     estimator = pose_estimator(options, runtime, with_detector=True)

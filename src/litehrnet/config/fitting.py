@@ -1,7 +1,7 @@
 """A schedule for your own keypoints: what a recipe leaves out is chosen by the number of samples.
 
 The reference implementation's schedule is for 150,000 people in 210 epochs. With sixty photos it would end within its
-warm-up. The rules here are measured, not published: see docs/own_keypoints.md.
+warm-up. The rules here come from measurements, see docs/own_keypoints.md.
 """
 
 from collections.abc import Mapping

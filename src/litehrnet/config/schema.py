@@ -172,8 +172,8 @@ class RunConfig:
         work_dir: Folder for the run's files; None for ``work_dirs/NAME``.
         load_from: Weights to start from; None for random initialization.
         resume_from: Checkpoint of an unfinished run to resume; it takes precedence over ``load_from``.
-        fitted: Names of settings below ``training`` that the recipe leaves out and that are chosen by the number of
-            samples; only for your own keypoints, see ``config.fitting``. Set by the reader of recipes.
+        fitted: Names of the settings below ``training`` that are chosen by the number of samples, as the recipe leaves
+            them out. Only for your own keypoints, see ``config.fitting``. Set by the reader of recipes.
         resolved: The keypoints, classes or object class that the settings name. Set by ``with_outputs``.
     """
 

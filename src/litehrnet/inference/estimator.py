@@ -20,8 +20,8 @@ from litehrnet.runtimes import Runtime, open_runtime
 from litehrnet.weights import zoo
 
 COUNTED_SCORE, MOST_SIMILAR = 0.2, 0.9
-"""As in the reference implementation: keypoints with a higher score count in a person's score, and of two poses with a
-higher OKS the worse one is dropped."""
+"""Score above which keypoints count in a person's score, and OKS above which the worse of two poses is dropped; both as
+in the reference implementation."""
 
 LEAST_BOX_SCORE, LEAST_POSE_SCORE = 0.2, 0.05
 """Boxes of the bundled detector need at least this box score, and their poses at least this pose score."""

@@ -99,8 +99,9 @@ def as_rgb(image: ImageLike, name: str) -> NDArray[np.uint8]:
     """Read an image from anything that holds one.
 
     Args:
-        image: A file's name, its content, or an open binary file; a PIL image, whose Exif orientation is ignored; or
-            a uint8 array: (H, W, 3) in RGB, (H, W, 4) in RGBA, whose alpha is dropped, (H, W) or (H, W, 1) in gray.
+        image: A file's name, its content, an open binary file, a PIL image, or a uint8 array. The Exif orientation of
+            PIL images is ignored. Arrays are (H, W, 3) in RGB, (H, W, 4) in RGBA, or (H, W) or (H, W, 1) in gray. Alpha
+            is dropped.
         name: Name for errors.
 
     Returns:

@@ -43,8 +43,8 @@ def open_runtime(
         compiled: Use ``torch.compile``; torch only.
 
     Raises:
-        UserError: The runtime is unknown, not installed, or does not support this file, precision or device; the file
-            is missing, damaged or of another kind; the file states an input size other than ``input_size_wh``.
+        UserError: The runtime is unknown, not installed, or does not support this file, precision or device. Or the
+            file is missing, damaged or of another kind, or states an input size other than ``input_size_wh``.
     """
     # The bundled ONNX model is used by installs without the native engine.
     weights, known_size_wh = find_weights(weights, runtime or ("onnxruntime" if native_module() is None else "native"))

@@ -95,8 +95,8 @@ def open_torch(
         compiled: See ``TorchRuntime``.
 
     Raises:
-        UserError: PyTorch is not installed or has no such device; the file is missing, damaged, or does not hold
-            weights of these networks; the network does not support this input size; ``torch.compile`` fails.
+        UserError: PyTorch is not installed or does not have the device. The file is missing, damaged, or does not hold
+            weights of these networks. The network does not support this input size. Or ``torch.compile`` fails.
     """
     require("torch", "train", f"{path}: reading this format")
     import torch

@@ -1,7 +1,7 @@
 """A web server for the browser on this machine: it answers a fixed table of paths and accepts no data.
 
-Paths of requests are never used in the file system. Requests under other host names are refused, so that no web page
-can reach the server by a name of its own that points to this machine (DNS rebinding).
+Paths of requests are never used in the file system. Requests under other host names are refused. Otherwise a
+web page could reach the server by a name of its own that points to this machine (DNS rebinding).
 """
 
 import errno

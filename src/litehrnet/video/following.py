@@ -1,6 +1,6 @@
-"""People followed from frame to frame: in each frame the network looks where the last poses were.
+"""Follow people from frame to frame: in each frame the network looks where the last poses were.
 
-Without a detector one person is followed, with one everybody it finds.
+Without a detector one person is followed, with a detector all people that it finds.
 """
 
 import math
@@ -15,25 +15,24 @@ from litehrnet.keypoints.oks import oks_nms
 from litehrnet.poses import Poses
 
 LOST = 0.3
-"""Mean score of the keypoints, 0..1, under which somebody is not there (any more)."""
+"""Mean score of the keypoints, 0..1, below which a person is not there."""
 
-_SURE = 0.2  # the score of keypoints that the next box is made around
-_BODY_MARGIN = 0.15  # of the pose's sides, on each side: what a body has beyond its outermost keypoints
-_FALLEN = 0.6  # share of the mean score at the last look of the detector, under which it has to look again
-_DOUBLE = 0.6  # OKS of two poses from which on they are one person found twice
-_CROWDED = 0.1  # overlap (IoU) of two boxes from which on only the detector tells who is in front
-_LEAST_SHARE = 0.25  # of a box's longer side for its shorter one: an arm's length for who is seen from the side
+_SURE = 0.2  # lowest score of the keypoints that the next box encloses
+_BODY_MARGIN = 0.15  # of the pose's sides, on each side: the body extends beyond its outermost keypoints
+_FALLEN = 0.6  # share of the mean score at the last detection, below which the detector runs again
+_DOUBLE = 0.6  # OKS from which two poses are one person found twice
+_CROWDED = 0.1  # overlap (IoU) of two boxes from which only the detector can separate the people
+_LEAST_SHARE = 0.25  # smallest ratio of a box's sides, for people seen from the side
 
 
 class Follower:
     """Finds one person frame by frame: first in the whole picture, then around where the last pose was.
 
-    When the scores fall, the whole picture and squares along it are looked at again, in the same frame, and then twice
-    more closely where somebody seems to be: small in the picture, a person shows up faintly at first. The surest pose
-    counts.
+    If the scores fall, the whole picture and squares along it are searched in the same frame. The best place is then
+    searched twice more closely, because small people have low scores at first. The pose with the best score counts.
 
     Args:
-        estimator: Finds the keypoints.
+        estimator: Estimator of the keypoints.
     """
 
     def __init__(self, estimator: PoseEstimator) -> None:
@@ -41,7 +40,7 @@ class Follower:
         self._box: NDArray[np.float32] | None = None
 
     def find(self, image: NDArray[np.uint8]) -> Poses:
-        """The person in the next frame, or nobody; the box is the one around the pose.
+        """Find the person in the next frame: one pose or none, with the box around the pose.
 
         Args:
             image: uint8 (H, W, 3), RGB.
@@ -56,7 +55,7 @@ class Follower:
         return replace(poses, boxes=self._box[None])
 
     def _anew(self, image: NDArray[np.uint8]) -> list[Poses]:
-        """Poses from the whole picture and from its parts, from around the surest, and from around that."""
+        """Search the whole picture and its parts, then around the best pose, then around that result."""
         everywhere = self._estimator.predict(image, windows(image))
         surest = int(everywhere.scores.mean(axis=1).argmax())
         looks = [everywhere[surest : surest + 1]]
@@ -66,32 +65,32 @@ class Follower:
 
 
 class GroupFollower:
-    """Finds everybody frame by frame, by a detector from time to time and by the last boxes in between.
+    """Finds all people frame by frame, by a detector at intervals and by the last boxes in between.
 
-    A box moves with its keypoints. When the scores of somebody fall, or two poses become one, the detector looks in the
-    same frame. It looks in every frame while boxes overlap: a person behind another one is not followed by keypoints.
+    A box moves with its keypoints. If the scores of a person fall, or two poses become one, the detector runs in the
+    same frame. While boxes overlap it runs in every frame: a person behind another one cannot be followed by keypoints.
 
     Args:
-        estimator: Finds the keypoints; has a detector.
-        interval: Seconds after which the detector looks again; 0 for every frame.
+        estimator: Estimator of the keypoints, with a detector.
+        interval: Seconds between two runs of the detector; 0 for every frame.
     """
 
     def __init__(self, estimator: PoseEstimator, interval: float) -> None:
         self._estimator, self._interval = estimator, interval
         self._detected_at = -math.inf
-        self._certainties = np.zeros(0, np.float32)  # mean scores at that time
-        self._at_detection: Poses | None = None  # the same people at that time
+        self._certainties = np.zeros(0, np.float32)  # mean scores at the last detection
+        self._at_detection: Poses | None = None  # the same people at the last detection
         self._poses: Poses | None = None
 
     def find(self, image: NDArray[np.uint8], time: float) -> Poses:
-        """The people of the next frame; nobody is fine.
+        """Find the people in the next frame; there may be none.
 
         Args:
             image: uint8 (H, W, 3), RGB.
-            time: Time of the frame in seconds, later than that of the last one.
+            time: Time of the frame in seconds, strictly increasing.
         """
         before, anchors = self._poses, self._at_detection
-        # Times are sums of rounded fractions: a millisecond early is on time.
+        # Times are sums of rounded fractions, so a millisecond early counts as on time.
         due = time - self._detected_at >= self._interval - 1e-3
         if before is None or anchors is None or due or not len(before) or _crowded(before.boxes):
             return self._detected(image, time)
@@ -99,7 +98,7 @@ class GroupFollower:
         certainties = poses.scores.mean(axis=1)
         if ((self._certainties >= LOST) & (certainties < _FALLEN * self._certainties)).any():
             return self._detected(image, time)
-        # Measured from the detector's boxes, errors of frames in between do not add up.
+        # Movements start at the detector's boxes, so errors do not add up over frames.
         poses = replace(poses, boxes=_moved(anchors, poses))
         kept = np.intersect1d(_single(poses), np.flatnonzero(_inside(poses.boxes, image)))
         if len(kept) < len(poses):
@@ -115,36 +114,36 @@ class GroupFollower:
 
 
 def _moved(before: Poses, poses: Poses) -> NDArray[np.float32]:
-    """Boxes (people, 4) of an earlier frame, moved as far as the keypoints moved in the mean."""
+    """Move the boxes (people, 4) of an earlier frame by the mean movement of the keypoints."""
     sure = (np.minimum(before.scores, poses.scores) >= _SURE)[..., None]
     moves = ((poses.keypoints - before.keypoints) * sure).sum(axis=1) / np.maximum(sure.sum(axis=1), 1)
     return np.concatenate([before.boxes[:, :2] + moves, before.boxes[:, 2:]], axis=1).astype(np.float32)
 
 
 def _crowded(boxes: NDArray[np.float32]) -> bool:
-    """Whether two boxes overlap."""
+    """Return whether two boxes overlap too much."""
     overlaps = pairwise_iou(boxes, boxes)
     np.fill_diagonal(overlaps, 0)
     return float(overlaps.max(initial=0)) > _CROWDED
 
 
 def _single(poses: Poses) -> NDArray[np.intp]:
-    """Which poses are not those of a surer person found twice, in their order."""
+    """Return the indices, in order, of the poses that do not repeat a better one."""
     areas = BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
     return np.sort(oks_nms(poses.keypoints, poses.pose_scores, areas, np.array(poses.keypoint_set.sigmas), _DOUBLE))
 
 
 def _inside(boxes: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which boxes have their centers in the picture."""
+    """Return which boxes have their centers in the picture."""
     centers = boxes[:, :2] + boxes[:, 2:] / 2
     return np.asarray(((centers >= 0) & (centers < image.shape[1::-1])).all(axis=1))
 
 
 def windows(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Where somebody small is looked for: boxes (n, 4) of the whole picture and of squares along it, half overlapping.
+    """List the boxes (n, 4) to search for small people: the whole picture, and squares along it that overlap by half.
 
     Args:
-        image: uint8 (H, W, 3); where H and W are equal, the squares are left out.
+        image: uint8 (H, W, 3); if H and W are equal, there are no squares.
     """
     height, width = image.shape[:2]
     side, longer = min(height, width), max(height, width)
@@ -156,8 +155,8 @@ def windows(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def around(poses: Poses, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A box (4,) in the picture around the first person's pose, as large as the body probably is."""
-    sure = poses.scores[0] >= min(_SURE, float(np.sort(poses.scores[0])[-2:][0]))  # two at least, if there are two
+    """Return a box (4,) in the picture around the first pose, as large as the body probably is."""
+    sure = poses.scores[0] >= min(_SURE, float(np.sort(poses.scores[0])[-2:][0]))  # at least two, if there are two
     points = poses.keypoints[0][sure].astype(np.float64)
     first, last = points.min(axis=0), points.max(axis=0)
     size = np.maximum(last - first, (last - first).max() * _LEAST_SHARE).clip(1)

@@ -42,8 +42,8 @@ def find_source(argument: str | Path) -> Source | None:
     """Find the source that ``argument`` names, or None if it is not a video.
 
     Args:
-        argument: A file with one of ``VIDEO_SUFFIXES``; the number of a camera (Linux: 0 for ``/dev/video0``), unless a
-            file has that name; or an address such as ``rtsp://...``, ``http://...`` or ``tcp://...``.
+        argument: A file with one of ``VIDEO_SUFFIXES``, or an address such as ``rtsp://...`` or ``http://...``. Or the
+            number of a camera (Linux: 0 for ``/dev/video0``), unless a file has that name.
     """
     text = str(argument)
     parts = urlsplit(text) if "://" in text else None

@@ -1,7 +1,7 @@
 """Track the identities of people from frame to frame, and smooth their keypoints.
 
-People are matched to those of earlier frames by the optimal assignment of similarities: of keypoints (OKS), boxes and
-colors, after each person was moved with the last speed. Only poses with high scores start a track, and a track gets an
+People are matched to those of earlier frames, moved on with their last speed. The optimal assignment uses similarities
+of keypoints (OKS), boxes and colors. Only poses with high scores start a track, and a track gets an
 identity after several sightings. People who were away for longer than ``Tracker.max_gap`` are recognized by colors.
 """
 

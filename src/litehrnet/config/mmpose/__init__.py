@@ -1,1 +1,1 @@
-"""Reading published configuration files, one part of them per file; ``published_config`` puts them together."""
+"""Reader of mmpose configs: one module per part, ``reader`` joins the parts."""

@@ -17,7 +17,7 @@ _SAID = 3
 def helper_notes(
     values: Mapping[str, Any],
     overrides: Mapping[str, Any],
-    published: frozenset[str],
+    known_names: frozenset[str],
     evaluate: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     source: str,
 ) -> list[str]:
@@ -26,18 +26,18 @@ def helper_notes(
     Args:
         values: The file's values without overrides.
         overrides: New values of helpers, by dotted key.
-        published: Names that mmpose reads.
+        known_names: Names that mmpose reads.
         evaluate: Returns the file's values with some overrides.
         source: Name of the file, for messages.
 
     Raises:
         UserError: An override would change only unused values.
     """
-    before = dict(_flat({name: value for name, value in values.items() if name in published}))
+    before = dict(_flat({name: value for name, value in values.items() if name in known_names}))
     notes = []
     for key, value in overrides.items():
         changed = evaluate({key: value})
-        after = dict(_flat({name: each for name, each in changed.items() if name in published}))
+        after = dict(_flat({name: each for name, each in changed.items() if name in known_names}))
         reached = [name for name in after if name not in before or before[name] != after[name]]
         if reached:
             notes.append(_note(key, reached))

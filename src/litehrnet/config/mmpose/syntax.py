@@ -49,7 +49,7 @@ class MmposeFile:
 
 
 def interpret(tree: ast.Module, path: Path, overrides: Mapping[str, Any] | None = None) -> MmposeFile:
-    """Build the values of a published configuration file.
+    """Build the values of an mmpose config.
 
     Args:
         tree: Syntax tree of the file.
