@@ -243,8 +243,8 @@ def test_estimator_runs_on_the_boxes_of_its_detector_unless_boxes_are_given(
     [
         ({"heatmaps": np.zeros((1, 17, 16, 16), np.float32)}, {}, "its outputs for 64x64 pixels are 1x17x16x16"),
         # YOLOv5 has three rows for each cell.
-        ({"output": np.zeros((1, 252, 7), np.float32)}, {}, "gives 1x252x7 "),
-        ({"boxes": PICODET_BOXES}, {}, "gives 1x85x4"),
+        ({"output": np.zeros((1, 252, 7), np.float32)}, {}, "are 1x252x7;"),
+        ({"boxes": PICODET_BOXES}, {}, "are 1x85x4;"),
         ({"output": _yolox(False)}, {"image": (2, 3, 64, 64)}, "expected a detector of one image"),
         ({"output": _yolox(False)}, {"image": (1, 4, 64, 64)}, "expected a detector of one image"),
         ({"output": _yolox(False)}, {"others": ("ratio",)}, "has further inputs ratio"),
@@ -262,7 +262,7 @@ def test_networks_that_are_no_detector_are_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("photo.jpg", b"\xff\xd8", "no network"),
+        ("photo.jpg", b"\xff\xd8", "not a network"),
         ("text.onnx", b"hello", "not an ONNX model, or damaged"),
         ("empty.onnx", b"", "not an ONNX model that ONNX Runtime can load"),
         ("text.xml", b"<hello/>", "OpenVINO cannot load it"),
@@ -283,7 +283,9 @@ def test_a_detector_has_a_name_as_well(
     small_weights: Path, write_network: WriteNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo, "cache_folder", lambda: tmp_path)
-    with pytest.raises(UserError, match=r"^yolox_nano: not downloaded yet \(litehrnet models fetch yolox_nano\)$"):
+    with pytest.raises(
+        UserError, match=r"^yolox_nano: not downloaded yet \(litehrnet models fetch yolox_nano downloads it\)$"
+    ):
         PoseEstimator(small_weights, detector="yolox_nano")
     content = write_network(MMDEPLOY).read_bytes()
     fetched = replace(zoo.DETECTORS[0], sha256=hashlib.sha256(content).hexdigest())
