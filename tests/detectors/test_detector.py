@@ -283,9 +283,7 @@ def test_a_detector_has_a_name_as_well(
     small_weights: Path, write_network: WriteNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zoo, "cache_folder", lambda: tmp_path)
-    with pytest.raises(
-        UserError, match=r"^yolox_nano: not downloaded yet \(litehrnet models fetch yolox_nano "
-    ):
+    with pytest.raises(UserError, match=r"^yolox_nano: not downloaded yet \(litehrnet models fetch yolox_nano "):
         PoseEstimator(small_weights, detector="yolox_nano")
     content = write_network(MMDEPLOY).read_bytes()
     fetched = replace(zoo.DETECTORS[0], sha256=hashlib.sha256(content).hexdigest())
