@@ -121,7 +121,7 @@ def test_people_are_told_from_other_categories_by_name_or_keypoints(tmp_path: Pa
         assert "1 of 2 boxes do not belong to" in boxes.notes[0]
     content["annotations"].pop(0)
     with pytest.raises(
-        UserError, match=r"has 1 boxes, none of a category with keypoints \(expected people; it has cat"
+        UserError, match=r"none of 1 boxes belongs to a category with keypoints \(expected people; it has cat"
     ):
         read_boxes(_write(tmp_path, content))
 

@@ -114,5 +114,8 @@ def test_a_new_folder_that_stays_empty_is_deleted(tmp_path: Path, monkeypatch: p
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"file.out: cannot be created"), output_folder(tmp_path / "file" / "out"):
+    with (
+        pytest.raises(UserError, match=r"file.out: the folder cannot be created"),
+        output_folder(tmp_path / "file" / "out"),
+    ):
         pass

@@ -48,7 +48,7 @@ def test_json_is_figures_counts_and_rows_by_the_annotations_own_names(
 def test_tables_say_who_was_matched(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert _score(files, "--pck-threshold", "0.05") == 0
     said = capsys.readouterr().out
-    assert said.startswith("1 predicted persons, 2 annotated, 1 of these matched\n")
+    assert said.startswith("1 predicted, 2 annotated, 1 of these matched\n")
     assert all(word in said for word in ("AP75", "PCK@0.05", "tail"))
 
 
@@ -151,7 +151,7 @@ def test_files_that_are_no_mpii_predictions_and_options_of_coco_are_refused(
     assert "expected a file like pred.mat" in said[1]
     assert "no such file" in said[2]
     assert _score((mpii_truth.with_name("pred.mat"), mpii_truth), "--keypoints", "mpii") == 2
-    assert "expected no --keypoints or --pck-threshold" in capsys.readouterr().err
+    assert "expected neither --keypoints nor --pck-threshold" in capsys.readouterr().err
 
 
 def test_raw_outputs_that_repeat_a_person_count_it_once(mpii_truth: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -333,8 +333,8 @@ def test_the_published_command_line_refuses_in_one_sentence(
 ) -> None:
     command = [str(scenes / "recipe.py"), str(weights)]
     for more, said in (
-        (["--eval", "mAP"], f"--eval mAP: no metric of {scenes}/labels (expected mIoU)"),
-        (["--out", "raw.pkl"], "raw.pkl: no folder (expected one to write label images to"),
+        (["--eval", "mAP"], f"--eval mAP: not a metric of {scenes}/labels (expected mIoU)"),
+        (["--out", "raw.pkl"], "raw.pkl: not a folder (expected one for label images"),
     ):
         assert run_command(mmpose.run, mmpose.parse([*command, *more])) == 2
         error = capsys.readouterr().err

@@ -291,7 +291,7 @@ def test_absent_engine_that_is_asked_for_is_an_error(absent: None, small_weights
 def test_without_engine_and_pytorch_weights_are_refused_with_what_to_do(
     absent: None, small_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(litehrnet.runtimes, "is_installed", lambda package: False)
+    monkeypatch.setattr("litehrnet.runtimes.open.is_installed", lambda package: False)
     with pytest.raises(
         UserError, match=r"small\.safetensors: the native engine was not built .*pip install 'litehrnet\[train"
     ):

@@ -201,7 +201,7 @@ def test_log_that_cannot_be_written_is_one_sentence(runs: Any, user_error: Any) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("litehrnet.training.log.json.dumps", full)
         said = user_error(lambda: runs.run(runs.config("run")))
-    assert said == f"{runs.folder / 'run'}: its log cannot be written (No space left on device)"
+    assert said == f"{runs.folder / 'run'}: the log cannot be written (No space left on device)"
 
 
 @pytest.mark.parametrize(

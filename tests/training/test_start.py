@@ -30,7 +30,7 @@ def test_load_from_takes_weights_and_says_that_another_head_starts_anew(mpii_wei
     head = {name: value.clone() for name, value in network.state_dict().items() if name.startswith("keypoint_head.")}
     said = load_weights(network, mpii_weights)
     assert said == (
-        f"weights of {mpii_weights}, but for 2 arrays that it lacks or has in another size: "
+        f"weights of {mpii_weights}, except 2 arrays that it lacks or has in another size: "
         "keypoint_head.final_layer.weight, keypoint_head.final_layer.bias"
     )
     loaded = torch.load(mpii_weights, weights_only=True)["state_dict"]
@@ -103,7 +103,7 @@ def _bad_config(what: str, config: RunConfig, folder: Path) -> RunConfig:
     [
         ("missing photos", "(10 of the 10 photos of "),
         ("keypoint count", "keypoints"),
-        ("nobody", "person"),
+        ("nobody", "annotations.json: nobody to train on"),
         ("no data", "has no data to train on"),
         ("batch", "10 people do not fill a step of 12 samples"),
         ("validation photos", "(10 of the 10 photos of "),

@@ -29,12 +29,11 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
     from litehrnet.runtimes import open_runtime
 
     refuse_options(options, "detection", "boxes", "detector", "per_keypoint", "gallery", "worst", "gallery_out", "out")
-    arguments = runtime_arguments(options)
-    if config is not None:
-        arguments["input_size_wh"] = arguments["input_size_wh"] or config.input_size_wh
-    runtime = open_runtime(options.weights, **arguments)
+    runtime = open_runtime(options.weights, **runtime_arguments(options))
     if not runtime.info.detects:
         raise UserError(f"{options.weights}: finds {runtime.info.outputs_text} (expected the weights of a detector)")
+    if config is not None and options.input_size is None and runtime.input_size_wh != config.input_size_wh:
+        runtime = runtime.resized(config.input_size_wh)
     detector = BoxDetector(runtime, MIN_SCORE, str(options.weights))
     photos = read_detection_eval_set(test, runtime.info.outputs.name)
     with progress_bar("photos") as progress:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_people
 from litehrnet.cli.outputs import OutputFolder, output_folder
 from litehrnet.errors import UserError
+from litehrnet.optional import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,6 +101,7 @@ def _page() -> Iterator[Show]:
 
 
 def _check(options: argparse.Namespace, sources: "Sequence[Source]") -> None:
+    require("av", "video", "reading videos")
     if len(sources) < len(options.photos):
         raise UserError(f"{', '.join(options.photos)}: videos and other inputs (expected only videos, or only photos)")
     live = [source.name for source in sources if source.endless]

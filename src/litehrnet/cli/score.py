@@ -77,7 +77,7 @@ def _score_coco(options: argparse.Namespace) -> None:
     results = read_results(options.predictions, annotations, len(keypoint_set))
     score = score_keypoints(annotations, results, keypoint_set, options.pck_threshold or PCK_THRESHOLD)
     figures = coco_figures(options.annotations, results, keypoint_set)
-    title = f"{len(results)} predicted people, {score.persons} annotated, {score.matched} of these matched"
+    title = f"{len(results)} predicted, {score.persons} annotated, {score.matched} of these matched"
     _print(title, {**figures, **score.figures}, score, AP.digits, as_json=options.json)
 
 

@@ -63,7 +63,9 @@ def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> lis
     for name in [*wanted, *persons]:
         given, expected = len(persons[name]), wanted.get(name, 0)
         if given != expected:
-            raise UserError(f"{annotations}: {name} has {given} people (expected {expected}, as in {path})")
+            raise UserError(
+                f"{annotations}: the number of people in {name} is {given} (expected {expected}, as in {path})"
+            )
     return [replace(photo, persons=tuple(persons[photo.name])) for photo in photos]
 
 
