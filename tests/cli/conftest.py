@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.io import savemat
+from tests.cli.predicting import Bundled
 from tests.drawn_persons import write_drawn_persons
 from tests.figure import draw_figure
+
+from litehrnet import write_image
+from litehrnet.weights.zoo import DEFAULT_DETECTOR
 
 MPII_JOINTS = "rank rkne rhip lhip lkne lank pelv thor neck head rwri relb rsho lsho lelb lwri"
 WriteTruth = Callable[[Path, NDArray[np.float64], tuple[float, float]], list[str]]
@@ -88,3 +92,27 @@ def published(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(dataset)
     (dataset / "birds.py").write_text(PUBLISHED_CONFIG)
     return Path("birds.py")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two drawn figures, numbered like COCO's photos."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in (1, 2):
+        write_image(photos / f"{number:012}.jpg", draw_figure((120, 160), seed=number)[0])
+    return photos
+
+
+@pytest.fixture
+def bundled(monkeypatch: pytest.MonkeyPatch) -> Bundled:
+    """One person in every picture; ``found`` may be replaced."""
+    detector = Bundled((10, 10, 60, 120, 0.9))
+
+    def opened(name: str, *, min_score: float = 0.3, threads: int | None = None) -> Bundled:
+        assert name == DEFAULT_DETECTOR
+        detector.found = detector.found[detector.found[:, 4] >= min_score]
+        return detector
+
+    monkeypatch.setattr("litehrnet.inference.estimator.open_detector", opened)
+    return detector
