@@ -71,11 +71,11 @@ def share_of_crop_and_decode(exported: Path, rounds: int) -> None:
     centers, scales = centers_and_scales(np.repeat(box[None], BATCH, axis=0), runtime.input_size_wh)
     job = CropJob(image, centers, scales, None)
     crops = cut_crops(job, runtime)
-    heatmaps = runtime.heatmaps(crops)
+    heatmaps = runtime.forward(crops)
     size_wh, codec = (heatmaps.shape[3], heatmaps.shape[2]), runtime.info.codec
     steps: dict[str, Callable[[], object]] = {
         "crop": lambda: cut_crops(job, runtime),
-        "network": lambda: runtime.heatmaps(crops),
+        "network": lambda: runtime.forward(crops),
         "decode": lambda: heatmap_to_image(decode(heatmaps, codec)[0], centers, scales, size_wh, codec),
     }
     times = in_turn(steps, rounds)
@@ -112,7 +112,7 @@ def runtimes(weights: Path, exported: Path, rounds: int) -> None:
 
 def running(runtime: Runtime, crops: np.ndarray) -> Callable[[], object]:
     """Return a call of the runtime on ``crops``, for timing."""
-    return lambda: runtime.heatmaps(crops)
+    return lambda: runtime.forward(crops)
 
 
 def in_turn(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from litehrnet.cli.main import run_command
-from litehrnet.cli.train import add_arguments, run, run_config
+from litehrnet.cli.train import add_arguments, resolve, run
 from litehrnet.config.read import LoadedConfig
 from litehrnet.config.recipes import read_recipe
 from litehrnet.errors import UserError
@@ -26,7 +26,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def _loaded(*flags: str) -> LoadedConfig:
-    return run_config(parse([RECIPE, *flags]))
+    return resolve(parse([RECIPE, *flags]))
 
 
 def test_without_flags_the_recipe_is_trained() -> None:
@@ -60,9 +60,9 @@ def test_flags_go_before_the_configuration(tmp_path: Path) -> None:
     text = Path(__file__).parents[2].joinpath(f"configs/top_down/lite_hrnet/coco/{RECIPE}.py").read_text()
     path = tmp_path / "own.py"
     path.write_text(text + "work_dir = 'of_the_file'\nresume_from = 'b.pth'\n")
-    plain = run_config(parse([str(path)])).config
+    plain = resolve(parse([str(path)])).config
     assert (plain.work_dir, plain.resume_from) == ("of_the_file", "b.pth")
-    flagged = run_config(parse([str(path), "--work-dir", "of_the_flag", "--resume-from", "a.pth"])).config
+    flagged = resolve(parse([str(path), "--work-dir", "of_the_flag", "--resume-from", "a.pth"])).config
     assert (flagged.work_dir, flagged.resume_from) == ("of_the_flag", "a.pth")
 
 
@@ -158,4 +158,4 @@ def test_published_configuration_is_trained_from_a_checkout(published: Path, pro
     assert re.search(rf"processes: +{processes}\n", done.stdout)
     assert Path("out/epoch_2.pth").is_file()
     assert Path("out/latest.pth").resolve().name == "epoch_2.pth"
-    assert run_config(parse(["out/config.py"])).config.training.batch_size == 1
+    assert resolve(parse(["out/config.py"])).config.training.batch_size == 1

@@ -35,7 +35,7 @@ class ByColor:
         assert input_size_wh == self.input_size_wh
         return self
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.seen[int(crops.astype(int).sum())] += 1
         return np.asarray(crops.transpose(0, 3, 1, 2), np.float32)
 

@@ -19,7 +19,7 @@ def test_program_carries_the_description_of_its_weights_and_gives_pytorchs_heatm
     program, info = read_program(path)
     assert info == read_weights(small_weights)[1]
     crops = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8).numpy()
-    expected = open_torch(small_weights, threads=1).heatmaps(crops)
+    expected = open_torch(small_weights, threads=1).forward(crops)
     assert abs(run_program(program, crops) - expected).max() < 2e-5 * abs(expected).max()
 
 

@@ -60,8 +60,8 @@ def test_weights_stored_in_float16_are_smaller_and_give_the_rounded_weights_heat
 class OneCellAside(OnnxRuntime):
     """Runtime of a subtly wrong model, whose heatmaps are moved by one cell."""
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.roll(super().heatmaps(crops), 1, axis=3)
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.roll(super().forward(crops), 1, axis=3)
 
 
 @pytest.mark.slow

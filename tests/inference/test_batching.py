@@ -30,7 +30,7 @@ class BrightestSpot:
     def resized(self, input_size_wh: tuple[int, int]) -> "BrightestSpot":
         raise NotImplementedError
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.batches.append(len(crops))
         # Pixel 4i of the crop is cell i of the heatmap: there is no half-pixel term in the published geometry.
         cells = crops[:, ::4, ::4, :2].astype(np.float32) / 255
@@ -40,8 +40,8 @@ class BrightestSpot:
 class Mirrored(BrightestSpot):
     """Calls the eyes as a mirrored picture shows them: the marks have no sides, so red stays the mark of the left."""
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        heatmaps = super().heatmaps(crops)
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        heatmaps = super().forward(crops)
         return heatmaps if len(self.batches) % 2 else np.ascontiguousarray(heatmaps[:, ::-1])
 
 

@@ -29,7 +29,7 @@ class ByColor:
     def resized(self, input_size_wh: tuple[int, int]) -> "ByColor":
         return ByColor(input_size_wh, self.calls, self.divisor)
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         width, height = self.input_size_wh
         assert crops.shape[1:] == (height, width, 3)
         self.calls.append((width, height))

@@ -57,14 +57,14 @@ def test_program_file_gives_what_its_weights_give(
     export_native(small_weights, path)
     opened = open_runtime(path)
     assert opened.info == runtime.info
-    np.testing.assert_array_equal(opened.heatmaps(crops), runtime.heatmaps(crops))
+    np.testing.assert_array_equal(opened.forward(crops), runtime.forward(crops))
 
 
 def test_checkpoint_of_pytorch_runs_natively(small_mpii_weights: Path, crops: NDArray[np.uint8]) -> None:
     opened = open_runtime(small_mpii_weights, input_size_wh=(64, 64), threads=1)
     assert opened.description.startswith("native")
-    expected = open_torch(small_mpii_weights, (64, 64), threads=1).heatmaps(crops)
-    assert np.abs(opened.heatmaps(crops) - expected).max() <= 2e-5 * np.abs(expected).max()
+    expected = open_torch(small_mpii_weights, (64, 64), threads=1).forward(crops)
+    assert np.abs(opened.forward(crops) - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
 def _bgr_program(weights: Path) -> Program:
@@ -77,27 +77,27 @@ def _bgr_program(weights: Path) -> Program:
 def test_program_for_bgr_crops_gives_the_same_for_them(
     runtime: NativeRuntime, small_weights: Path, crops: NDArray[np.uint8]
 ) -> None:
-    expected = runtime.heatmaps(crops)
+    expected = runtime.forward(crops)
     program = flatten(_bgr_program(small_weights))
     native = native_module()
     assert native is not None
     heatmaps = native.Runner(program.numbers, program.constants, 1).run(np.ascontiguousarray(crops[..., ::-1]))
     np.testing.assert_allclose(heatmaps, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     # The runtime takes RGB whatever the program takes.
-    again = NativeRuntime(program, runtime.info, "w", threads=1).heatmaps(crops)
+    again = NativeRuntime(program, runtime.info, "w", threads=1).forward(crops)
     np.testing.assert_array_equal(again, heatmaps)
 
 
 def test_many_estimators_in_many_threads_agree(
     runtime: NativeRuntime, small_weights: Path, crops: NDArray[np.uint8]
 ) -> None:
-    expected = runtime.heatmaps(crops)
+    expected = runtime.forward(crops)
     opened = [open_native(small_weights, threads=threads) for threads in (1, 2, 3)]
     wrong: list[int] = []
 
     def work(number: int) -> None:
         for round_ in range(8):
-            if not np.array_equal(opened[(number + round_) % 3].heatmaps(crops), expected):
+            if not np.array_equal(opened[(number + round_) % 3].forward(crops), expected):
                 wrong.append(number)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
@@ -116,12 +116,12 @@ from litehrnet.runtimes.native import open_native
 
 runtime = open_native(Path(sys.argv[1]), threads=2)
 crops = np.random.default_rng(3).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
-expected = runtime.heatmaps(crops)
+expected = runtime.forward(crops)
 stop = threading.Event()
 
 def keep_busy():
     while not stop.is_set():
-        runtime.heatmaps(crops)
+        runtime.forward(crops)
 
 busy = threading.Thread(target=keep_busy)
 busy.start()
@@ -130,7 +130,7 @@ for _ in range(5):
     child = os.fork()
     if child == 0:
         results = []
-        callers = [threading.Thread(target=lambda: results.append(runtime.heatmaps(crops))) for _ in range(3)]
+        callers = [threading.Thread(target=lambda: results.append(runtime.forward(crops))) for _ in range(3)]
         for caller in callers: caller.start()
         for caller in callers: caller.join()
         os._exit(0 if len(results) == 3 and all(np.array_equal(r, expected) for r in results) else 3)
@@ -151,10 +151,10 @@ def test_rounding_mode_and_small_numbers_of_the_caller_are_left_alone(
 ) -> None:
     libm = ctypes.CDLL("libm.so.6")
     before, upward = libm.fegetround(), 0x800 if os.uname().machine == "x86_64" else 0x400000
-    expected = runtime.heatmaps(crops)
+    expected = runtime.forward(crops)
     assert libm.fesetround(upward) == 0
     try:
-        found = runtime.heatmaps(crops)
+        found = runtime.forward(crops)
         assert libm.fegetround() == upward
     finally:
         libm.fesetround(before)
@@ -190,10 +190,10 @@ def test_a_program_without_steps_is_refused(small_weights: Path) -> None:
 
 
 def test_one_crop_gives_the_same_however_many_threads_share_it(small_weights: Path, crops: NDArray[np.uint8]) -> None:
-    expected = open_native(small_weights, threads=1).heatmaps(crops)
+    expected = open_native(small_weights, threads=1).forward(crops)
     for threads in (2, 3, 5):
         runtime = open_native(small_weights, threads=threads)
-        found = [runtime.heatmaps(crops[i : i + 1]) for i in range(len(crops))]
+        found = [runtime.forward(crops[i : i + 1]) for i in range(len(crops))]
         np.testing.assert_array_equal(np.concatenate(found), expected)
 
 
@@ -326,7 +326,7 @@ def test_bf16_is_near_or_refused(runtime: NativeRuntime, small_weights: Path, cr
             open_runtime(small_weights, precision="bf16")
         return
     lower = open_runtime(small_weights, threads=1, precision="bf16")
-    expected, found = runtime.heatmaps(crops), lower.heatmaps(crops)
+    expected, found = runtime.forward(crops), lower.forward(crops)
     assert "bf16" in lower.description
     difference = np.abs(found - expected).max() / np.abs(expected).max()
     assert 1e-4 < difference < 0.3  # untrained: larger than with trained weights
@@ -340,7 +340,7 @@ def test_bf16_without_the_instructions_is_refused(small_weights: Path, monkeypat
 
 def test_pytorch_runs_in_bf16(runtime: NativeRuntime, small_weights: Path, crops: NDArray[np.uint8]) -> None:
     lower = open_runtime(small_weights, "torch", threads=1, precision="bf16")
-    expected, found = runtime.heatmaps(crops), lower.heatmaps(crops)
+    expected, found = runtime.forward(crops), lower.forward(crops)
     assert "bf16" in lower.description
     assert found.dtype == np.float32
     difference = np.abs(found - expected).max() / np.abs(expected).max()
@@ -351,8 +351,8 @@ def test_pytorch_runs_in_bf16(runtime: NativeRuntime, small_weights: Path, crops
 def test_pytorch_runs_compiled(runtime: NativeRuntime, small_weights: Path, crops: NDArray[np.uint8]) -> None:
     compiled = open_runtime(small_weights, "torch", threads=1, compiled=True)
     assert "compiled" in compiled.description
-    expected = runtime.heatmaps(crops)
-    assert np.abs(compiled.heatmaps(crops) - expected).max() <= 2e-5 * np.abs(expected).max()
+    expected = runtime.forward(crops)
+    assert np.abs(compiled.forward(crops) - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -360,8 +360,8 @@ def test_pytorch_runs_compiled(runtime: NativeRuntime, small_weights: Path, crop
 def test_pytorch_runs_on_a_gpu(
     runtime: NativeRuntime, small_weights: Path, crops: NDArray[np.uint8], precision: str
 ) -> None:
-    found = open_runtime(small_weights, "torch", device="cuda", precision=precision).heatmaps(crops)
-    expected = runtime.heatmaps(crops)
+    found = open_runtime(small_weights, "torch", device="cuda", precision=precision).forward(crops)
+    expected = runtime.forward(crops)
     assert np.abs(found - expected).max() / np.abs(expected).max() < 0.1
 
 
@@ -370,5 +370,5 @@ def test_heatmaps_of_real_photos_are_the_published_ones(shared: Path) -> None:
     with np.load(folder / "tinypose_photo_crops.npz") as arrays:
         crops, expected = arrays["crops"], arrays["heatmaps"]
     weights = folder / "tinypose_wider_naive_litehrnet_18_coco_256x192.pth"
-    found = open_runtime(weights, threads=1).heatmaps(crops)
+    found = open_runtime(weights, threads=1).forward(crops)
     assert np.abs(found - expected).max() <= 2e-5 * np.abs(expected).max()

@@ -70,7 +70,7 @@ def test_foreign_models_run_with_the_published_defaults(tmp_path: Path, runtime:
     assert (opened.info.keypoint_set.name, opened.input_size_wh) == ("mpii", (32, 32))
     crops = np.full((3, 32, 32, 3), 255, np.uint8)
     expected = np.mean((1 - np.array(opened.info.mean)) / np.array(opened.info.std))
-    heatmaps = opened.heatmaps(crops)
+    heatmaps = opened.forward(crops)
     assert heatmaps.shape == (3, 16, 8, 8)
     np.testing.assert_allclose(heatmaps, expected, rtol=1e-5)
 

@@ -29,7 +29,7 @@ def crops() -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_runtime_gives_pytorchs_heatmaps(opened: dict[str, Runtime], crops: NDArray[np.uint8], name: str) -> None:
-    expected, heatmaps = opened["torch"].heatmaps(crops), opened[name].heatmaps(crops)
+    expected, heatmaps = opened["torch"].forward(crops), opened[name].forward(crops)
     assert heatmaps.shape == (7, 17, 16, 16)
     assert heatmaps.dtype == np.float32
     assert np.abs(heatmaps - expected).max() <= 2e-5 * np.abs(expected).max()
@@ -41,8 +41,8 @@ def test_batch_gives_what_single_crops_give(
     opened: dict[str, Runtime], crops: NDArray[np.uint8], name: str, batch: int
 ) -> None:
     runtime = opened[name]
-    together = runtime.heatmaps(crops[:batch])
-    single = np.concatenate([runtime.heatmaps(crop[None]) for crop in crops[:batch]])
+    together = runtime.forward(crops[:batch])
+    single = np.concatenate([runtime.forward(crop[None]) for crop in crops[:batch]])
     np.testing.assert_allclose(together, single, rtol=0, atol=2e-5 * np.abs(single).max())
 
 
@@ -58,15 +58,15 @@ def test_runtime_says_what_it_is_and_knows_its_weights(opened: dict[str, Runtime
 def test_mirrored_crops_which_are_views_are_taken_too(opened: dict[str, Runtime], crops: NDArray[np.uint8]) -> None:
     view = crops[:2, :, ::-1]
     for runtime in opened.values():
-        np.testing.assert_array_equal(runtime.heatmaps(view), runtime.heatmaps(np.ascontiguousarray(view)))
+        np.testing.assert_array_equal(runtime.forward(view), runtime.forward(np.ascontiguousarray(view)))
 
 
 @pytest.mark.parametrize("name", ["native", "onnxruntime"])
 def test_one_runtime_serves_many_threads(opened: dict[str, Runtime], crops: NDArray[np.uint8], name: str) -> None:
     runtime = opened[name]
-    expected = runtime.heatmaps(crops)
+    expected = runtime.forward(crops)
     results: list[NDArray[np.float32]] = []
-    threads = [threading.Thread(target=lambda: results.append(runtime.heatmaps(crops))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: results.append(runtime.forward(crops))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -125,8 +125,8 @@ def test_weights_run_at_another_size_without_being_read_again(
     runtime = open_runtime(path, name, input_size_wh=(64, 64), threads=1)
     path.unlink()
     crops = np.random.default_rng(0).integers(0, 256, (2, 96, 64, 3), dtype=np.uint8)
-    heatmaps = runtime.resized((64, 96)).heatmaps(crops)
-    expected = open_runtime(small_mpii_weights, name, input_size_wh=(64, 96), threads=1).heatmaps(crops)
+    heatmaps = runtime.resized((64, 96)).forward(crops)
+    expected = open_runtime(small_mpii_weights, name, input_size_wh=(64, 96), threads=1).forward(crops)
     np.testing.assert_array_equal(heatmaps, expected)
     assert runtime.input_size_wh == (64, 64)
 

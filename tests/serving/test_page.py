@@ -108,7 +108,7 @@ def test_on_the_same_crop_the_keypoints_equal_pythons(browser: Browser, small_on
     boxes = np.array([[0, 0, 512, 512], [100, 10, 250, 480], [-20.5, 300.25, 200, 400]], np.float32)
     centers, scales = centers_and_scales(boxes, runtime.input_size_wh)
     crops = cut_crops(CropJob(read_image(EXAMPLE), centers, scales, None), runtime)
-    heatmaps = runtime.heatmaps(crops)
+    heatmaps = runtime.forward(crops)
     codec = HeatmapCodec(kind)
     points, scores = decode(heatmaps, codec)
     expected = heatmap_to_image(points, centers, scales, (16, 16), codec)
@@ -122,7 +122,7 @@ def test_on_the_same_crop_the_keypoints_equal_pythons(browser: Browser, small_on
         const network = await openNetwork(model, "wasm");
         const found = [];
         for (const [text, box] of given.persons) {
-            const heatmaps = await network.heatmaps(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+            const heatmaps = await network.forward(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
             const { points, scores } = decode(heatmaps, given.codec);
             const place = centerAndScale(box, model.input_size_wh, model.padding);
             found.push([heatmapToImage(points, place, heatmaps.size, given.codec.kind), scores]);

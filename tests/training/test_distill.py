@@ -53,7 +53,7 @@ class _Fixed:
     def resized(self, input_size_wh: tuple[int, int]) -> "_Fixed":
         raise NotImplementedError
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         rng = np.random.default_rng(0)
         return np.repeat(rng.random((1, 17, 16, 16), np.float32), len(crops), axis=0)
 
@@ -69,7 +69,7 @@ def _batch() -> TensorBatch:
 def test_target_is_a_mixture_where_labeled_and_the_teachers_elsewhere(share: float) -> None:
     batch, same = _batch(), torch.eye(16)
     mixed = distilled(batch, Teacher(_Fixed(), share, "", (same, same)))
-    taught = torch.from_numpy(_Fixed().heatmaps(batch.images.numpy()))
+    taught = torch.from_numpy(_Fixed().forward(batch.images.numpy()))
     labeled = batch.weights > 0
     assert labeled.any()
     assert not labeled.all()
@@ -86,7 +86,7 @@ def test_crops_anywhere_learn_from_the_teacher_alone(drawn_coco: DataConfig) -> 
     batch = TensorBatch(images, targets, weights, made.indices.tolist())
     same = torch.eye(16)
     mixed = distilled(batch, Teacher(_Fixed(), 0.25, "", (same, same)))
-    torch.testing.assert_close(mixed.targets, torch.from_numpy(_Fixed().heatmaps(made.images)))
+    torch.testing.assert_close(mixed.targets, torch.from_numpy(_Fixed().forward(made.images)))
     assert (mixed.weights == 1).all()
 
 
@@ -99,7 +99,7 @@ def test_peaks_are_widened_in_place(sigma: float, x: float, height: float) -> No
 
 def test_teacher_learns_at_the_input_size_of_the_run(small_config: RunConfig, teacher_file: Path) -> None:
     teacher = open_teacher(small_config, DistillConfig(str(teacher_file), share=0.3), CPU)
-    heatmaps = teacher.runtime.heatmaps(np.zeros((2, 64, 64, 3), np.uint8))
+    heatmaps = teacher.runtime.forward(np.zeros((2, 64, 64, 3), np.uint8))
     assert heatmaps.shape == (2, 17, 16, 16)
     assert str(teacher_file) in teacher.description
     assert "0.3" in teacher.description

@@ -58,7 +58,7 @@ def test_the_teacher_is_run_on_the_batch(teacher_file: Path) -> None:
     teacher = open_teacher(CONFIG, DistillConfig(str(teacher_file), share=0.5), CPU)
     targets = _targets()
     batch = TensorBatch(torch.zeros(1, 64, 64, 3, dtype=torch.uint8), targets, torch.empty(1, 0), [0])
-    expected = distilled_boxes(targets, torch.from_numpy(teacher.runtime.heatmaps(batch.images.numpy())), 0.5)
+    expected = distilled_boxes(targets, torch.from_numpy(teacher.runtime.forward(batch.images.numpy())), 0.5)
     assert (distilled(copy.copy(batch), teacher).targets == expected).all()
     assert "0.5 of the targets of boxes" in teacher.description
 

@@ -124,7 +124,7 @@ def open_native_contenders(subject: Subject, batch: int, threads: int) -> list[C
 
 def maps(runtime: Runtime, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Run a network: heatmaps, or class scores enlarged to the size of the images, as the engine does not do that."""
-    found = runtime.heatmaps(crops)
+    found = runtime.forward(crops)
     if not runtime.info.segments:
         return found
     return np.stack([enlarged(scores, runtime.input_size_wh) for scores in found])

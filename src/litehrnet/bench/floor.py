@@ -92,7 +92,7 @@ def measure_floor(subject: Subject, seconds: float) -> Floor:
     assert native is not None
     runtime, crop = open_native(subject.program_file, threads=1), subject.batch(1)
     before = native.peak_macs()
-    times = _cpu_times(lambda: runtime.heatmaps(crop), seconds)
+    times = _cpu_times(lambda: runtime.forward(crop), seconds)
     peak = max(before, native.peak_macs())
     profiles = [runtime.runner.profile(crop) for _ in range(len(times))]
     loads = [_seconds(lambda: open_native(subject.program_file, threads=1)) for _ in range(_LOADS)]

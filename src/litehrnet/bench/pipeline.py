@@ -71,12 +71,12 @@ def measure_pipeline(subject: Subject, photos: tuple[list[bytes], str], rounds: 
     images = _decoded(contents)
     jobs = [_job(photo, runtime.input_size_wh) for photo in images]
     crops = np.concatenate([cut_crops(job, runtime) for job in jobs])
-    heatmaps = runtime.heatmaps(crops)
+    heatmaps = runtime.forward(crops)
     parts: dict[str, Callable[[], object]] = {
         "whole": lambda: list(estimator.predict_many(_decoded(contents))),
         "JPEG decoding": lambda: _decoded(contents),
         "crop": lambda: [cut_crops(job, runtime) for job in jobs],
-        "network": lambda: runtime.heatmaps(crops),
+        "network": lambda: runtime.forward(crops),
         "heatmap decoding": lambda: _positions(subject, jobs, heatmaps),
     }
     threads = cv2.getNumThreads()

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: The configuration or the data are invalid.
     """
-    loaded = run_config(options)
+    loaded = resolve(options)
     require("torch", "train", "training")
     from litehrnet.training.start import run_training
 
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     )
 
 
-def run_config(options: argparse.Namespace) -> "LoadedConfig":
+def resolve(options: argparse.Namespace) -> "LoadedConfig":
     """Load the configuration and apply the command line to it.
 
     Args:

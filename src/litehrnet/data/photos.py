@@ -27,7 +27,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
-class Photo:
+class HeldPhoto:
     """A picture file that was read but not decoded.
 
     Attributes:
@@ -61,24 +61,24 @@ class PhotoCache:
         self._held: OrderedDict[tuple[Path, int], tuple[Any, int]] = OrderedDict()
         self._bytes = 0
 
-    def photo(self, path: Path) -> Photo:
+    def photo(self, path: Path) -> HeldPhoto:
         """Return a photo, read if it is not in the cache.
 
         Raises:
             UserError: The file is missing or is not a complete picture.
         """
 
-        def read() -> tuple[Photo, int]:
+        def read() -> tuple[HeldPhoto, int]:
             content = read_data_file(path)
-            return Photo(path, content, read_header(content, str(path))), len(content)
+            return HeldPhoto(path, content, read_header(content, str(path))), len(content)
 
         return self._get((path, 0), read)
 
-    def image(self, photo: Photo, reduction: int = 1) -> NDArray[np.uint8]:
+    def image(self, photo: HeldPhoto, reduction: int = 1) -> NDArray[np.uint8]:
         """Return the pixels of a photo, decoded if they are not in the cache; they must not be changed.
 
         Args:
-            photo: Photo from ``photo``.
+            photo: A photo from ``photo``.
             reduction: See ``decode_image``.
 
         Raises:
@@ -149,11 +149,11 @@ def photo_fault(path: Path) -> str | None:
     return None
 
 
-def reduction_for(photo: Photo, matrix: NDArray[np.float64]) -> int:
+def reduction_for(photo: HeldPhoto, matrix: NDArray[np.float64]) -> int:
     """Find the strongest reduction of a photo at which the crop is not enlarged: 1, 2, 4 or 8; 1 unless it is a JPEG.
 
     Args:
-        photo: Photo.
+        photo: The photo.
         matrix: (2, 3), image_xy -> crop_xy.
     """
     if photo.header.format != "JPEG":
@@ -163,7 +163,7 @@ def reduction_for(photo: Photo, matrix: NDArray[np.float64]) -> int:
     return next((reduction for reduction in REDUCTIONS if shrink >= reduction), 1)
 
 
-def whole_from_reduced(photo: Photo, reduction: int) -> NDArray[np.float64]:
+def whole_from_reduced(photo: HeldPhoto, reduction: int) -> NDArray[np.float64]:
     """Compute the matrix (3, 3): pixels of the reduced picture -> pixels of the whole one.
 
     A pixel of the reduced picture covers a square of the stored one, counted from its first corner. The last column and

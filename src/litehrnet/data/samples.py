@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from litehrnet.data.appearance import altered, covering_matrix, draw_appearance, filled, outside
 from litehrnet.data.augmentation import Person, RandomNumbers, Variation, draw_variation, put_anywhere, vary
-from litehrnet.data.photos import Photo, PhotoCache, reduction_for, whole_from_reduced
+from litehrnet.data.photos import HeldPhoto, PhotoCache, reduction_for, whole_from_reduced
 from litehrnet.data.trainingset import TrainingSet
 from litehrnet.keypoints.codec import encode
 from litehrnet.keypoints.crop import crop_matrices, transform_points, udp_crop_matrices, warp
@@ -47,7 +47,7 @@ class Crops:
         visible: float32 (samples, keypoints), 0 or 1.
     """
 
-    photos: list[Photo]
+    photos: list[HeldPhoto]
     flipped: NDArray[np.bool_]
     matrices: NDArray[np.float64]
     joints_xy: NDArray[np.float32]
@@ -80,7 +80,7 @@ def make_batch(training_set: TrainingSet, epoch: int, indices: Sequence[int], ca
 def draw_image(
     training_set: TrainingSet,
     index: int,
-    photo: Photo,
+    photo: HeldPhoto,
     matrix: NDArray[np.float64],
     rng: np.random.Generator,
     cache: PhotoCache,
@@ -90,7 +90,7 @@ def draw_image(
     Args:
         training_set: People to train on.
         index: Index of the record.
-        photo: Photo from ``cache``.
+        photo: A photo from ``cache``.
         matrix: (2, 3), pixels of the photo -> pixels of the crop.
         rng: Random generator.
         cache: Recently used photos.
@@ -129,7 +129,7 @@ def draw_crops(
         UserError: A photo is missing or broken.
     """
     lower, flip_order = lower_body(training_set.keypoint_set), training_set.keypoint_set.flip_order
-    photos: list[Photo] = []
+    photos: list[HeldPhoto] = []
     variations: list[Variation] = []
     persons: list[Person] = []
     for index, rng in zip(indices, generators, strict=True):
@@ -169,12 +169,12 @@ def photo_matrices(crops: Crops) -> NDArray[np.float64]:
 
 
 def cut(
-    photo: Photo, matrix: NDArray[np.float64], input_size_wh: tuple[int, int], cache: PhotoCache, *, exact: bool
+    photo: HeldPhoto, matrix: NDArray[np.float64], input_size_wh: tuple[int, int], cache: PhotoCache, *, exact: bool
 ) -> NDArray[np.uint8]:
     """Cut one crop out of a photo.
 
     Args:
-        photo: Photo from ``cache``.
+        photo: A photo from ``cache``.
         matrix: (2, 3), pixels of the photo -> pixels of the crop.
         input_size_wh: (width, height) of the crop in pixels.
         cache: Recently used photos.
@@ -190,7 +190,7 @@ def cut(
 
 
 def decoded(
-    photo: Photo, matrix: NDArray[np.float64], cache: PhotoCache, *, exact: bool
+    photo: HeldPhoto, matrix: NDArray[np.float64], cache: PhotoCache, *, exact: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Decode a photo, whole or reduced (see ``cut``), and adapt the matrix (2, 3) to its pixels."""
     reduction = 1 if exact else reduction_for(photo, matrix)

@@ -32,6 +32,6 @@ class BoxDetector:
     def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
         """Find the objects in a photo, see ``Detector``."""
         fitted = letterbox(image, self.runtime.input_size_wh)
-        corners, scores = decode(self.runtime.heatmaps(fitted.pixels[None])[0], self.min_score)
+        corners, scores = decode(self.runtime.forward(fitted.pixels[None])[0], self.min_score)
         kept = suppress(corners, scores)
         return boxes_in_photo(fitted.to_photo(corners[kept]), scores[kept], image)

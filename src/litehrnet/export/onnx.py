@@ -197,8 +197,8 @@ def _compare(network: TorchRuntime, exported: OnnxRuntime) -> list[Comparison]:
     for name, make in (("random", _random_crops), ("photo-like", _photo_like_crops)):
         for batch in LARGE_BATCHES if network.info.segments or network.info.detects else BATCHES:
             crops = make(np.random.default_rng(batch), batch, network.input_size_wh)
-            expected, found = _maps_in_float64(exact, crops, network.info), exported.heatmaps(crops)
-            error, rounding = (_relative_error(maps, expected) for maps in (found, network.heatmaps(crops)))
+            expected, found = _maps_in_float64(exact, crops, network.info), exported.forward(crops)
+            error, rounding = (_relative_error(maps, expected) for maps in (found, network.forward(crops)))
             if network.info.segments:
                 shift, other_classes = 0.0, _other_classes(expected, found)
             elif network.info.detects:

@@ -85,10 +85,10 @@ def cut_crops(job: CropJob[_Source], runtime: Runtime) -> NDArray[np.uint8]:
 
 def heatmaps_of(runtime: Runtime, crops: NDArray[np.uint8], flip_test: bool) -> NDArray[np.float32]:
     """Compute heatmaps (persons, keypoints, h, w), with ``flip_test`` averaged with those of the mirrored crops."""
-    heatmaps = runtime.heatmaps(crops)
+    heatmaps = runtime.forward(crops)
     if not flip_test:
         return heatmaps
-    mirrored = runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+    mirrored = runtime.forward(np.ascontiguousarray(crops[:, :, ::-1]))
     info = runtime.info
     return merge_flipped(heatmaps, mirrored, info.keypoint_set.flip_order, info.codec.flip_shift)
 

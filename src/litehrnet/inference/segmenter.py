@@ -101,7 +101,7 @@ class Segmenter:
         """Return the raw scores of the padded image, and its (width, height)."""
         height, width = image.shape[:2]
         size_wh = -(-width // _SIDE_STEP) * _SIDE_STEP, -(-height // _SIDE_STEP) * _SIDE_STEP
-        scores = self._runtime_for(size_wh).heatmaps(self._padded(image, size_wh)[None])[0]
+        scores = self._runtime_for(size_wh).forward(self._padded(image, size_wh)[None])[0]
         return scores, size_wh
 
     def _windows(self, image: Image) -> Scores:
@@ -113,7 +113,7 @@ class Segmenter:
         for y in window_starts(image.shape[0], window_wh[1]):
             for x in window_starts(image.shape[1], window_wh[0]):
                 place = np.s_[y : y + window_wh[1], x : x + window_wh[0]]
-                scores = self.runtime.heatmaps(np.ascontiguousarray(image[place])[None])[0]
+                scores = self.runtime.forward(np.ascontiguousarray(image[place])[None])[0]
                 total[(slice(None), *place)] += enlarged(scores, window_wh)
                 count[place] += 1
         total /= count

@@ -85,7 +85,7 @@ class NativeRuntime:
         self._source, self._threads, self._precision, self._compile_at = source, threads, precision, compile_at
         self.description = f"native {__version__}, {precision}, {kernels}, {threads} threads"
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``Runtime``."""
         images = np.ascontiguousarray(crops[..., ::-1] if self._bgr else crops)
         heatmaps: NDArray[np.float32] = self.runner.run(images)

@@ -56,7 +56,7 @@ class OnnxRuntime:
         self.description = f"onnxruntime {onnxruntime.__version__}, float32, {threads} threads"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="litehrnet")
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``Runtime``."""
         return np.concatenate(list(self._threads.map(self._one, crops)))
 

@@ -70,7 +70,7 @@ class OpenVinoRuntime:
         self._queue = openvino.AsyncInferQueue(self._compiled, threads)
         self.description = f"openvino {openvino.__version__.split('-')[0]}, float32, {threads} threads"
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``Runtime``."""
         images = normalize(crops, self.info.mean, self.info.std)
         results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(images)

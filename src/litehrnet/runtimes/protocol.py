@@ -21,8 +21,8 @@ class Runtime(Protocol):
     info: WeightsInfo
     input_size_wh: tuple[int, int]
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the network on a batch: heatmaps, or the class scores of a segmentation network.
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the network on a batch: heatmaps, class scores of a segmentation network, or the five maps of a detector.
 
         Args:
             crops: uint8 (n, height, width, 3), RGB, of ``input_size_wh``; n is 1 or more.

@@ -56,7 +56,7 @@ class TorchRuntime:
         how = f"{precision}, compiled" if compiled else precision
         self.description = f"torch {torch.__version__}, {how}, {where}"
 
-    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``Runtime``; the network is switched to evaluation mode for the call."""
         import torch
 
@@ -131,7 +131,7 @@ def _compile_now(runtime: TorchRuntime) -> None:
     """Compile when the weights are opened, so that errors such as a missing C++ compiler appear at once."""
     width, height = runtime.input_size_wh
     try:
-        runtime.heatmaps(np.zeros((1, height, width, 3), np.uint8))
+        runtime.forward(np.zeros((1, height, width, 3), np.uint8))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(f"torch.compile fails here ({reason}; expected a C++ compiler)") from error

@@ -101,7 +101,7 @@ def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np
 
 def distilled(batch: TensorBatch, teacher: Teacher) -> TensorBatch:
     """Mix the teacher's heatmaps into the targets; keypoints without a label get only the teacher's."""
-    heatmaps = torch.from_numpy(teacher.runtime.heatmaps(batch.images.numpy()))
+    heatmaps = torch.from_numpy(teacher.runtime.forward(batch.images.numpy()))
     if teacher.widening is None:
         return replace(batch, targets=distilled_boxes(batch.targets, heatmaps, teacher.share))
     along_y, along_x = teacher.widening

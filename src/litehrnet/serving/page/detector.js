@@ -10,7 +10,7 @@
  */
 export async function detect(picture, network, detector) {
   const { pixels, scale, shift } = letterbox(picture, detector.input_size_wh, detector.background);
-  const found = suppress(decodeBoxes(await network.heatmaps(pixels), detector), detector.max_overlap);
+  const found = suppress(decodeBoxes(await network.forward(pixels), detector), detector.max_overlap);
   return found.flatMap(({ corners, score }) => {
     const [x1, y1, x2, y2] = corners.map((value, i) => {
       const axis = i % 2;

@@ -19,7 +19,7 @@ export async function openNetwork(model, backend, threads = usualThreads()) {
   const session = await ort.InferenceSession.create(await content.arrayBuffer(), options);
   const network = new Network(ort, session, model, backend);
   const [width, height] = model.input_size_wh;
-  await network.heatmaps(new Uint8Array(width * height * 3)); // the first run takes longer: it lays out memory
+  await network.forward(new Uint8Array(width * height * 3)); // the first run takes longer: it lays out memory
   return network;
 }
 
@@ -46,7 +46,7 @@ class Network {
    * @param crop Uint8Array of height x width x 3, RGB, of the network's input size.
    * @returns {data, size: [width, height]}: Float32Array of maps x height x width.
    */
-  async heatmaps(crop) {
+  async forward(crop) {
     const [width, height] = this.#model.input_size_wh;
     const images = new this.#ort.Tensor("float32", normalize(crop, this.#model), [1, 3, height, width]);
     const outputs = await this.#session.run({ [this.#session.inputNames[0]]: images });

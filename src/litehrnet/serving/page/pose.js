@@ -20,7 +20,7 @@ export async function findPose(picture, box, network, model) {
   const region = regionOf(matrix, size, picture.size);
   const crop = warp(picture.pixels(region), matrix, size, [region.x, region.y]);
   const cropped = performance.now();
-  const heatmaps = await network.heatmaps(crop);
+  const heatmaps = await network.forward(crop);
   const ran = performance.now();
   const { points, scores } = decode(heatmaps, model.codec);
   const found = heatmapToImage(points, place, heatmaps.size, model.codec.kind);
