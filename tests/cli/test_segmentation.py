@@ -266,9 +266,9 @@ def test_bench_measures_every_runtime_on_a_recipe(
     (result,) = json.loads((tmp_path / "b.json").read_text())["results"]
     (case,) = result["cases"]
     assert case["absent"] == {}
-    assert {"native", "onnxruntime", "openvino", "torch"} <= case["engines"].keys()
+    assert {"native", "onnxruntime", "openvino", "torch"} <= case["contenders"].keys()
     assert {"native", "onnxruntime", "openvino", "torch"} == result["memory"].keys()
-    assert all(engine["error"] < (0.1 if "bf16" in name else 1e-5) for name, engine in case["engines"].items())
+    assert all(engine["error"] < (0.1 if "bf16" in name else 1e-5) for name, engine in case["contenders"].items())
 
 
 def test_a_pose_estimator_refuses_a_network_that_segments_at_once(weights: Path) -> None:
