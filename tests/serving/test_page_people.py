@@ -40,7 +40,10 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser(programs: dict[str, str], site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with open_page(programs, site.url, read_image(GROUP_EXAMPLE), tmp_path_factory.mktemp("camera")) as opened:
+    # Chromium's film for the camera shows nothing at odd sizes.
+    height, width = (side // 4 * 4 for side in read_image(GROUP_EXAMPLE).shape[:2])
+    frame = np.ascontiguousarray(read_image(GROUP_EXAMPLE)[:height, :width])
+    with open_page(programs, site.url, frame, tmp_path_factory.mktemp("camera")) as opened:
         yield opened
 
 
@@ -162,7 +165,10 @@ def test_everyone_gets_the_keypoints_that_predict_finds(browser: Browser, photo:
     for box, keypoints in zip(expected.boxes, expected.keypoints, strict=True):
         point = (box[:2] + box[2:] / 2).tolist()
         run_script(browser, code, {"point": point, "width": width, "height": height})
-        assert np.abs(_shown(browser)[:, 1:] - keypoints).max() < 1
+        # One gray level in the detector's input moves a box by parts of a pixel.
+        errors = np.abs(_shown(browser)[:, 1:] - keypoints)
+        assert np.median(errors) < 0.1
+        assert errors.max() < 2
 
 
 def test_a_picture_of_nobody_counts_no_people(browser: Browser, tmp_path: Path) -> None:
@@ -194,7 +200,7 @@ def test_between_two_looks_of_the_detector_boxes_are_around_the_keypoints(browse
         data[40 * 80 + 40] = 3;
         for (let map = 1; map < 5; map++) data[map * cells + 40 * 80 + 40] = Math.log(50 / 16);
         let looks = 0;
-        const network = { heatmaps: async () => (looks++, { data, size: [80, 80] }) };
+        const network = { forward: async () => (looks++, { data, size: [80, 80] }) };
         const points = Array.from({ length: 17 }, (_, i) => [100 + i, 100 + 2 * i]);
         const follower = new Follower();
         const counts = [];
@@ -208,5 +214,5 @@ def test_between_two_looks_of_the_detector_boxes_are_around_the_keypoints(browse
     """
     found = np.array(run_script(browser, code))
     assert found[:, 0].tolist() == [1] * 8 + [2] * 5 + [3] * 7
-    assert found[0, 2] == 112  # the detector's box
+    assert abs(found[0, 2] - 112) < 1e-3  # the detector's box
     assert (np.delete(found[:, 2], [0, 8, 13]) < 100).all()  # around the keypoints
