@@ -230,7 +230,7 @@ def test_compiled_network_is_captured_whole_and_trains_the_same(
 ) -> None:
     """As one graph, run operation by operation: generating code for it takes minutes and rounds in another way."""
     # What is compiled is PyTorch's own way through the network; the kernels' other rounding is not asked about here.
-    monkeypatch.setattr("litehrnet.training.steps.fuse", lambda network: False)
+    monkeypatch.setattr("litehrnet.training.steps.use_kernels", lambda network: False)
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager", fullgraph=True))
     gradients, losses = [], []
     for compiled in (False, True):
