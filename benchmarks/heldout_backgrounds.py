@@ -1,6 +1,6 @@
-"""Held-out crops in the middle of other photos: the data set by which the bundled weights are chosen.
+"""Write the data set that chooses the bundled weights: held-out crops in the middle of other photos.
 
-Run: ``python -m benchmarks.heldout_backgrounds DATA OUT`` where DATA contains ``coco_train_crops``; then
+Run: ``python -m benchmarks.heldout_backgrounds DATA OUT``. DATA contains ``coco_train_crops``. Then run
 ``litehrnet test WEIGHTS --annotations OUT/annotations.json --images OUT/images``.
 
 The crops are cut closely around their people, so a network's input is mostly black around the person, in training too.

@@ -1,9 +1,10 @@
 """Cost of ``litehrnet predict`` for a video: frames per second, time of each part, and memory.
 
-Run: ``python -m benchmarks.video DATA DETECTOR WEIGHTS [--seconds 10] [--persons 5] [--keep DIR]`` where DATA contains
-``coco_dev`` with ``annotations.json`` and ``images``. People are cut out of its photos along their outlines and moved
-over a blurred photo, at 1920x1080 and 30 frames per second. Then the command's three overlapped stages run, with one
-thread each: reading the video; detector, network and tracker; writing the drawn video and the records.
+Run: ``python -m benchmarks.video DATA DETECTOR WEIGHTS [--seconds 10] [--persons 5] [--keep DIR]``.
+DATA contains ``coco_dev`` with ``annotations.json`` and ``images``. People are cut out of its photos along their
+outlines and moved over a blurred photo, at 1920x1080 and 30 frames per second. Then the command's three overlapped
+stages run, with one thread each: reading the video; detector, network and tracker; writing the drawn video and the
+records.
 
 CPU time is measured, as the machine may be shared: of its thread for each part, of the process for the whole. Decoding
 and encoding include the conversion between YUV and RGB. The rest is crops, keypoints from heatmaps, tracking, drawing,

@@ -12,8 +12,8 @@ namespace litehrnet {
 // kind has, and "plain", loops without vectors.
 const std::vector<std::string_view>& instruction_sets();
 
-// The best of them, or the one that the environment variable LITEHRNET_KERNELS names. Throws std::invalid_argument,
-// with one sentence, if this CPU does not have that one.
+// Chooses the best of them. The environment variable LITEHRNET_KERNELS overrides the choice. Throws
+// std::invalid_argument, with one sentence, if this CPU lacks the instruction set that it names.
 std::string_view chosen_instruction_set();
 
 // The tables of this CPU, the best first. A table has a name, which is that of its instruction set.

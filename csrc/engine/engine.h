@@ -11,8 +11,8 @@
 
 namespace litehrnet {
 
-// The kernels for this machine: the widest vectors it has, or those that the environment variable LITEHRNET_KERNELS
-// names. Throws std::invalid_argument if this machine does not have those (cpu.h).
+// Chooses the kernels with the widest vectors of this machine. The environment variable LITEHRNET_KERNELS overrides the
+// choice. Throws std::invalid_argument if the machine lacks the instruction set that it names (cpu.h).
 const Kernels& choose_kernels();
 
 // The kernels of all instruction sets of this machine, the best first, the plain ones last.

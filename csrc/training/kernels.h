@@ -129,7 +129,7 @@ struct Kernels {
 // The kernels for the instruction sets of this CPU, the best first.
 std::vector<const Kernels*> present_kernels();
 
-// The best of them, or those that the environment variable LITEHRNET_KERNELS names (cpu.h).
+// Chooses the best of them. The environment variable LITEHRNET_KERNELS overrides the choice (cpu.h).
 const Kernels& choose_kernels();
 
 // Calls work(context, first image, last image + 1) for equal shares at once, one per thread.

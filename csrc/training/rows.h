@@ -107,8 +107,8 @@ LITEHRNET_ALWAYS void for_channels(C c, const Work& work) {
     for (; j < c; ++j) work(j, Channels<1>());
 }
 
-// A whole vector of a row; and the last one, of which only `count` floats belong to the row. The floats after the end
-// are read as 0 and not written.
+// Access to one vector of a row. Whole: all of its floats belong to the row. Part: only the first `count` do; the others
+// are read as 0 and are not written.
 struct Whole {
     Vector load(const float* p) const { return training::load(p); }
     void store(float* p, Vector v) const { training::store(p, v); }

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import http.client
-import os
 import sys
 import time
 import urllib.error
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from litehrnet.errors import UserError
-from litehrnet.io.files import make_folder, sync_folder
+from litehrnet.io.files import make_folder, rename_flushed
 
 LARGEST = 500_000_000
 """Largest file that is downloaded, in bytes."""
@@ -51,10 +50,7 @@ def fetch(url: str, path: Path, sha256: str) -> None:
             if not has_checksum(partial, sha256):
                 partial.unlink()
                 raise UserError(f"{url}: the download has another SHA-256 (expected {sha256}...) and was deleted")
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
-            partial.replace(path)
-            sync_folder(path.parent)
+            rename_flushed(partial, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
 

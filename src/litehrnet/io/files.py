@@ -31,15 +31,24 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        rename_flushed(temporary, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def rename_flushed(temporary: Path, path: Path) -> None:
+    """Rename a complete file; a power failure leaves the old file or the new one.
+
+    Raises:
+        OSError: The file cannot be flushed or renamed.
+    """
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:

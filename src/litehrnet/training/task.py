@@ -4,18 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from litehrnet.config.schema import RunConfig, TaskName
 from litehrnet.data.detection_samples import make_detection_batch
 from litehrnet.data.samples import make_batch
 from litehrnet.data.segmentation_samples import make_segmentation_batch
 from litehrnet.data.trainingset import read_training_set
-from litehrnet.evaluation.detection import DetectionEvalSet
 from litehrnet.evaluation.metrics import find_measure, logged_figures
 from litehrnet.evaluation.protocol import read_eval_set
 from litehrnet.evaluation.report import EvalSet
 from litehrnet.evaluation.score import records_pck
-from litehrnet.evaluation.segmentation import SegmentationEvalSet
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.training.best import PCK, evaluates_pck
 from litehrnet.training.detection import evaluate_detection, read_test_photos, read_training_photos
@@ -23,6 +22,8 @@ from litehrnet.training.distributed import Processes
 from litehrnet.training.evaluate import evaluate
 from litehrnet.training.loader import TrainingSamples
 from litehrnet.training.segmentation import evaluate_segmentation, read_test_images, read_training_images
+
+TestSet = TypeVar("TestSet")
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,7 @@ def _images(config: RunConfig) -> TrainingSamples:
 
 def _test_images(config: RunConfig) -> EvalSamples:
     images = read_test_images(config)
-    return EvalSamples(len(images.records), images.how, partial(_evaluate_images, images))
-
-
-def _evaluate_images(
-    images: SegmentationEvalSet, network: Network, config: RunConfig, processes: Processes
-) -> Evaluation | None:
-    found = evaluate_segmentation(network, config, images, processes)
-    return None if found is None else Evaluation(found)
+    return EvalSamples(len(images.records), images.how, partial(_figures, evaluate_segmentation, images))
 
 
 def _photos(config: RunConfig) -> TrainingSamples:
@@ -120,13 +114,18 @@ def _photos(config: RunConfig) -> TrainingSamples:
 
 def _test_photos(config: RunConfig) -> EvalSamples:
     photos = read_test_photos(config)
-    return EvalSamples(len(photos.records), photos.how, partial(_evaluate_photos, photos))
+    return EvalSamples(len(photos.records), photos.how, partial(_figures, evaluate_detection, photos))
 
 
-def _evaluate_photos(
-    photos: DetectionEvalSet, network: Network, config: RunConfig, processes: Processes
+def _figures(
+    evaluate: Callable[[Network, RunConfig, TestSet, Processes], dict[str, float] | None],
+    test: TestSet,
+    network: Network,
+    config: RunConfig,
+    processes: Processes,
 ) -> Evaluation | None:
-    found = evaluate_detection(network, config, photos, processes)
+    """Evaluate for the metric alone, without files of predictions."""
+    found = evaluate(network, config, test, processes)
     return None if found is None else Evaluation(found)
 
 
