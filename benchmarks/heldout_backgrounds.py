@@ -1,11 +1,11 @@
-"""Write the data set that chooses the bundled weights: held-out crops in the middle of other photos.
+"""Write a data set that shows how weights handle real backgrounds: held-out crops in the middle of other crops.
 
 Run: ``python -m benchmarks.heldout_backgrounds DATA OUT``. DATA contains ``coco_train_crops``. Then run
 ``litehrnet test WEIGHTS --annotations OUT/annotations.json --images OUT/images``.
 
 The crops are cut closely around their people, so a network's input is mostly black around the person, in training too.
 An evaluation on such crops does not show how the network handles real backgrounds. Here every held-out crop is in the
-middle of another photo that fills the network's input. People in the other photo are not annotated.
+middle of another crop, enlarged until it fills the network's input. People in that crop are not annotated.
 """
 
 import argparse

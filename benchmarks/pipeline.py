@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from litehrnet.bench.pipeline import BUNDLED_PHOTO
 from litehrnet.bench.subject import write_random_weights
 from litehrnet.cli.version import cpu_features
 from litehrnet.export.onnx import export_onnx
@@ -27,7 +28,6 @@ from litehrnet.runtimes import Runtime, open_runtime
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant
 
 BATCH = 32
-PHOTO = Path(__file__).parents[1] / "src" / "litehrnet" / "photos" / "astronaut.jpg"
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def start_up(rounds: int) -> None:
 def share_of_crop_and_decode(exported: Path, rounds: int) -> None:
     """Print (crop + decode) / (crop + network + decode) for 32 people in one photo."""
     runtime = open_runtime(exported, "onnxruntime")
-    image, box = read_image(PHOTO), np.array([100.0, 20.0, 360.0, 480.0])
+    image, box = read_image(BUNDLED_PHOTO), np.array([100.0, 20.0, 360.0, 480.0])
     centers, scales = centers_and_scales(np.repeat(box[None], BATCH, axis=0), runtime.input_size_wh)
     job = CropJob(image, centers, scales, None)
     crops = cut_crops(job, runtime)

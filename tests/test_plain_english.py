@@ -10,7 +10,7 @@ PAGES = [
     PROJECT / "README.md",
     *sorted(page for page in (PROJECT / "docs").rglob("*.md") if "log" not in page.relative_to(PROJECT / "docs").parts),
 ]
-LONGEST_AVERAGE, LONGEST_SENTENCE = 20, 40
+LONGEST_AVERAGE, LONGEST_SENTENCE = 20, 31
 HABITS = re.compile(
     r"\b(fetched|go(es|ing|ne)? on with|in the box|persons|colour\w*|centred?|centres?|normalis\w*"
     r"|initialis\w*|labell\w*|misspelt|licen[c]e)\b",

@@ -92,6 +92,7 @@ def test_without_a_compiler_the_package_is_installed_and_runs_on_onnx_runtime(
     done = run("-m", "pip", "install", "--no-deps", source_distribution)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "native not built" in run("-m", "litehrnet", "--version").stdout
+    assert run("-c", "import litehrnet.training.start").returncode == 0
     photo = tmp_path / "figure.png"
     write_image(photo, draw_figure((120, 160))[0])
     predict = ("-m", "litehrnet", "predict", photo, "--whole-image", "--out-dir", tmp_path / "out", "--weights")

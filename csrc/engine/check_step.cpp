@@ -20,10 +20,6 @@ namespace {
 
 using Shape = std::vector<std::int32_t>;
 
-void require(bool condition, const char* otherwise) {
-    if (!condition) throw ProgramError(otherwise);
-}
-
 bool same_size(const Planes& a, const Planes& b) { return a.height == b.height && a.width == b.width; }
 
 void require_operands(const Step& step, std::size_t reads, std::size_t writes) {

@@ -8,7 +8,6 @@ namespace litehrnet {
 namespace {
 
 constexpr std::size_t block_floats = std::size_t{1} << 18;  // 1 MiB
-constexpr std::size_t line_floats = 16;
 
 std::size_t size_of(const Constant& constant) {
     std::size_t size = 1;
@@ -20,7 +19,7 @@ std::size_t size_of(const Constant& constant) {
 
 // Takes a whole number of cache lines.
 void* Constants::take(std::size_t floats) {
-    floats = (floats + line_floats - 1) / line_floats * line_floats;
+    floats = (floats + slack_floats - 1) / slack_floats * slack_floats;
     if (floats > left_) {
         left_ = std::max(floats, block_floats);
         next_ = blocks_.emplace_back(allocate_aligned<float>(left_)).get();
@@ -64,7 +63,7 @@ const std::uint32_t* Constants::keep_packed_pairs(const Constant& weight) {
 }
 
 const float* Constants::keep_transposed(const Constant& weight) {
-    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1], row = rounded_up(outputs, 16);
+    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1], row = dense_row(outputs);
     std::vector<float> transposed(static_cast<std::size_t>(row) * inputs);
     for (std::int32_t i = 0; i < inputs; ++i)
         for (std::int32_t o = 0; o < outputs; ++o) transposed[i * row + o] = weight.values[o * inputs + i];
@@ -72,7 +71,7 @@ const float* Constants::keep_transposed(const Constant& weight) {
 }
 
 const float* Constants::keep_padded(const Constant& bias) {
-    std::vector<float> padded(rounded_up(bias.shape[0], 16));
+    std::vector<float> padded(dense_row(bias.shape[0]));
     std::copy_n(bias.values, bias.shape[0], padded.begin());
     return keep(padded);
 }

@@ -20,7 +20,7 @@ std::int64_t scratch_floats(const Step& step) {
         case Kind::stem: return stem_scratch(first.width);
         case Kind::pointwise: return pointwise_scratch(first.count());
         case Kind::depthwise: return depthwise_scratch(first.height, first.width);
-        case Kind::spatial_weighting: return 2 * (rounded_up(first.count(), 16) + slack_floats);
+        case Kind::spatial_weighting: return 2 * (dense_row(first.count()) + slack_floats);
         case Kind::pool:
         case Kind::enlarge:
         case Kind::fuse_first:
@@ -50,7 +50,7 @@ Engine::Engine(const Program& program, const Kernels& kernels, Precision precisi
         steps_.push_back(prepare(step));
     }
     arena_floats_ = program.arena_floats + std::max(shares, 1) * scratch + arena_margin;
-    if (arena_floats_ > std::int64_t{1} << 30) throw ProgramError("its arena has an impossible size");
+    require(arena_floats_ <= largest_arena, "its arena has an impossible size");
     if (shares < 2) return;
     for (const ReadyStep& step : steps_)
         for (int index = 0; index < shares; ++index)

@@ -138,6 +138,9 @@ constexpr std::int32_t slack_floats = 16;  // after every plane; no vector is lo
 
 constexpr std::int32_t rounded_up(std::int32_t value, std::int32_t to) { return (value + to - 1) / to * to; }
 
+// Floats in a row of the dense layers of SpatialWeighting: whole vectors of every instruction set.
+constexpr std::int32_t dense_row(std::int32_t outputs) { return rounded_up(outputs, slack_floats); }
+
 // Floats from one row of a scratch plane to the next: at least one zero follows every row.
 constexpr std::int32_t scratch_pitch(std::int32_t width) { return rounded_up(width + 1, slack_floats); }
 

@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "../instruction_set_table.h"
 #include "vector.h"
-
-#define LITEHRNET_TABLE_OF(name) name##_peaks
-#define LITEHRNET_TABLE(name) LITEHRNET_TABLE_OF(name)
 
 namespace litehrnet {
 namespace {
@@ -78,7 +76,7 @@ double reading(const float* block, std::int64_t floats) {
 
 }  // namespace
 
-extern const Peaks LITEHRNET_TABLE(LITEHRNET_SET);
-const Peaks LITEHRNET_TABLE(LITEHRNET_SET) = {multiply_adds, reading};
+extern const Peaks LITEHRNET_JOIN(LITEHRNET_SET, _peaks);
+const Peaks LITEHRNET_JOIN(LITEHRNET_SET, _peaks) = {multiply_adds, reading};
 
 }  // namespace litehrnet

@@ -95,7 +95,7 @@ void pool(const Pool& s, float* arena) {
 std::vector<float> dense(const float* in, int inputs, int outputs, const float* weight, const float* bias) {
     std::vector<float> out(bias, bias + outputs);
     for (int i = 0; i < inputs; ++i)
-        for (int o = 0; o < outputs; ++o) out[o] += in[i] * weight[i * rounded_up(outputs, 16) + o];
+        for (int o = 0; o < outputs; ++o) out[o] += in[i] * weight[i * dense_row(outputs) + o];
     return out;
 }
 

@@ -5,12 +5,7 @@
 namespace litehrnet {
 namespace {
 
-constexpr std::int64_t largest_arena = std::int64_t{1} << 30;  // in floats: 4 GiB
 constexpr std::int32_t largest_side = 1 << 15;
-
-void require(bool condition, const char* otherwise) {
-    if (!condition) throw ProgramError(otherwise);
-}
 
 class Reader {
 public:
@@ -76,10 +71,6 @@ private:
     std::span<const std::int32_t> numbers_;
     std::span<const float> constants_;
 };
-
-std::int64_t plane_floats(std::int64_t pixels) {
-    return (((pixels + slack_floats - 1) / slack_floats + 1) | 1) * slack_floats;
-}
 
 void check_places(const Planes& planes, std::int64_t arena_floats) {
     if (planes.places.empty()) return;

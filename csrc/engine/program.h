@@ -16,6 +16,17 @@ struct ProgramError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+inline void require(bool condition, const char* otherwise) {
+    if (!condition) throw ProgramError(otherwise);
+}
+
+constexpr std::int64_t largest_arena = std::int64_t{1} << 30;  // in floats: 4 GiB
+
+// Floats from one plane to the next (planning.py).
+constexpr std::int64_t plane_floats(std::int64_t pixels) {
+    return (((pixels + slack_floats - 1) / slack_floats + 1) | 1) * slack_floats;
+}
+
 // program.py names the same kinds in the same order and says what each computes; a test compares both. check_step.cpp
 // says what each reads, writes and holds.
 enum class Kind : std::int32_t {

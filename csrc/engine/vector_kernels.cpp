@@ -1,4 +1,5 @@
 // The vector kernels of one instruction set. Compiled once per instruction set; LITEHRNET_SET is its name.
+#include "../instruction_set_table.h"
 #include "kernels/depthwise.h"
 #include "kernels/enlarge.h"
 #include "kernels/enlarge_bilinear.h"
@@ -9,15 +10,10 @@
 #include "kernels/spatial_weighting.h"
 #include "kernels/stem.h"
 
-#define LITEHRNET_TEXT_OF(name) #name
-#define LITEHRNET_TEXT(name) LITEHRNET_TEXT_OF(name)
-#define LITEHRNET_TABLE_OF(name) name##_kernels
-#define LITEHRNET_TABLE(name) LITEHRNET_TABLE_OF(name)
-
 namespace litehrnet {
 
-extern const Kernels LITEHRNET_TABLE(LITEHRNET_SET);
-const Kernels LITEHRNET_TABLE(LITEHRNET_SET) = {
+extern const Kernels LITEHRNET_JOIN(LITEHRNET_SET, _kernels);
+const Kernels LITEHRNET_JOIN(LITEHRNET_SET, _kernels) = {
     .name = LITEHRNET_TEXT(LITEHRNET_SET),
     .vector_floats = W,
     .tile_rows = tile_rows,

@@ -44,6 +44,7 @@ struct Images {
 
 // A stride along a side of one means nothing.
 Images images_of(const ImageArray& array) {
+    require(array.size() > 0, "an array is empty");
     const auto side = [&](std::size_t i) { return static_cast<Int>(array.shape(i)); };
     const auto is_step = [&](std::size_t i, Int step) { return side(i) == 1 || array.stride(i) == step; };
     const Shape shape{side(0), side(2), side(3), side(1)};
@@ -259,7 +260,8 @@ void unit_backward(const ImageArray& x, const ImageArray& cells, Int first, cons
     const Shape shape = half(in.shape);
     const Int c = shape.channels;
     const SomeCells some = cells_of(cells, first, shape), gradients = cells_of(dcells, first, shape);
-    require(some.stride == gradients.stride, "cells and their gradients have different shapes");
+    require(some.stride == gradients.stride && some.factor == gradients.factor,
+            "cells and their gradients have different shapes");
     kernels().unit_backward(shape, in.values, {some.values, some.stride, some.factor}, sized(kernel, 9 * c),
                             norm.of(c), weighting.of(c), shaped(y, shape), sized(moments, 2 * shape.images * c),
                             shaped(dout, in.shape), shaped(dx, in.shape), gradients.values, sized(dkernel, 9 * c),
@@ -289,6 +291,7 @@ void fuse_forward(const ImageArray& x, float scale, const TermArrays& arrays, co
 void fuse_backward(const ImageArray& sum, const std::optional<ImageArray>& dsum,
                    const std::optional<ImageArray>& drectified, const ImageArray& dx, const TermArrays& arrays,
                    Int threads) {
+    require(dsum || drectified, "there is no gradient");
     const Images in = dense(sum);
     const std::vector<Term> terms = terms_of(arrays, in.shape);
     kernels().fuse_backward(in.shape, in.values, optional_images(dsum, in.shape), optional_images(drectified, in.shape),

@@ -23,7 +23,7 @@ public:
         Planes result{height, width, {}};
         for (int i = 0; i < count; ++i) {
             result.places.push_back(static_cast<Place>(end_));
-            end_ += (((pixels + 15) / 16 + 1) | 1) * 16;
+            end_ += plane_floats(pixels);
         }
         std::shuffle(result.places.begin(), result.places.end(), random_);
         return result;

@@ -1,19 +1,15 @@
 // The kernels of one instruction set. Compiled once per instruction set; LITEHRNET_SET is its name.
 #include "kernels.h"
 
+#include "../instruction_set_table.h"
 #include "fuse.h"
 #include "product.h"
 #include "unit.h"
 
-#define LITEHRNET_TEXT_OF(name) #name
-#define LITEHRNET_TEXT(name) LITEHRNET_TEXT_OF(name)
-#define LITEHRNET_TABLE_OF(name) name##_kernels
-#define LITEHRNET_TABLE(name) LITEHRNET_TABLE_OF(name)
-
 namespace litehrnet::training {
 
-extern const Kernels LITEHRNET_TABLE(LITEHRNET_SET);
-const Kernels LITEHRNET_TABLE(LITEHRNET_SET) = {
+extern const Kernels LITEHRNET_JOIN(LITEHRNET_SET, _kernels);
+const Kernels LITEHRNET_JOIN(LITEHRNET_SET, _kernels) = {
     LITEHRNET_TEXT(LITEHRNET_SET),
     norm_forward,
     norm_backward,

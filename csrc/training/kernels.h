@@ -120,7 +120,7 @@ struct Kernels {
     // sum = scale * x + enlarged terms by their weights; rectified = ReLU(sum).
     void (*fuse_forward)(const Shape& shape, const float* x, float scale, const Term* terms, Int count, float* sum,
                          float* rectified, Int threads);
-    // dsum or drectified may be null. dx is the gradient of the sum; times scale or weight, it is the gradient of x or
+    // One of dsum and drectified may be null. dx is the gradient of the sum; times scale or weight, it is the gradient of x or
     // of a term of full size. `terms` receive the gradients of the enlarged terms.
     void (*fuse_backward)(const Shape& shape, const float* sum, const float* dsum, const float* drectified, float* dx,
                           const Term* terms, Int count, Int threads);

@@ -48,7 +48,7 @@ def test_json_is_figures_counts_and_rows_by_the_annotations_own_names(
 def test_tables_say_who_was_matched(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert _score(files, "--pck-threshold", "0.05") == 0
     said = capsys.readouterr().out
-    assert said.startswith("1 predicted, 2 annotated, 1 of these matched\n")
+    assert said.startswith("people: 1 predicted, 2 annotated, 1 of these matched\n")
     assert all(word in said for word in ("AP75", "PCK@0.05", "tail"))
 
 

@@ -24,6 +24,8 @@ from litehrnet.errors import UserError
         ("170,", (170,)),
         ("[170, 200]", (170, 200)),
         ("(0.75,1,none)", (0.75, 1, None)),
+        ("(170)", (170,)),
+        ("/data/bob's/anna's/x.pth", "/data/bob's/anna's/x.pth"),
         ("[cosine,'1']", ("cosine", "1")),
         ("[[1,2],[a,b]]", ((1, 2), ("a", "b"))),
         ("[]", ()),

@@ -69,18 +69,18 @@ def test_a_detector_looks_at_every_photo_once(tmp_path: Path) -> None:
 
     class Counted:
         total: int | None = None
-        done = 0
+        done: tuple[int, ...] = ()
 
         def start(self, total: int | None) -> None:
             self.total = total
 
         def advance(self, count: int) -> None:
-            self.done += count
+            self.done += (count,)
 
     progress = Counted()
     found = found_boxes(Detector(), _test(tmp_path).records, progress)
     assert found.tolist() == [[0, *BOXES[0], 0.5], [1, *BOXES[0], 0.5]]
-    assert (progress.total, progress.done) == (2, 2)
+    assert (progress.total, progress.done) == (2, (1, 1))
 
 
 def test_photos_that_are_missing_are_named(tmp_path: Path) -> None:

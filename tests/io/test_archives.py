@@ -65,13 +65,21 @@ def test_damage_is_found_by_the_checksum(archive: Path, name: str) -> None:
         read_data_file(archive / name)
 
 
+@pytest.mark.parametrize("compression", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_other_compressions_are_refused_before_anything_is_read(tmp_path: Path, compression: int) -> None:
+    with zipfile.ZipFile(tmp_path / "other.zip", "w", compression) as opened:
+        opened.writestr("a.txt", CONTENT)
+    with pytest.raises(UserError, match=r"other\.zip: a\.txt is encrypted, or not stored or deflated"):
+        find_member(tmp_path / "other.zip", "a.txt")
+
+
 def test_bad_compression_is_one_sentence(archive: Path) -> None:
     content = bytearray(archive.read_bytes())
     offset = find_member(archive, "stored.txt").header_offset
     central = content.index(b"PK\x01\x02")
     content[offset + 8] = content[central + 10] = 99
     archive.write_bytes(content)
-    with pytest.raises(UserError, match=r"set\.zip: stored\.txt is compressed or encrypted in an unsupported way"):
+    with pytest.raises(UserError, match=r"set\.zip: stored\.txt is encrypted, or not stored or deflated"):
         read_data_file(archive / "stored.txt")
 
 

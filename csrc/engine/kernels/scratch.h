@@ -4,7 +4,6 @@
 // next row, or falls into the slack after the plane.
 #pragma once
 
-#include <initializer_list>
 
 #include "../kernels.h"
 #include "../vector.h"

@@ -23,7 +23,7 @@ inline void dense_block(const float* in, int inputs, float* out, const float* we
 
 // out = weight in + bias, `outputs` rounded up to whole vectors.
 inline void dense(const float* in, int inputs, float* out, int outputs, const float* weight, const float* bias) {
-    const int row = rounded_up(outputs, 16);
+    const int row = dense_row(outputs);
     int o = 0;
     for (; o + 8 * W <= row; o += 8 * W) dense_block<8>(in, inputs, out + o, weight + o, bias + o, row);
     for (; o + 2 * W <= row; o += 2 * W) dense_block<2>(in, inputs, out + o, weight + o, bias + o, row);
@@ -32,7 +32,7 @@ inline void dense(const float* in, int inputs, float* out, int outputs, const fl
 
 void spatial_weighting(const SpatialWeighting& s, float* arena) {
     float* hidden = arena + s.scratch;
-    float* factors = hidden + rounded_up(s.hidden, 16);
+    float* factors = hidden + dense_row(s.hidden);
     dense(arena + s.means, s.channels, hidden, s.hidden, s.weight1, s.bias1);
     for (int i = 0; i < s.hidden; i += W) store(hidden + i, relu(load(hidden + i)));
     dense(hidden, s.hidden, factors, s.channels, s.weight2, s.bias2);

@@ -133,7 +133,6 @@ def _check_keypoints(config: "RunConfig", sheet: Path) -> list[str]:
 
 
 def _sources(config: "RunConfig") -> list[Source]:
-    from litehrnet.data.formats import find_format
     from litehrnet.data.settings import DataConfig, EvalConfig
     from litehrnet.keypoints.skeletons import find_keypoint_set
 
@@ -143,8 +142,7 @@ def _sources(config: "RunConfig") -> list[Source]:
         if isinstance(data, EvalConfig):
             count: int | None = len(config.keypoint_set)
         else:
-            own = len(find_keypoint_set(data.keypoints)) if data.keypoints else None
-            count = own or find_format(data.format).keypoint_count
+            count = len(find_keypoint_set(data.keypoints)) if data.keypoints else None
         sources.append(Source(role, data.format, Path(data.annotations), Path(data.images), count, trains))
     return _merged(sources)
 
@@ -184,11 +182,12 @@ def _check_tests(config: "RunConfig") -> "list[Problem]":
     tests = {test for test in (config.validation, config.test) if test is not None}
     problems: list[Problem] = []
     for test in tests:
-        if not find_format(test.format).takes_boxes:
+        form = find_format(test.format)
+        if not form.takes_boxes:
             continue
-        problems += check_photo_lists(Path(test.annotations), test.only, test.without)
+        problems += check_photo_lists(Path(test.annotations), test.only, test.without, form.load)
         if test.boxes is not None:
-            problems += check_detections(Path(test.boxes), Path(test.annotations), Path(test.images))
+            problems += check_detections(Path(test.boxes), Path(test.annotations), Path(test.images), form.load)
     return problems
 
 

@@ -23,7 +23,7 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
     from rich.console import Console
 
     from litehrnet.cli.tables import print_figures
-    from litehrnet.config.tasks import TASKS
+    from litehrnet.data.formats import BOX_FORMATS
     from litehrnet.detectors.box_detector import BoxDetector
     from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_eval_set
     from litehrnet.runtimes import open_runtime
@@ -32,6 +32,7 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
     runtime = open_runtime(options.weights, **runtime_arguments(options))
     if not runtime.info.detects:
         raise UserError(f"{options.weights}: finds {runtime.info.outputs_text} (expected the weights of a detector)")
+    # A detector runs at any size: the recipe's, if there is one. The line below "weights" prints it.
     if config is not None and options.input_size is None and runtime.input_size_wh != config.input_size_wh:
         runtime = runtime.resized(config.input_size_wh)
     detector = BoxDetector(runtime, MIN_SCORE, str(options.weights))
@@ -42,7 +43,7 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
     if options.json:
         sys.stdout.write(json.dumps(figures) + "\n")
         return 0
-    objects, metric = sum(len(record.corners) for record in photos.records), TASKS["detection"].formats[test.format]
+    objects, metric = sum(len(record.corners) for record in photos.records), BOX_FORMATS[test.format]
     say(f"weights:    {options.weights}")
     say(f"detector:   {detector.description}")
     say(f"evaluated:  {objects} boxes ({photos.objects}) in {len(photos.records)} photos")

@@ -119,7 +119,7 @@ def _what_to_evaluate(options: argparse.Namespace, config: "RunConfig | None", t
 
 def _guessed(options: argparse.Namespace, task: "TaskName") -> "EvalConfig":
     """Settings without a recipe: the format is that of the annotations."""
-    from litehrnet.data.formats import BOX_FORMATS, guess_format, guess_label_format
+    from litehrnet.data.formats import COCO, guess_format, guess_label_format
     from litehrnet.data.settings import EvalConfig
 
     annotations = Path(options.annotations)
@@ -130,7 +130,7 @@ def _guessed(options: argparse.Namespace, task: "TaskName") -> "EvalConfig":
             name = guess_label_format(annotations).name
             return EvalConfig(name, options.annotations, options.images, flip=False)
         case "detection":
-            return EvalConfig(next(iter(BOX_FORMATS)), options.annotations, options.images)
+            return EvalConfig(COCO.name, options.annotations, options.images)
 
 
 def _evaluate_keypoints(options: argparse.Namespace, config: "RunConfig | None", test: "EvalConfig") -> int:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import say
+from litehrnet.cli.options import positive_float, say
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--pck-threshold",
-        type=_threshold,
+        type=positive_float,
         metavar="T",
         help="largest error of a correct keypoint, divided by the longer side of the box (default: 0.2)",
     )
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _format(annotations: Path) -> "Format":
-    from litehrnet.data.formats import MPII, guess_format
+    from litehrnet.data.formats import MPII, format_of
     from litehrnet.data.records import read_json
 
     if annotations.suffix.lower() == ".mat":
@@ -58,7 +58,7 @@ def _format(annotations: Path) -> "Format":
     content = read_json(annotations)
     if isinstance(content, list) and not (content and isinstance(content[0], dict) and "image" in content[0]):
         raise UserError(f"{annotations}: not annotations (expected COCO's or MPII's, after the predictions)")
-    return guess_format(annotations)
+    return format_of(content, annotations)
 
 
 def _score_coco(options: argparse.Namespace) -> None:
@@ -77,7 +77,7 @@ def _score_coco(options: argparse.Namespace) -> None:
     results = read_results(options.predictions, annotations, len(keypoint_set))
     score = score_keypoints(annotations, results, keypoint_set, options.pck_threshold or PCK_THRESHOLD)
     figures = coco_figures(options.annotations, results, keypoint_set)
-    title = f"{len(results)} predicted, {score.persons} annotated, {score.matched} of these matched"
+    title = f"people: {len(results)} predicted, {score.persons} annotated, {score.matched} of these matched"
     _print(title, {**figures, **score.figures}, score, AP.digits, as_json=options.json)
 
 
@@ -107,13 +107,6 @@ def _print(title: str, figures: dict[str, float], score: "KeypointScore", digits
     console = Console()
     print_figures(console, figures, digits)
     print_keypoints(console, score)
-
-
-def _threshold(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
 
 
 _SCORERS = {"mAP": _score_coco, "PCKh": _score_mpii}

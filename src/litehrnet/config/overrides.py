@@ -9,8 +9,8 @@ from typing import Any
 from litehrnet.errors import UserError
 
 _WORDS = {"true": True, "false": False, "none": None}
-# A quoted string, or a run of other characters than brackets, commas and quotes.
-_PART = re.compile(r"""'[^']*'|"[^"]*"|[^\s,()\[\]'"][^,()\[\]'"]*""")
+# A quoted string, or a run without brackets and commas that does not begin with a quote.
+_PART = re.compile(r"""'[^']*'|"[^"]*"|[^\s,()\[\]'"][^,()\[\]]*""")
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
@@ -35,11 +35,12 @@ def _parse_value(text: str, word: str) -> Any:
     if _PART.fullmatch(text):
         return _parse_word(text)
     try:
-        return _as_tuples(ast.literal_eval(_PART.sub(lambda match: repr(_parse_word(match[0])), text)))
+        value = _as_tuples(ast.literal_eval(_PART.sub(lambda match: repr(_parse_word(match[0])), text)))
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         if text.startswith(("[", "(")):
             raise UserError(f"{word}: not a sequence (expected one such as [1,2])") from error
         return text  # such as the name of a file with a bracket in it
+    return (value,) if text.startswith("(") and not isinstance(value, tuple) else value  # Python's (1) is 1
 
 
 def _parse_word(text: str) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from litehrnet.config.schema import RunConfig, TaskName
-from litehrnet.data.formats import BOX_FORMATS, FORMATS, LABEL_FORMATS, Metric
+from litehrnet.data.formats import BOX_FORMATS, FORMATS, LABEL_FORMATS, MIOU, Metric
 from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
 
@@ -105,7 +105,7 @@ TASKS: dict[TaskName, TaskRules] = {
         lambda config: _only_segmentation(config) + _only_detection(config),
     ),
     "segmentation": TaskRules(
-        {name: form.metric for name, form in LABEL_FORMATS.items()},
+        dict.fromkeys(LABEL_FORMATS, MIOU),
         ("cross_entropy", "ohem"),
         lambda config: _only_keypoints(config) + _only_detection(config),
     ),

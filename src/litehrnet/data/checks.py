@@ -148,20 +148,24 @@ def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
     return report
 
 
-def check_detections(path: Path, annotations: Path, images: Path) -> list[Problem]:
+def check_detections(
+    path: Path, annotations: Path, images: Path, load: Callable[[Path], Any] = read_json
+) -> list[Problem]:
     """Check detected boxes of the photos of an annotation file; the first bad box is named."""
     try:
-        detection_records(read_annotations(annotations), path, images, 1, (192, 256))
+        detection_records(read_annotations(annotations, load=load), path, images, 1, (192, 256))
     except UserError as error:
         return [Problem("", "", str(error))]
     return []
 
 
-def check_photo_lists(annotations: Path, only: str | None, without: str | None) -> list[Problem]:
+def check_photo_lists(
+    annotations: Path, only: str | None, without: str | None, load: Callable[[Path], Any] = read_json
+) -> list[Problem]:
     """Check the lists of photos that select photos of an annotation file."""
     try:
         if only is not None or without is not None:
-            read_annotations(annotations, only, without)
+            read_annotations(annotations, only, without, load)
     except UserError as error:
         return [Problem("", "", str(error))]
     return []

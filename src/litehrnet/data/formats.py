@@ -103,13 +103,11 @@ class LabelFormat:
         name: Name in recipes.
         recognizes: Whether a folder of label images has this format, for commands without a recipe; the first wins.
         read: Find the pairs in a folder of photos and a folder of label images.
-        metric: How predictions are measured.
     """
 
     name: str
     recognizes: Callable[[Path], bool]
     read: Callable[[str, str], list[LabeledImage]]
-    metric: Metric = MIOU
 
 
 def coco_like(
@@ -179,7 +177,15 @@ def guess_format(annotations: Path) -> Format:
     Raises:
         UserError: The file is missing, is not JSON, or has an unknown format.
     """
-    content = read_json(annotations)
+    return format_of(read_json(annotations), annotations)
+
+
+def format_of(content: Any, annotations: Path) -> Format:
+    """Return the format of the parsed content of an annotation file.
+
+    Raises:
+        UserError: The format is unknown.
+    """
     for form in FORMATS.values():
         if form.recognizes(content):
             return form

@@ -22,7 +22,7 @@ from litehrnet.weights.zoo import find_detector
 MIN_SCORE = 0.3
 """Default of the lowest score of a box."""
 
-_GREY = 114  # padding around a photo, as the authors of all these networks use it
+_GRAY = 114  # padding around a photo, as the authors of all these networks use it
 _OPEN_SIDE = 640  # pixels, if the network accepts any size
 _OWN_SUFFIXES = (".safetensors", ".pth", ".pt", ".native")
 _SIZE_INPUTS = {"scale_factor", "im_shape"}  # Paddle's
@@ -64,7 +64,7 @@ def _open_exported(path: Path, min_score: float, threads: int | None) -> "Networ
     if not others <= _SIZE_INPUTS:
         raise UserError(f"{path}: has further inputs {', '.join(sorted(others))} (expected only an image)")
     try:
-        outputs = _run(network, image, np.full((size[1], size[0], 3), _GREY, np.float32))
+        outputs = _run(network, image, np.full((size[1], size[0], 3), _GRAY, np.float32))
     except Exception as error:
         # ONNX Runtime and OpenVINO have no common class of exceptions for inconsistent graphs.
         raise UserError(f"{path}: cannot be run on an image of {size[0]}x{size[1]} (width x height)") from error
@@ -150,7 +150,7 @@ def _fitted(
     scaled = target if stretched else np.maximum(np.rint(size * (target / size).min()), 1).astype(int)
     shift = (target - scaled) // 2 if layout.fit == "center" else np.zeros(2, int)
     resized = cv2.resize(image, scaled.tolist(), interpolation=cv2.INTER_CUBIC if stretched else cv2.INTER_LINEAR)
-    canvas = np.full((target[1], target[0], 3), _GREY, np.uint8)
+    canvas = np.full((target[1], target[0], 3), _GRAY, np.uint8)
     canvas[shift[1] : shift[1] + scaled[1], shift[0] : shift[0] + scaled[0]] = resized
     ordered = canvas[..., ::-1] if layout.bgr else canvas
     pixels = (ordered - np.array(layout.mean, np.float32)) / np.array(layout.std, np.float32)

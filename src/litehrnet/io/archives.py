@@ -10,6 +10,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 
 _OPEN_ARCHIVES = 64
+_ENCRYPTED = 1  # bit of the flags
 
 
 def read_data_file(path: Path) -> bytes:
@@ -34,7 +35,7 @@ def find_member(archive: Path, name: str) -> zipfile.ZipInfo:
     """Look up a file in an archive without reading it.
 
     Raises:
-        UserError: The archive cannot be read, is damaged, or has no such file.
+        UserError: The archive cannot be read, is damaged, has no such file, or has it in a form that is not supported.
     """
     return _find(archive, name)[1]
 
@@ -43,16 +44,14 @@ def read_member(archive: Path, name: str) -> bytes:
     """Read a file in an archive and verify its checksum.
 
     Raises:
-        UserError: The archive cannot be read, is damaged, or has no such file.
+        UserError: The archive cannot be read, is damaged, has no such file, or has it in a form that is not supported.
     """
     opened, member = _find(archive, name)
     try:
         return opened.read(member)
-    except (NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{archive}: {name} is compressed or encrypted in an unsupported way ({error})") from error
     except OSError as error:
         raise UserError(f"{archive}: cannot be read ({error.strerror})") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
         raise UserError(f"{archive}: is damaged ({name} cannot be unpacked: {error})") from error
 
 
@@ -65,9 +64,12 @@ def _find(archive: Path, name: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise UserError(f"{archive}: is not a zip archive, or is cut short ({error})") from error
     try:
-        return opened, opened.getinfo(name)
+        member = opened.getinfo(name)
     except KeyError as error:
         raise UserError(f"{archive}: has no file {name}") from error
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & _ENCRYPTED:
+        raise UserError(f"{archive}: {name} is encrypted, or not stored or deflated (expected an ordinary zip archive)")
+    return opened, member
 
 
 @lru_cache(maxsize=_OPEN_ARCHIVES)

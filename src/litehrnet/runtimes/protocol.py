@@ -34,10 +34,11 @@ class Runtime(Protocol):
         ...
 
     def resized(self, input_size_wh: tuple[int, int]) -> "Runtime":
-        """Return the same network for crops of another size; the weights are not read again.
+        """Return the same network for crops of another size.
 
         Raises:
-            UserError: The file is made for one size: an ONNX model or a ``.native`` program.
+            UserError: The network does not accept this size. Or the file is made for one size, as an ONNX model or a
+                ``.native`` program may be.
         """
         ...
 

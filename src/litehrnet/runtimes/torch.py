@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +50,6 @@ class TorchRuntime:
         check_input_size(*input_size_wh)
         self.network, self.info, self.input_size_wh = network, info, input_size_wh
         self.device = next(network.parameters()).device
-        self._precision, self._compiled = precision, compiled
         self._dtype = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self._forward = torch.compile(network) if compiled else network
         where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else str(self.device)
@@ -72,7 +72,10 @@ class TorchRuntime:
 
     def resized(self, input_size_wh: tuple[int, int]) -> TorchRuntime:
         """See ``Runtime``."""
-        return TorchRuntime(self.network, self.info, input_size_wh, precision=self._precision, compiled=self._compiled)
+        check_input_size(*input_size_wh)
+        other = copy.copy(self)
+        other.input_size_wh = input_size_wh
+        return other
 
 
 def open_torch(

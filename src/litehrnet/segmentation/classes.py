@@ -107,7 +107,7 @@ def class_set_from_dict(fields: Any, source: str, name: str = "") -> ClassSet:
     """
     if not isinstance(fields, Mapping) or "classes" not in fields:
         raise UserError(f'{source}: has no classes (expected classes = ["road", "car", ...])')
-    fields = {"colors" if key == "colours" else key: value for key, value in fields.items()}  # files of version 0.1
+    fields = {"colors" if key == "colours" else key: value for key, value in fields.items()}  # files from before 0.1.0
     unknown = sorted(fields.keys() - {"name", "classes", "colors", "label_ids", "ignored_ids"})
     if unknown:
         raise UserError(f"{source}: unknown key {unknown[0]} (expected name, classes, colors, label_ids, ignored_ids)")

@@ -78,8 +78,7 @@ class GroupFollower:
     def __init__(self, estimator: PoseEstimator, interval: float) -> None:
         self._estimator, self._interval = estimator, interval
         self._detected_at = -math.inf
-        self._certainties = np.zeros(0, np.float32)  # mean scores at the last detection
-        self._at_detection: Poses | None = None  # the same people at the last detection
+        self._at_detection: Poses | None = None  # the people at the last detection
         self._poses: Poses | None = None
 
     def find(self, image: NDArray[np.uint8], time: float) -> Poses:
@@ -95,8 +94,8 @@ class GroupFollower:
         if before is None or anchors is None or due or not len(before) or _crowded(before.boxes):
             return self._detected(image, time)
         poses = self._estimator.predict(image, before.boxes, before.box_scores)
-        certainties = poses.scores.mean(axis=1)
-        if ((self._certainties >= LOST) & (certainties < _FALLEN * self._certainties)).any():
+        first, now = anchors.scores.mean(axis=1), poses.scores.mean(axis=1)
+        if ((first >= LOST) & (now < _FALLEN * first)).any():
             return self._detected(image, time)
         # Movements start at the detector's boxes, so errors do not add up over frames.
         poses = replace(poses, boxes=_moved(anchors, poses))
@@ -109,7 +108,6 @@ class GroupFollower:
     def _detected(self, image: NDArray[np.uint8], time: float) -> Poses:
         self._poses = self._at_detection = self._estimator.predict(image)
         self._detected_at = time
-        self._certainties = self._poses.scores.mean(axis=1)
         return self._poses
 
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 HIGH_DEFINITION = 720
 """Height from which a video without a color matrix is read as BT.709, otherwise as BT.601, as in players."""
 
-_UNSPECIFIED = 2
+UNSPECIFIED = 2
+"""FFmpeg's number for a color matrix that the file does not state."""
 
 _AS_STORED = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], np.int32)
 
@@ -62,6 +63,6 @@ def matrix_of(colorspace: int, height: int) -> int:
         colorspace: Number in the file.
         height: Height of the picture in pixels.
     """
-    if colorspace == _UNSPECIFIED:
+    if colorspace == UNSPECIFIED:
         return 1 if height >= HIGH_DEFINITION else 5
     return colorspace

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.optional import require
-from litehrnet.video.pictures import matrix_of
+from litehrnet.video.pictures import UNSPECIFIED, matrix_of
 from litehrnet.video.reading import open_container, reason
 from litehrnet.video.sources import Source
 
@@ -112,10 +112,8 @@ class VideoWriter:
         context.gop_size = max(1, round(_KEYFRAME_SECONDS * float(self.rate)))
         context.thread_count = self.threads or 0
         context.sample_aspect_ratio = self.pixel_aspect
-        context.colorspace, context.color_range = (
-            matrix_of(2, stream.height),
-            1,
-        )  # stored in the file; levels are 16..235
+        # Both are stored in the file; levels are 16..235.
+        context.colorspace, context.color_range = matrix_of(UNSPECIFIED, stream.height), 1
         if self._sound is not None:
             self._sound.announce(container)
         container.start_encoding()  # fails at once if the file cannot be written

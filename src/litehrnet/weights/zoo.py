@@ -146,7 +146,7 @@ def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
 
     Args:
         detector: A path, or a name that ``litehrnet models`` lists.
-        onnx: Whether to return the ONNX model of a bundled detector, for installs without the native engine.
+        onnx: Whether to return the ONNX model of a bundled detector, for browsers and installs without the engine.
 
     Raises:
         UserError: The name is unknown, or the detector is not downloaded yet or damaged.

@@ -40,7 +40,12 @@ async function useBackend(backend) {
   network = detector = null;
   try {
     const opened = await openNetwork(model, backend, threads);
-    const second = model.detector && (await openNetwork(model.detector, backend, threads));
+    const second =
+      model.detector &&
+      (await openNetwork(model.detector, backend, threads).catch(async (error) => {
+        await opened.close();
+        throw error;
+      }));
     for (const each of before) await each?.close();
     [network, detector] = [opened, second];
     element("running").value = network.description;
@@ -94,12 +99,13 @@ async function lookForOne(where) {
 
 async function lookForEveryone(where) {
   const started = performance.now();
+  const finder = network; // stays, if the backend changes meanwhile
   if (!camera || !element("follow").checked) follower = null;
   else follower ??= new Follower();
   const following = follower;
   const boxes = await (following ? following.boxes(where, detector, model.detector) : detect(where, detector, model.detector));
   const milliseconds = { detector: performance.now() - started, crop: 0, network: 0, decode: 0 };
-  const found = await findPeople(where, boxes, network, model);
+  const found = await findPeople(where, boxes, finder, model);
   following?.follow(found, model, where.size);
   for (const each of found) for (const part in each.milliseconds) milliseconds[part] += each.milliseconds[part];
   return { people: found, milliseconds };
@@ -289,11 +295,12 @@ function listenToTheBox() {
     show();
   });
   canvas.addEventListener("pointerup", () => {
-    if (draggedBox) [chosenBox, followedBox, draggedBox] = [draggedBox, null, null];
+    const dragged = Boolean(draggedBox);
+    if (dragged) [chosenBox, followedBox, draggedBox] = [draggedBox, null, null];
     else if (start && people.length > 1) pose = personAt(start) ?? pose;
     start = null;
     show();
-    look();
+    if (dragged) look();
   });
   canvas.addEventListener("pointercancel", () => {
     start = draggedBox = null;

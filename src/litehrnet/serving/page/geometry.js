@@ -1,7 +1,7 @@
 // Boxes, crops and the way back, as in litehrnet/keypoints/boxes.py and crop.py. Sizes are [width, height], a matrix is
 // [a, b, c, d, e, f] with crop x = a x + b y + c and crop y = d x + e y + f; pixel centers are at whole numbers.
 
-const PIXEL_STD = 200; // one unit of scale, in image pixels
+export const PIXEL_STD = 200; // one unit of scale, in image pixels
 const { fround } = Math; // Python rounds to float32 at the same places
 
 /** Center and padded scale of a box [x, y, width, height], grown to the shape of the network's input. */

@@ -1,6 +1,7 @@
 // Everyone in a picture, as PoseEstimator of litehrnet/inference/estimator.py; and from frame to frame of the camera.
 
 import { detect, overlap } from "./detector.js";
+import { PIXEL_STD } from "./geometry.js";
 import { findPose, nextBox } from "./pose.js";
 
 const DETECT_EVERY = 8; // frames of the camera; earlier when someone is lost
@@ -41,7 +42,7 @@ function rescored({ boxScore, scores }, countedScore) {
 
 // Object keypoint similarity over the padded boxes: pairwise_oks() of oks.py.
 function similarity(one, other, sigmas) {
-  const area = ({ place }) => place.scale[0] * 200 * place.scale[1] * 200;
+  const area = ({ place }) => place.scale[0] * PIXEL_STD * place.scale[1] * PIXEL_STD;
   const mean = (area(one) + area(other)) / 2 + Number.EPSILON;
   const alike = sigmas.map((sigma, i) => {
     const squared = (one.points[i][0] - other.points[i][0]) ** 2 + (one.points[i][1] - other.points[i][1]) ** 2;

@@ -1,24 +1,24 @@
 """The compiled kernels of training steps on a CPU: whether they were built, and on which instruction set they run."""
 
-from types import ModuleType
+from typing import Any
 
 from litehrnet.errors import UserError
 
-compiled: ModuleType
-"""The compiled module ``_kernels``; ``available`` says whether it was built."""
+compiled: Any
+"""The compiled module ``_kernels``; None if it was not built."""
 
 try:
     from litehrnet.training.fast import _kernels as compiled
 except ImportError:  # the install could not build it
-    available = False
-else:
-    available = True
+    compiled = None
+
+available = compiled is not None
 
 
 def instruction_set() -> str:
     """Name of the instruction set that the kernels run on: the best one, or the one that LITEHRNET_KERNELS names.
 
-    Training has no kernels of its own for ``avx512bf16`` and ``plain``: there it runs on the nearest ones that it has.
+    Training has no kernels for ``avx512bf16`` and ``plain``: it then uses the nearest ones.
 
     Raises:
         UserError: LITEHRNET_KERNELS names an instruction set that this machine does not have.
