@@ -9,6 +9,7 @@ import pytest
 from litehrnet.config.schema import RunConfig
 from litehrnet.config.tasks import TASKS, metric_of
 from litehrnet.data import formats
+from litehrnet.data.checks import check_photo_lists
 from litehrnet.data.formats import FORMATS, LABEL_FORMATS, coco_like, find_format, find_label_format, guess_format
 from litehrnet.data.settings import AugmentationConfig, DataConfig, EvalConfig, SegmentationConfig
 from litehrnet.data.trainingset import read_training_set
@@ -70,3 +71,6 @@ def test_a_format_that_parses_into_cocos_object_trains_and_evaluates(
     pytest.importorskip("pycocotools")
     assert len(read_eval_set(test, COCO, (64, 96), Path("weights")).records) == len(same)
     assert find_format("wrapped").check(path, Path(drawn_coco.images), None, True).problems == []
+    listed = tmp_path / "list.txt"
+    listed.write_text(str(json.loads(Path(drawn_coco.annotations).read_text())["images"][0]["id"]) + "\n")
+    assert check_photo_lists(path, str(listed), None, load) == []
