@@ -144,6 +144,7 @@ def test_people_who_are_left_out_are_counted() -> None:
         (lambda c: c["annotations"][1].update(bbox=[9, 9, -5, -5]), "annotation 1 (id 2): bbox is [9, 9, -5, -5]"),
         (lambda c: c["annotations"][1].update(bbox=[math.nan, 1, 5, 5]), "annotation 1 (id 2): bbox is [nan, 1, 5, 5]"),
         (lambda c: c["annotations"][1].update(keypoints={"nose": 1}), "annotation 1 (id 2): keypoints is {'nose': 1}"),
+        (lambda c: c["annotations"][1].update(keypoints=[1, 2] * 2), "annotation 1 (id 2): keypoints has 4 numbers"),
         (lambda c: c["annotations"][1].update(keypoints=["nose", 1, 2]), "keypoints is ['nose', 1, 2]"),
         (lambda c: c["annotations"][1].update(keypoints=[math.inf, 1, 2]), "keypoint 0 is at (inf, 1)"),
         (lambda c: _both(c, keypoints=[30, 20, 0, 50, 40, 0, 0, 0, 0]), "all visibilities are 0, although"),

@@ -151,6 +151,8 @@ def _annotation(own: dict[str, Any], counts: Counter[str], has_boxes: bool) -> d
     if own.get("iscrowd") is None:
         counts["iscrowd taken as 0"] += 1
     own["iscrowd"] = int(_number(own.get("iscrowd") or 0) != 0)
+    if len(flat) % 3 and not own["iscrowd"]:
+        raise ValueError(f"keypoints has {len(flat)} numbers (expected x, y and visibility in turn)")
     if flat and not own["iscrowd"]:
         _add_box_and_area(own, counts, has_boxes)
     return own
