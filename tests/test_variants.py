@@ -29,13 +29,13 @@ def test_variant_is_identified_from_its_shapes(name: str) -> None:
 def test_weights_of_an_unknown_unit_are_not_taken_for_another() -> None:
     with torch.device("meta"):
         state = create_network("naive_lite_hrnet_18", 5).state_dict()
-    shapes = {key.replace(NAIVE.marker, ".dynamic."): tuple(value.shape) for key, value in state.items()}
+    shapes = {key.replace(NAIVE.marker, ".nothing."): tuple(value.shape) for key, value in state.items()}
     assert identify_variant(shapes) is None
     assert identify_variant(shapes | {f"backbone.stage0.0.layers{unit.marker}weight": (1,) for unit in UNITS}) is None
 
 
 def test_network_of_an_unknown_unit_is_not_built_from_another() -> None:
-    variant = replace(VARIANTS["naive_lite_hrnet_18"], unit=Unit("dynamic", ".dynamic."))
+    variant = replace(VARIANTS["naive_lite_hrnet_18"], unit=Unit("unknown", ".nothing."))
     with pytest.raises(KeyError):
         LiteHRNet(variant)
 

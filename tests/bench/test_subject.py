@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from tests.compiled_variants import COMPILED
 
 from litehrnet.bench.subject import (
     RandomParameters,
@@ -20,11 +21,11 @@ from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.models import create_network
 from litehrnet.models.weights import load_network
-from litehrnet.variants import VARIANTS, find_variant
+from litehrnet.variants import find_variant
 from litehrnet.weights.weights_file import read_weights
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", COMPILED)
 def test_random_weights_are_all_that_the_network_has(tmp_path: Path, name: str) -> None:
     write_random_weights(tmp_path / "w.safetensors", find_variant(name), (32, 32))
     arrays, info = read_weights(tmp_path / "w.safetensors")

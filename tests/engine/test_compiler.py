@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.compiled_variants import COMPILED
 
 from litehrnet.engine.compiler import UnsupportedUnitError, compile_network
 from litehrnet.engine.program import Kind, Program
@@ -16,14 +17,14 @@ from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.models import PoseNetwork
 from litehrnet.models.complexity import measure
-from litehrnet.variants import LITE, NAIVE, UNITS, VARIANTS, Unit, Variant, find_variant
+from litehrnet.variants import LITE, NAIVE, UNITS, Unit, Variant, find_variant
 
 from .conftest import MakeNetwork, arrays_of, noise
 
-every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_variant = pytest.mark.parametrize("variant", COMPILED)
 # Where one variant takes seconds, the quick suite asks only the published default.
 one_quickly = pytest.mark.parametrize(
-    "variant", [name if name == "lite_hrnet_18" else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+    "variant", [name if name == "lite_hrnet_18" else pytest.param(name, marks=pytest.mark.slow) for name in COMPILED]
 )
 Crops = NDArray[np.uint8]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.compiled_variants import COMPILED
 
 from litehrnet.engine.compiler import compile_network
 from litehrnet.engine.program import Program, Step
 from litehrnet.engine.programfile import write_program
 from litehrnet.engine.reference import run_program
 from litehrnet.keypoints.skeletons import COCO
-from litehrnet.variants import VARIANTS
 from litehrnet.weights.weights_file import WeightsInfo
 
 from .conftest import MakeNetwork, arrays_of, noise
@@ -96,7 +96,7 @@ def test_vector_kernels_equal_the_plain_ones(built: Path) -> None:
     assert "FAILED" not in _run(built / "engine_kernel_test", 300)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", COMPILED)
 @pytest.mark.parametrize("size_wh", [(96, 128), (189, 253), (192, 256), (288, 384), (256, 256)])
 def test_heatmaps_equal_those_in_float64_and_are_the_same_for_several_callers_at_once(
     settled: MakeNetwork, built: Path, tmp_path: Path, variant: str, size_wh: tuple[int, int]
@@ -118,7 +118,7 @@ def test_instruction_set_is_chosen_by_the_environment(
 
 
 @pytest.mark.parametrize("kernels", ["avx512bf16", "plain"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", COMPILED)
 def test_heatmaps_in_bfloat16_are_near_those_in_float64(
     settled: MakeNetwork, built: Path, tmp_path: Path, variant: str, kernels: str
 ) -> None:
@@ -161,7 +161,7 @@ def test_neon_kernels_equal_the_plain_ones(built_for_arm: Path) -> None:
     assert "neon stem" in _run(built_for_arm / "engine_kernel_test", 100, emulator=(EMULATOR,))
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", COMPILED)
 def test_heatmaps_of_neon_equal_those_in_float64(
     settled: MakeNetwork, built_for_arm: Path, tmp_path: Path, variant: str
 ) -> None:

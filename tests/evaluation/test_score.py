@@ -72,7 +72,7 @@ def test_missed_persons_count_as_not_found_and_have_no_error(tmp_path: Path) -> 
 def test_poses_that_are_nothing_alike_are_not_matched(tmp_path: Path) -> None:
     score = score_keypoints(annotations_of(tmp_path, person(LEFT)), [result(moved(LEFT, 1e6))], PAIR)
     assert score.matched == 0
-    assert score.figures == {"PCK@0.2": 0, "AUC": 0, "EPE": -1, "NME": -1}
+    assert {"PCK@0.2": 0, "AUC": 0, "EPE": -1, "NME": -1}.items() <= score.figures.items()
 
 
 def test_pck_is_of_the_longer_side_and_nme_of_both(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from litehrnet.engine.parameters import LAST_LAYERS, Floats, Parameters
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import write_program
 from litehrnet.engine.reference import run_program
+from litehrnet.engine.units import STEPS
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.keypoints.skeletons import COCO
@@ -129,9 +130,11 @@ def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int,
     """Write random weights with random normalization statistics; without torch.
 
     Raises:
-        UserError: ``path`` cannot be written, or the network does not accept this size.
+        UserError: ``path`` cannot be written, or the network does not accept this size or has no native engine.
     """
     check_input_size(*input_size_wh)
+    if variant.unit not in STEPS:
+        raise UserError(f"{variant.name}: the native engine does not support it (expected one of its networks)")
     drawn = RandomParameters(variant, outputs, seed=0)
     compile_parameters(variant, drawn, input_size_wh, np.ones((2, 3)), bgr=False)
     info = WeightsInfo(variant.name, outputs, input_size_wh, provenance="random numbers")

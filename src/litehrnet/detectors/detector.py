@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from litehrnet.detection.maps import MAX_OBJECTS, suppress
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detections import DetectedBoxes, boxes_in_photo
-from litehrnet.detectors.layouts import Layout, recognize
+from litehrnet.detectors.layouts import KINDS, Layout, recognize
 from litehrnet.detectors.network import ExportedNetwork, NetworkInput, open_network
 from litehrnet.engine.native import native_module
 from litehrnet.errors import UserError
@@ -78,7 +78,7 @@ def _open_exported(path: Path, min_score: float, threads: int | None) -> "Networ
         shapes = ", ".join("x".join(map(str, output.shape)) for output in outputs)
         raise UserError(
             f"{path}: not a supported person detector (its outputs for {size[0]}x{size[1]} pixels are {shapes}; "
-            "expected an export of YOLOX, RTMDet, YOLOv8 or PicoDet)"
+            f"expected an export of {KINDS})"
         )
     description = f"{layout.name}, {size[0]}x{size[1]} (width x height), {network.description}"
     return NetworkDetector(network, image, size, layout, min_score, description)

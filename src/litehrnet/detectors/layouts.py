@@ -16,6 +16,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+KINDS = "YOLOX, RTMDet, YOLOv8 or PicoDet"
+"""Names of the detectors below, for error messages."""
+
 PERSON = 0
 """Number of the class in all layouts (COCO's 80 classes, or people only)."""
 
