@@ -64,7 +64,7 @@ def _change(dataset: Path, change: Any) -> None:
         (lambda c: c["images"][0].pop("width"), "image 0 is incomplete"),
         (lambda c: c.pop("annotations"), "not COCO annotations"),
         (lambda c: c["images"][1].update(file_name="gone.png"), "gone.png: no such file (1 of the 3 photos of"),
-        (lambda c: c["annotations"][2].pop("area"), "entries lack 'area'"),
+        (lambda c: c["annotations"][2].update(area="wide"), "annotation 2 (id 3): area is wide (expected square"),
     ],
 )
 def test_broken_annotations_are_one_line_and_exit_code_2(

@@ -77,8 +77,8 @@ def _change(path: Path, change: Any) -> None:
         (1, lambda c: [], "annotations.json: not annotations"),
         (1, lambda c: [{"image_id": 1}], "annotations.json: not annotations"),
         (1, lambda c: c | {"categories": []}, "no category has keypoints"),
-        (1, lambda c: c | {"annotations": []}, "people have [] keypoints"),
-        (1, lambda c: c | {"annotations": [c["annotations"][0] | {"keypoints": 3}]}, "not a list"),
+        (1, lambda c: c | {"annotations": []}, "nobody has keypoints"),
+        (1, lambda c: c | {"annotations": [c["annotations"][0] | {"keypoints": 3}]}, "keypoints is 3 (expected"),
     ],
 )
 def test_broken_files_are_one_line_and_exit_code_2(

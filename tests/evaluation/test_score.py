@@ -100,12 +100,11 @@ def test_crowds_and_persons_without_box_or_keypoints_do_not_count(tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"bbox": [1, 2, 3]}, "annotation 5 is incomplete"),
-        ({"bbox": None}, "annotation 5 is incomplete"),
-        ({"area": "large"}, "annotation 5 is incomplete"),
-        ({"area": float("nan")}, "annotation 5 has a number that is not finite"),
+        ({"bbox": [1, 2, 3]}, r"annotation 0 \(id 5\): bbox is \[1, 2, 3\]"),
+        ({"area": "large"}, r"annotation 0 \(id 5\): area is large"),
+        ({"area": float("inf")}, r"annotation 0 \(id 5\): area is inf"),
         ({"keypoints": [1, 2, 2]}, "annotation 5 has 1 keypoints"),
-        ({"keypoints": 7}, "annotation 5 is incomplete"),
+        ({"keypoints": 7}, r"annotation 0 \(id 5\): keypoints is 7"),
     ],
 )
 def test_broken_annotations_are_user_errors(tmp_path: Path, change: dict[str, Any], message: str) -> None:

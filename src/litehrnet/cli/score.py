@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,9 @@ def _score_mpii(options: argparse.Namespace) -> None:
     _print(f"{PCKH.title}, {score.persons} people", figures, score, PCKH.digits, as_json=options.json)
 
 
-def _print(title: str, figures: dict[str, float], score: "KeypointScore", digits: int, *, as_json: bool) -> None:
+def _print(
+    title: str, figures: Mapping[str, float | None], score: "KeypointScore", digits: int, *, as_json: bool
+) -> None:
     from rich.console import Console
 
     from litehrnet.cli.tables import print_figures, print_keypoints

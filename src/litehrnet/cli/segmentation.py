@@ -93,7 +93,7 @@ def check(config: "RunConfig", sheet: Path) -> list[str]:
         UserError: The sheet cannot be written, or the class list cannot be read.
     """
     from litehrnet.data.formats import find_label_format
-    from litehrnet.data.label_images import check_labeled_images, unknown_ids
+    from litehrnet.data.label_images import check_labeled_images, refuse_white_masks, unknown_ids
 
     problems: list[str] = []
     for role, data in config.sources():
@@ -103,7 +103,13 @@ def check(config: "RunConfig", sheet: Path) -> list[str]:
         except UserError as error:
             problems.append(f"{role}: {error}")
             continue
-        problems += [f"{role}: {fault}" for fault in unknown_ids(records, config.class_set)]
+        faults = unknown_ids(records, config.class_set)
+        if not faults:
+            try:
+                refuse_white_masks(records, config.class_set, data.annotations)
+            except UserError as error:
+                faults.append(str(error))
+        problems += [f"{role}: {fault}" for fault in faults]
         say(f"{role}: {len(records)} images in {data.images}")
     if config.train and not problems:
         _write_sheet(config, sheet)

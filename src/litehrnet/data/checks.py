@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from litehrnet.data.annotations import normalized
 from litehrnet.data.coco import detection_records, read_annotations
 from litehrnet.data.detection import category_of
 from litehrnet.data.records import read_json
@@ -112,6 +113,8 @@ def check_coco(
             used.setdefault(_key(annotation.get("image_id")), place)
             report.persons += _has_keypoints(annotation)
     report.problems += _duplicates(content["annotations"], "annotation", file)
+    if not report.problems:
+        report.problems += _refusal(path, content)
     report.photos = [PhotoUse(images / names[i], sizes[i], file, place) for i, place in used.items() if i in names]
     return report
 
@@ -236,6 +239,15 @@ def check_photo(use: PhotoUse) -> list[Problem]:
         return []
     said = "{}x{}".format(*use.size_wh)
     return [Problem(use.file, use.place, f"{use.path}: is {width}x{height} (expected {said}, as in the annotations)")]
+
+
+def _refusal(path: Path, content: Any) -> list[Problem]:
+    """Faults of a whole file for which training and evaluation refuse it, such as keypoints in 0..1."""
+    try:
+        normalized(path, content)
+    except UserError as error:
+        return [Problem("", "", str(error))]
+    return []
 
 
 def _check_category(category: dict[str, Any], file: str) -> list[Problem]:

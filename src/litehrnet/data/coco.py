@@ -1,5 +1,7 @@
 """COCO keypoint annotations and detections as records (docs/spec/protocol.md, section 1.1)."""
 
+import functools
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.annotations import id_key, normalized
 from litehrnet.data.records import PeopleToEvaluate, Record, mapped, read_json
 from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
@@ -22,21 +25,39 @@ PERSON_CATEGORY = 1
 
 @dataclass(frozen=True)
 class CocoAnnotations:
-    """A parsed annotation file with a checked structure.
+    """A parsed annotation file, normalized (see ``annotations.normalized``).
 
     Attributes:
         path: Annotation file.
-        images: Entries of ``images`` by id, in file order.
+        images: Entries of ``images`` by integer id, in file order.
         by_image: Entries of ``annotations`` by image id, in file order.
         keypoint_names: Keypoints of the first category that has any; None where none has.
         categories: Names of the categories by id, in file order.
+        category: Id of the category with the keypoints, or of the only category; None where neither is there.
+        original_ids: Ids of the images as the file has them, by their integers.
     """
 
     path: Path
     images: dict[int, dict[str, Any]]
     by_image: dict[int, list[dict[str, Any]]]
     keypoint_names: tuple[str, ...] | None
-    categories: dict[int, str]
+    categories: dict[Any, str]
+    category: Any
+    original_ids: dict[int, Any]
+
+    def people(self, image_id: int) -> list[dict[str, Any]]:
+        """Return the annotations of a photo in the category with the keypoints; a file's only category is meant."""
+        entries = self.by_image[image_id]
+        if len(self.categories) <= 1:
+            return entries
+        return [entry for entry in entries if entry.get("category_id", self.category) == self.category]
+
+    @functools.cached_property
+    def numbers(self) -> dict[str, int]:
+        """Integer ids of the images, by ``id_key`` of the ids in this file and in files of results."""
+        return {
+            str(id_key(original)): number for number, original in self.original_ids.items() if number in self.images
+        }
 
 
 def read_annotations(
@@ -51,7 +72,7 @@ def read_annotations(
         load: Function that parses the file into COCO's object; other formats have their own.
 
     Raises:
-        UserError: The file is missing, is not JSON, or an entry is incomplete; a list is missing, broken or names
+        UserError: The file is missing, is not JSON, or an entry has no safe meaning; a list is missing, broken or names
             other photos.
     """
     annotations = _checked(path, load(path))
@@ -92,34 +113,40 @@ def _chosen(annotations: CocoAnnotations, listed: Path, keep: bool) -> CocoAnnot
 
 
 def _checked(path: Path, content: Any) -> CocoAnnotations:
-    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
-        raise UserError(f"{path}: not COCO annotations (expected an object with lists 'images' and 'annotations')")
-    images = {}
-    for index, image in enumerate(content["images"]):
-        if not isinstance(image, dict) or not all(key in image for key in ("id", "file_name", "width", "height")):
-            raise UserError(f"{path}: image {index} is incomplete (expected id, file_name, width and height)")
-        images[image["id"]] = image
+    own = normalized(path, content)
+    if own.note is not None:
+        _say_once(own.note)
+    images = {image["id"]: image for image in own.images}
     by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in images}
-    for index, annotation in enumerate(content["annotations"]):
-        if not isinstance(annotation, dict) or annotation.get("image_id") not in by_image:
-            raise UserError(f"{path}: annotation {index} belongs to no image of the file (expected the id of one)")
+    for annotation in own.annotations:
         by_image[annotation["image_id"]].append(annotation)
-    categories = content.get("categories")
-    return CocoAnnotations(path, images, by_image, _keypoint_names(categories), _category_names(categories))
+    categories = _category_names(content.get("categories"))
+    names, category = _keypoint_names(content.get("categories"))
+    if category is None and len(categories) == 1:
+        category = next(iter(categories))
+    return CocoAnnotations(path, images, by_image, names, categories, category, own.original_ids)
 
 
-def _category_names(categories: Any) -> dict[int, str]:
-    entries = categories if isinstance(categories, list) else []
-    return {
-        each["id"]: str(each["name"]) for each in entries if isinstance(each, dict) and {"id", "name"} <= each.keys()
-    }
+@functools.cache
+def _say_once(note: str) -> None:
+    """Log a note about a file that is read several times, such as for validation and test."""
+    logging.getLogger(__name__).warning("note: %s", note)
 
 
-def _keypoint_names(categories: Any) -> tuple[str, ...] | None:
-    for category in categories if isinstance(categories, list) else []:
-        if isinstance(category, dict) and isinstance(category.get("keypoints"), list):
-            return tuple(map(str, category["keypoints"]))
-    return None
+def _category_names(categories: Any) -> dict[Any, str]:
+    return {each["id"]: str(each["name"]) for each in _dicts(categories) if id_key(each.get("id")) and "name" in each}
+
+
+def _keypoint_names(categories: Any) -> tuple[tuple[str, ...] | None, Any]:
+    """Keypoint names of the first category that has some, and its id; None where there is none."""
+    for category in _dicts(categories):
+        if isinstance(category.get("keypoints"), list) and category["keypoints"]:
+            return tuple(map(str, category["keypoints"])), category.get("id")
+    return None, None
+
+
+def _dicts(values: Any) -> list[dict[str, Any]]:
+    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
 
 
 def read_coco_people(
@@ -197,10 +224,10 @@ def annotated_keypoints(annotations: CocoAnnotations) -> int:
     Raises:
         UserError: Nobody has keypoints, or the numbers differ.
     """
-    lists = [a["keypoints"] for persons in annotations.by_image.values() for a in persons if a.get("keypoints")]
-    if not all(isinstance(each, list) for each in lists):
-        raise UserError(f"{annotations.path}: has keypoints that are not a list (expected x, y and visibility in turn)")
-    counts = {len(each) // 3 for each in lists}
+    people = [each for image_id in annotations.images for each in annotations.people(image_id)]
+    counts = {len(each["keypoints"]) // 3 for each in people if each.get("keypoints")}
+    if not counts:
+        raise UserError(f"{annotations.path}: nobody has keypoints (expected annotations with keypoints)")
     if len(counts) != 1:
         raise UserError(f"{annotations.path}: people have {sorted(counts)} keypoints (expected one number for all)")
     return counts.pop()
@@ -242,12 +269,12 @@ def _persons(
     annotations: CocoAnnotations, image: dict[str, Any], num_keypoints: int
 ) -> Iterator[tuple[tuple[float, float, float, float], NDArray[np.float64]]]:
     """Clean boxes and keypoints (keypoints, 3) of the people that the reference implementation keeps."""
-    for annotation in annotations.by_image[image["id"]]:
+    for annotation in annotations.people(image["id"]):
         flat = annotation.get("keypoints")
-        if annotation.get("iscrowd", 0) or annotation.get("bbox") is None or annotation.get("area", 1) <= 0:
+        if not flat or annotation["iscrowd"] or annotation["bbox"] is None or annotation["area"] <= 0:
             continue
         box = clean_box(tuple(annotation["bbox"]), (image["width"], image["height"]))
-        if box is None or not flat or max(flat) == 0 or annotation.get("num_keypoints") == 0:
+        if box is None or annotation.get("num_keypoints") == 0:
             continue
         if len(flat) != 3 * num_keypoints:
             raise UserError(
@@ -282,6 +309,7 @@ def detection_records(
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{detections}: has no boxes (expected a list of image_id, category_id, bbox and score)")
     kept = [entry for i, entry in enumerate(entries) if _is_person(entry, i, detections, annotations, min_score)]
+    kept = [entry | {"image_id": annotations.numbers[str(id_key(entry["image_id"]))]} for entry in kept]
     return box_records(kept, annotations, images, num_keypoints, input_size_wh)
 
 
@@ -319,7 +347,7 @@ def _is_person(entry: Any, index: int, path: Path, annotations: CocoAnnotations,
     except (KeyError, TypeError, ValueError) as error:
         wanted = "image_id, category_id, bbox and score"
         raise UserError(f"{path}: entry {index} is not a box (expected {wanted})") from error
-    if image_id not in annotations.images:
+    if id_key(image_id) not in annotations.numbers:
         raise UserError(f"{path}: entry {index} is on image {image_id}, which {annotations.path} does not have")
     if not (math.isfinite(x) and math.isfinite(y) and 0 < width < math.inf and 0 < height < math.inf):
         raise UserError(f"{path}: entry {index} has the box {entry['bbox']} (expected finite numbers and an area)")

@@ -128,7 +128,7 @@ def detection_records(annotations: CocoAnnotations, images: Path, objects: str) 
     return records
 
 
-def category_of(annotations: CocoAnnotations, objects: str) -> int | None:
+def category_of(annotations: CocoAnnotations, objects: str) -> Any:
     """Find the id of the category ``objects``, or of a file's only category; None without categories.
 
     Raises:

@@ -12,7 +12,7 @@ from litehrnet.data.photos import check_photos
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.io.image_headers import critical_png_chunks, read_header
-from litehrnet.segmentation.classes import ClassSet
+from litehrnet.segmentation.classes import IGNORED, ClassSet
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -118,6 +118,26 @@ def unknown_ids(records: Iterable[LabeledImage], class_set: ClassSet) -> list[st
         except UserError as error:
             wrong.append(str(error))
     return [f"{len(wrong)} label images: {'; '.join(wrong[:_NAMED])}"] if wrong else []
+
+
+def refuse_white_masks(records: Iterable[LabeledImage], class_set: ClassSet, source: str) -> None:
+    """Refuse label images that all hold the first class and 255 alone: 255 is no class, so nothing can be learned.
+
+    Usually the first image shows other classes, and the others are not decoded.
+
+    Raises:
+        UserError: All label images are so, or one that was decoded is broken.
+    """
+    found: set[int] = set()
+    for record in records:
+        found |= set(np.unique(read_classes(record, class_set)).tolist())
+        if found - {0, IGNORED}:
+            return
+    if found == {0, IGNORED} and len(class_set) > 1:
+        raise UserError(
+            f"{source}: its label images hold {class_set.class_names[0]} and 255 alone, and 255 is no class "
+            f"(expected the id of {class_set.class_names[1]} instead of 255)"
+        )
 
 
 def read_classes(record: LabeledImage, class_set: ClassSet) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from litehrnet.data.formats import find_label_format
-from litehrnet.data.label_images import LabeledImage, check_labeled_images
+from litehrnet.data.label_images import LabeledImage, check_labeled_images, refuse_white_masks
 from litehrnet.data.settings import DataConfig, SegmentationConfig
 from litehrnet.segmentation.classes import ClassSet
 
@@ -39,7 +39,7 @@ def read_segmentation_set(
     settings: SegmentationConfig,
     seed: int,
 ) -> SegmentationSet:
-    """Find the images of all data sets, in order, and check them without decoding.
+    """Find the images of all data sets, in order, and check them.
 
     Args:
         data: Folders of photos and of label images.
@@ -49,8 +49,11 @@ def read_segmentation_set(
         seed: Seed of all random numbers.
 
     Raises:
-        UserError: A folder or file is missing or broken, or a label image is of the wrong kind.
+        UserError: A folder or file is missing or broken, a label image is of the wrong kind, or none
+            has a class to learn.
     """
     records = tuple(r for each in data for r in find_label_format(each.format).read(each.images, each.annotations))
-    check_labeled_images(records, ", ".join(each.annotations for each in data))
+    source = ", ".join(each.annotations for each in data)
+    check_labeled_images(records, source)
+    refuse_white_masks(records, class_set, source)
     return SegmentationSet(records, class_set, input_size_wh, settings, seed)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.coco import read_annotations
 from litehrnet.data.records import read_json
-from litehrnet.errors import UserError
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
 from litehrnet.poses import KeypointSet
@@ -93,59 +93,83 @@ def coco_figures(
     keypoint_set: KeypointSet,
     image_ids: Collection[int] | None = None,
     load: Callable[[Path], Any] = read_json,
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Compute average precision and recall of results with pycocotools.
 
     Args:
         annotations: Annotation file.
-        results: Entries with image_id, category_id, keypoints and score, such as those of ``coco_results``.
+        results: Entries with integer image_id, keypoints and score, such as those of ``coco_results``.
         keypoint_set: Keypoint set, for its sigmas.
         image_ids: Numbers of the images that count; None for all images of the file.
         load: Function that parses the file into COCO's object.
 
     Returns:
-        The ten ``FIGURES``, 0..1; -1 where nobody is annotated, as pycocotools returns it.
+        The ten ``FIGURES``, 0..1; None where nobody is annotated, such as no large person.
 
     Raises:
-        UserError: The annotations lack a field that the metric needs.
+        UserError: The annotations cannot be read.
     """
-    from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            truth = COCO()
-            truth.dataset = load(annotations)
-            truth.createIndex()
-            evaluation = COCOeval(truth, _detected(truth, results), "keypoints")
-            evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
-            if image_ids is not None:
-                evaluation.params.imgIds = sorted(image_ids)
-            evaluation.evaluate()
-            evaluation.accumulate()
-            evaluation.summarize()
-    except KeyError as error:
-        raise UserError(
-            f"{annotations}: entries lack {error} (expected categories, and area, iscrowd and num_keypoints in each "
-            "annotation, as COCO has them)"
-        ) from error
+    parsed, count = read_annotations(annotations, load=load), len(keypoint_set)
+    images = sorted(parsed.images if image_ids is None else image_ids)
+    truth = [
+        _annotated(each, count)
+        for i in images
+        for each in parsed.people(i)
+        if each.get("keypoints") or each.get("bbox")
+    ]
+    found = [_found(entry) for entry in results]
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(_indexed(images, truth), _indexed(images, found), "keypoints")
+        evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
     stats: NDArray[np.float64] = evaluation.stats
-    return {name: float(value) for name, value in zip(FIGURES, stats, strict=True)}
+    return {name: None if value < 0 else float(value) for name, value in zip(FIGURES, stats, strict=True)}
 
 
-def _detected(truth: "COCO", results: list[dict[str, Any]]) -> "COCO":
-    """Convert the results for pycocotools."""
-    if not results:
-        # pycocotools refuses an empty list.
-        empty = type(truth)()
-        empty.dataset = {**truth.dataset, "annotations": []}
-        empty.createIndex()
-        return empty
-    # The only category of a file is used, whatever its number. Boxes are dropped: pycocotools would use them.
-    categories = truth.getCatIds()
-    only = {"category_id": categories[0]} if len(categories) == 1 else {}
-    fields = ("image_id", "category_id", "keypoints", "score")
-    return truth.loadRes([{name: entry[name] for name in fields} | only for entry in results])
+def _indexed(images: list[int], entries: list[dict[str, Any]]) -> "COCO":
+    """Give pycocotools what it judges right: one category, and ids from 1, as it takes id 0 for no match."""
+    from pycocotools.coco import COCO
+
+    coco = COCO()
+    annotations = [{**entry, "id": place, "category_id": 1} for place, entry in enumerate(entries, start=1)]
+    dataset: Any = {
+        "images": [{"id": image_id} for image_id in images],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": annotations,
+    }
+    coco.dataset = dataset
+    coco.createIndex()
+    return coco
+
+
+def _annotated(annotation: dict[str, Any], count: int) -> dict[str, Any]:
+    keypoints = annotation.get("keypoints") or [0] * (3 * count)
+    x, y, width, height = annotation.get("bbox") or (0, 0, 0, 0)
+    return {
+        "image_id": annotation["image_id"],
+        "keypoints": keypoints,
+        "num_keypoints": annotation.get("num_keypoints") or 0,
+        "bbox": [x, y, width, height],
+        "area": annotation.get("area", width * height),
+        "iscrowd": int(bool(annotation.get("iscrowd"))),
+    }
+
+
+def _found(entry: dict[str, Any]) -> dict[str, Any]:
+    """Convert a result as ``COCO.loadRes`` does for keypoints: its box and area are those of the keypoints."""
+    xs, ys = entry["keypoints"][::3], entry["keypoints"][1::3]
+    left, top, width, height = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+    return {
+        "image_id": entry["image_id"],
+        "keypoints": entry["keypoints"],
+        "score": entry["score"],
+        "bbox": [left, top, width, height],
+        "area": width * height,
+    }
 
 
 def results_json(results: list[dict[str, Any]]) -> str:

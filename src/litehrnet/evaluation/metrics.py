@@ -52,7 +52,7 @@ class Measure:
 
     package: str | None
     prepare: Callable[[EvalConfig, Sequence[Record], bool], Sequence[MpiiPhoto]]
-    figures: Callable[[EvalSet, Predictions], tuple[dict[str, float], Results]]
+    figures: Callable[[EvalSet, Predictions], tuple[dict[str, float | None], Results]]
     file_name: str
     encode: Callable[[EvalReport, str], bytes]
     check_out: Callable[[Path | None, EvalConfig], None]
@@ -70,12 +70,16 @@ def find_measure(test: EvalConfig) -> Measure:
     return MEASURES[find_format(test.format).metric.name]
 
 
-def logged_figures(test: EvalConfig, figures: dict[str, float]) -> dict[str, float]:
-    """Rename the values of a metric to the names in logs, which are those of the reference implementation."""
-    return dict(zip(find_format(test.format).metric.values, figures.values(), strict=True))
+def logged_figures(test: EvalConfig, figures: dict[str, float | None]) -> dict[str, float]:
+    """Rename the values of a metric to the names in logs, which are those of the reference implementation.
+
+    Values that cannot be computed are left out.
+    """
+    named = zip(find_format(test.format).metric.values, figures.values(), strict=True)
+    return {name: value for name, value in named if value is not None}
 
 
-def _coco_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float], Results]:
+def _coco_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float | None], Results]:
     test, keypoint_set = eval_set.test, eval_set.keypoint_set
     results = coco_results(
         predictions,
@@ -90,6 +94,15 @@ def _coco_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str
 
 def _coco_annotations(test: EvalConfig) -> CocoAnnotations:
     return read_annotations(Path(test.annotations), test.only, test.without, find_format(test.format).load)
+
+
+def _coco_encode(report: EvalReport) -> bytes:
+    """Encode results with the ids of the images and the category as the annotations have them."""
+    annotations = _coco_annotations(report.eval_set.test)
+    category = {} if annotations.category is None else {"category_id": annotations.category}
+    originals = annotations.original_ids
+    own = [{**entry, **category, "image_id": originals[entry["image_id"]]} for entry in report.results]
+    return results_json(own).encode()
 
 
 def _coco_people(report: EvalReport) -> Gallery:
@@ -112,11 +125,11 @@ def _mpii_prepare(test: EvalConfig, records: Sequence[Record], without_truth: bo
     return read_test_photos(release, names, path) if release.is_file() else ()
 
 
-def _mpii_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float], Results]:
+def _mpii_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float | None], Results]:
     truth = mpii_ground_truth_file(Path(eval_set.test.annotations))
     if not truth.is_file():
         return {}, []
-    return reported_figures(predictions.keypoints, read_mpii_ground_truth(truth)), []
+    return {**reported_figures(predictions.keypoints, read_mpii_ground_truth(truth))}, []
 
 
 def _mpii_encode(report: EvalReport, suffix: str) -> bytes:
@@ -160,7 +173,7 @@ MEASURES = {
         prepare=lambda test, records, without_truth: (),
         figures=_coco_figures,
         file_name="result_keypoints.json",
-        encode=lambda report, suffix: results_json(report.results).encode(),
+        encode=lambda report, suffix: _coco_encode(report),
         check_out=lambda out, test: None,
         gallery=_coco_people,
         per_keypoint=_coco_rows,

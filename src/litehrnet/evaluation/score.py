@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.annotations import id_key
 from litehrnet.data.coco import CocoAnnotations
 from litehrnet.data.records import Record, read_json
 from litehrnet.errors import UserError
@@ -55,7 +56,8 @@ def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -
         num_keypoints: Number of keypoints that every entry must have.
 
     Returns:
-        The four fields of every entry.
+        The four fields of every entry in the category of the keypoints, with the integer ids of the images. Where no
+        entry is in this category, as in files that call every person 1, all entries are meant.
 
     Raises:
         UserError: The file has no entries, or an entry is incomplete, not finite, or does not fit the annotations.
@@ -63,7 +65,9 @@ def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -
     entries = read_json(path)
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path}: has no predictions (expected a list of {_FIELDS})")
-    return [_result(entry, f"{path}: entry {i}", annotations, num_keypoints) for i, entry in enumerate(entries)]
+    own = [_is_meant(entry, annotations) for entry in entries]
+    kept = [(i, entry) for i, entry in enumerate(entries) if own[i] or not any(own)]
+    return [_result(entry, f"{path}: entry {i}", annotations, num_keypoints) for i, entry in kept]
 
 
 def score_keypoints(
@@ -179,44 +183,45 @@ def _matched(
 def _annotated_persons(annotations: CocoAnnotations, image_id: int, num_keypoints: int) -> list[MatchedPerson]:
     persons = [
         _person(annotation, f"{annotations.path}: annotation {annotation.get('id')}", num_keypoints)
-        for annotation in annotations.by_image[image_id]
-        if not annotation.get("iscrowd") and annotation.get("keypoints")
+        for annotation in annotations.people(image_id)
+        if annotation.get("keypoints") and not annotation["iscrowd"] and annotation["bbox"]
     ]
     return [person for person in persons if person.annotated.any() and person.box[2:].min() > 0]
 
 
 def _person(annotation: dict[str, Any], where: str, num_keypoints: int) -> MatchedPerson:
-    try:
-        keypoints = np.array([float(value) for value in annotation["keypoints"]])
-        x, y, width, height = (float(value) for value in annotation["bbox"])
-        area = float(annotation["area"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{where} is incomplete (expected keypoints, bbox and area, as in COCO)") from error
-    _check(keypoints, num_keypoints, np.array([x, y, width, height, area]), where)
+    keypoints, box = np.array(annotation["keypoints"], np.float64), np.array(annotation["bbox"], np.float64)
+    _check(keypoints, num_keypoints, box, where)
     triples = keypoints.reshape(-1, 3)
     return MatchedPerson(
         image_id=annotation["image_id"],
         annotation_id=annotation.get("id"),
         truth=triples[:, :2],
         annotated=triples[:, 2] > 0,
-        box=np.array([x, y, width, height]),
-        area=area,
+        box=box,
+        area=float(annotation["area"]),
         predicted=np.full_like(triples, np.inf),
     )
+
+
+def _is_meant(entry: Any, annotations: CocoAnnotations) -> bool:
+    return isinstance(entry, dict) and id_key(entry.get("category_id")) == id_key(annotations.category)
 
 
 def _result(entry: Any, where: str, annotations: CocoAnnotations, num_keypoints: int) -> dict[str, Any]:
     try:
         fields = {name: entry[name] for name in ("image_id", "category_id")}
-        known = fields["image_id"] in annotations.images
+        key = id_key(fields["image_id"])
         keypoints = [float(value) for value in entry["keypoints"]]
         score = float(entry["score"])
+        if key is None:
+            raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where} is not a prediction (expected {_FIELDS})") from error
-    if not known:
+    if key not in annotations.numbers:
         raise UserError(f"{where} is on image {fields['image_id']}, which {annotations.path} does not have")
     _check(np.array(keypoints), num_keypoints, np.array([score]), where)
-    return {**fields, "keypoints": keypoints, "score": score}
+    return {**fields, "image_id": annotations.numbers[key], "keypoints": keypoints, "score": score}
 
 
 def _check(keypoints: NDArray[np.float64], expected: int, others: NDArray[np.float64], where: str) -> None:

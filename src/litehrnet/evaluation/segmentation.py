@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.formats import find_label_format
-from litehrnet.data.label_images import LabeledImage, check_labeled_images, read_classes
+from litehrnet.data.label_images import LabeledImage, check_labeled_images, read_classes, refuse_white_masks
 from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.inference.segmenter import Segmenter
@@ -42,13 +42,15 @@ class SegmentationEvalSet:
 
 
 def read_segmentation_eval_set(test: EvalConfig, class_set: ClassSet) -> SegmentationEvalSet:
-    """Find the images of an evaluation and check them without decoding.
+    """Find the images of an evaluation and check them.
 
     Raises:
-        UserError: A folder or file is missing or broken, or a label image is of the wrong kind.
+        UserError: A folder or file is missing or broken, a label image is of the wrong kind, or all hold only
+            the first class and 255.
     """
     records = tuple(find_label_format(test.format).read(test.images, test.annotations))
     check_labeled_images(records, test.annotations)
+    refuse_white_masks(records, class_set, test.annotations)
     return SegmentationEvalSet(test, records, class_set)
 
 

@@ -124,7 +124,7 @@ def read_keypoint_set(path: Path) -> KeypointSet:
         return from_dict(mapping, str(path))
     categories = mapping["categories"] if isinstance(mapping["categories"], list) else []
     for category in categories:
-        if isinstance(category, dict) and "keypoints" in category:
+        if isinstance(category, dict) and category.get("keypoints"):
             name = category.get("name")
             fields = _fields_of_category(category, name if isinstance(name, str) else path.stem, str(path))
             return from_dict(fields, str(path))
