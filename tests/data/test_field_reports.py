@@ -63,7 +63,7 @@ def _perfect_ap(path: Path) -> float | None:
         pytest.param(lambda c: None, None, id="detectron2#445"),
         pytest.param(lambda c: _each(c, segmentation=[[-9, -8, -5, -8, -5, -2]]), None, id="cocoapi#546"),
         pytest.param(
-            lambda c: c["categories"][0].update(skeleton=[[32, 33]]), "skeleton of the", id="coco-annotator#304"
+            lambda c: c["categories"][0].update(skeleton=[[32, 33]]), "skeleton is not drawn", id="coco-annotator#304"
         ),
     ],
 )
