@@ -232,7 +232,7 @@ def check_photo(use: PhotoUse) -> list[Problem]:
         decode_image(content, str(use.path), 8 if header.format == "JPEG" else 1, header)
     except UserError as error:
         return [Problem(use.file, use.place, str(error))]
-    width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
+    width, height = header.upright_wh
     if use.size_wh is None or use.size_wh == (width, height):
         return []
     said = "{}x{}".format(*use.size_wh)
