@@ -99,7 +99,7 @@ def check_coco(
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         report.problems.append(Problem(file, "", "not COCO annotations (expected lists 'images' and 'annotations')"))
         return report
-    categories = [c for c in _dicts(content.get("categories")) if "keypoints" in c]
+    categories = [c for c in _dicts(content.get("categories")) if c.get("keypoints")]
     report.problems += [problem for category in categories for problem in _check_category(category, file)]
     if content["annotations"] and not categories:
         report.problems.append(Problem(file, "", "no category has keypoints (expected their names in one category)"))

@@ -185,7 +185,9 @@ def sleap_project(folder: Path, format_id: float = 1.2) -> Path:
     skeleton = {"graph": {"name": "Skeleton-0"}, "links": links, "nodes": [{"id": i} for i in (1, 2, 3)]}
     video = {"backend": {"type": "ImageVideo", "filenames": [f"photos/{photo}" for photo in SIZES], "shape": None}}
     shift = 0.5 if format_id < 1.1 else 0
-    points, instances, frames = [], [], []
+    points: list[tuple[float, float, bool, bool]] = []
+    instances: list[tuple[float, ...]] = []
+    frames: list[tuple[int, ...]] = []
     for index, photo in enumerate(SIZES):
         start = len(instances)
         for bird in of(photo):

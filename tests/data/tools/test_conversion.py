@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -400,3 +401,52 @@ def test_a_missing_package_is_named(
     monkeypatch.setattr("litehrnet.optional.is_installed", lambda name: name != package)
     assert _convert(source)[0] == 2
     assert f"needs {package}, which is not installed (pip install 'litehrnet[tools]')" in capsys.readouterr().err
+
+
+def _coco(categories: list[dict[str, Any]], first: int, category: int, extra: dict[str, Any]) -> dict[str, Any]:
+    """Annotations in COCO's form with ids that count from ``first``."""
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": categories}
+    for photo, (width, height) in SIZES.items():
+        number = len(content["images"]) + first
+        content["images"].append({"id": number, "file_name": photo, "width": width, "height": height})
+        for bird in layouts.of(photo):
+            flat = [value for name in NAMES for value in bird.keypoints.get(name, (0, 0, 0))]
+            ids = {"id": len(content["annotations"]) + first, "image_id": number}
+            ids |= {"category_id": category, "bbox": list(bird.box), "area": bird.box[2] * bird.box[3], "iscrowd": 0}
+            content["annotations"].append(ids | {"keypoints": flat, "num_keypoints": len(bird.keypoints)} | extra)
+    return content
+
+
+BIRD = {"name": "bird", "supercategory": "", "keypoints": list(NAMES), "skeleton": [[1, 2], [1, 3]]}
+CVAT = _coco(
+    [{"id": 1, "name": "nest", "supercategory": "", "keypoints": [], "skeleton": []}, {"id": 2} | BIRD],
+    1,
+    2,
+    {"segmentation": [], "attributes": {"occluded": False, "keyframe": False}},
+)
+ROBOFLOW = _coco([{"id": 0, "name": "birds", "supercategory": "none"}, {"id": 1} | BIRD], 0, 1, {"segmentation": []})
+
+
+@pytest.mark.parametrize("content", [CVAT, ROBOFLOW], ids=["cvat", "roboflow"])
+def test_coco_files_of_other_tools_need_no_conversion(
+    content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CVAT's keypoints export with a second label first, and Roboflow's with ids from 0 and a category of the set."""
+    layouts.draw(tmp_path / "images")
+    annotations = tmp_path / "annotations.json"
+    annotations.write_text(json.dumps(content))
+    recipe = tmp_path / "birds.py"
+    files = f"annotations={str(annotations)!r}, images={str(tmp_path / 'images')!r}"
+    recipe.write_text(
+        f'variant = "lite_hrnet_18"\nkeypoints = {str(annotations)!r}\ninput_size_wh = (64, 64)\n'
+        f'train = (dict(format="coco", {files}),)\nvalidation = dict(format="coco", {files})\n'
+    )
+    code = main(["data", "check", str(recipe), "--sheet", str(tmp_path / "sheet.png")])
+    said = capsys.readouterr().out
+    assert "mirroring: left_wing and right_wing change places" in said
+    assert "annotations.json: 3 people with keypoints, 2 photos, 0 problems" in said
+    assert "3 of 3 training samples" in said
+    assert (code, said.splitlines()[-1]) == (0, "no problems")
+    assert _birds(read_annotations(annotations)) == _expected(boxes=True, hidden=True)
+    assert main(["data", "convert", str(annotations), "--out", str(tmp_path / "out.json")]) == 2
+    assert "COCO's annotations are named in a recipe as they are" in capsys.readouterr().err
