@@ -12,7 +12,11 @@ from tests.data.tools import layouts
 from tests.data.tools.layouts import BIRDS, NAMES, SIZES
 
 from litehrnet.cli.main import main
+from litehrnet.data.annotations import normalized
 from litehrnet.data.coco import CocoAnnotations, read_annotations
+from litehrnet.data.tools.kinds import read_project
+from litehrnet.data.tools.writing import converted
+from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import read_keypoint_set
 
 Write = Callable[[Path], Path]
@@ -411,7 +415,7 @@ def _coco(categories: list[dict[str, Any]], first: int, category: int, extra: di
         content["images"].append({"id": number, "file_name": photo, "width": width, "height": height})
         for bird in layouts.of(photo):
             flat = [value for name in NAMES for value in bird.keypoints.get(name, (0, 0, 0))]
-            ids = {"id": len(content["annotations"]) + first, "image_id": number}
+            ids: dict[str, Any] = {"id": len(content["annotations"]) + first, "image_id": number}
             ids |= {"category_id": category, "bbox": list(bird.box), "area": bird.box[2] * bird.box[3], "iscrowd": 0}
             content["annotations"].append(ids | {"keypoints": flat, "num_keypoints": len(bird.keypoints)} | extra)
     return content
@@ -450,3 +454,45 @@ def test_coco_files_of_other_tools_need_no_conversion(
     assert _birds(read_annotations(annotations)) == _expected(boxes=True, hidden=True)
     assert main(["data", "convert", str(annotations), "--out", str(tmp_path / "out.json")]) == 2
     assert "COCO's annotations are named in a recipe as they are" in capsys.readouterr().err
+
+
+WRITERS: list[Write] = [
+    layouts.cvat_skeletons,
+    layouts.cvat_points,
+    layouts.label_studio,
+    layouts.yolo,
+    layouts.deeplabcut,
+    layouts.sleap_project,
+    layouts.sleap_analysis,
+]
+
+
+def _damaged(content: bytes, random: np.random.Generator) -> bytes:
+    """Delete, replace or repeat a few bytes, or put another value there."""
+    values = [b"null", b"-1", b"nan", b"[]", b"1e999", b'"', b"0"]
+    start, length = int(random.integers(len(content))), int(random.integers(1, 20))
+    middle = [b"", random.bytes(length), 2 * content[start : start + length], values[random.integers(len(values))]]
+    return content[:start] + middle[random.integers(4)] + content[start + length :]
+
+
+def _refusal(source: Path, content: bytes) -> str | None:
+    """Convert a file; return why it is refused, or None."""
+    source.write_bytes(content)
+    try:
+        project = read_project(source)
+        for part in converted(project, project.images):
+            normalized(source, part.content)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_damaged_files_are_read_or_refused_in_one_sentence(write: Write, tmp_path: Path) -> None:
+    source = write(tmp_path)
+    content, random = source.read_bytes(), np.random.default_rng(0)
+    messages = [_refusal(source, _damaged(content, random)) for _ in range(300)]
+    refused = [message for message in messages if message is not None]
+    assert 0 < len(refused) < 300
+    assert not any("\n" in message for message in refused)

@@ -57,7 +57,7 @@ def read_project(path: Path, name: str | None = None) -> Project:
     kind = KINDS[name or _recognized(path)]
     try:
         return kind.read(path)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(f"{path}: is not laid out as {kind.title} ({reason})") from error
 

@@ -37,7 +37,7 @@ def read_sleap(path: Path) -> Project:
                 return _project(path, file)
             if "tracks" in file and "node_names" in file:
                 return _analysis(path, file)
-    except OSError as error:
+    except (OSError, RuntimeError, MemoryError) as error:
         raise UserError(f"{path}: cannot be read as HDF5 ({error})") from error
     raise UserError(f"{path}: not a file of SLEAP (expected a .slp project, or an analysis file in HDF5)")
 
