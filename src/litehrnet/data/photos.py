@@ -43,8 +43,7 @@ class HeldPhoto:
     @property
     def size_wh(self) -> tuple[int, int]:
         """(width, height) of the upright picture in pixels."""
-        width, height = self.header.width, self.header.height
-        return (height, width) if self.header.orientation >= 5 else (width, height)
+        return self.header.upright_wh
 
 
 class PhotoCache:

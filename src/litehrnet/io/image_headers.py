@@ -36,6 +36,11 @@ class ImageHeader:
     orientation: int = 1
     zero_is_white: bool = False
 
+    @property
+    def upright_wh(self) -> tuple[int, int]:
+        """(width, height) of the picture with its orientation applied."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
 
 def read_header(content: bytes, name: str) -> ImageHeader:
     """Recognize an image by its first bytes and walk its container to the end.
