@@ -120,6 +120,13 @@ def test_what_cannot_be_trained_is_one_sentence_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("never", [0, -1])
+def test_evaluations_may_be_switched_off(runs: Any, never: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.run(runs.config("run", validate=True, evaluate_every=never)) == 0
+    assert "evaluation:    none" in capsys.readouterr().out
+    assert not list((runs.folder / "run").glob("best.*"))
+
+
 def test_folder_that_cannot_be_made_is_one_sentence(runs: Any, user_error: Any) -> None:
     (runs.folder / "run").write_text("in the way")
     assert "run: the folder cannot be created" in user_error(lambda: runs.run(runs.config("run")))

@@ -101,7 +101,7 @@ class TrainingConfig:
         ema: Decay of an exponential moving average of the weights, at most (1 + n) / (10 + n) after n steps. The
             average is evaluated and saved. None disables it.
         sync_batch_norm: Compute batch statistics over all processes.
-        evaluate_every: Epochs between evaluations on ``RunConfig.validation``.
+        evaluate_every: Epochs between evaluations on ``RunConfig.validation``; 0 or -1 to train without evaluating.
         stop_after: Number of evaluations without improvement after which training stops; None never stops early.
         save_every: Epochs between the checkpoints that are kept; the last epoch is always kept.
         snapshot_minutes: Minutes between checkpoints within an epoch; only the newest is kept.

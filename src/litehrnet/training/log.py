@@ -142,7 +142,7 @@ class RunLog:
 
     def _draw(self) -> None:
         validation = self.run.config.validation
-        figure_name = best_by(self.run.config, validation) if validation else None
+        figure_name = best_by(self.run.config, validation) if validation and self.run.test_set else None
         draw_curves(self.run.folder, figure_name, self.run.steps_per_epoch)
         self.is_newer_than_curves = False
 

@@ -132,7 +132,7 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
     task = task_of(config)
     training_set = task.read(config)
     test_set = None
-    if config.validation is not None:
+    if config.validation is not None and settings.evaluate_every > 0:
         best_by(config, config.validation)
         test_set = task.read_test(config)
     teacher = None if config.distill is None else open_teacher(config, config.distill, device)
