@@ -75,7 +75,13 @@ def test_signal_to_the_whole_group_ends_with_a_checkpoint(runs: Any, number: int
     """The loading processes get it too."""
     config = runs.config("run", epochs=12, log_every=1, workers=2)
     command = _command(config, runs.folder)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0) as run:
+
+    def heed() -> None:
+        signal.signal(number, signal.SIG_DFL)  # nohup around the tests would ignore it
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=heed
+    ) as run:
         deadline = time.monotonic() + PATIENCE
         while not _steps_logged(runs.folder / "run") and time.monotonic() < deadline and run.poll() is None:
             time.sleep(0.01)
