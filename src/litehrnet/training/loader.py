@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -69,8 +69,8 @@ class TensorBatch:
 
     def pin_memory(self) -> "TensorBatch":
         """Copy the batch to pinned memory, from which a GPU reads asynchronously; called by PyTorch's loader."""
-        pinned = (each.pin_memory() for each in (self.images, self.targets, self.weights))
-        return TensorBatch(*pinned, self.indices, self.faults)
+        images, targets, weights = (each.pin_memory() for each in (self.images, self.targets, self.weights))
+        return replace(self, images=images, targets=targets, weights=weights)
 
 
 def epoch_batches(
@@ -104,20 +104,22 @@ class _Batches(Dataset[TensorBatch | UserError]):
         return len(self.batches)
 
     def __getitem__(self, index: int) -> TensorBatch | UserError:
-        indices: list[int] = self.batches[index].tolist()
-        faults: tuple[str, ...] = ()
         try:
-            try:
-                batch = self.samples.make_batch(self.epoch, indices, self.cache)
-            except UserError as error:
-                if not self.skip_broken:
-                    raise UserError(f"{error} (training.skip_broken_photos=true trains on without it)") from error
-                indices, faults = usable(self.samples, self.epoch, indices, self.cache)
-                batch = self.samples.make_batch(self.epoch, indices, self.cache)
+            batch, faults = self._made(self.batches[index].tolist())
         except UserError as error:
             return error
         images, targets, weights = (torch.from_numpy(a) for a in (batch.images, batch.targets, batch.weights))
         return TensorBatch(images, targets, weights, batch.indices.tolist(), faults)
+
+    def _made(self, indices: list[int]) -> tuple[Batch, tuple[str, ...]]:
+        """Make a batch; tell about broken photos in whose place other samples are."""
+        try:
+            return self.samples.make_batch(self.epoch, indices, self.cache), ()
+        except UserError as error:
+            if not self.skip_broken:
+                raise UserError(f"{error} (training.skip_broken_photos=true trains on without it)") from error
+        chosen, faults = usable(self.samples, self.epoch, indices, self.cache)
+        return self.samples.make_batch(self.epoch, chosen, self.cache), faults
 
 
 def usable(
