@@ -1,8 +1,6 @@
 """Open weights in a runtime. A runtime that is asked for and missing is an error, never replaced silently."""
 
-import logging
 from collections.abc import Sequence
-from functools import cache
 from operator import index
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.programfile import read_flat
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
+from litehrnet.io.notes import say_once
 from litehrnet.optional import is_installed
 from litehrnet.runtimes.native import open_native
 from litehrnet.runtimes.onnxfile import read_info
@@ -62,7 +61,7 @@ def open_runtime(
     except UnsupportedUnitError as error:
         if runtime is not None:
             raise
-        _say_once(f"{error}: running on torch")
+        say_once(f"{error}: running on torch")
         opened = _open(weights, "torch", *settings)
     if input_size_wh is not None and opened.input_size_wh != input_size_wh:
         raise UserError(fixed_size_message(weights, opened.input_size_wh, input_size_wh))
@@ -109,13 +108,8 @@ def _default_runtime(weights: Path) -> str:
         )
     runtime = "onnxruntime" if suffix == ".onnx" else "torch"
     if native_module() is None:
-        _say_once(f"{ABSENT}: running on {runtime}")
+        say_once(f"{ABSENT}: running on {runtime}")
     return runtime
-
-
-@cache
-def _say_once(text: str) -> None:
-    logging.getLogger("litehrnet").warning(text)
 
 
 def _check_settings(runtime: str, precision: str, device: str, compiled: bool) -> None:
