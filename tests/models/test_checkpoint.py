@@ -129,7 +129,7 @@ def test_an_average_of_a_part_and_none_at_all_are_refused(tmp_path: Path) -> Non
 
 def test_two_networks_in_one_state_are_refused(tmp_path: Path) -> None:
     both = _prefixed("model.", STATE) | _prefixed("net.", STATE)
-    with pytest.raises(UserError, match=r"has two arrays called a\.weight without the prefix net\. \(expected"):
+    with pytest.raises(UserError, match=r"has two arrays for a\.weight, one of them net\.a\.weight \(expected one"):
         _read(tmp_path, _saved(both))
     teacher = STATE | _prefixed("teacher.", STATE)
     assert "teacher.a.weight" in _read(tmp_path, _saved(teacher))  # unknown to the network, which refuses it

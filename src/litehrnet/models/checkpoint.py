@@ -24,7 +24,7 @@ AVERAGES = ("state_dict_ema", "model_ema")
 CONTAINERS = ("state_dict", "model_state_dict", "model", *AVERAGES)
 """Keys under which training scripts store a state dict, the preferred ones first."""
 
-_WRAPPERS = re.compile(r"(?:(?:module|model|net|network)\.)*")  # DataParallel, and Lightning modules
+_WRAPPERS = re.compile(r"^(?:(?:module|model|net|network)\.)+")  # DataParallel, and Lightning modules
 _COUNTERS = ("total_ops", "total_params")  # buffers that thop leaves in every module
 
 
@@ -100,7 +100,7 @@ def read_checkpoint(path: Path, average: bool = False) -> dict[str, Tensor]:
         notes.append("not their average, which litehrnet convert --average reads")
     if notes:
         say_once(f"note: {path}: weights {', '.join(notes)}")
-    return {f"keypoint_{name}" if name.startswith("head.") else name: value for name, value in plain.items()}
+    return plain
 
 
 def _named(state: dict[str, Any], path: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -109,9 +109,12 @@ def _named(state: dict[str, Any], path: Path) -> tuple[dict[str, Tensor], list[s
     prefixes: set[str] = set()
     counters = 0
     for key, value in state.items():
-        prefix = _WRAPPERS.match(key.replace("_orig_mod.", "")).group()  # type: ignore[union-attr]
-        name = key.replace("_orig_mod.", "").removeprefix(prefix)
-        prefixes |= {prefix} - {"", "module."} | ({"_orig_mod."} if "_orig_mod." in key else set())
+        wrapped = key.replace("_orig_mod.", "")  # torch.compile may wrap any module
+        name = _WRAPPERS.sub("", wrapped)
+        prefix = wrapped.removesuffix(name)
+        prefixes |= {prefix} - {"", "module."} | ({"_orig_mod."} if wrapped != key else set())
+        if name.startswith("head."):  # of MMPose 1.x
+            name = f"keypoint_{name}"
         if name.startswith("data_preprocessor.") or name == "n_averaged":
             continue
         if name.split(".")[-1] in _COUNTERS:
@@ -120,7 +123,7 @@ def _named(state: dict[str, Any], path: Path) -> tuple[dict[str, Tensor], list[s
         if not _is_plain_tensor(value):
             raise UserError(f"{path}: {key} is not an array of numbers (expected a dense tensor)")
         if name in weights:
-            raise UserError(f"{path}: has two arrays called {name} without the prefix {prefix} (expected one network)")
+            raise UserError(f"{path}: has two arrays for {name}, one of them {key} (expected one network)")
         weights[name] = value.detach()
     notes = [f"without {text}" for text in sorted(prefixes)]
     return weights, notes + ([f"without {counters} counters of operations"] if counters else [])
