@@ -43,7 +43,8 @@ class PoseEstimator:
         runtime: ``native``, ``onnxruntime``, ``openvino`` or ``torch``; None to choose by the file.
         flip_test: Average with the mirrored crop: slightly better, half as fast.
         input_size_wh: (width, height) of the crops if the weights' file does not state it.
-        threads: Number of CPU threads; None for all. With an opened runtime, those of the detector only.
+        threads: Number of CPU threads; None for all that the process may use (``litehrnet.processors``). With an
+            opened runtime, those of the detector only.
         precision: ``float32``; with native and torch also ``bf16``, with torch on a GPU ``fp16``.
         device: PyTorch's name of the device, such as ``cuda``; torch only.
         compiled: Use ``torch.compile``; torch only.
