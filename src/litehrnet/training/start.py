@@ -22,6 +22,7 @@ from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
+from litehrnet.processors import default_threads
 from litehrnet.training.best import best_by, best_epoch, best_score, check_figures
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
@@ -99,6 +100,7 @@ def train_run(
         UserError: The configuration or the data cannot be used.
     """
     keep_freed_memory()
+    torch.set_num_threads(min(torch.get_num_threads(), default_threads()))  # PyTorch does not know of CPU quotas
     with joined(launcher, device) as processes, stop_on_signals(max_minutes) as stop:
         run = prepare(config, recipe, processes, own_device(processes, device))
         state, started_from, resumed = starting_state(run)
