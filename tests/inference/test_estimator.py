@@ -140,6 +140,19 @@ def test_every_kind_of_image_gives_the_keypoints_of_the_file(
         np.testing.assert_array_equal(estimator.predict(gray).keypoints, same.keypoints)
 
 
+def test_many_photos_may_be_tuples_with_boxes_and_scores(estimator: PoseEstimator, photo: NDArray[np.uint8]) -> None:
+    boxes, scores = [[10, 10, 50, 80], [0, 0, 40, 40]], [0.5, 0.25]
+    bgr = np.ascontiguousarray(photo[..., ::-1])
+    found = [poses for _, poses in estimator.predict_many([(bgr, boxes), (bgr, boxes, scores), (bgr, None)], "bgr")]
+    alone = [estimator.predict(photo, boxes), estimator.predict(photo, boxes, scores), estimator.predict(photo)]
+    for poses, expected in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(poses.keypoints, expected.keypoints)
+        np.testing.assert_array_equal(poses.box_scores, expected.box_scores)
+    for wrong in ((photo,), (photo, boxes, scores, 1)):
+        with pytest.raises(UserError, match=rf"^image: a tuple of {len(wrong)} \(expected an image, its boxes"):
+            next(estimator.predict_many([wrong]))
+
+
 @pytest.mark.parametrize("runtime", ["native", "torch", "onnxruntime", "openvino"])
 def test_an_estimator_is_pickled_without_its_weights_and_finds_the_same(
     small_weights: Path, small_onnx: Path, photo: NDArray[np.uint8], runtime: str, monkeypatch: pytest.MonkeyPatch

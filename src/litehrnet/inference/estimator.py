@@ -122,19 +122,17 @@ class PoseEstimator:
         Raises:
             UserError: See ``litehrnet.inference.photo.make_photo``.
         """
-        photo = (
-            self._photo(image, channels) if boxes is None else make_photo(image, boxes, box_scores, channels=channels)
-        )
-        return next(self.predict_many([photo]))[1]
+        return next(self.predict_many([(image, boxes, box_scores)], channels))[1]
 
     def predict_many(
-        self, photos: Iterable[Photo | ImageLike], channels: Channels = "rgb"
+        self, photos: Iterable[Photo | ImageLike | tuple[Any, ...]], channels: Channels = "rgb"
     ) -> Iterator[tuple[Photo, Poses]]:
         """Find the people in many photos; crops of several photos share a batch.
 
         Args:
-            photos: File names, arrays or anything else that ``predict`` accepts; or photos with boxes from
-                ``make_photo``. They are read no further ahead than a batch needs.
+            photos: File names, arrays or anything else that ``predict`` accepts; tuples of an image, its boxes and
+                perhaps their scores, as in ``predict``; or photos from ``make_photo``. They are read no further ahead
+                than a batch needs.
             channels: Order of the channels of arrays and tensors, see ``predict``.
 
         Yields:
@@ -143,11 +141,16 @@ class PoseEstimator:
         Raises:
             UserError: A photo cannot be used. Earlier photos of its batch are lost, too.
         """
-        jobs = (self._job(photo if isinstance(photo, Photo) else self._photo(photo, channels)) for photo in photos)
+        jobs = (self._job(self._photo(photo, channels)) for photo in photos)
         for job, found in find_keypoints(self.runtime, jobs, flip_test=self.flip_test):
             yield job.source, self._poses(job, found)
 
-    def _photo(self, image: ImageLike, channels: Channels) -> Photo:
+    def _photo(self, photo: Photo | ImageLike | tuple[Any, ...], channels: Channels) -> Photo:
+        if isinstance(photo, Photo):
+            return photo
+        image, boxes, box_scores = _three(photo) if isinstance(photo, tuple) else (photo, None, None)
+        if boxes is not None:
+            return make_photo(image, boxes, box_scores, channels=channels)
         return make_photo(image, detector=self.detector, max_persons=self._max_persons, channels=channels)
 
     def _job(self, photo: Photo) -> CropJob[Photo]:
@@ -162,6 +165,12 @@ class PoseEstimator:
             seen = poses.pose_scores >= LEAST_POSE_SCORE
             poses, scales = poses[seen], scales[seen]
         return poses[_distinct(poses, scales)] if photo.detected and len(poses) > 1 else poses
+
+
+def _three(photo: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    if len(photo) not in (2, 3):
+        raise UserError(f"image: a tuple of {len(photo)} (expected an image, its boxes, and perhaps their scores)")
+    return photo[0], photo[1], photo[2] if len(photo) == 3 else None
 
 
 def _opened(
