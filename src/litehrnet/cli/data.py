@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="pack people as crops of at most this size (default: whole, unchanged photos)",
     )
+    quality = "pack the crops as WebP of this quality, 1 to 100 (default: JPEG of a high quality)"
+    pack.add_argument("--quality", type=positive_int, metavar="N", help=quality)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _pack(options: argparse.Namespace) -> int:
     loaded = load_config(options.config, options.overrides)
     for text in loaded.notes:
         note(text)
-    sources = pack_sources(loaded.config, options.longer_side)
+    sources = pack_sources(loaded.config, options.longer_side, options.quality)
     with new_folder(options.out) as folder:
         for source in sources:
             with progress_bar(source.name) as progress:
