@@ -6,11 +6,11 @@ device, the schedule follows the clock, and the run ends on time, with weights a
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -94,13 +94,13 @@ def train_for(minutes: float, config: RunConfig, folder: Path, device: torch.dev
         state, started_from = first_state(run)
         gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
         log(run, people=len(run.people), device=gpu, torch=str(torch.__version__), start=started_from)
-        before = time.monotonic()
+        before = monotonic()
         evaluate(run, state)
         # The last evaluation, and some seconds to write the weights, are part of the time.
-        stop.deadline = run.started + 60 * minutes - 2 * (time.monotonic() - before) - 1
+        stop.deadline = run.started + 60 * minutes - 2 * (monotonic() - before) - 1
         steps = make_steps(run, state, stop, cuda_graphs=cuda_graphs)
         if steps == 0 and not stop.exit_code:
-            taken = time.monotonic() - run.started
+            taken = monotonic() - run.started
             raise UserError(f"{minutes:g} minutes: over before the first step (reading the data took {taken:.0f} s)")
         save(run, state)
         evaluate(run, state)
@@ -113,7 +113,7 @@ def prepared_run(config: RunConfig, folder: Path, device: torch.device) -> Timed
     Raises:
         UserError: See ``train_for``.
     """
-    started, test = time.monotonic(), config.validation
+    started, test = monotonic(), config.validation
     if config.task != "keypoints" or not config.train:
         raise UserError(f"{config.name}: cannot be trained for minutes (expected a recipe with keypoints and train)")
     if test is None or not find_format(test.format).takes_boxes or test.boxes is not None:
@@ -164,10 +164,10 @@ def make_steps(run: TimedRun, state: TrainingState, stop: StopRequest, *, cuda_g
     network = prepared(state.network, settings, Processes())
     if cuda_graphs:
         record_graphs(run, state.network, next(batches))
-    began = logged_at = saved_at = time.monotonic()
+    began = logged_at = saved_at = monotonic()
     since: list[dict[str, float]] = []
     while not stop.wish:
-        done = min(1.0, (time.monotonic() - began) / (stop.deadline - began))
+        done = min(1.0, (monotonic() - began) / (stop.deadline - began))
         base, epochs = settings.optimizer.learning_rate, settings.epochs
         rate = learning_rate(settings.schedule, base, progress.iteration, done * epochs, epochs)
         try:
@@ -176,16 +176,16 @@ def make_steps(run: TimedRun, state: TrainingState, stop: StopRequest, *, cuda_g
             wanted = "expected a finite number; try a lower training.optimizer.learning_rate"
             raise UserError(f"the loss is {error.value} in step {progress.iteration + 1} ({wanted})") from error
         progress.iteration += 1
-        is_due = time.monotonic() - saved_at >= 60 * settings.snapshot_minutes
-        if is_due or stop.wish or time.monotonic() - logged_at >= LOG_SECONDS:
+        is_due = monotonic() - saved_at >= 60 * settings.snapshot_minutes
+        if is_due or stop.wish or monotonic() - logged_at >= LOG_SECONDS:
             means = {name: sum(values[name] for values in since) / len(since) for name in since[0]}
-            speed = settings.batch_size * len(since) / (time.monotonic() - logged_at)
+            speed = settings.batch_size * len(since) / (monotonic() - logged_at)
             log(run, step=progress.iteration, samples_per_second=round(speed, 1), rate=rate, **means)
-            since, logged_at = [], time.monotonic()
+            since, logged_at = [], monotonic()
         if is_due:
             save(run, state)
             evaluate(run, state)
-            saved_at = logged_at = time.monotonic()
+            saved_at = logged_at = monotonic()
     return progress.iteration
 
 
@@ -236,7 +236,7 @@ def evaluate(run: TimedRun, state: TrainingState) -> None:
 
 def log(run: TimedRun, **values: Any) -> None:
     """Print a line of values, and append it to the log with the seconds since the start."""
-    line = json.dumps({"seconds": round(time.monotonic() - run.started, 2), **values})
+    line = json.dumps({"seconds": round(monotonic() - run.started, 2), **values})
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
     with (run.folder / "log.jsonl").open("a") as file:
