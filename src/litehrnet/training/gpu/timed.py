@@ -14,10 +14,11 @@ from time import monotonic
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import litehrnet
 from litehrnet.config.fitting import fit
-from litehrnet.config.schema import RunConfig
+from litehrnet.config.schema import RunConfig, TrainingConfig
 from litehrnet.data.formats import COCO, find_format
 from litehrnet.data.records import Record
 from litehrnet.data.trainingset import TrainingSet, read_training_set
@@ -163,7 +164,10 @@ def make_steps(run: TimedRun, state: TrainingState, stop: StopRequest, *, cuda_g
     batches = endless_batches(run)
     network = prepared(state.network, settings, Processes())
     if cuda_graphs:
-        record_graphs(run, state.network, next(batches))
+        try:
+            record_graphs(state.network, next(batches).images, settings)
+        except RuntimeError as error:  # the log says so, and the network runs as it is
+            log(run, note=f"without CUDA graphs: {str(error).splitlines()[0]}")
     began = logged_at = saved_at = monotonic()
     since: list[dict[str, float]] = []
     while not stop.wish:
@@ -199,17 +203,19 @@ def endless_batches(run: TimedRun) -> Iterator[TensorBatch]:
             yield batch if run.teacher is None else distilled(batch, run.teacher)
 
 
-def record_graphs(run: TimedRun, network: Network, batch: TensorBatch) -> None:
+def record_graphs(network: Network, images: Tensor, settings: TrainingConfig) -> None:
     """Let a network replay CUDA graphs of its passes, which save the time of starting a thousand small kernels.
 
-    Where a GPU or its PyTorch cannot record them, the log says so, and the network runs as it is.
+    Args:
+        network: Network in training mode; its evaluation mode stays as it is.
+        images: uint8 (n, height, width, 3), samples on its device; later batches must have the same shape.
+        settings: Precision and memory format.
+
+    Raises:
+        RuntimeError: This GPU or its PyTorch cannot record the network.
     """
-    images = normalized(batch.images, run.config.training.channels_last)
-    try:
-        with autocast(run.device, run.config.training, cache=False):
-            torch.cuda.make_graphed_callables(network, (images,))
-    except (RuntimeError, AssertionError) as error:
-        log(run, note=f"without CUDA graphs: {str(error).partition(chr(10))[0]}")
+    with autocast(images.device, settings, cache=False):
+        torch.cuda.make_graphed_callables(network, (normalized(images, settings.channels_last),))
 
 
 def save(run: TimedRun, state: TrainingState) -> None:
