@@ -195,15 +195,16 @@ def test_what_is_no_table_is_refused(mapping: object) -> None:
         from_dict(mapping, "own.json")
 
 
-@pytest.mark.parametrize("limb", [[0, 1], [1, 4], [1], ["seat", "left_leg"], [1, True], 3])
-def test_a_wrong_skeleton_of_a_category_is_refused(limb: object) -> None:
-    with pytest.raises(UserError, match=r"^seats: skeleton has .* \(expected pairs of numbers 1 to 3\)$"):
-        keypoint_set_from_coco_category({**OWN, "skeleton": [limb]}, "seats")
+@pytest.mark.parametrize("skeleton", [[[1, 2], [0, 1]], [[1, 4]], [[1]], [[1, True]], [[1, 1]], [3], 7, [["seat", 4]]])
+def test_a_skeleton_that_is_not_understood_is_left_out(skeleton: object) -> None:
+    assert keypoint_set_from_coco_category({**OWN, "skeleton": skeleton}, "seats").limbs == ()
 
 
-def test_a_skeleton_that_is_no_list_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^seats: skeleton has 7 \(expected pairs of numbers 1 to 3\)$"):
-        keypoint_set_from_coco_category({**OWN, "skeleton": 7}, "seats")
+def test_a_skeleton_of_names_is_that_of_their_numbers() -> None:
+    by_name = keypoint_set_from_coco_category({**OWN, "skeleton": [["seat", "left_leg"]]}, "seats")
+    numbers = [by_name.keypoint_names.index("seat") + 1, by_name.keypoint_names.index("left_leg") + 1]
+    assert by_name == keypoint_set_from_coco_category({**OWN, "skeleton": [numbers]}, "seats")
+    assert len(by_name.limbs) == 1
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,14 @@ def check_coco(
     try:
         content = load(path)
     except UserError as error:
-        report.problems.append(Problem("", "", str(error)))
-        return report
+        return FileReport(problems=[Problem("", "", str(error))])
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         report.problems.append(Problem(file, "", "not COCO annotations (expected lists 'images' and 'annotations')"))
         return report
     categories = [c for c in _dicts(content.get("categories")) if "keypoints" in c]
     report.problems += [problem for category in categories for problem in _check_category(category, file)]
+    if content["annotations"] and not categories:
+        report.problems.append(Problem(file, "", "no category has keypoints (expected their names in one category)"))
     if keypoint_count is None and categories and isinstance(categories[0]["keypoints"], list):
         keypoint_count = len(categories[0]["keypoints"])
     sizes, names = _coco_images(content["images"], file, report)
@@ -135,8 +136,7 @@ def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
         annotations = read_annotations(path)
         category = category_of(annotations, objects)
     except UserError as error:
-        report.problems.append(Problem("", "", str(error)))
-        return report
+        return FileReport(problems=[Problem("", "", str(error))])
     sizes, names = _coco_images(list(annotations.images.values()), file, report)
     entries = [entry for own in annotations.by_image.values() for entry in own]
     for index, entry in enumerate(entries):
@@ -187,11 +187,9 @@ def check_mpii(path: Path, images: Path, keypoint_count: int | None, with_joints
     try:
         entries = read_json(path)
     except UserError as error:
-        report.problems.append(Problem("", "", str(error)))
-        return report
+        return FileReport(problems=[Problem("", "", str(error))])
     if not isinstance(entries, list) or not entries:
-        report.problems.append(Problem(file, "", "not MPII annotations (expected a list of people)"))
-        return report
+        return FileReport(problems=[Problem(file, "", "not MPII annotations (expected a list of people)")])
     used: dict[str, str] = {}
     count = keypoint_count or 16
     for index, entry in enumerate(entries):
@@ -255,7 +253,10 @@ def _check_category(category: dict[str, Any], file: str) -> list[Problem]:
         keypoint_set = keypoint_set_from_coco_category(category, "category")
     except UserError as error:
         return [Problem(file, "", str(error))]
-    return check_keypoint_set(keypoint_set, file)
+    problems = check_keypoint_set(keypoint_set, file)
+    if category.get("skeleton") and not keypoint_set.limbs:
+        problems.append(Problem(file, "", "the category's skeleton is not drawn (expected pairs of numbers or names)"))
+    return problems
 
 
 def _coco_images(images: list[Any], file: str, report: FileReport) -> tuple[dict[Any, Size], dict[Any, str]]:
@@ -288,12 +289,15 @@ def _coco_annotation(annotation: Any, sizes: dict[Any, Size], keypoint_count: in
     image_id = _key(annotation.get("image_id"))
     if image_id not in sizes:
         yield f"is on image {image_id}, which the file does not have"
-    yield from _box(annotation.get("bbox"), sizes.get(image_id))
+    box_faults = list(_box(annotation.get("bbox"), sizes.get(image_id)))
+    yield from box_faults
     if annotation.get("iscrowd"):
         return  # a region, which is not used
     area = annotation.get("area", 1)
     if not _is_number(area) or not 0 < area < math.inf:
         yield f"area is {area} (expected a number above 0)"
+    elif annotation.get("bbox") and not box_faults and area > 2 * math.prod(annotation["bbox"][2:]) > 0:
+        yield f"area is {area}, more than twice its box (expected square pixels of the object)"
     if annotation.get("keypoints"):
         yield from _keypoints(annotation["keypoints"], annotation.get("num_keypoints"), keypoint_count)
 

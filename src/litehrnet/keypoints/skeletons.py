@@ -134,7 +134,8 @@ def read_keypoint_set(path: Path) -> KeypointSet:
 def keypoint_set_from_coco_category(category: Mapping[str, Any], name: str) -> KeypointSet:
     """Create the keypoint set called ``name`` from an entry of ``categories`` in a COCO annotation file.
 
-    ``keypoints`` are its names, ``skeleton`` its limbs, counted from 1. Pairs and sigmas are the defaults of
+    ``keypoints`` are its names, ``skeleton`` its limbs as pairs of numbers from 1 or of names. A skeleton with anything
+    else, such as numbers from 0, is left out, since it is only drawn. Pairs and sigmas are the defaults of
     ``read_keypoint_set``.
 
     Raises:
@@ -204,14 +205,17 @@ def _parse(path: Path) -> Any:
 
 def _fields_of_category(category: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:
     names = _names(category.get("keypoints"), source)
-    skeleton = category.get("skeleton") or []
-    limbs = []
-    for limb in skeleton if isinstance(skeleton, list) else [skeleton]:
-        numbers = limb if isinstance(limb, list) else []
-        if len(numbers) != 2 or not all(type(i) is int and 1 <= i <= len(names) for i in numbers):
-            raise UserError(f"{source}: skeleton has {limb!r} (expected pairs of numbers 1 to {len(names)})")
-        limbs.append([names[i - 1] for i in numbers])
-    return {"name": name, "keypoints": list(names), "limbs": limbs}
+    skeleton = category.get("skeleton")
+    limbs = [_limb(limb, names) for limb in skeleton] if isinstance(skeleton, list) else []
+    return {"name": name, "keypoints": list(names), "limbs": [] if None in limbs else limbs}
+
+
+def _limb(limb: object, names: tuple[str, ...]) -> list[str] | None:
+    """Names of a limb's two ends, which a category gives as numbers from 1 or as names; None for anything else."""
+    ends = limb if isinstance(limb, list) else []
+    known = [names[end - 1] for end in ends if type(end) is int and 1 <= end <= len(names)]
+    known = known or [end for end in ends if end in names]
+    return known if len(ends) == len(known) == 2 and known[0] != known[1] else None
 
 
 def _names(value: object, source: str) -> tuple[str, ...]:
