@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new or empty folder for the results")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--no-graphs", action="store_true", help="do not record the network as CUDA graphs")
-    return run_command(run, parser.parse_args())
+    return run_command(run, parser.parse_intermixed_args())
 
 
 if __name__ == "__main__":

@@ -128,7 +128,9 @@ def test_where_graphs_cannot_be_recorded_the_run_says_so(
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", refused)
     assert train_for(0.3, config, tmp_path / "out", CPU, cuda_graphs=True) == 0
-    assert [line["note"] for line in _lines(tmp_path / "out") if "note" in line] == ["without CUDA graphs: no such thing"]
+    assert [line["note"] for line in _lines(tmp_path / "out") if "note" in line] == [
+        "without CUDA graphs: no such thing"
+    ]
 
 
 def test_what_cannot_be_trained_for_minutes_is_one_sentence(
@@ -187,7 +189,7 @@ def test_the_command_refuses_in_one_sentence(
     monkeypatch.syspath_prepend(project)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     device = [] if "--device" in arguments else ["--device", "cpu"]
-    command = ["train_on_gpu", "litehrnet_18_256x192", *arguments, *device, "--out", str(tmp_path)]
+    command = ["train_on_gpu", "litehrnet_18_256x192", *arguments, *device, "--out", str(tmp_path), "training.seed=3"]
     monkeypatch.setattr(sys, "argv", command)
     assert importlib.import_module("runs.train_on_gpu").main() == 2
     error = capsys.readouterr().err
