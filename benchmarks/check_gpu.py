@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def main() -> int:
 
 def checks(device: torch.device) -> Iterator[tuple[str, float, Callable[[], float]]]:
     """Yield title, largest allowed error, and a function that computes the error, for each check."""
-    heatmaps = {
+    heatmaps: dict[str, tuple[float, dict[str, Any]]] = {
         "heatmaps, float32 without TF32": (1e-4, {}),
         "heatmaps, float32 as PyTorch sets it": (2e-2, {}),
         "heatmaps, compiled": (2e-2, {"compiled": True}),
@@ -75,10 +76,10 @@ def checks(device: torch.device) -> Iterator[tuple[str, float, Callable[[], floa
         "heatmaps, fp16": (2e-2, {"precision": "fp16"}),
     }
     for title, (limit, settings) in heatmaps.items():
-        yield title, limit, lambda title=title, settings=settings: heatmap_error(device, title, settings)
-    yield "gradients, float32 without TF32", 1e-3, lambda: gradient_error(device)
-    yield "pictures of samples", 1.0, lambda: picture_error(device)
-    yield "one process with nccl (gloo on a CPU)", 0.0, lambda: group_error(device)
+        yield title, limit, partial(heatmap_error, device, title, settings)
+    yield "gradients, float32 without TF32", 1e-3, partial(gradient_error, device)
+    yield "pictures of samples", 1.0, partial(picture_error, device)
+    yield "one process with nccl (gloo on a CPU)", 0.0, partial(group_error, device)
 
 
 def outcome(check: Callable[[], float], limit: float) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def measured(device: torch.device, batch_size: int, precision: Any, graphs: bool
             record_graphs(state.network, batch.images, settings)
         for _ in range(2):
             optimizer_step(state.network, state, [batch], settings, 1e-4, Processes())
-        times = []
+        times: list[float] = []
         while sum(times) < seconds:
             started = time.perf_counter()
             optimizer_step(state.network, state, [batch], settings, 1e-4, Processes())
@@ -183,7 +184,7 @@ def batch_of(images: NDArray[np.uint8], device: torch.device) -> TensorBatch:
     random = torch.Generator().manual_seed(0)
     targets: Tensor = torch.rand((len(images), 17, 64, 48), generator=random)
     weights = torch.ones(len(images), 17)
-    return TensorBatch(*(each.to(device) for each in (torch.from_numpy(images), targets, weights)), [0])
+    return TensorBatch(torch.from_numpy(images).to(device), targets.to(device), weights.to(device), [0])
 
 
 def _recipe() -> RunConfig:

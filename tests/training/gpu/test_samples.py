@@ -67,7 +67,7 @@ def test_crops_and_joints_are_where_the_numpy_code_has_them(
     drawn = [
         Variation(
             bool(i % 2),
-            (None, "upper", "lower")[i % 3],  # type: ignore[arg-type]
+            (None, "upper", "lower")[i % 3],
             rng.uniform(0.8, 1.2),
             rng.uniform(-60, 60),
             (0.5, *rng.random(2)) if i == 7 else None,
