@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="pack people as crops of at most this size (default: whole, unchanged photos)",
     )
+    quality = "pack the crops as WebP of this quality, 1 to 100 (default: JPEG of a high quality)"
+    pack.add_argument("--quality", type=positive_int, metavar="N", help=quality)
     summary = "convert annotations of CVAT, Label Studio, YOLO-pose, DeepLabCut or SLEAP to an annotation file"
     convert = commands.add_parser("convert", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     convert.add_argument("source", type=Path, help="file or folder of the tool, see docs/own_keypoints.md")
@@ -130,7 +132,7 @@ def _pack(options: argparse.Namespace) -> int:
     loaded = load_config(options.config, options.overrides)
     for text in loaded.notes:
         note(text)
-    sources = pack_sources(loaded.config, options.longer_side)
+    sources = pack_sources(loaded.config, options.longer_side, options.quality)
     with new_folder(options.out) as folder:
         for source in sources:
             with progress_bar(source.name) as progress:

@@ -72,6 +72,23 @@ class TorchRuntime:
         self.network.train(training)
         return heatmaps
 
+    def maps(self, crops: torch.Tensor) -> torch.Tensor:
+        """Run crops that are on the network's device already: uint8 (n, height, width, 3), RGB.
+
+        Returns:
+            float32 (n, maps, h, w) on the device, like those of ``forward``.
+        """
+        import torch
+
+        mean, std = (255 * torch.tensor(values, device=self.device) for values in (self.info.mean, self.info.std))
+        training = self.network.training
+        self.network.eval()
+        lower = torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32)
+        with torch.no_grad(), lower:
+            found: torch.Tensor = self._forward(((crops - mean) / std).permute(0, 3, 1, 2)).float()
+        self.network.train(training)
+        return found
+
     def resized(self, input_size_wh: tuple[int, int]) -> TorchRuntime:
         """See ``Runtime``."""
         check_input_size(*input_size_wh)

@@ -176,7 +176,7 @@ def load_batches(
         batch_size=None,
         num_workers=workers,
         pin_memory=pin_memory,
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
         # A generator of its own keeps the global one unchanged, whether or not a run was interrupted.
         generator=torch.Generator(),
     )
@@ -211,7 +211,8 @@ def _iterator(loader: DataLoader[TensorBatch | UserError]) -> Iterator[TensorBat
     return loaded
 
 
-def _start_worker(_: int) -> None:
+def start_worker(_: int) -> None:
+    """Prepare a loading process: signals, and one thread."""
     import cv2
 
     # Ctrl-C reaches all processes of a terminal, but only the training process decides when workers end.
