@@ -142,7 +142,9 @@ class VideoReader:
         # Decoding several frames at once is faster, but delays them.
         stream.thread_type = "SLICE" if self.endless else "AUTO"
         stream.codec_context.thread_count = threads or 0
-        self.rate = (stream.average_rate or stream.guessed_rate or _USUAL_RATE) / every
+        timed = self._container.start_time is not None
+        # FFmpeg takes 25 as the average of raw streams; what their headers say is its guess.
+        self.rate = ((timed and stream.average_rate) or stream.guessed_rate or _USUAL_RATE) / every
         self.expected = self._expected(seconds)
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         begins = None if self.endless else self._container.start_time
@@ -179,7 +181,8 @@ class VideoReader:
     def _seek(self) -> None:
         import av
 
-        if self.start > 0 and not self.endless:
+        # Raw streams have no times to look for.
+        if self.start > 0 and not self.endless and self._container.start_time is not None:
             target = round((self.start + float(self._times.origin(Fraction(0)))) * 1_000_000)
             try:
                 self._container.seek(target)
