@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from litehrnet.errors import UserError
+from litehrnet.io.heif_headers import heif_format, read_heif
 
-EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
+EXPECTED = "expected JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ImageHeader:
     """Header of a complete image file.
 
     Attributes:
-        format: ``JPEG``, ``PNG``, ``WebP``, ``BMP`` or ``TIFF``.
+        format: ``JPEG``, ``PNG``, ``WebP``, ``BMP``, ``TIFF``, ``HEIC`` or ``AVIF``.
         width: Pixels in a stored row, before the orientation is applied.
         height: Number of stored rows.
         orientation: 1 to 8 as in Exif (1 is upright); 1 if the file has no valid one.
@@ -55,14 +56,12 @@ def read_header(content: bytes, name: str) -> ImageHeader:
                 return walk(content)
             except (EOFError, ValueError, struct.error) as error:
                 raise UserError(f"{name}: is cut short or damaged (expected a whole {image_format} file)") from error
-    if content[4:8] == b"ftyp" and content[8:12] in _PHONE_FORMATS:
-        # Phones write these formats. "Not an image" would make users look for damage in the file.
-        raise UserError(f"{name}: is {_PHONE_FORMATS[content[8:12]]}, which is not supported ({EXPECTED})")
+    if phone_format := heif_format(content):
+        try:
+            return ImageHeader(phone_format, *read_heif(content))
+        except (EOFError, ValueError, LookupError, struct.error) as error:
+            raise UserError(f"{name}: is cut short or damaged (expected a whole {phone_format} file)") from error
     raise UserError(f"{name}: not an image ({EXPECTED})")
-
-
-_PHONE_FORMATS = dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC")
-_PHONE_FORMATS |= {b"avif": "AVIF", b"avis": "AVIF"}
 
 
 def critical_png_chunks(content: bytes) -> bytes:
