@@ -150,7 +150,7 @@ class VideoReader:
         begins = None if self.endless else self._container.start_time
         self._times = FrameTimes(stream.time_base or Fraction(1), begins, 1 / float(self.rate * every))
         self._announced = None if self.endless else _announced_end(self._container, stream)
-        self._damaged = 0
+        self._lost = 0
         self._broken: str | None = None
         self._seen_end = 0.0  # latest end of a packet, in the stream's own time
 
@@ -170,6 +170,9 @@ class VideoReader:
                     continue
                 if self.end is not None and time >= self.end:
                     break
+                if decoded.is_corrupt and not self.endless:
+                    self._lost += 1  # the decoder made a part of it up
+                    continue
                 if number % self.every == 0:
                     yield Frame(number, time, pictures.image(decoded))
                 number += 1
@@ -193,16 +196,14 @@ class VideoReader:
         import av
 
         for packet in self._packets():
-            if packet is not None and packet.is_corrupt:
-                self._damaged += 1
-                continue
+            # A packet marked as corrupt may only follow a jump of the counter, where files were joined.
             if packet is not None and packet.pts is not None:
                 ticks = packet.pts + (packet.duration or 0)
                 self._seen_end = max(self._seen_end, float(ticks * packet.time_base))
             try:
                 yield from self._stream.decode(packet)
             except av.error.FFmpegError:
-                self._damaged += 1
+                self._lost += 1
 
     def _packets(self) -> Iterator["av.Packet[VideoStream] | None"]:
         """Yield the packets of the stream, then None, which flushes the decoder."""
@@ -224,8 +225,8 @@ class VideoReader:
             raise UserError(f"{name}: truncated, it has frames for {self._seen_end:.1f} s of {self._announced:.1f} s")
         elif self._broken:
             raise UserError(f"{name}: cannot be read after {last:.1f} s ({self._broken})")
-        elif self._damaged and number:
-            raise UserError(f"{name}: damaged, {self._damaged} packets could not be decoded")
+        elif self._lost and number:
+            raise UserError(f"{name}: damaged, {self._lost} of {number + self._lost} frames were lost")
 
     def _between(self) -> str:
         if not self.start and self.end is None:

@@ -44,9 +44,10 @@ class FrameTimes:
             seconds = decoded.pts * self._time_base  # a fraction, to avoid rounding errors
             time = float(seconds - self.origin(seconds)) + self._shift
         if time <= self.last:
-            # Two frames at one time, or a clock that was set back: later frames are shifted.
-            self._shift += self.last + _TICK - time
-            time = self.last + _TICK
+            # Two frames at one time, or a clock that was set back, as in joined files: later frames are shifted.
+            following = self.last + (_TICK if self.last - time < self.step else self.step)
+            self._shift += following - time
+            time = following
         if not self._untimed:
             self._timed = time
         self.last = time
