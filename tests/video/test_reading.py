@@ -1,5 +1,4 @@
 import gc
-import os
 import re
 import socket
 import subprocess

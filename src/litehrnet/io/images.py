@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io import files
+from litehrnet.io import files, unfinished_jpeg
 from litehrnet.io.archives import read_data_file
 from litehrnet.io.image_headers import ImageHeader, critical_png_chunks, read_header
 from litehrnet.optional import require
@@ -56,9 +56,9 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
     animation, pages      the first frame or page; an error if OpenCV is older than 4.11 and it is WebP
     ====================  =====================================================================
 
-    A truncated file is always an error, and so is a wrong checksum (PNG). Other damage in formats without
-    checksums leads to an error or to wrong pixels, which libjpeg reports on the standard error stream. HEIC needs the
-    package pillow-heif.
+    A truncated file is always an error, unless only the end marker of a JPEG is missing. So is a wrong checksum (PNG).
+    Other damage in formats without checksums leads to an error or to wrong pixels, which libjpeg reports on the
+    standard error stream. HEIC needs the package pillow-heif.
 
     Args:
         content: The whole file.
@@ -79,6 +79,8 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
     if header.format == "PNG":
         # Faulty color profiles are common, change nothing here, and make libpng print warnings.
         content = critical_png_chunks(content)
+    if header.lacks_end:
+        content = content.removesuffix(b"\xff") + unfinished_jpeg.END
     image = _decode_heic(content, name) if header.format == "HEIC" else _decode(content, header, name, reduction)
     if header.format not in ("TIFF", "HEIC"):  # whose decoders rotate, whatever their flags say
         image = _upright(image, header.orientation)
