@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.keypoints.oks import rescore
+
 
 @dataclass(frozen=True)
 class KeypointSet:
@@ -108,7 +110,11 @@ class Poses:
         }
 
     def to_coco(self, image_id: int | str) -> list[dict[str, Any]]:
-        """Convert to COCO keypoint results: one entry per person, ``keypoints`` as x, y, score triples."""
+        """Convert to COCO keypoint results: one entry per person, ``keypoints`` as x, y, score triples.
+
+        As in the published protocol, the score of a person is the box score times the mean of the keypoint scores
+        above 0.2 (docs/spec/protocol.md, section 4.3), so that ``litehrnet score`` ranks people as ``test`` does.
+        """
         triples = np.concatenate([self.keypoints, self.scores[..., None]], axis=2)
         return [
             {
@@ -118,5 +124,5 @@ class Poses:
                 "keypoints": triple.reshape(-1).tolist(),
                 "score": float(score),
             }
-            for box, triple, score in zip(self.boxes, triples, self.pose_scores, strict=True)
+            for box, triple, score in zip(self.boxes, triples, rescore(self.box_scores, self.scores), strict=True)
         ]

@@ -28,7 +28,7 @@ def test_results_are_matched_by_the_number_in_the_photos_name(tmp_path: Path) ->
     boxes = read_boxes(_write(tmp_path, entries))
     found = _match(boxes, "any/000000000785.jpg", "6.png", "7.png", "beach.jpg")
     assert found[:3] == [
-        PhotoBoxes(785, [[1, 2, 3, 4]], [0.5]),
+        PhotoBoxes(785, [[1, 2, 3, 4]], [0.5], detected=True),
         PhotoBoxes(6, [[5, 6, 7, 8]], [1]),
         PhotoBoxes(7),
     ]
@@ -135,7 +135,9 @@ def test_two_images_of_one_id_are_refused(tmp_path: Path) -> None:
 def test_boxes_under_a_score_are_left_out(tmp_path: Path) -> None:
     entries = [{"image_id": 1, "bbox": [x, 0, 9, 9], "score": score} for x, score in ((1, 0.2), (2, 0.5), (3, 0.9))]
     path = _write(tmp_path, entries)
-    assert _match(read_boxes(path, 0.5), "1.jpg") == [PhotoBoxes(1, [[2, 0, 9, 9], [3, 0, 9, 9]], [0.5, 0.9])]
+    assert _match(read_boxes(path, 0.5), "1.jpg") == [
+        PhotoBoxes(1, [[2, 0, 9, 9], [3, 0, 9, 9]], [0.5, 0.9], detected=True)
+    ]
     assert "1 of 3 boxes have a score under 0.3" in read_boxes(path).notes[0]
 
 

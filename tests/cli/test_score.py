@@ -166,3 +166,34 @@ def test_raw_outputs_that_repeat_a_person_count_it_once(mpii_truth: Path, capsys
     path.write_text(json.dumps(outputs))
     assert _score((path, mpii_truth), "--json") == 0
     assert json.loads(capsys.readouterr().out)["PCKh"] == 100
+
+
+@pytest.mark.parametrize("boxes", ["annotated", "detected"])
+def test_score_on_what_predict_wrote_gives_the_figures_of_test(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], boxes: str
+) -> None:
+    content = json.loads((shared / "data" / "coco_dev" / "annotations.json").read_text())
+    chosen = content["images"][:6]
+    content["images"] = [each | {"file_name": f"street {each['id']}.jpg"} for each in chosen]
+    names = {each["id"]: each["file_name"] for each in content["images"]}
+    content["annotations"] = [each for each in content["annotations"] if each["image_id"] in names]
+    for image in chosen:
+        (tmp_path / names[image["id"]]).symlink_to(shared / "data" / "coco_dev" / "images" / image["file_name"])
+    annotations, detections = tmp_path / "annotations.json", tmp_path / "detections.json"
+    annotations.write_text(json.dumps(content))
+    entries = json.loads((shared / "data" / "detections_dev.json").read_text())
+    own = [each | {"file_name": names[each["image_id"]]} for each in entries if each["image_id"] in names]
+    detections.write_text(json.dumps([each for each in own if each["score"] > 0.1]))
+
+    file = {"annotated": annotations, "detected": detections}[boxes]
+    photos = [str(tmp_path / name) for name in names.values()]
+    assert main(["predict", *photos, "--boxes", str(file), "--out-dir", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    assert main(["score", str(tmp_path / "out" / "keypoints.json"), str(annotations), "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    with_boxes = ["--boxes", str(file)] if boxes == "detected" else []
+    images = ["--annotations", str(annotations), "--images", str(tmp_path)]
+    assert main(["test", "lite_hrnet_18", *images, *with_boxes, "--no-flip", "--json"]) == 0
+    tested = json.loads(capsys.readouterr().out)
+    assert tested["AP"] > 0.1
+    assert {name: scored[name] for name in tested} == pytest.approx(tested, abs=1e-6)

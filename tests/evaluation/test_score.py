@@ -140,3 +140,45 @@ def test_results_keep_what_scoring_needs(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text(json.dumps([result(LEFT, bbox=[1, 2, 3, 4], file_name="1.jpg")]))
     assert read_results(path, annotations_of(tmp_path), 2) == [result(LEFT)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "names", "expected"),
+    [
+        ([1, 2], ["b/1.jpg", "b/2.jpg"], [1, 2]),
+        ([2, 1], ["b/1.jpg", "b\\2.jpg"], [1, 2]),  # numbers of another list of photos
+        (["x", 700], ["1.jpg", "/photos/2.jpg"], [1, 2]),
+        ([2, 1], ["1.jpg", None], [2, 1]),  # not every entry has a name
+    ],
+)
+def test_photos_are_matched_by_name_where_ids_do_not_fit(
+    tmp_path: Path, ids: list[Any], names: list[str | None], expected: list[int]
+) -> None:
+    path = tmp_path / "results.json"
+    named = [{} if name is None else {"file_name": name} for name in names]
+    path.write_text(json.dumps([result(LEFT, image_id=own) | name for own, name in zip(ids, named, strict=True)]))
+    assert [entry["image_id"] for entry in read_results(path, annotations_of(tmp_path), 2)] == expected
+
+
+def test_names_of_several_photos_need_their_folders(tmp_path: Path) -> None:
+    images = [{"id": i, "file_name": f"cam{i}/a.jpg", "width": 200, "height": 100} for i in (1, 2)]
+    path, results = tmp_path / "annotations.json", tmp_path / "results.json"
+    category = {"id": 1, "name": "thing", "keypoints": ["a", "b"]}
+    path.write_text(json.dumps({"images": images, "annotations": [], "categories": [category]}))
+    results.write_text(json.dumps([result(LEFT, image_id=9, file_name="cam2/a.jpg")]))
+    assert read_results(results, read_annotations(path), 2)[0]["image_id"] == 2
+    results.write_text(json.dumps([result(LEFT, image_id=9, file_name="a.jpg")]))
+    with pytest.raises(UserError, match=r"entry 0 is on photo a\.jpg, which .*annotations\.json does not have"):
+        read_results(results, read_annotations(path), 2)
+
+
+def test_what_a_reader_of_the_figures_must_know_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([result(LEFT, category_id=7, image_id=5, file_name="1.jpg")]))
+    read_results(path, annotations_of(tmp_path, person(LEFT, image_id=2)), 2)
+    said = [record.getMessage().removeprefix(f"note: {path}: ") for record in caplog.records]
+    assert said == [
+        "photos are matched by file_name, as ids are not those of the annotations",
+        "no entry has category 1, which has the keypoints; all entries are taken",
+        "1 of 1 annotated photos have no entry, so that their people count as missed",
+    ]

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.annotations import normalized
+from litehrnet.data.coco import say_once
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.keypoints.boxes import check_boxes
+from litehrnet.keypoints.boxes import check_boxes, clean_box
 
 LOW_SCORE = 0.3
 """Boxes with a lower score usually do not show people; the command prints their number."""
@@ -30,11 +32,13 @@ class PhotoBoxes:
         image_id: The photo's id in the file.
         boxes: Boxes (x, y, width, height) in pixels.
         scores: Scores 0..1; 1 if the file has none.
+        detected: Whether a detector found the boxes, so that two of them may show the same person.
     """
 
     image_id: Key
     boxes: list[Any] = field(default_factory=list)
     scores: list[Any] = field(default_factory=list)
+    detected: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,16 +164,35 @@ def number_of(photo: Path) -> int | None:
 
 
 def _annotations(path: Path, content: dict[str, Any]) -> BoxFile:
+    images, annotations, ids = content["images"], content["annotations"], None
+    if images and all(isinstance(image, dict) and {"width", "height"} <= image.keys() for image in images):
+        own = normalized(path, content)
+        say_once(own.note)
+        images, annotations, ids = own.images, own.annotations, own.original_ids
     names: dict[Key, str] = {}
-    for image in content["images"]:
+    for image in images:
         key = _key(image["id"])
         if key in names:
             raise UserError(f"{path}: two images have the id {key} (expected an id of its own for each)")
         names[key] = str(image["file_name"])
     people, which = _people(content.get("categories") or [])
-    entries = [entry for entry in content["annotations"] if not entry.get("iscrowd") and entry.get("bbox")]
+    entries = [entry for entry in annotations if not entry.get("iscrowd") and entry.get("bbox")]
     of_people = [entry for entry in entries if people is None or _key(entry["category_id"]) in people]
-    return BoxFile(path, _group(of_people, "image_id"), names, notes=_passed_over(path, entries, of_people, which))
+    photos, notes = _group(of_people, "image_id"), _passed_over(path, entries, of_people, which)
+    if ids is None:
+        return BoxFile(path, photos, names, notes=notes)
+    sizes = {image["id"]: (image["width"], image["height"]) for image in images}
+    photos = {
+        key: replace(photo, image_id=_key(ids[int(key)]), boxes=[_cleaned(box, sizes[key]) for box in photo.boxes])
+        for key, photo in photos.items()
+    }
+    return BoxFile(path, {key: photos.get(key, PhotoBoxes(_key(ids[int(key)]))) for key in names}, names, notes=notes)
+
+
+def _cleaned(box: list[float], image_size_wh: tuple[int, int]) -> list[float]:
+    """Box as ``litehrnet test`` uses it; one without an area there stays, and is named when the photo is read."""
+    cleaned = clean_box((box[0], box[1], box[2], box[3]), image_size_wh)
+    return box if cleaned is None else list(cleaned)
 
 
 def _results(path: Path, content: list[dict[str, Any]]) -> BoxFile:
@@ -209,7 +232,7 @@ def _group(entries: Sequence[dict[str, Any]], by: str) -> dict[Key, PhotoBoxes]:
     photos: dict[Key, PhotoBoxes] = {}
     for entry in entries:
         key = entry[by] if by == "file_name" else _key(entry[by])
-        photo = photos.setdefault(key, PhotoBoxes(_key(entry["image_id"])))
+        photo = photos.setdefault(key, PhotoBoxes(_key(entry["image_id"]), detected="score" in entry))
         photo.boxes.append(entry["bbox"])
         photo.scores.append(entry.get("score", 1))
     return photos
@@ -218,7 +241,7 @@ def _group(entries: Sequence[dict[str, Any]], by: str) -> dict[Key, PhotoBoxes]:
 def _with_scores(photo: PhotoBoxes, min_score: float) -> PhotoBoxes:
     pairs = zip(photo.boxes, photo.scores, strict=True)
     kept = [(box, score) for box, score in pairs if not _is_number(score) or not score < min_score]
-    return PhotoBoxes(photo.image_id, [box for box, _ in kept], [score for _, score in kept])
+    return replace(photo, boxes=[box for box, _ in kept], scores=[score for _, score in kept])
 
 
 def _low_scores(found: BoxFile) -> list[str]:

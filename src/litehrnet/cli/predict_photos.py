@@ -4,7 +4,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ def _read(
             if problems and not len(boxes):
                 raise UserError("; ".join(problems))
             report.left_out += problems
-            yield make_photo(image, boxes, scores, name, max_persons=most)
+            yield replace(make_photo(image, boxes, scores, name, max_persons=most), detected=own.detected)
         except UserError as error:
             report.left_out.append(str(error))
             report.unusable += 1

@@ -114,8 +114,7 @@ def _chosen(annotations: CocoAnnotations, listed: Path, keep: bool) -> CocoAnnot
 
 def _checked(path: Path, content: Any) -> CocoAnnotations:
     own = normalized(path, content)
-    if own.note is not None:
-        _say_once(own.note)
+    say_once(own.note)
     images = {image["id"]: image for image in own.images}
     by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in images}
     for annotation in own.annotations:
@@ -128,9 +127,10 @@ def _checked(path: Path, content: Any) -> CocoAnnotations:
 
 
 @functools.cache
-def _say_once(note: str) -> None:
+def say_once(note: str | None) -> None:
     """Log a note about a file that is read several times, such as for validation and test."""
-    logging.getLogger(__name__).warning("note: %s", note)
+    if note is not None:
+        logging.getLogger(__name__).warning("note: %s", note)
 
 
 def _category_names(categories: Any) -> dict[Any, str]:

@@ -1,5 +1,6 @@
 """Result files against annotations: match predicted to annotated people, and compute PCK, AUC, EPE and NME."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,17 +58,30 @@ def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -
 
     Returns:
         The four fields of every entry in the category of the keypoints, with the integer ids of the images. Where no
-        entry is in this category, as in files that call every person 1, all entries are meant.
+        entry is in this category, as in files that call every person 1, all entries are meant. Where ids do not fit
+        but every entry has a ``file_name``, as ``litehrnet predict`` writes it, photos are matched by these names.
 
     Raises:
         UserError: The file has no entries, or an entry is incomplete, not finite, or does not fit the annotations.
     """
-    entries = read_json(path)
-    if not isinstance(entries, list) or not entries:
+    content = read_json(path)
+    if not isinstance(content, list) or not content:
         raise UserError(f"{path}: has no predictions (expected a list of {_FIELDS})")
-    own = [_is_meant(entry, annotations) for entry in entries]
-    kept = [(i, entry) for i, entry in enumerate(entries) if own[i] or not any(own)]
-    return [_result(entry, f"{path}: entry {i}", annotations, num_keypoints) for i, entry in kept]
+    own = [_is_meant(entry, annotations) for entry in content]
+    kept = [(f"{path}: entry {i}", entry) for i, entry in enumerate(content) if own[i] or not any(own)]
+    results = [_result(entry, where, num_keypoints) for where, entry in kept]
+    names = [entry.get("file_name") for _, entry in kept]
+    keys = [str(id_key(entry["image_id"])) for entry in results]
+    by_name = all(isinstance(name, str) for name in names) and not _ids_fit(keys, names, annotations)
+    known = _numbers_by_name(annotations) if by_name else annotations.numbers
+    for (where, _), entry, key, name in zip(kept, results, keys, names, strict=True):
+        number = next((known[end] for end in _ends(name) if end in known), None) if by_name else known.get(key)
+        if number is None:
+            which = f"photo {name}" if by_name else f"image {entry['image_id']}"
+            raise UserError(f"{where} is on {which}, which {annotations.path} does not have")
+        entry["image_id"] = number
+    _say_what_is_odd(path, annotations, results, len(content) - len(kept), by_name, any(own))
+    return results
 
 
 def score_keypoints(
@@ -208,20 +222,60 @@ def _is_meant(entry: Any, annotations: CocoAnnotations) -> bool:
     return isinstance(entry, dict) and id_key(entry.get("category_id")) == id_key(annotations.category)
 
 
-def _result(entry: Any, where: str, annotations: CocoAnnotations, num_keypoints: int) -> dict[str, Any]:
+def _ids_fit(keys: list[str], names: list[str], annotations: CocoAnnotations) -> bool:
+    """Whether every id is that of a photo with the same file name."""
+    images, numbers = annotations.images, annotations.numbers
+    return all(
+        key in numbers and _ends(images[numbers[key]]["file_name"])[-1] == _ends(name)[-1]
+        for key, name in set(zip(keys, names, strict=True))
+    )
+
+
+def _ends(name: str) -> list[str]:
+    """Ends of a path, from the whole path to the bare file name."""
+    parts = name.replace("\\", "/").split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _numbers_by_name(annotations: CocoAnnotations) -> dict[str, int]:
+    """Integer ids of the images by the ends of their paths; an end of several paths is left out."""
+    ends: dict[str, list[int]] = {}
+    for number, image in annotations.images.items():
+        for end in _ends(image["file_name"]):
+            ends.setdefault(end, []).append(number)
+    return {end: numbers[0] for end, numbers in ends.items() if len(numbers) == 1}
+
+
+def _say_what_is_odd(
+    path: Path, annotations: CocoAnnotations, results: list[dict[str, Any]], others: int, by_name: bool, meant: bool
+) -> None:
+    """Log in one sentence each what a reader of the figures must know about a results file."""
+    notes = []
+    if by_name:
+        notes.append("photos are matched by file_name, as ids are not those of the annotations")
+    if not meant and annotations.category is not None:
+        notes.append(f"no entry has category {annotations.category}, which has the keypoints; all entries are taken")
+    if others:
+        notes.append(f"{others} entries have another category and are left out")
+    needed = {i for i in annotations.images if any(each.get("num_keypoints") for each in annotations.people(i))}
+    missing = len(needed - {entry["image_id"] for entry in results})
+    if 2 * missing > len(needed):
+        notes.append(f"{missing} of {len(needed)} annotated photos have no entry, so that their people count as missed")
+    for note in notes:
+        logging.getLogger(__name__).warning("note: %s: %s", path, note)
+
+
+def _result(entry: Any, where: str, num_keypoints: int) -> dict[str, Any]:
     try:
         fields = {name: entry[name] for name in ("image_id", "category_id")}
-        key = id_key(fields["image_id"])
         keypoints = [float(value) for value in entry["keypoints"]]
         score = float(entry["score"])
-        if key is None:
+        if id_key(fields["image_id"]) is None:
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where} is not a prediction (expected {_FIELDS})") from error
-    if key not in annotations.numbers:
-        raise UserError(f"{where} is on image {fields['image_id']}, which {annotations.path} does not have")
     _check(np.array(keypoints), num_keypoints, np.array([score]), where)
-    return {**fields, "image_id": annotations.numbers[key], "keypoints": keypoints, "score": score}
+    return {**fields, "keypoints": keypoints, "score": score}
 
 
 def _check(keypoints: NDArray[np.float64], expected: int, others: NDArray[np.float64], where: str) -> None:
