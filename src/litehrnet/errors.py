@@ -6,5 +6,5 @@ class UserError(Exception):
 
     Args:
         message: The file or value, what is wrong with it, and what was expected, such as
-            ``photo.jpg: not an image (expected JPEG, PNG, WebP, BMP or TIFF)``.
+            ``photo.jpg: not an image (expected JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF)``.
     """

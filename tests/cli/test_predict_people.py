@@ -155,12 +155,12 @@ def test_scores_and_numbers_choose_the_people(
 def test_files_of_other_kinds_are_counted(
     small_weights: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], bundled: Bundled
 ) -> None:
-    for name in ("IMG_1.HEIC", "IMG_2.HEIC", "notes.txt", ".hidden"):
-        (folder / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(12))
+    for name in ("1.XCF", "2.xcf", "notes.txt", ".hidden"):
+        (folder / name).write_bytes(b"gimp xcf")
     assert predict(small_weights, tmp_path / "out", folder) == 0
-    assert "skipped, not in a supported photo format: 2 .heic, 1 .txt\n" in capsys.readouterr().out
-    assert predict(small_weights, tmp_path / "out", folder / "IMG_1.HEIC") == 2
-    assert "IMG_1.HEIC: is HEIC, which is not supported (expected JPEG, PNG" in one_line_error(capsys)
+    assert "passed over: 1 .txt, 2 .xcf\n" in capsys.readouterr().out
+    assert predict(small_weights, tmp_path / "out", folder / "1.XCF") == 2
+    assert "1.XCF: not an image (expected JPEG, PNG" in one_line_error(capsys)
 
 
 def test_drawing_options_change_the_picture_and_not_the_results(

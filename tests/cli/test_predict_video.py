@@ -154,6 +154,33 @@ def test_several_videos_get_results_of_their_own(
     assert captured.out.count("frames per second") == 2
 
 
+def test_a_folder_of_photos_and_videos_gives_results_for_each(
+    film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "phone").mkdir()
+    film("phone/a", frames=2, empty=0)
+    film("phone/b", frames=3, empty=0)
+    cv2.imwrite(str(tmp_path / "phone" / "photo.jpg"), draw_figure((90, 120))[0])
+    (tmp_path / "phone" / "notes.txt").touch()
+    out = tmp_path / "out"
+    assert _predict(out, "~/phone") == 0
+    assert "passed over: 1 .txt\n" in capsys.readouterr().out
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    assert names == {"photo.jpg", "keypoints.json", "a.mp4", "a.jsonl", "b.mp4", "b.jsonl"}
+    assert len(_records(out / "b.jsonl")) == 3
+
+    # Photos that cannot be used do not stop the videos, and the boxes of photos leave the videos of a folder alone.
+    (tmp_path / "phone" / "photo.jpg").write_text("no photo")
+    assert _predict(tmp_path / "again", "~/phone") == 2
+    assert "photo.jpg: not an image" in capsys.readouterr().err
+    assert len(_records(tmp_path / "again" / "b.jsonl")) == 3
+    (tmp_path / "boxes.json").write_text('[{"image_id": 1, "bbox": [0, 0, 9, 9], "score": 1, "category_id": 1}]')
+    arguments = ["--boxes", str(tmp_path / "boxes.json"), "--out-dir", str(tmp_path / "boxed")]
+    assert main(["predict", str(tmp_path / "phone"), *arguments]) == 2
+    assert "photo.jpg" in capsys.readouterr().err
+
+
 def test_bad_input_is_one_sentence_and_leaves_nothing(
     film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,8 +192,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
         ([tmp_path / "text.mp4"], "text.mp4: not a video"),
         ([tmp_path / "none.mp4"], "none.mp4: no such file"),
         (["99"], "/dev/video99: no such file or camera"),
-        ([path, photo], "videos and other inputs"),
         ([path, "99"], "/dev/video99: never ends"),
+        ([photo, "99"], "/dev/video99: never ends"),
         ([path, "--start", "2", "--end", "1"], "--end 1: not after --start 2"),
         ([path, "--start", "9"], "film.mp4: no frame could be read from 9 s on"),
         ([photo, "--track"], "--track: only works with video or camera input"),

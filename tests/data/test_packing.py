@@ -54,6 +54,18 @@ def test_pictures_of_one_person_that_are_small_enough_stay_as_they_are(drawn_coc
     _assert_equal_samples(_samples(_packed(tmp_path)), _samples(drawn_coco))
 
 
+def test_photos_of_phones_are_checked_packed_and_trained_on(drawn_coco: DataConfig, tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    photos = sorted(Path(drawn_coco.images).iterdir())
+    for photo in photos:
+        pixels = read_image(photo)
+        pillow_heif.from_bytes("RGB", pixels.shape[1::-1], pixels.tobytes()).save(photo, quality=90, format="HEIF")
+    report = check_coco(Path(drawn_coco.annotations), Path(drawn_coco.images), 17)
+    assert [problem for use in report.photos for problem in check_photo(use)] == []
+    pack(_source(drawn_coco), tmp_path)
+    _assert_equal_samples(_samples(_packed(tmp_path)), _samples(drawn_coco))
+
+
 def test_lists_of_photos_are_heeded(drawn_coco: DataConfig, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("2\n")
     some = replace(drawn_coco, without=str(tmp_path / "list.txt"))

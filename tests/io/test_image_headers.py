@@ -76,7 +76,7 @@ def test_a_whole_file_says_its_format_and_size(kind: str) -> None:
 @pytest.mark.parametrize("kind", WHOLE)
 def test_every_shorter_file_is_refused(kind: str) -> None:
     content = WHOLE[kind]
-    for length in range(len(content)):
+    for length in range(len(content) - (2 if kind.startswith("JPEG") else 0)):
         with pytest.raises(UserError, match=r"^photo: (is empty|not an image|is cut short)"):
             read_header(content[:length], "photo")
 
@@ -90,7 +90,7 @@ def test_a_thumbnail_inside_a_cut_jpeg_does_not_end_it() -> None:
     thumbnail = encode(".jpg", cv2.IMWRITE_JPEG_QUALITY, 5)
     content = JPEG[:2] + jpeg_segment(0xE1, b"Exif\0\0" + exif(1) + thumbnail) + JPEG[2:]
     assert read_header(content, "photo").width == WIDTH
-    for length in range(2, len(content)):
+    for length in range(2, len(content) - 2):
         with pytest.raises(UserError):
             read_header(content[:length], "photo")
 
@@ -199,14 +199,13 @@ def test_the_oldest_kind_of_bmp_is_read() -> None:
     [b"just some text", b"GIF89a" + bytes(20), b"\0\0\0\x18ftypisom" + bytes(20), b"RIFF\4\0\0\0WAVE", b"%PDF-1.7"],
 )
 def test_other_files_are_not_images(content: bytes) -> None:
-    with pytest.raises(UserError, match=r"^photo\.jpg: not an image \(expected JPEG, PNG, WebP, BMP or TIFF\)$"):
+    with pytest.raises(UserError, match=r"^photo\.jpg: not an image \(expected JPEG, .*, HEIC or AVIF\)$"):
         read_header(content, "photo.jpg")
 
 
 @pytest.mark.parametrize(("brand", "name"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"avif", "AVIF")])
-def test_photos_of_phones_are_named_by_their_format(brand: bytes, name: str) -> None:
-    said = rf"^photo\.jpg: is {name}, which is not supported \(expected JPEG, PNG, WebP, BMP or TIFF\)$"
-    with pytest.raises(UserError, match=said):
+def test_cut_photos_of_phones_are_named_by_their_format(brand: bytes, name: str) -> None:
+    with pytest.raises(UserError, match=rf"^photo\.jpg: is cut short or damaged \(expected a whole {name} file\)$"):
         read_header(b"\0\0\0\x18ftyp" + brand + bytes(20), "photo.jpg")
 
 
@@ -224,8 +223,12 @@ def test_critical_chunks_keep_the_pixels_of_a_png_and_nothing_else() -> None:
     np.testing.assert_array_equal(pixels[0], pixels[1])
 
 
+_MAGICS = [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x20\0\0\0WEBP", b"BM", b"II*\0", b"MM\0*"]
+_MAGICS += [b"\0\0\0\x10ftypheic\0\0\0\0"]
+
+
 @given(
-    magic=st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x20\0\0\0WEBP", b"BM", b"II*\0", b"MM\0*"]),
+    magic=st.sampled_from(_MAGICS),
     rest=st.binary(max_size=200),
 )
 def test_random_bytes_are_read_or_refused_in_one_sentence(magic: bytes, rest: bytes) -> None:

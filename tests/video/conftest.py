@@ -49,7 +49,8 @@ def write_video(tmp_path: Path) -> WriteVideo:
             stream = container.add_stream(codec, rate=RATE)
             assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.pix_fmt = *size_wh, pixels
-            stream.codec_context.time_base = Fraction(1, 1000)
+            # MPEG-2 allows no other ticks than its rates.
+            stream.codec_context.time_base = Fraction(1, RATE if codec == "mpeg2video" else 1000)
             stream.codec_context.gop_size = keyframes
             if turned is not None:
                 stream.set_display_rotation(turned)

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 for success, 1 if some inputs were skipped, 2 for bad input.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = [_with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     parser = argparse.ArgumentParser(prog="litehrnet", description="Lite-HRNet: keypoints of people in images.")
     parser.add_argument("--version", action="store_true", help="print version, CPU features and installed runtimes")
     commands = parser.add_subparsers(dest="command", metavar="command")
@@ -60,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     return run_command(_module(options.command).run, options)
+
+
+def _with_home(word: str) -> str:
+    """Replace the ``~`` of ``~/photos``, ``--option=~/photos`` or ``setting=~/photos``, which not every shell does."""
+    given = re.fullmatch(r"((?:[\w.-]+=)?)(~(?:/.*)?)", word, re.DOTALL)
+    return word if given is None else given[1] + os.path.expanduser(given[2])  # noqa: PTH111 (fails without a home)
 
 
 def _module(command: str) -> ModuleType:

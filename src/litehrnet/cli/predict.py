@@ -1,7 +1,10 @@
 """``litehrnet predict``: options, and the choice between photos, videos and segmentation."""
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litehrnet.cli import predict_photos, predict_video, segmentation
 from litehrnet.cli.options import (
@@ -14,8 +17,14 @@ from litehrnet.cli.options import (
     score,
     seconds,
 )
+from litehrnet.cli.outputs import output_folder
+from litehrnet.cli.predict_photos import say_passed_over
 from litehrnet.errors import UserError
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
+
+if TYPE_CHECKING:
+    from litehrnet.cli.inputs import Inputs
+    from litehrnet.runtimes import Runtime
 
 VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": None, "smooth": False, "show": False}
 """Options that only work with videos and cameras, and their defaults."""
@@ -38,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "photos",
         nargs="+",
-        metavar="PHOTO|FOLDER|GLOB|VIDEO|CAMERA|ADDRESS",
-        help="photos, folders or patterns; or video files, a camera's number, or an address such as rtsp://...",
+        metavar="PHOTO|VIDEO|FOLDER|GLOB|CAMERA|ADDRESS",
+        help="photos, videos, folders or patterns; or a camera's number, or an address such as rtsp://...",
     )
     parser.add_argument(
         "--weights",
@@ -125,22 +134,50 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: An option does not work with the given input or weights; see the functions that are called.
     """
+    from litehrnet.cli.inputs import find_inputs
     from litehrnet.runtimes import open_runtime
-    from litehrnet.video.sources import find_source
 
-    sources = [source for source in map(find_source, options.photos) if source is not None]
+    inputs = find_inputs(options.photos, folder_videos=options.boxes is None)
     given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
-    if given and not sources:
+    if given and not inputs.sources:
         raise UserError(f"--{given[0]}: only works with video or camera input (expected a video or a camera)")
     check_people_options(options, "boxes", "detector", "whole-image")
     runtime = open_runtime(options.weights, **runtime_arguments(options))
     if runtime.info.segments:
-        if sources:
-            raise UserError(f"{sources[0].name}: a video, and {options.weights} only segments photos (expected photos)")
         refuse_options(options, "segmentation", *KEYPOINT_OPTIONS)
-        return segmentation.predict(options, runtime)
+        inputs = find_inputs(options.photos, folder_videos=False)
+        if inputs.sources:
+            name = inputs.sources[0].name
+            raise UserError(f"{name}: a video, and {options.weights} only segments photos (expected photos)")
+        return segmentation.predict(options, inputs, runtime)
     if options.window:
         raise UserError("--window: only works with segmentation weights, and these weights find keypoints")
-    if sources:
-        return predict_video.run(options, sources, runtime)
-    return predict_photos.run(options, runtime)
+    if inputs.sources:
+        predict_video.check(options, inputs)
+    return _predict(options, inputs, runtime)
+
+
+def _predict(options: argparse.Namespace, inputs: "Inputs", runtime: "Runtime") -> int:
+    """Predict the photos first and then the videos, also if no photo can be used."""
+    code = 0
+    problems: list[str] = []
+    videos = [source.path for source in inputs.sources if source.path is not None]
+    with output_folder(options.out_dir, [*inputs.photos, *videos]) as out:
+        with _collected(problems):
+            if inputs.photos:
+                code = predict_photos.run(options, inputs.photos, runtime, out)
+        with _collected(problems):
+            if inputs.sources:
+                predict_video.run(options, inputs.sources, runtime, out)
+    say_passed_over(inputs.passed_over)
+    if problems:
+        raise UserError("; ".join(problems))
+    return code
+
+
+@contextlib.contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        problems.append(str(error))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litehrnet.cli.options import drawing_style, few, pose_estimator, progress_bar, say, say_people
-from litehrnet.cli.outputs import OutputFolder, output_folder
+from litehrnet.cli.outputs import OutputFolder
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,20 +42,18 @@ class _Report:
     unusable: int = 0
 
 
-def run(options: argparse.Namespace, runtime: "Runtime") -> int:
+def run(options: argparse.Namespace, files: Sequence[Path], runtime: "Runtime", out: OutputFolder) -> int:
     """Find keypoints in photos; a bad photo among several does not stop the others.
 
     Returns:
         0, or 1 if photos or boxes were left out.
 
     Raises:
-        UserError: The detector, boxes or output folder cannot be used, or no photo can be read.
+        UserError: The detector or boxes cannot be used, results cannot be written, or no photo can be read.
     """
     from litehrnet.cli.box_files import number_of, read_boxes
-    from litehrnet.cli.inputs import find_images
     from litehrnet.io.files import write_bytes
 
-    files = find_images(options.photos)
     box_file = None if options.boxes is None else read_boxes(options.boxes, options.min_box_score)
     matched = None if box_file is None else box_file.match(files)
     estimator = pose_estimator(options, runtime, with_detector=matched is None)
@@ -66,16 +64,14 @@ def run(options: argparse.Namespace, runtime: "Runtime") -> int:
         _say_boxes(options.boxes, box_file.notes, matched)
         numbers = {file: None if isinstance(own, UserError) else own.image_id for file, own in matched.items()}
     ids, report = image_ids(numbers), _Report()
-    with output_folder(options.out_dir, files) as out:
-        photos = _read(files, options, estimator, matched, report)
-        _predict(photos, len(files), options, estimator, ids, out, report)
-        if report.unusable == len(files):
-            raise UserError("; ".join(report.left_out))
-        (path,) = out.choose(RESULTS, "{}.json")
-        write_bytes(path, (json.dumps(report.results, indent=1) + "\n").encode())
-        out.record(path)
+    photos = _read(files, options, estimator, matched, report)
+    _predict(photos, len(files), options, estimator, ids, out, report)
+    if report.unusable == len(files):
+        raise UserError("; ".join(report.left_out))
+    (path,) = out.choose(RESULTS, "{}.json")
+    write_bytes(path, (json.dumps(report.results, indent=1) + "\n").encode())
+    out.record(path)
     _say_report(report, out, path)
-    say_passed_over(options.photos)
     return 1 if report.left_out else 0
 
 
@@ -162,14 +158,13 @@ def image_ids(numbers: Mapping[Path, int | str | None]) -> dict[Path, int | str]
 
 
 def picture_suffix(photo: Path) -> str:
-    """Choose the suffix of the drawn picture: the photo's if that format can be written, otherwise ``.png``."""
-    from litehrnet.cli.inputs import JPEG_SUFFIXES
-    from litehrnet.io.images import WRITTEN_SUFFIXES
+    """Choose the suffix of the drawn picture: the photo's if that format can be written, ``.jpg`` or ``.png``."""
+    from litehrnet.io.images import LOSSY_SUFFIXES, WRITTEN_SUFFIXES
 
     suffix = photo.suffix.lower()
     if suffix in WRITTEN_SUFFIXES:
         return photo.suffix
-    return ".jpg" if suffix in JPEG_SUFFIXES else ".png"
+    return ".jpg" if suffix in LOSSY_SUFFIXES else ".png"
 
 
 def say_moved(out: OutputFolder) -> None:
@@ -179,14 +174,10 @@ def say_moved(out: OutputFolder) -> None:
         say(f"other names: {few(moved)}")
 
 
-def say_passed_over(arguments: Sequence[str]) -> None:
-    """Print how many files in the folders are not photos."""
-    from litehrnet.cli.inputs import passed_over
-
-    counts = passed_over(arguments)
+def say_passed_over(counts: Mapping[str, int]) -> None:
+    """Print how many files in the folders were not used, by suffix."""
     if counts:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        say(f"skipped, not in a supported photo format: {kinds}")
+        say("passed over: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
 
 def _say_boxes(path: Path, notes: Sequence[str], matched: "Mapping[Path, PhotoBoxes | UserError]") -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_people
-from litehrnet.cli.outputs import OutputFolder, output_folder
+from litehrnet.cli.outputs import OutputFolder
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from litehrnet.cli.inputs import Inputs
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.runtimes import Runtime
     from litehrnet.video.output import Output
@@ -27,23 +28,18 @@ Show = Callable[["NDArray[np.uint8]"], None]
 """Shows a drawn frame."""
 
 
-def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runtime") -> int:
+def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runtime", out: OutputFolder) -> None:
     """Predict, draw and write video after video, each frame by frame; a bad one among several does not stop the others.
-
-    Returns:
-        0.
 
     Raises:
         UserError: An input or option cannot be used. Or a video is truncated or damaged, or a camera stopped. Then all
             frames that could be read have been written, and so have the other videos.
     """
-    _check(options, sources)
+    require("av", "video", "reading videos")
     estimator = pose_estimator(options, runtime, with_detector=True)
     say_people(options, estimator, "no detector: one person is followed")
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
-        inputs = [source.path for source in sources if source.path is not None]
-        out = stack.enter_context(output_folder(options.out_dir, inputs))
         show = stack.enter_context(_page()) if options.show else None
         for source in sources:
             try:
@@ -52,7 +48,6 @@ def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runt
                 problems.append(str(error))
     if problems:
         raise UserError("; ".join(problems))
-    return 0
 
 
 def _predict(
@@ -100,12 +95,14 @@ def _page() -> Iterator[Show]:
             frames.end()
 
 
-def _check(options: argparse.Namespace, sources: "Sequence[Source]") -> None:
-    require("av", "video", "reading videos")
-    if len(sources) < len(options.photos):
-        raise UserError(f"{', '.join(options.photos)}: videos and other inputs (expected only videos, or only photos)")
-    live = [source.name for source in sources if source.endless]
-    if live and len(sources) > 1:
+def check(options: argparse.Namespace, inputs: "Inputs") -> None:
+    """Refuse options and combinations of inputs that do not work with videos.
+
+    Raises:
+        UserError: An option does not work with videos, or an endless source is not alone.
+    """
+    live = [source.name for source in inputs.sources if source.endless]
+    if live and len(inputs.sources) + len(inputs.photos) > 1:
         raise UserError(f"{live[0]}: never ends, so other inputs would wait forever (expected it alone)")
     if options.boxes:
         raise UserError("--boxes: only works with photos (expected --detector for videos)")

@@ -12,6 +12,7 @@ from litehrnet.cli.predict_photos import picture_suffix, say_moved, say_passed_o
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
+    from litehrnet.cli.inputs import Inputs
     from litehrnet.config.schema import RunConfig
     from litehrnet.data.settings import EvalConfig
     from litehrnet.inference.segmenter import Segmenter
@@ -137,11 +138,12 @@ def _write_sheet(config: "RunConfig", path: Path) -> None:
     say(f"{path}: {len(indices)} of {len(images)} training samples")
 
 
-def predict(options: argparse.Namespace, runtime: "Runtime") -> int:
+def predict(options: argparse.Namespace, inputs: "Inputs", runtime: "Runtime") -> int:
     """Segment photos and write tinted pictures and label images; a bad photo does not stop the others.
 
     Args:
         options: See ``litehrnet.cli.predict``.
+        inputs: Photos.
         runtime: The opened weights.
 
     Returns:
@@ -150,13 +152,12 @@ def predict(options: argparse.Namespace, runtime: "Runtime") -> int:
     Raises:
         UserError: The output folder cannot be used, or no photo can be read.
     """
-    from litehrnet.cli.inputs import find_images
     from litehrnet.drawing.class_maps import draw_segmentation
     from litehrnet.evaluation.segmentation import write_prediction
     from litehrnet.inference.segmenter import Segmenter
     from litehrnet.io.images import read_image, write_image
 
-    files = find_images(options.photos)
+    files = inputs.photos
     # Models and programs of one input size segment photos of any size in windows.
     window = options.window or options.weights.suffix.lower() in (".onnx", ".native")
     segmenter = Segmenter(runtime, window=window, flip=options.flip)
@@ -183,5 +184,5 @@ def predict(options: argparse.Namespace, runtime: "Runtime") -> int:
     say_moved(out)
     for problem in problems:
         say(f"left out: {problem}")
-    say_passed_over(options.photos)
+    say_passed_over(inputs.passed_over)
     return 1 if problems else 0

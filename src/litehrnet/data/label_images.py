@@ -12,9 +12,8 @@ from litehrnet.data.photos import check_photos
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.io.image_headers import critical_png_chunks, read_header
+from litehrnet.io.images import IMAGE_SUFFIXES
 from litehrnet.segmentation.classes import IGNORED, ClassSet
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 _NAMED = 20  # files that an error names
 _CITYSCAPES_IMAGE, _CITYSCAPES_LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"

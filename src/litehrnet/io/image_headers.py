@@ -1,7 +1,8 @@
 """Headers of image files, and a check that a file is complete before it is decoded.
 
 Decoders fill the missing part of a truncated file with gray or refuse it, depending on format and version.
-So each container is walked to its end here first, without allocating memory or decoding pixels.
+So each container is walked to its end here first, without allocating memory or decoding pixels. Only a JPEG without
+its end marker is decoded, to see whether pixels are missing.
 
 Sources: ITU-T T.81 annex B (JPEG markers), the W3C's PNG specification, section 5 (chunks), RFC 9649 (WebP),
 the BITMAPINFOHEADER of Windows (BMP), TIFF 6.0, section 2, and CIPA DC-008 (Exif) for the orientation.
@@ -14,8 +15,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from litehrnet.errors import UserError
+from litehrnet.io.heif_headers import heif_format, read_heif
+from litehrnet.io.unfinished_jpeg import MOST_PIXELS, ScanCoverage, lacks_only_its_end, note_missing_end
 
-EXPECTED = "expected JPEG, PNG, WebP, BMP or TIFF"
+EXPECTED = "expected JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF"
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,12 @@ class ImageHeader:
     """Header of a complete image file.
 
     Attributes:
-        format: ``JPEG``, ``PNG``, ``WebP``, ``BMP`` or ``TIFF``.
+        format: ``JPEG``, ``PNG``, ``WebP``, ``BMP``, ``TIFF``, ``HEIC`` or ``AVIF``.
         width: Pixels in a stored row, before the orientation is applied.
         height: Number of stored rows.
         orientation: 1 to 8 as in Exif (1 is upright); 1 if the file has no valid one.
         zero_is_white: Gray samples run from white to black (some TIFF files).
+        lacks_end: Only the end marker is missing (JPEG).
     """
 
     format: str
@@ -35,6 +39,7 @@ class ImageHeader:
     height: int
     orientation: int = 1
     zero_is_white: bool = False
+    lacks_end: bool = False
 
     @property
     def upright_wh(self) -> tuple[int, int]:
@@ -57,17 +62,18 @@ def read_header(content: bytes, name: str) -> ImageHeader:
     for magic, image_format, walk in _FORMATS:
         if magic.match(content):
             try:
-                return walk(content)
-            except (EOFError, ValueError, struct.error) as error:
+                header = walk(content)
+            except (EOFError, ValueError, LookupError, struct.error) as error:
                 raise UserError(f"{name}: is cut short or damaged (expected a whole {image_format} file)") from error
-    if content[4:8] == b"ftyp" and content[8:12] in _PHONE_FORMATS:
-        # Phones write these formats. "Not an image" would make users look for damage in the file.
-        raise UserError(f"{name}: is {_PHONE_FORMATS[content[8:12]]}, which is not supported ({EXPECTED})")
+            if header.lacks_end:
+                note_missing_end(name)
+            return header
+    if phone_format := heif_format(content):
+        try:
+            return ImageHeader(phone_format, *read_heif(content))
+        except (EOFError, ValueError, LookupError, struct.error) as error:
+            raise UserError(f"{name}: is cut short or damaged (expected a whole {phone_format} file)") from error
     raise UserError(f"{name}: not an image ({EXPECTED})")
-
-
-_PHONE_FORMATS = dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC")
-_PHONE_FORMATS |= {b"avif": "AVIF", b"avis": "AVIF"}
 
 
 def critical_png_chunks(content: bytes) -> bytes:
@@ -83,27 +89,32 @@ _JPEG_BARE = {0x01, 0xD8}
 
 
 def _jpeg(content: bytes) -> ImageHeader:
-    width = height = orientation = scans = 0
+    width = height = orientation = 0
+    coverage = ScanCoverage()
     position = 2
     while True:
         found = _JPEG_MARKER.search(content, position)
         if found is None:
-            raise EOFError
+            whole = 0 < width * height <= MOST_PIXELS and coverage.is_complete()
+            if not whole or not lacks_only_its_end(content, coverage.scans):
+                raise EOFError
+            return ImageHeader("JPEG", width, height, orientation or 1, lacks_end=True)
         position, marker = found.end(), content[found.end() - 1]
         if marker == 0xD9:
             break
         if marker in _JPEG_BARE:
             continue
         (length,) = struct.unpack_from(">H", content, position)
-        if marker in _JPEG_FRAMES and not scans:
+        if marker in _JPEG_FRAMES and not coverage.scans:
+            coverage.add_frame(content[position : position + length], progressive=marker == 0xC2)
             height, width = struct.unpack_from(">HH", content, position + 3)
         elif marker == 0xDA:
-            scans += 1
+            coverage.add_scan(content[position : position + length])
         elif marker == 0xE1 and not orientation:
             orientation = _exif_orientation(content[position + 2 : position + length])
         # A thumbnail inside a segment has its own markers: the length skips them.
         position += length
-    if not scans:
+    if not coverage.scans:
         raise ValueError("no scan")
     return ImageHeader("JPEG", width, height, orientation or 1)
 

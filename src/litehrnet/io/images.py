@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io import files
+from litehrnet.io import files, unfinished_jpeg
 from litehrnet.io.archives import read_data_file
 from litehrnet.io.image_headers import ImageHeader, critical_png_chunks, read_header
+from litehrnet.optional import require
 
 MAX_PIXELS = 200_000_000
 """Largest image, in pixels (600 MB as RGB). Larger ones are refused before memory is allocated."""
 
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif", ".avif"})
+IMAGE_SUFFIXES = LOSSY_SUFFIXES | {".png", ".webp", ".bmp", ".tif", ".tiff"}
 WRITTEN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -23,7 +26,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read a photo from a file, as ``decode_image`` does.
 
     Args:
-        path: A JPEG, PNG, WebP, BMP or TIFF file, recognized by content, not by suffix.
+        path: A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, recognized by content, not by suffix.
 
     Returns:
         uint8 (height, width, 3), RGB, upright.
@@ -42,18 +45,20 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
     ====================  =====================================================================
     8 bits                as stored; color profiles are ignored
     16 bits               the upper 8 bits, rounded down: 65535 is 255, 255 is 0
+    10 or 12 bits         scaled to 8 bits (HEIC, AVIF)
     1, 2 or 4 bits        stretched to 0..255
     float, 32-bit         an error
     gray                  three equal channels
     palette               its colors
     transparency          dropped: the colors as stored under it
     CMYK (JPEG)           RGB by OpenCV's conversion, which assumes inverted inks, as Adobe stores them
-    Exif orientation      applied (JPEG, PNG and WebP; in TIFF the tag of the same number)
+    Exif orientation      applied (JPEG, PNG and WebP; in TIFF the tag of the same number, in HEIC and AVIF their own)
     animation, pages      the first frame or page; an error if OpenCV is older than 4.11 and it is WebP
     ====================  =====================================================================
 
-    A truncated file is always an error, and so is a wrong checksum (PNG). Other damage in formats without
-    checksums leads to an error or to wrong pixels, which libjpeg reports on the standard error stream.
+    A truncated file is always an error, unless only the end marker of a JPEG is missing. So is a wrong checksum (PNG).
+    Other damage in formats without checksums leads to an error or to wrong pixels, which libjpeg reports on the
+    standard error stream. HEIC needs the package pillow-heif.
 
     Args:
         content: The whole file.
@@ -66,16 +71,18 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
         uint8 (height, width, 3), RGB, contiguous.
 
     Raises:
-        UserError: The content is not a complete JPEG, PNG, WebP, BMP or TIFF image, has no pixels, has more than
-            ``MAX_PIXELS``, or OpenCV cannot decode it.
+        UserError: The content is not a complete image of these formats, has no pixels or more than ``MAX_PIXELS``,
+            or cannot be decoded; or it is HEIC and pillow-heif is not installed.
     """
     header = header or read_header(content, name)
     _check_size(header, name)
     if header.format == "PNG":
         # Faulty color profiles are common, change nothing here, and make libpng print warnings.
         content = critical_png_chunks(content)
-    image = _decode(content, header, name, reduction)
-    if header.format != "TIFF":  # OpenCV rotates TIFF whatever its flags say
+    if header.lacks_end:
+        content = content.removesuffix(b"\xff") + unfinished_jpeg.END
+    image = _decode_heic(content, name) if header.format == "HEIC" else _decode(content, header, name, reduction)
+    if header.format not in ("TIFF", "HEIC"):  # whose decoders rotate, whatever their flags say
         image = _upright(image, header.orientation)
     return np.ascontiguousarray(image)
 
@@ -156,7 +163,7 @@ def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> N
     import cv2
 
     # The orientation is applied by the caller, from the header: OpenCV's versions differ in the formats they rotate.
-    whole = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    whole = cv2.IMREAD_COLOR | (0 if header.format == "AVIF" else cv2.IMREAD_ANYDEPTH)  # it has up to 12 bits, not 16
     flags = whole if reduction == 1 else getattr(cv2, f"IMREAD_REDUCED_COLOR_{reduction}")
     flags |= cv2.IMREAD_IGNORE_ORIENTATION
     try:
@@ -176,6 +183,18 @@ def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> N
     if bgr.dtype != np.uint8:
         raise UserError(f"{name}: has samples of type {bgr.dtype} (expected 8 or 16 bits)")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
+
+
+def _decode_heic(content: bytes, name: str) -> NDArray[np.uint8]:
+    require("pillow_heif", "heic", f"{name}: reading HEIC")
+    import pillow_heif
+
+    try:
+        image = np.asarray(pillow_heif.open_heif(content))
+    except (ValueError, LookupError, RuntimeError, OSError, SyntaxError, MemoryError) as error:
+        raise UserError(f"{name}: cannot be decoded (a damaged HEIC file, or an unknown kind)") from error
+    gray = image.ndim == 2
+    return np.repeat(image[..., None], 3, axis=2) if gray else image[..., :3]
 
 
 def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

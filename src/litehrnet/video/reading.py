@@ -143,13 +143,15 @@ class VideoReader:
         # Decoding several frames at once is faster, but delays them.
         stream.thread_type = "SLICE" if self.endless else "AUTO"
         stream.codec_context.thread_count = threads or default_threads()
-        self.rate = (stream.average_rate or stream.guessed_rate or _USUAL_RATE) / every
+        timed = self._container.start_time is not None
+        # FFmpeg takes 25 as the average of raw streams; what their headers say is its guess.
+        self.rate = ((timed and stream.average_rate) or stream.guessed_rate or _USUAL_RATE) / every
         self.expected = self._expected(seconds)
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         begins = None if self.endless else self._container.start_time
         self._times = FrameTimes(stream.time_base or Fraction(1), begins, 1 / float(self.rate * every))
         self._announced = None if self.endless else _announced_end(self._container, stream)
-        self._damaged = 0
+        self._lost = 0
         self._broken: str | None = None
         self._seen_end = 0.0  # latest end of a packet, in the stream's own time
 
@@ -169,6 +171,9 @@ class VideoReader:
                     continue
                 if self.end is not None and time >= self.end:
                     break
+                if decoded.is_corrupt and not self.endless:
+                    self._lost += 1  # the decoder made a part of it up
+                    continue
                 if number % self.every == 0:
                     yield Frame(number, time, pictures.image(decoded))
                 number += 1
@@ -180,7 +185,8 @@ class VideoReader:
     def _seek(self) -> None:
         import av
 
-        if self.start > 0 and not self.endless:
+        # Raw streams have no times to look for.
+        if self.start > 0 and not self.endless and self._container.start_time is not None:
             target = round((self.start + float(self._times.origin(Fraction(0)))) * 1_000_000)
             try:
                 self._container.seek(target)
@@ -191,16 +197,14 @@ class VideoReader:
         import av
 
         for packet in self._packets():
-            if packet is not None and packet.is_corrupt:
-                self._damaged += 1
-                continue
+            # A packet marked as corrupt may only follow a jump of the counter, where files were joined.
             if packet is not None and packet.pts is not None:
                 ticks = packet.pts + (packet.duration or 0)
                 self._seen_end = max(self._seen_end, float(ticks * packet.time_base))
             try:
                 yield from self._stream.decode(packet)
             except av.error.FFmpegError:
-                self._damaged += 1
+                self._lost += 1
 
     def _packets(self) -> Iterator["av.Packet[VideoStream] | None"]:
         """Yield the packets of the stream, then None, which flushes the decoder."""
@@ -222,8 +226,8 @@ class VideoReader:
             raise UserError(f"{name}: truncated, it has frames for {self._seen_end:.1f} s of {self._announced:.1f} s")
         elif self._broken:
             raise UserError(f"{name}: cannot be read after {last:.1f} s ({self._broken})")
-        elif self._damaged and number:
-            raise UserError(f"{name}: damaged, {self._damaged} packets could not be decoded")
+        elif self._lost and number:
+            raise UserError(f"{name}: damaged, {self._lost} of {number + self._lost} frames were lost")
 
     def _between(self) -> str:
         if not self.start and self.end is None:

@@ -3,8 +3,6 @@
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     import av
 
@@ -24,6 +22,8 @@ class FrameTimes:
         self._time_base = time_base
         self._origin = None if start_time is None else Fraction(start_time, 1_000_000)
         self._shift = 0.0
+        self._untimed = 0  # frames without a time since the last one that had one
+        self._timed = 0.0  # its time
         self.step = step
         self.last = -float("inf")
 
@@ -36,13 +36,19 @@ class FrameTimes:
     def of(self, decoded: "av.VideoFrame") -> float:
         """Return the time of the next frame."""
         if decoded.pts is None:
-            time = self.last + self.step if np.isfinite(self.last) else 0.0
+            # A product: sums would collect rounding errors.
+            self._untimed += self.last >= 0
+            time = self._timed + self._untimed * self.step
         else:
+            self._untimed = 0
             seconds = decoded.pts * self._time_base  # a fraction, to avoid rounding errors
             time = float(seconds - self.origin(seconds)) + self._shift
         if time <= self.last:
-            # Two frames at one time, or a clock that was set back: later frames are shifted.
-            self._shift += self.last + _TICK - time
-            time = self.last + _TICK
+            # Two frames at one time, or a clock that was set back, as in joined files: later frames are shifted.
+            following = self.last + (_TICK if self.last - time < self.step else self.step)
+            self._shift += following - time
+            time = following
+        if not self._untimed:
+            self._timed = time
         self.last = time
         return time
