@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
+from litehrnet.keypoints.sides import part_key
 from litehrnet.poses import KeypointSet
 
 
@@ -69,7 +70,7 @@ def read_json(path: Path) -> Any:
 
 
 def mapped(records: list[Record], names: tuple[str, ...], target: KeypointSet, source: str) -> list[Record]:
-    """Change records from the keypoints ``names`` to those of ``target``, matched by name.
+    """Change records from the keypoints ``names`` to those of ``target``, matched by name in any spelling.
 
     Keypoints that are not among ``names`` become invisible. Where there are such keypoints, people without any visible
     keypoint are dropped.
@@ -83,9 +84,10 @@ def mapped(records: list[Record], names: tuple[str, ...], target: KeypointSet, s
     Raises:
         UserError: The two have no name in common.
     """
-    if names == target.keypoint_names:
+    keys, target_keys = list(map(part_key, names)), list(map(part_key, target.keypoint_names))
+    if keys == target_keys:
         return records
-    order = np.array([names.index(name) if name in names else -1 for name in target.keypoint_names])
+    order = np.array([keys.index(key) if key in keys else -1 for key in target_keys])
     known = order >= 0
     if not known.any():
         raise UserError(
