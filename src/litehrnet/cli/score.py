@@ -70,7 +70,8 @@ def _score_coco(options: argparse.Namespace) -> None:
     from litehrnet.data.formats import AP
     from litehrnet.evaluation.coco import coco_figures
     from litehrnet.evaluation.score import PCK_THRESHOLD, read_results, score_keypoints
-    from litehrnet.keypoints.skeletons import find_keypoint_set, is_of_people, read_keypoint_set, usual_keypoint_set
+    from litehrnet.keypoints.sides import part_key
+    from litehrnet.keypoints.skeletons import find_keypoint_set, read_keypoint_set, usual_keypoint_set
     from litehrnet.optional import require
 
     require("pycocotools", "train", "computing AP")
@@ -78,14 +79,11 @@ def _score_coco(options: argparse.Namespace) -> None:
     named, category = options.keypoints or str(options.annotations), options.category
     keypoint_set = find_keypoint_set(named) if options.keypoints else read_keypoint_set(options.annotations, category)
     check_keypoint_count(keypoint_set, annotated_keypoints(annotations), options.annotations, Path(named))
-    if (
-        is_of_people(keypoint_set)
-        and keypoint_set.keypoint_names != usual_keypoint_set(len(keypoint_set)).keypoint_names
-    ):
-        known = usual_keypoint_set(len(keypoint_set)).name
-        note(
-            f"{named}: keypoints are in another order than {known}'s (--keypoints {known} for predictions in its order)"
-        )
+    known = usual_keypoint_set(len(keypoint_set))
+    keys, usual = ([part_key(name) for name in each.keypoint_names] for each in (keypoint_set, known))
+    if keys != usual and sorted(keys) == sorted(usual):
+        other = f"keypoints are in another order than {known.name}'s"
+        note(f"{named}: {other} (--keypoints {known.name} for predictions in its order)")
     annotations = in_order_of(annotations, keypoint_set)
     results = read_results(options.predictions, annotations, len(keypoint_set))
     score = score_keypoints(annotations, results, keypoint_set, options.pck_threshold or PCK_THRESHOLD)

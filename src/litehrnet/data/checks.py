@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 from litehrnet.data.coco import detection_records, read_annotations
 from litehrnet.data.detection import category_of
+from litehrnet.data.photos import size_fault
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
@@ -240,11 +241,8 @@ def check_photo(use: PhotoUse) -> list[Problem]:
         decode_image(content, str(use.path), 8 if header.format == "JPEG" else 1, header)
     except UserError as error:
         return [Problem(use.file, use.place, str(error))]
-    width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
-    if use.size_wh is None or use.size_wh == (width, height):
-        return []
-    said = "{}x{}".format(*use.size_wh)
-    return [Problem(use.file, use.place, f"{use.path}: is {width}x{height} (expected {said}, as in the annotations)")]
+    fault = size_fault(use.path, header, use.size_wh)
+    return [Problem(use.file, use.place, fault)] if fault else []
 
 
 def _refusal(path: Path, content: Any, category: str | None) -> list[Problem]:

@@ -311,6 +311,7 @@ def ground_truth_records(
             joints_xy=keypoints[:, :2].astype(np.float32),
             visible=np.minimum(1, keypoints[:, 2]).astype(np.float32),
             box_wh=np.array(box[2:], np.float64),
+            image_wh=(image["width"], image["height"]),
         )
         for image in annotations.images.values()
         for box_id, (box, keypoints) in enumerate(_persons(annotations, image, num_keypoints))
@@ -386,6 +387,7 @@ def box_records(
             box_score=float(entry["score"]),
             joints_xy=np.zeros((num_keypoints, 2), np.float32),
             visible=np.ones(num_keypoints, np.float32),
+            image_wh=(annotations.images[entry["image_id"]]["width"], annotations.images[entry["image_id"]]["height"]),
         )
         for box_id, entry in enumerate(entries)
     ]

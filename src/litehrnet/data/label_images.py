@@ -40,7 +40,7 @@ def check_labeled_images(records: Sequence[LabeledImage], source: str) -> None:
     Raises:
         UserError: There are such files; one message names all of them.
     """
-    check_photos((record.image_file for record in records), source)
+    check_photos(((record.image_file, None) for record in records), source)
     if faults := label_faults(records):
         raise UserError("; ".join(faults))
 

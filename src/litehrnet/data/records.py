@@ -29,6 +29,7 @@ class Record:
         joints_xy: float32 (keypoints, 2) in image pixels; zeros where there is no annotation.
         visible: float32 (keypoints,): 1 for annotated joints, also hidden ones, 0 for others.
         box_wh: (2,) width and height of an annotated COCO box, clean but not grown; None for other boxes.
+        image_wh: Width and height of the photo in the annotations; None where they have none.
     """
 
     image_file: Path
@@ -40,6 +41,7 @@ class Record:
     joints_xy: NDArray[np.float32]
     visible: NDArray[np.float32]
     box_wh: NDArray[np.float64] | None = None
+    image_wh: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

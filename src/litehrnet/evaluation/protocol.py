@@ -95,7 +95,7 @@ def read_eval_set(
     if not people.records:
         raise UserError(f"{test.annotations}: nobody to evaluate on (expected annotated people)")
     photos = measure.prepare(test, people.records, without_truth)
-    check_photos((record.image_file for record in people.records), test.annotations)
+    check_photos(((record.image_file, record.image_wh) for record in people.records), test.annotations)
     return EvalSet(test, people.records, keypoint_set, people.box_source, people.image_ids, photos)
 
 
