@@ -39,6 +39,7 @@ def _permuted(content: dict[str, Any]) -> None:
 
 def _with_dogs(content: dict[str, Any]) -> None:
     """A dog in each photo, whose category comes first."""
+    content["categories"][0]["name"] = "person"
     content["categories"].insert(0, DOG)
     for person in list(content["annotations"]):
         dog = {**person, "id": 100 + person["id"], "category_id": 9, "keypoints": [20, 30, 2, 40, 50, 2]}
@@ -108,7 +109,7 @@ def test_some_of_the_names_in_other_places_are_refused(drawn_coco: DataConfig) -
 
 @pytest.mark.parametrize(("category", "size"), [("person", 17), ("dog", 2), (None, 2)])
 def test_a_category_is_chosen_by_name(drawn_coco: DataConfig, category: str | None, size: int) -> None:
-    path = _changed(drawn_coco, lambda c: (c["categories"][0].update(name="person"), _with_dogs(c)))
+    path = _changed(drawn_coco, _with_dogs)
     keypoints = find_keypoint_set(path, category)
     assert len(keypoints) == size
     for joints in _found(path, keypoints, category, drawn_coco):
@@ -129,7 +130,7 @@ def test_a_category_that_is_not_there_is_refused(drawn_coco: DataConfig) -> None
 
 
 def test_a_recipe_names_the_category(drawn_coco: DataConfig, tmp_path: Path) -> None:
-    path = _changed(drawn_coco, lambda c: (c["categories"][0].update(name="person"), _with_dogs(c)))
+    path = _changed(drawn_coco, _with_dogs)
     recipe = tmp_path / "own.py"
     data = f'annotations="{path}", images="{drawn_coco.images}", category="person"'
     recipe.write_text(
