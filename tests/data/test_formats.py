@@ -70,7 +70,7 @@ def test_a_format_that_parses_into_cocos_object_trains_and_evaluates(
     assert find_measure(test) is MEASURES["mAP"]
     pytest.importorskip("pycocotools")
     assert len(read_eval_set(test, COCO, (64, 96), Path("weights")).records) == len(same)
-    assert find_format("wrapped").check(path, Path(drawn_coco.images), None, True).problems == []
+    assert find_format("wrapped").check(path, Path(drawn_coco.images), None, True, None).problems == []
     listed = tmp_path / "list.txt"
     listed.write_text(str(json.loads(Path(drawn_coco.annotations).read_text())["images"][0]["id"]) + "\n")
     assert check_photo_lists(path, str(listed), None, load) == []

@@ -145,3 +145,28 @@ def test_photos_that_are_cut_short_or_no_pictures_are_found_without_decoding(tmp
     assert "not an image" in str(photo_fault(path))
     path.unlink()
     assert photo_fault(path) == f"{path}: no such file"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_a_size_that_is_not_the_photos_is_a_fault(tmp_path: Path, suffix: str) -> None:
+    path = _disc(tmp_path / f"disc{suffix}", 80, 60)
+    assert photo_fault(path, (80, 60)) is None
+    assert photo_fault(path, (80.0, 60.0)) is None
+    assert photo_fault(path, (60, 80)) == f"{path}: is 80x60 (expected 60x80, as in the annotations)"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_annotations_of_the_stored_pixels_are_a_fault_of_exif(tmp_path: Path, orientation: int) -> None:
+    path = _disc(tmp_path / "disc.jpg", 80, 60)
+    _turn(path, orientation)
+    upright, other = ((60, 80), (80, 60)) if orientation >= 5 else ((80, 60), (60, 80))
+    assert photo_fault(path, upright) is None
+    assert ("Exif" in str(photo_fault(path, other))) == (orientation >= 5)
+
+
+def test_the_size_is_found_behind_a_long_comment(tmp_path: Path) -> None:
+    path = _disc(tmp_path / "disc.jpg", 80, 60)
+    content = path.read_bytes()
+    path.write_bytes(content[:2] + b"\xff\xfe" + struct.pack(">H", 60_000) + bytes(59_998) + content[2:])
+    assert photo_fault(path, (80, 60)) is None
+    assert "is 80x60" in str(photo_fault(path, (81, 60)))

@@ -161,8 +161,11 @@ def test_beyond_the_photo_another_one_is_seen_and_within_it_nothing_changes(
 ) -> None:
     """The other photos are white, and far larger, so that they are decoded reduced; the person's is by two at most."""
     margin = 1e-3 if exact else 0.51  # the outermost pixel of a reduced picture has its center further in
+    sizes_hw = {2: (1603, 1207), 3: (1283, 2409)}
+    for image in coco_content["images"]:
+        image["height"], image["width"] = sizes_hw.get(image["id"], (160, 120))
     config = save_coco(coco_content)
-    for number, size_hw in ((2, (1603, 1207)), (3, (1283, 2409))):
+    for number, size_hw in sizes_hw.items():
         write_image(Path(config.images) / f"{number}.jpg", np.full((*size_hw, 3), 255, np.uint8))
     settings = AugmentationConfig(scale=0.5, exact_images=exact)
     plain = _training_set(config, settings)

@@ -66,6 +66,7 @@ class Source:
         images: Folder of the photos.
         keypoint_count: Number of keypoints that people must have; None for what the file says.
         trains: Whether its keypoints are trained on.
+        category: Category with the keypoints; None for the first that has any.
     """
 
     role: str
@@ -74,6 +75,7 @@ class Source:
     images: Path
     keypoint_count: int | None
     trains: bool
+    category: str | None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -198,15 +200,16 @@ def _sources(config: "RunConfig") -> list[Source]:
             count: int | None = len(config.keypoint_set)
         else:
             count = len(find_keypoint_set(data.keypoints)) if data.keypoints else None
-        sources.append(Source(role, data.format, Path(data.annotations), Path(data.images), count, trains))
+        files = Path(data.annotations), Path(data.images)
+        sources.append(Source(role, data.format, *files, count, trains, data.category))
     return _merged(sources)
 
 
 def _merged(sources: list[Source]) -> list[Source]:
     """Join the roles of sources with the same file and folder, so that each file is read once."""
-    merged: dict[tuple[Path, Path], Source] = {}
+    merged: dict[tuple[Path, Path, str | None], Source] = {}
     for source in sources:
-        files = source.annotations, source.images
+        files = source.annotations, source.images, source.category
         if files in merged:
             first = merged[files]
             count = first.keypoint_count or source.keypoint_count
@@ -220,7 +223,7 @@ def _check(source: Source) -> "FileReport":
     from litehrnet.data.formats import find_format
 
     check = find_format(source.format).check
-    report = check(source.annotations, source.images, source.keypoint_count, source.trains)
+    report = check(source.annotations, source.images, source.keypoint_count, source.trains, source.category)
     with progress_bar("photos") as progress:
         progress.start(len(report.photos))
         for photo in report.photos:

@@ -45,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="COCO keypoint annotations, MPII's JSON list beside its .mat file, or a folder of label images",
     )
     parser.add_argument("--images", metavar="DIR", help="folder of the photos")
+    parser.add_argument(
+        "--category",
+        metavar="NAME",
+        help="category whose keypoints are tested (default: the first with keypoint names)",
+    )
     parser.add_argument("--boxes", metavar="JSON", help="file with detected boxes (default: the annotated boxes)")
     parser.add_argument(
         "--detector",
@@ -107,12 +112,13 @@ def _what_to_evaluate(options: argparse.Namespace, config: "RunConfig | None", t
     else:
         test = config.tested_on
     if options.annotations:  # boxes and lists of photos of the configuration belong to its own annotations
-        test = replace(test, boxes=None, only=None, without=None)
+        test = replace(test, boxes=None, only=None, without=None, category=None)
     return replace(
         test,
         annotations=options.annotations or test.annotations,
         images=options.images or test.images,
         boxes=options.boxes or test.boxes,
+        category=options.category or test.category,
         flip=test.flip and not options.no_flip,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import positive_float, say
+from litehrnet.cli.options import note, positive_float, say
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="largest error of a correct keypoint, divided by the longer side of the box (default: 0.2)",
     )
+    parser.add_argument(
+        "--category", metavar="NAME", help="category with the keypoints (default: the first with keypoint names)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
@@ -63,21 +66,28 @@ def _format(annotations: Path) -> "Format":
 
 
 def _score_coco(options: argparse.Namespace) -> None:
-    from litehrnet.data.coco import annotated_keypoints, check_keypoint_count, read_annotations
+    from litehrnet.data.coco import annotated_keypoints, check_keypoint_count, in_order_of, read_annotations
     from litehrnet.data.formats import AP
     from litehrnet.evaluation.coco import coco_figures
     from litehrnet.evaluation.score import PCK_THRESHOLD, read_results, score_keypoints
-    from litehrnet.keypoints.skeletons import find_keypoint_set, read_keypoint_set
+    from litehrnet.keypoints.sides import part_key
+    from litehrnet.keypoints.skeletons import find_keypoint_set, read_keypoint_set, usual_keypoint_set
     from litehrnet.optional import require
 
     require("pycocotools", "train", "computing AP")
-    annotations = read_annotations(options.annotations)
-    named = options.keypoints or str(options.annotations)
-    keypoint_set = find_keypoint_set(named) if options.keypoints else read_keypoint_set(options.annotations)
+    annotations = read_annotations(options.annotations, category=options.category)
+    named, category = options.keypoints or str(options.annotations), options.category
+    keypoint_set = find_keypoint_set(named) if options.keypoints else read_keypoint_set(options.annotations, category)
     check_keypoint_count(keypoint_set, annotated_keypoints(annotations), options.annotations, Path(named))
+    known = usual_keypoint_set(len(keypoint_set))
+    keys, usual = ([part_key(name) for name in each.keypoint_names] for each in (keypoint_set, known))
+    if keys != usual and sorted(keys) == sorted(usual):
+        other = f"keypoints are in another order than {known.name}'s"
+        note(f"{named}: {other} (--keypoints {known.name} for predictions in its order)")
+    annotations = in_order_of(annotations, keypoint_set)
     results = read_results(options.predictions, annotations, len(keypoint_set))
     score = score_keypoints(annotations, results, keypoint_set, options.pck_threshold or PCK_THRESHOLD)
-    figures = coco_figures(options.annotations, results, keypoint_set)
+    figures = coco_figures(options.annotations, results, keypoint_set, category=category)
     title = f"people: {len(results)} predicted, {score.persons} annotated, {score.matched} of these matched"
     _print(title, {**figures, **score.figures}, score, AP.digits, as_json=options.json)
 
@@ -87,8 +97,10 @@ def _score_mpii(options: argparse.Namespace) -> None:
     from litehrnet.evaluation import pckh
 
     annotations: Path = options.annotations
-    if options.keypoints or options.pck_threshold:
-        raise UserError(f"{annotations}: MPII annotations (expected neither --keypoints nor --pck-threshold)")
+    if options.keypoints or options.pck_threshold or options.category:
+        raise UserError(
+            f"{annotations}: MPII annotations (expected neither --keypoints nor --pck-threshold nor --category)"
+        )
     is_truth = annotations.suffix.lower() == ".mat"
     truth = pckh.read_mpii_ground_truth(annotations if is_truth else pckh.mpii_ground_truth_file(annotations))
     predicted = pckh.read_mpii_predictions(options.predictions)

@@ -277,7 +277,8 @@ def with_outputs(config: RunConfig) -> RunConfig:
     elif config.segmentation is not None:
         outputs = find_class_set(config.segmentation.classes)
     elif config.keypoints is not None:
-        outputs = find_keypoint_set(config.keypoints)
+        named = [data.category for data in config.train if data.annotations == config.keypoints]
+        outputs = find_keypoint_set(config.keypoints, named[0] if named else None)
     else:
         raise UserError(f"{config.name}: names no task (expected keypoints, segmentation or detection)")
     return replace(config, resolved=outputs)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from litehrnet.data.annotations import normalized
 from litehrnet.data.coco import detection_records, read_annotations
 from litehrnet.data.detection import category_of
+from litehrnet.data.photos import size_fault
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
@@ -80,6 +80,7 @@ def check_coco(
     images: Path,
     keypoint_count: int | None,
     with_joints: bool = True,
+    category: str | None = None,
     load: Callable[[Path], Any] = read_json,
 ) -> FileReport:
     """Check an annotation file in COCO's format, without its photos.
@@ -89,6 +90,7 @@ def check_coco(
         images: Folder of its photos.
         keypoint_count: Keypoints that every person must have; None for as many as the file names.
         with_joints: Ignored: people may have no keypoints.
+        category: Name of the category with the keypoints; None for the first that has any.
         load: See ``read_annotations``.
     """
     report, file = FileReport(), str(path)
@@ -103,19 +105,23 @@ def check_coco(
     report.problems += [problem for category in categories for problem in _check_category(category, file)]
     if content["annotations"] and not categories:
         report.problems.append(Problem(file, "", "no category has keypoints (expected their names in one category)"))
-    if keypoint_count is None and categories and isinstance(categories[0]["keypoints"], list):
-        keypoint_count = len(categories[0]["keypoints"])
+    own = [c for c in categories if isinstance(c["keypoints"], list) and category in (None, c.get("name"))]
+    others = {_key(c.get("id")) for c in _dicts(content.get("categories"))} - {_key(c.get("id")) for c in own[:1]}
+    if keypoint_count is None and own:
+        keypoint_count = len(own[0]["keypoints"])
     sizes, names = _coco_images(content["images"], file, report)
     used: dict[Any, str] = {}
     for index, annotation in enumerate(content["annotations"]):
         place = _place("annotation", index, annotation)
-        report.problems += [Problem(file, place, w) for w in _coco_annotation(annotation, sizes, keypoint_count)]
-        if isinstance(annotation, dict):
+        is_other = own and isinstance(annotation, dict) and _key(annotation.get("category_id")) in others
+        count = None if is_other else keypoint_count
+        report.problems += [Problem(file, place, w) for w in _coco_annotation(annotation, sizes, count)]
+        if isinstance(annotation, dict) and not is_other:
             used.setdefault(_key(annotation.get("image_id")), place)
             report.persons += _has_keypoints(annotation)
     report.problems += _duplicates(content["annotations"], "annotation", file)
     if not report.problems:
-        report.problems += _refusal(path, content)
+        report.problems += _refusal(path, content, category)
     report.photos = [PhotoUse(images / names[i], sizes[i], file, place) for i, place in used.items() if i in names]
     return report
 
@@ -174,7 +180,9 @@ def check_photo_lists(
     return []
 
 
-def check_mpii(path: Path, images: Path, keypoint_count: int | None, with_joints: bool = True) -> FileReport:
+def check_mpii(
+    path: Path, images: Path, keypoint_count: int | None, with_joints: bool = True, category: str | None = None
+) -> FileReport:
     """Check an annotation file in MPII's format, without its photos.
 
     Args:
@@ -182,6 +190,7 @@ def check_mpii(path: Path, images: Path, keypoint_count: int | None, with_joints
         images: Folder of its photos.
         keypoint_count: Joints that every person must have; None for MPII's 16.
         with_joints: Whether people must have joints, as for training.
+        category: Ignored: MPII's people have no categories.
     """
     report, file = FileReport(), str(path)
     try:
@@ -232,17 +241,14 @@ def check_photo(use: PhotoUse) -> list[Problem]:
         decode_image(content, str(use.path), 8 if header.format == "JPEG" else 1, header)
     except UserError as error:
         return [Problem(use.file, use.place, str(error))]
-    width, height = header.upright_wh
-    if use.size_wh is None or use.size_wh == (width, height):
-        return []
-    said = "{}x{}".format(*use.size_wh)
-    return [Problem(use.file, use.place, f"{use.path}: is {width}x{height} (expected {said}, as in the annotations)")]
+    fault = size_fault(use.path, header, use.size_wh)
+    return [Problem(use.file, use.place, fault)] if fault else []
 
 
-def _refusal(path: Path, content: Any) -> list[Problem]:
+def _refusal(path: Path, content: Any, category: str | None) -> list[Problem]:
     """Faults of a whole file for which training and evaluation refuse it, such as keypoints in 0..1."""
     try:
-        normalized(path, content)
+        read_annotations(path, load=lambda _: content, category=category)
     except UserError as error:
         return [Problem("", "", str(error))]
     return []

@@ -17,6 +17,7 @@ from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.boxes import centers_and_scales, clean_box
+from litehrnet.keypoints.sides import part_key
 from litehrnet.keypoints.skeletons import find_keypoint_set
 from litehrnet.poses import KeypointSet
 
@@ -61,7 +62,11 @@ class CocoAnnotations:
 
 
 def read_annotations(
-    path: Path, only: str | None = None, without: str | None = None, load: Callable[[Path], Any] = read_json
+    path: Path,
+    only: str | None = None,
+    without: str | None = None,
+    load: Callable[[Path], Any] = read_json,
+    category: str | None = None,
 ) -> CocoAnnotations:
     """Read an annotation file in COCO's format.
 
@@ -70,12 +75,13 @@ def read_annotations(
         only: File with the numbers of the photos to keep (``read_photo_list``); None for all photos.
         without: File with the numbers of the photos to leave out.
         load: Function that parses the file into COCO's object; other formats have their own.
+        category: Name of the category with the keypoints; None for the first that has any.
 
     Raises:
         UserError: The file is missing, is not JSON, or an entry has no safe meaning; a list is missing, broken or names
-            other photos.
+            other photos; no category with keypoints has the name.
     """
-    annotations = _checked(path, load(path))
+    annotations = _checked(path, load(path), category)
     for listed, keep in ((only, True), (without, False)):
         if listed is not None:
             annotations = _chosen(annotations, Path(listed), keep)
@@ -112,7 +118,39 @@ def _chosen(annotations: CocoAnnotations, listed: Path, keep: bool) -> CocoAnnot
     return replace(annotations, images=images, by_image={key: annotations.by_image[key] for key in images})
 
 
-def _checked(path: Path, content: Any) -> CocoAnnotations:
+def in_order_of(annotations: CocoAnnotations, keypoint_set: KeypointSet) -> CocoAnnotations:
+    """Bring the keypoints of all people into the order of a keypoint set, by their names; others are left out.
+
+    Names that have nothing in common with the set's say nothing about the order, so nothing changes then.
+
+    Raises:
+        UserError: Some of the names are the set's, in another order, and others are not.
+    """
+    names = annotations.keypoint_names or ()
+    keys, wanted = list(map(part_key, names)), list(map(part_key, keypoint_set.keypoint_names))
+    if keys == wanted or len(keys) != len(wanted):
+        return annotations
+    if sorted(keys) != sorted(wanted) or len(set(keys)) != len(keys):
+        moved = [
+            n for n, key in zip(names, keys, strict=True) if key in wanted and keys.index(key) != wanted.index(key)
+        ]
+        if moved:
+            expected = ", ".join(keypoint_set.keypoint_names)
+            raise UserError(f"{annotations.path}: keypoints are {', '.join(names)} (expected {expected}, in any order)")
+        return annotations
+    places = [3 * keys.index(key) + part for key in wanted for part in range(3)]
+    by_image = {
+        number: [_reordered(entry, places) for entry in annotations.people(number)] for number in annotations.by_image
+    }
+    return replace(annotations, by_image=by_image, keypoint_names=keypoint_set.keypoint_names)
+
+
+def _reordered(entry: dict[str, Any], places: list[int]) -> dict[str, Any]:
+    flat = entry.get("keypoints")
+    return {**entry, "keypoints": [flat[place] for place in places]} if flat and len(flat) == len(places) else entry
+
+
+def _checked(path: Path, content: Any, wanted: str | None) -> CocoAnnotations:
     own = normalized(path, content)
     say_once(own.note)
     images = {image["id"]: image for image in own.images}
@@ -120,7 +158,7 @@ def _checked(path: Path, content: Any) -> CocoAnnotations:
     for annotation in own.annotations:
         by_image[annotation["image_id"]].append(annotation)
     categories = _category_names(content.get("categories"))
-    names, category = _keypoint_names(content.get("categories"))
+    names, category = _keypoint_names(path, content.get("categories"), wanted)
     if category is None and len(categories) == 1:
         category = next(iter(categories))
     return CocoAnnotations(path, images, by_image, names, categories, category, own.original_ids)
@@ -137,12 +175,14 @@ def _category_names(categories: Any) -> dict[Any, str]:
     return {each["id"]: str(each["name"]) for each in _dicts(categories) if id_key(each.get("id")) and "name" in each}
 
 
-def _keypoint_names(categories: Any) -> tuple[tuple[str, ...] | None, Any]:
-    """Keypoint names of the first category that has some, and its id; None where there is none."""
-    for category in _dicts(categories):
-        if isinstance(category.get("keypoints"), list) and category["keypoints"]:
-            return tuple(map(str, category["keypoints"])), category.get("id")
-    return None, None
+def _keypoint_names(path: Path, categories: Any, wanted: str | None) -> tuple[tuple[str, ...] | None, Any]:
+    """Keypoint names and id of the wanted category, or of the first that has some; None where there is none."""
+    having = [each for each in _dicts(categories) if isinstance(each.get("keypoints"), list) and each["keypoints"]]
+    own = [each for each in having if wanted in (None, each.get("name"))]
+    if wanted is not None and not own:
+        known = ", ".join(str(each.get("name")) for each in having) or "a category with keypoint names"
+        raise UserError(f"{path}: no category {wanted} has keypoint names (expected one of: {known})")
+    return (tuple(map(str, own[0]["keypoints"])), own[0].get("id")) if own else (None, None)
 
 
 def _dicts(values: Any) -> list[dict[str, Any]]:
@@ -166,7 +206,7 @@ def read_coco_people(
     Raises:
         UserError: A file is missing or broken, or has none of the keypoints.
     """
-    annotations = read_annotations(Path(config.annotations), config.only, config.without, load)
+    annotations = read_annotations(Path(config.annotations), config.only, config.without, load, config.category)
     if config.keypoints:
         names = find_keypoint_set(config.keypoints).keypoint_names
     else:
@@ -195,8 +235,7 @@ def read_coco_test(
         UserError: A file is missing or broken, or its people have another number of keypoints.
     """
     path, images, count = Path(test.annotations), Path(test.images), len(keypoint_set)
-    annotations = read_annotations(path, test.only, test.without, load)
-    check_keypoint_count(keypoint_set, annotated_keypoints(annotations), path, weights)
+    annotations = read_test_annotations(test, keypoint_set, weights, load)
     if test.boxes is None:
         records, source = ground_truth_records(annotations, images, count, input_size_wh), f"ground truth ({path})"
     else:
@@ -204,6 +243,20 @@ def read_coco_test(
         records = detection_records(annotations, boxes, images, count, input_size_wh, test.min_box_score)
         source = f"detections ({boxes})"
     return PeopleToEvaluate(records, source, frozenset(annotations.images))
+
+
+def read_test_annotations(
+    test: EvalConfig, keypoint_set: KeypointSet, weights: Path, load: Callable[[Path], Any] = read_json
+) -> CocoAnnotations:
+    """Read the annotations of an evaluation, with keypoints in the network's order; arguments as ``read_coco_test``.
+
+    Raises:
+        UserError: See ``read_annotations``; or people have another number of keypoints, or others.
+    """
+    path = Path(test.annotations)
+    annotations = read_annotations(path, test.only, test.without, load, test.category)
+    check_keypoint_count(keypoint_set, annotated_keypoints(annotations), path, weights)
+    return in_order_of(annotations, keypoint_set)
 
 
 def check_keypoint_count(keypoint_set: KeypointSet, annotated: int, annotations: Path, weights: Path) -> None:
@@ -258,6 +311,7 @@ def ground_truth_records(
             joints_xy=keypoints[:, :2].astype(np.float32),
             visible=np.minimum(1, keypoints[:, 2]).astype(np.float32),
             box_wh=np.array(box[2:], np.float64),
+            image_wh=(image["width"], image["height"]),
         )
         for image in annotations.images.values()
         for box_id, (box, keypoints) in enumerate(_persons(annotations, image, num_keypoints))
@@ -333,6 +387,7 @@ def box_records(
             box_score=float(entry["score"]),
             joints_xy=np.zeros((num_keypoints, 2), np.float32),
             visible=np.ones(num_keypoints, np.float32),
+            image_wh=(annotations.images[entry["image_id"]]["width"], annotations.images[entry["image_id"]]["height"]),
         )
         for box_id, entry in enumerate(entries)
     ]

@@ -31,6 +31,7 @@ class DetectionRecord:
         corners: float32 (objects, 4): (x1, y1, x2, y2) in pixels of the photo, inside it.
         ignored: float32 (regions, 4): corners of crowds and unsure boxes, where nothing is learned.
         complete: Whether every object of the photo has a box. Otherwise a place without a box may show an object.
+        image_wh: Width and height of the photo in the annotations; None where they have none.
     """
 
     image_file: Path
@@ -38,6 +39,7 @@ class DetectionRecord:
     corners: Floats
     ignored: Floats
     complete: bool
+    image_wh: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def read_detection_set(
     if not any(len(record.corners) for record in kept):
         raise UserError(f"{files}: no box of a {settings.objects} to train on (expected annotations with bbox)")
     if not skip_broken:
-        check_photos((record.image_file for record in kept), files)
+        check_photos(((record.image_file, record.image_wh) for record in kept), files)
     return DetectionSet(kept, input_size_wh, settings, seed)
 
 
@@ -128,7 +130,8 @@ def detection_records(annotations: CocoAnnotations, images: Path, objects: str) 
             if box is not None:
                 (ignored if annotation.get("iscrowd", 0) else corners).append(box)
         file, complete = images / image["file_name"], bool(image.get("boxes_complete", True))
-        records.append(DetectionRecord(file, number, as_corners(corners), as_corners(ignored), complete))
+        size = image["width"], image["height"]
+        records.append(DetectionRecord(file, number, as_corners(corners), as_corners(ignored), complete, size))
     return records
 
 

@@ -78,7 +78,7 @@ class Format:
         read: Read people to train on, with the given keypoints and input size (width, height).
         read_test: Read people to evaluate on; the path is the weights file, for error messages.
         check: Report all faults of an annotation file. Arguments are the file, the folder of photos, the number of
-            keypoints of every person (None for what the file says), and whether joints are needed.
+            keypoints of every person (None for what the file says), whether joints are needed, and the category.
         metric: How predictions are measured.
         takes_boxes: Whether detected boxes can replace the annotated ones.
         keypoint_count: Number of keypoints of every file; None for what the file says.
@@ -89,7 +89,7 @@ class Format:
     recognizes: Callable[[Any], bool]
     read: Callable[[DataConfig, KeypointSet, Size], list[Record]]
     read_test: Callable[[EvalConfig, KeypointSet, Size, Path], PeopleToEvaluate]
-    check: Callable[[Path, Path, int | None, bool], FileReport]
+    check: Callable[[Path, Path, int | None, bool, str | None], FileReport]
     metric: Metric
     takes_boxes: bool = False
     keypoint_count: int | None = None

@@ -45,7 +45,7 @@ def check_labeled_images(records: Sequence[LabeledImage], source: str, *, skip_b
         UserError: There are such files; one message names all of them.
     """
     if not skip_broken:
-        check_photos((record.image_file for record in records), source)
+        check_photos(((record.image_file, None) for record in records), source)
     if faults := label_faults(records):
         raise UserError("; ".join(faults))
 

@@ -53,6 +53,10 @@ def _refuse_photo_lists(config: DataConfig | EvalConfig) -> None:
         raise UserError(
             f"{config.annotations}: MPII's photos have no numbers (expected neither only nor without, or COCO format)"
         )
+    if config.category is not None:
+        raise UserError(
+            f"{config.annotations}: MPII's people have no categories (expected no category, or COCO format)"
+        )
 
 
 def _check_joint_count(records: list[Record], expected: int, source: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.io.archives import find_member, inside_archive, read_data_file
-from litehrnet.io.image_headers import ImageHeader, read_header
+from litehrnet.io.image_headers import ImageHeader, header_of_start, read_header
 from litehrnet.io.images import decode_image
 
 CACHE_BYTES = 64_000_000
@@ -20,9 +20,10 @@ REDUCTIONS = (8, 4, 2)
 
 # Ends of complete files. Some have further bytes after the mark: a file without it in its tail is read completely.
 _END_MARKS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
-_TAIL_BYTES = 4096
+_START_BYTES = _TAIL_BYTES = 4096
 _NAMED = 100  # faults that one error names
 
+Size = tuple[float, float]
 _Value = TypeVar("_Value")
 
 
@@ -104,41 +105,57 @@ class PhotoCache:
         return value
 
 
-def check_photos(photos: Iterable[Path], source: str) -> None:
-    """Refuse missing or broken photos; one error names all of them.
+def check_photos(photos: Iterable[tuple[Path, Size | None]], source: str) -> None:
+    """Refuse photos that are missing, broken or of another size; one error names all of them.
 
     Args:
-        photos: Paths; each is checked once.
+        photos: Paths, and (width, height) in the annotations, None where they have none; each path is checked once.
         source: File that names them, for the error message.
 
     Raises:
-        UserError: A photo is missing or broken.
+        UserError: A photo is missing, broken or of another size.
     """
     fault, _ = broken_photos(photos, source)
     if fault is not None:
         raise UserError(fault)
 
 
-def broken_photos(photos: Iterable[Path], source: str) -> tuple[str | None, bool]:
-    """Name missing or broken photos in one sentence, None without any; and tell whether all are so.
+def broken_photos(photos: Iterable[tuple[Path, Size | None]], source: str) -> tuple[str | None, bool]:
+    """Name photos that ``check_photos`` refuses in one sentence, None without any; and tell whether all are so.
 
     Args:
-        photos: Paths; each is checked once.
+        photos: See ``check_photos``.
         source: File that names them.
     """
-    each = list(dict.fromkeys(photos))
-    faults = [fault for fault in map(photo_fault, each) if fault]
+    each = dict(photos)
+    faults = [fault for path, size_wh in each.items() if (fault := photo_fault(path, size_wh))]
     if not faults:
         return None, False
     named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
-    sentence = f"{named} ({len(faults)} of the {len(each)} photos of {source} are missing or broken)"
+    sentence = f"{named} ({len(faults)} of the {len(each)} photos of {source} cannot be used)"
     return sentence, len(faults) == len(each)
 
 
-def photo_fault(path: Path) -> str | None:
+def size_fault(path: Path, header: ImageHeader, size_wh: Size | None) -> str | None:
+    """Say that the size of a photo is not that of its annotations; None if it is, or if they have none."""
+    stored, upright = (header.width, header.height), header.upright_wh
+    if size_wh is None or tuple(size_wh) == upright:
+        return None
+    is_size, said = "{:g}x{:g}".format(*upright), "{:g}x{:g}".format(*size_wh)
+    if tuple(size_wh) == stored:
+        turned = f"is {is_size} once it is turned by its Exif orientation"
+        return f"{path}: {turned} (expected {said}, as in the annotations, which are of the stored pixels)"
+    return f"{path}: is {is_size} (expected {said}, as in the annotations)"
+
+
+def photo_fault(path: Path, size_wh: Size | None = None) -> str | None:
     """Find a fault of a picture file without decoding it; None for a good file.
 
     This is fast enough for all files of a data set: usually only the beginning and the end are read.
+
+    Args:
+        path: The file; in an archive, its size is not compared.
+        size_wh: (width, height) in the annotations; None to compare nothing.
     """
     inside = inside_archive(path)
     try:
@@ -146,20 +163,23 @@ def photo_fault(path: Path) -> str | None:
             find_member(*inside)  # its contents have a checksum
             return None
         with path.open("rb") as file:
-            start = file.read(4)
+            start = file.read(_START_BYTES)
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             tail = file.read()
     except UserError as error:
         return str(error)
     except OSError:
         start, tail = b"", b""
+    header = None
     if any(start.startswith(magic) and end in tail for magic, end in _END_MARKS.items()):
-        return None
+        header = header_of_start(start)
+        if size_wh is None:
+            return None
     try:
-        read_header(read_data_file(path), str(path))
+        header = header or read_header(read_data_file(path), str(path))
     except UserError as error:
         return str(error)
-    return None
+    return size_fault(path, header, size_wh)
 
 
 def reduction_for(photo: HeldPhoto, matrix: NDArray[np.float64]) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
+from litehrnet.keypoints.sides import part_key
 from litehrnet.poses import KeypointSet
 
 
@@ -28,6 +29,7 @@ class Record:
         joints_xy: float32 (keypoints, 2) in image pixels; zeros where there is no annotation.
         visible: float32 (keypoints,): 1 for annotated joints, also hidden ones, 0 for others.
         box_wh: (2,) width and height of an annotated COCO box, clean but not grown; None for other boxes.
+        image_wh: Width and height of the photo in the annotations; None where they have none.
     """
 
     image_file: Path
@@ -39,6 +41,7 @@ class Record:
     joints_xy: NDArray[np.float32]
     visible: NDArray[np.float32]
     box_wh: NDArray[np.float64] | None = None
+    image_wh: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def read_json(path: Path) -> Any:
 
 
 def mapped(records: list[Record], names: tuple[str, ...], target: KeypointSet, source: str) -> list[Record]:
-    """Change records from the keypoints ``names`` to those of ``target``, matched by name.
+    """Change records from the keypoints ``names`` to those of ``target``, matched by name in any spelling.
 
     Keypoints that are not among ``names`` become invisible. Where there are such keypoints, people without any visible
     keypoint are dropped.
@@ -83,9 +86,10 @@ def mapped(records: list[Record], names: tuple[str, ...], target: KeypointSet, s
     Raises:
         UserError: The two have no name in common.
     """
-    if names == target.keypoint_names:
+    keys, target_keys = list(map(part_key, names)), list(map(part_key, target.keypoint_names))
+    if keys == target_keys:
         return records
-    order = np.array([names.index(name) if name in names else -1 for name in target.keypoint_names])
+    order = np.array([keys.index(key) if key in keys else -1 for key in target_keys])
     known = order >= 0
     if not known.any():
         raise UserError(

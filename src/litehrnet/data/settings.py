@@ -17,6 +17,8 @@ class DataConfig:
             Keypoints are matched with the run's by name. Those that the file lacks are masked.
         only: File with numbers of photos to train on (COCO format only; see ``read_photo_list``). None for all photos.
         without: File with numbers of photos to leave out.
+        category: Name of the category whose people and keypoints count (COCO format only); None for the first category
+            that has keypoint names.
         boxes_complete: Whether every object of every photo has a box, for detection. None for what each photo says.
     """
 
@@ -27,6 +29,7 @@ class DataConfig:
     only: str | None = None
     without: str | None = None
     boxes_complete: bool | None = None
+    category: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class EvalConfig:
         visibility_threshold: Keypoints with a higher score count in the score of a pose.
         only: File with numbers of photos to evaluate on, as in ``DataConfig`` (COCO format only).
         without: File with numbers of photos to leave out.
+        category: Category whose people count, as in ``DataConfig``.
         window: Segment windows of the run's input size side by side, instead of whole images.
         scales: Sizes at which an image is segmented, as factors of its own size; the probabilities are averaged.
     """
@@ -62,6 +66,7 @@ class EvalConfig:
     visibility_threshold: float = 0.2
     only: str | None = None
     without: str | None = None
+    category: str | None = None
     window: bool = False
     scales: tuple[float, ...] = (1.0,)
 

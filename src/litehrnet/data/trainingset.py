@@ -76,7 +76,7 @@ def read_training_set(
     if not records:
         raise UserError(f"{files}: nobody to train on (expected annotations with visible keypoints)")
     if not skip_broken:
-        check_photos((record.image_file for record in records), files)
+        check_photos(((record.image_file, record.image_wh) for record in records), files)
     return TrainingSet(tuple(records), keypoint_set, input_size_wh, codec, augmentation, seed)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.data.coco import read_annotations
+from litehrnet.data.coco import in_order_of, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.keypoints.oks import oks_nms, rescore, soft_oks_nms
@@ -93,6 +93,7 @@ def coco_figures(
     keypoint_set: KeypointSet,
     image_ids: Collection[int] | None = None,
     load: Callable[[Path], Any] = read_json,
+    category: str | None = None,
 ) -> dict[str, float | None]:
     """Compute average precision and recall of results with pycocotools.
 
@@ -102,6 +103,7 @@ def coco_figures(
         keypoint_set: Keypoint set, for its sigmas.
         image_ids: Numbers of the images that count; None for all images of the file.
         load: Function that parses the file into COCO's object.
+        category: Name of the category with the keypoints; None for the first that has any.
 
     Returns:
         The ten ``FIGURES``, 0..1; None where nobody is annotated, such as no large person.
@@ -111,7 +113,8 @@ def coco_figures(
     """
     from pycocotools.cocoeval import COCOeval
 
-    parsed, count = read_annotations(annotations, load=load), len(keypoint_set)
+    parsed = in_order_of(read_annotations(annotations, load=load, category=category), keypoint_set)
+    count = len(keypoint_set)
     images = sorted(parsed.images if image_ids is None else image_ids)
     truth = [
         _annotated(each, count)

@@ -59,7 +59,7 @@ def read_detection_eval_set(test: EvalConfig, objects: str) -> DetectionEvalSet:
     path = Path(test.annotations)
     annotations = read_annotations(path, test.only, test.without)
     records = tuple(detection_records(annotations, Path(test.images), objects))
-    check_photos((record.image_file for record in records), str(path))
+    check_photos(((record.image_file, record.image_wh) for record in records), str(path))
     return DetectionEvalSet(test, annotations, records, objects)
 
 

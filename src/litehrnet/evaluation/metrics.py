@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from litehrnet.data.coco import CocoAnnotations, read_annotations
+from litehrnet.data.coco import CocoAnnotations, in_order_of, read_annotations
 from litehrnet.data.formats import AP, PCKH, find_format
 from litehrnet.data.records import Record
 from litehrnet.data.settings import EvalConfig
@@ -89,16 +89,20 @@ def _coco_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str
         visibility_threshold=test.visibility_threshold,
     )
     load = find_format(test.format).load
-    return coco_figures(Path(test.annotations), results, keypoint_set, eval_set.image_ids, load), results
+    path, images = Path(test.annotations), eval_set.image_ids
+    return coco_figures(path, results, keypoint_set, images, load, test.category), results
 
 
-def _coco_annotations(test: EvalConfig) -> CocoAnnotations:
-    return read_annotations(Path(test.annotations), test.only, test.without, find_format(test.format).load)
+def _coco_annotations(eval_set: EvalSet) -> CocoAnnotations:
+    test = eval_set.test
+    load = find_format(test.format).load
+    annotations = read_annotations(Path(test.annotations), test.only, test.without, load, test.category)
+    return in_order_of(annotations, eval_set.keypoint_set)
 
 
 def _coco_encode(report: EvalReport) -> bytes:
     """Encode results with the ids of the images and the category as the annotations have them."""
-    annotations = _coco_annotations(report.eval_set.test)
+    annotations = _coco_annotations(report.eval_set)
     category = {} if annotations.category is None else {"category_id": annotations.category}
     originals = annotations.original_ids
     own = [{**entry, **category, "image_id": originals[entry["image_id"]]} for entry in report.results]
@@ -107,11 +111,13 @@ def _coco_encode(report: EvalReport) -> bytes:
 
 def _coco_people(report: EvalReport) -> Gallery:
     test = report.eval_set.test
-    return coco_gallery(_coco_annotations(test), Path(test.images), report.results, report.eval_set.keypoint_set)
+    return coco_gallery(
+        _coco_annotations(report.eval_set), Path(test.images), report.results, report.eval_set.keypoint_set
+    )
 
 
 def _coco_rows(report: EvalReport) -> KeypointScore:
-    return score_keypoints(_coco_annotations(report.eval_set.test), report.results, report.eval_set.keypoint_set)
+    return score_keypoints(_coco_annotations(report.eval_set), report.results, report.eval_set.keypoint_set)
 
 
 def _mpii_prepare(test: EvalConfig, records: Sequence[Record], without_truth: bool) -> Sequence[MpiiPhoto]:

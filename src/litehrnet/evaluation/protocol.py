@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from litehrnet.config.schema import RunConfig
-from litehrnet.data.coco import annotated_keypoints, box_records, check_keypoint_count, read_annotations
+from litehrnet.data.coco import box_records, check_keypoint_count, read_test_annotations
 from litehrnet.data.formats import find_format
 from litehrnet.data.photos import check_photos
 from litehrnet.data.records import PeopleToEvaluate
@@ -95,16 +95,15 @@ def read_eval_set(
     if not people.records:
         raise UserError(f"{test.annotations}: nobody to evaluate on (expected annotated people)")
     photos = measure.prepare(test, people.records, without_truth)
-    check_photos((record.image_file for record in people.records), test.annotations)
+    check_photos(((record.image_file, record.image_wh) for record in people.records), test.annotations)
     return EvalSet(test, people.records, keypoint_set, people.box_source, people.image_ids, photos)
 
 
 def _detected_people(
     test: EvalConfig, keypoint_set: KeypointSet, input_size_wh: tuple[int, int], weights: Path, detector: Detector
 ) -> PeopleToEvaluate:
-    path, images = Path(test.annotations), Path(test.images)
-    annotations = read_annotations(path, test.only, test.without, find_format(test.format).load)
-    check_keypoint_count(keypoint_set, annotated_keypoints(annotations), path, weights)
+    images = Path(test.images)
+    annotations = read_test_annotations(test, keypoint_set, weights, find_format(test.format).load)
     entries = cleaned(detected_persons(detector, annotations, images), annotations)
     records = box_records(entries, annotations, images, len(keypoint_set), input_size_wh)
     return PeopleToEvaluate(records, "detections (by the detector)", frozenset(annotations.images))

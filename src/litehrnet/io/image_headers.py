@@ -88,7 +88,30 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = {0x01, 0xD8}
 
 
-def _jpeg(content: bytes) -> ImageHeader:
+def header_of_start(start: bytes) -> ImageHeader | None:
+    """Read size and orientation from the first bytes of a JPEG or PNG file; None if they do not reach far enough."""
+    try:
+        if start.startswith(b"\xff\xd8\xff"):
+            return _jpeg(start, only_start=True)
+        if start.startswith(b"\x89PNG"):
+            return _png_start(start)
+    except (EOFError, ValueError, struct.error):
+        pass
+    return None
+
+
+def _png_start(start: bytes) -> ImageHeader:
+    width, height = struct.unpack_from(">II", start, 16)
+    position, orientation, kind = 8, 0, b""
+    while kind != b"IDAT":
+        length, kind = struct.unpack_from(">I4s", start, position)
+        if kind == b"eXIf" and not orientation:
+            orientation = _exif_orientation(start[position + 8 : position + 8 + length])
+        position += 12 + length
+    return ImageHeader("PNG", width, height, orientation or 1)
+
+
+def _jpeg(content: bytes, only_start: bool = False) -> ImageHeader:
     width = height = orientation = 0
     coverage = ScanCoverage()
     position = 2
@@ -110,6 +133,8 @@ def _jpeg(content: bytes) -> ImageHeader:
             height, width = struct.unpack_from(">HH", content, position + 3)
         elif marker == 0xDA:
             coverage.add_scan(content[position : position + length])
+            if only_start:
+                break
         elif marker == 0xE1 and not orientation:
             orientation = _exif_orientation(content[position + 2 : position + length])
         # A thumbnail inside a segment has its own markers: the length skips them.

@@ -24,6 +24,13 @@ def plain_name(name: str) -> str:
     return "_".join(words(name))
 
 
+def part_key(name: str) -> str:
+    """Return a text that is the same for all spellings of a keypoint: ``left_eye``, ``Left Eye``, ``eye_L``."""
+    if mirrored_name(name) is None:
+        return plain_name(name)
+    return " ".join(sorted({"l": "left", "r": "right"}.get(word, word) for word in words(name)))
+
+
 def mirrored_name(name: str) -> str | None:
     """Return the name of the same part on the other side, in the same spelling; None for a name without a side.
 

@@ -89,8 +89,12 @@ def unnamed(count: int) -> KeypointSet:
     return KeypointSet("unnamed", names, (), (), (DEFAULT_SIGMA,) * count)
 
 
-def find_keypoint_set(name_or_path: str) -> KeypointSet:
+def find_keypoint_set(name_or_path: str, category: str | None = None) -> KeypointSet:
     """Look up a keypoint set by name (coco, mpii, lsp), or read one from a .toml or .json file.
+
+    Args:
+        name_or_path: Name or file.
+        category: See ``read_keypoint_set``.
 
     Raises:
         UserError: The name is unknown, or the file cannot be read or is invalid.
@@ -98,12 +102,12 @@ def find_keypoint_set(name_or_path: str) -> KeypointSet:
     if name_or_path in KEYPOINT_SETS:
         return KEYPOINT_SETS[name_or_path]
     if Path(name_or_path).suffix.lower() in (".toml", ".json"):
-        return read_keypoint_set(Path(name_or_path))
+        return read_keypoint_set(Path(name_or_path), category)
     known = ", ".join(KEYPOINT_SETS)
     raise UserError(f"{name_or_path}: unknown keypoint set (expected {known} or a .toml or .json file)")
 
 
-def read_keypoint_set(path: Path) -> KeypointSet:
+def read_keypoint_set(path: Path, category: str | None = None) -> KeypointSet:
     """Read a user's keypoint set from a small TOML or JSON file, or from a COCO annotation file.
 
     Required fields are ``name`` and ``keypoints`` (their names in order). Optional fields:
@@ -114,7 +118,8 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     - ``sigmas``, one number per keypoint. By default, a keypoint named like one of COCO, MPII or LSP has its sigma,
       and any other has 0.05.
 
-    In a COCO annotation file, the first category with keypoints is used; it may have ``flip_pairs`` too.
+    In a COCO annotation file, the category of that name is used, or the first with keypoints. It may have
+    ``flip_pairs`` too.
 
     Raises:
         UserError: The file cannot be read, or a field is missing, unknown or invalid.
@@ -123,12 +128,13 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     if not isinstance(mapping, dict) or "categories" not in mapping:
         return from_dict(mapping, str(path))
     categories = mapping["categories"] if isinstance(mapping["categories"], list) else []
-    for category in categories:
-        if isinstance(category, dict) and category.get("keypoints"):
-            name = category.get("name")
-            fields = _fields_of_category(category, name if isinstance(name, str) else path.stem, str(path))
+    for each in categories:
+        if isinstance(each, dict) and each.get("keypoints") and category in (None, each.get("name")):
+            name = each.get("name")
+            fields = _fields_of_category(each, name if isinstance(name, str) else path.stem, str(path))
             return from_dict(fields, str(path))
-    raise UserError(f"{path}: no category has keypoints (expected a category as in COCO's person_keypoints files)")
+    which = "no category" if category is None else f"no category {category}"
+    raise UserError(f"{path}: {which} has keypoints (expected a category as in COCO's person_keypoints files)")
 
 
 def keypoint_set_from_coco_category(category: Mapping[str, Any], name: str) -> KeypointSet:

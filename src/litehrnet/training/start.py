@@ -167,7 +167,9 @@ def with_broken_photos(samples: TrainingSamples, config: RunConfig) -> TrainingS
         UserError: All photos are missing or broken.
     """
     source = ", ".join(data.annotations for data in config.train)
-    sentence, all_broken = broken_photos((record.image_file for record in samples.records), source)
+    sentence, all_broken = broken_photos(
+        ((each.image_file, getattr(each, "image_wh", None)) for each in samples.records), source
+    )
     if all_broken:
         raise UserError(str(sentence))
     return replace(samples, broken=sentence)
