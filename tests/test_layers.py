@@ -16,7 +16,8 @@ ROWS = [
     {"detectors"},
     {"runtimes", "data"},
     {"models", "engine"},
-    {"io", "weights", "keypoints", "segmentation", "detection", "poses", "variants", "optional", "errors"},
+    {"io", "weights", "keypoints", "segmentation", "detection"}
+    | {"poses", "variants", "optional", "processors", "errors"},  # single files
 ]
 ROW_OF = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 # What a module of the last row, or of the engine, may import at module level besides the standard library.

@@ -37,6 +37,19 @@ def test_options_are_kept_in_the_file(checkpoint: Path, tmp_path: Path, capsys: 
     assert "96x128" in capsys.readouterr().out
 
 
+def test_average_is_converted_on_request(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = torch.load(checkpoint)["state_dict"]
+    ema = {f"module.{name}": value + 1 for name, value in state.items()}
+    path, plain, average = tmp_path / "both.pth.tar", tmp_path / "plain.safetensors", tmp_path / "average.safetensors"
+    torch.save({"state_dict": state, "state_dict_ema": ema}, path)
+    assert main(["convert", str(path), str(plain)]) == 0
+    assert main(["convert", str(path), str(average), "--average"]) == 0
+    name = "keypoint_head.final_layer.bias"
+    np.testing.assert_array_equal(read_weights(average)[0][name], read_weights(plain)[0][name] + 1)
+    assert main(["convert", str(checkpoint), str(average), "--average"]) == 2
+    assert "epoch_210.pth: has no average of backbone.stem.conv1.conv.weight" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_half_precision_halves_the_file_and_rounds(checkpoint: Path, tmp_path: Path) -> None:
     whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"

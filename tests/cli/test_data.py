@@ -160,6 +160,15 @@ def test_what_cannot_be_packed_is_one_sentence_and_leaves_nothing(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("options", [["--quality", "30"], ["--longer-side", "96", "--quality", "101"]])
+def test_a_quality_is_for_crops(
+    options: list[str], recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "pack", str(recipe), "--out", str(tmp_path / "out"), *options]) == 2
+    assert f"--quality {options[-1]}: " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_packing_into_a_folder_that_exists_is_refused(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "pack", str(recipe), "--out", str(recipe.parent)]) == 2
     assert "exists already (expected the name of a new folder)" in capsys.readouterr().err

@@ -1,16 +1,19 @@
 """What a recipe of your own keypoints leaves out fits the number of samples; published recipes stay as they are."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import is_dataclass, replace
 from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from litehrnet.config.fitting import FITTED, fit, fitted_schedule
+from litehrnet.config.ranges import _RANGES
 from litehrnet.config.read import load_config
 from litehrnet.config.recipes import read_recipe, recipe_names
-from litehrnet.config.schema import TrainingConfig
+from litehrnet.config.schema import RunConfig, TrainingConfig
 from litehrnet.config.write import differences, recipe_text
 from litehrnet.errors import UserError
 
@@ -152,8 +155,7 @@ def test_networks_without_bundled_weights_start_at_random(tmp_path: Path) -> Non
         ("training.epochs=0", r"training\.epochs is 0 \(expected 1 or more\)"),
         ("training.epochs=-1", r"training\.epochs is -1 \(expected 1 or more\)"),
         ("training.ema=2", r"training\.ema is 2 \(expected 0 or more and below 1\)"),
-        ("training.evaluate_every=0", r"evaluate_every is 0 \(expected 1 or more; --no-validate trains without"),
-        ("training.evaluate_every=-1", r"evaluate_every is -1 \(expected 1 or more; --no-validate trains without"),
+        ("training.evaluate_every=-2", r"evaluate_every is -2 \(expected 1 or more, or 0 or -1 to train without eval"),
         ("training.log_every=0", r"training\.log_every is 0 \(expected 1 or more\)"),
         ("training.save_every=0", r"training\.save_every is 0 \(expected 1 or more\)"),
         ("training.stop_after=0", r"training\.stop_after is 0 \(expected 1 or more\)"),
@@ -165,6 +167,7 @@ def test_networks_without_bundled_weights_start_at_random(tmp_path: Path) -> Non
         ("training.optimizer.betas=0.9,1", r"optimizer\.betas is 1 \(expected 0 or more and below 1\)"),
         ("training.optimizer.clip_norm=0", r"optimizer\.clip_norm is 0 \(expected a number above 0\)"),
         ("training.schedule.warmup_iterations=-5", r"warmup_iterations is -5 \(expected 0 or more\)"),
+        ("augmentation.flip_probability=nan", r"augmentation\.flip_probability is nan \(expected 0 to 1\)"),
         ("augmentation.rotation_deg=nan", r"augmentation\.rotation_deg is nan \(expected 0 or more\)"),
     ],
 )
@@ -173,3 +176,17 @@ def test_numbers_that_cannot_be_are_one_sentence_at_reading_the_recipe(
 ) -> None:
     with pytest.raises(UserError, match=rf"own\.py: .*{message}"):
         load_config(_recipe(tmp_path), [setting])
+
+
+def _numbers(kind: Any, inside: str = "") -> Iterator[str]:
+    """Dotted names of the settings that are numbers."""
+    for name, hint in get_type_hints(kind).items():
+        for part in (hint, *get_args(hint)):
+            if part in (int, float) or (get_origin(part) is tuple and set(get_args(part)) & {int, float}):
+                yield f"{inside}{name}"
+            elif is_dataclass(part) and name != "resolved":
+                yield from _numbers(part, f"{inside}{name}.")
+
+
+def test_every_number_of_a_recipe_has_a_range() -> None:
+    assert set(_numbers(RunConfig)) == set(_RANGES)

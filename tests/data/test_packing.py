@@ -16,6 +16,7 @@ from litehrnet.data.samples import Batch, make_batch
 from litehrnet.data.settings import AugmentationConfig, DataConfig
 from litehrnet.data.trainingset import TrainingSet, read_training_set
 from litehrnet.errors import UserError
+from litehrnet.io.archives import read_data_file
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import COCO
 
@@ -148,6 +149,22 @@ def test_persons_become_crops_and_their_joints_lie_where_they_lay(two_in_a_photo
     np.testing.assert_array_equal(before.weights, after.weights)
     assert np.abs(before.targets - after.targets).max() < 0.15
     assert np.abs(before.images.astype(float) - after.images).mean() < 4
+
+
+def test_crops_of_low_quality_are_small_webp_files(two_in_a_photo: DataConfig, tmp_path: Path) -> None:
+    for name, quality in (("jpeg", None), ("webp", 30)):
+        (tmp_path / name).mkdir()
+        source = replace(_source(two_in_a_photo, longer_side=320), quality=quality)
+        assert pack(source, tmp_path / name).persons == 2
+    small, large = (_packed(tmp_path / name) for name in ("webp", "jpeg"))
+    assert [record.image_file.name for record in _read(small).records] == ["000000.webp", "000001.webp"]
+    for few, many in zip(_read(small).records, _read(large).records, strict=True):
+        contents = [read_data_file(record.image_file) for record in (few, many)]
+        assert len(contents[0]) < 0.5 * len(contents[1])
+        assert contents[0][8:12] == b"WEBP"
+        np.testing.assert_array_equal(few.joints_xy, many.joints_xy)
+        pictures = [read_image(record.image_file).astype(float) for record in (few, many)]
+        assert np.abs(pictures[0] - pictures[1]).mean() < 6
 
 
 def test_whole_photos_keep_all_annotations_but_outlines(two_in_a_photo: DataConfig, tmp_path: Path) -> None:

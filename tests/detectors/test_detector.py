@@ -5,6 +5,7 @@ its width if it is stretched.
 """
 
 import hashlib
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -225,6 +226,13 @@ def test_open_sizes_are_run_at_640_pixels(write_network: WriteNetwork) -> None:
 def test_half_precision_inputs_are_fed_in_half_precision(write_network: WriteNetwork) -> None:
     path = write_network({"output0": _yolov8().astype(np.float16)}, image_type=TensorProto.FLOAT16)
     np.testing.assert_allclose(open_detector(path, threads=1).detect(PHOTO).scores, [0.75, 0.4], atol=1e-3)
+
+
+def test_a_pickled_detector_opens_its_file_again(write_network: WriteNetwork) -> None:
+    detector = open_detector(write_network(CASES[0].outputs), threads=1)
+    again = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(again.detect(PHOTO).boxes, detector.detect(PHOTO).boxes)
+    assert again.description == detector.description
 
 
 def test_estimator_runs_on_the_boxes_of_its_detector_unless_boxes_are_given(

@@ -1,3 +1,7 @@
+import io
+import multiprocessing
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +103,89 @@ def test_many_photos_may_be_names_arrays_and_photos(
         np.testing.assert_array_equal(poses.keypoints, estimator.predict(photo).keypoints)
     with pytest.raises(UserError, match=r"none.png: no such file"):
         list(estimator.predict_many([tmp_path / "none.png"]))
+
+
+def test_every_kind_of_image_gives_the_keypoints_of_the_file(
+    estimator: PoseEstimator, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    torch, pil = pytest.importorskip("torch"), pytest.importorskip("PIL.Image")
+    path = tmp_path / "photo.png"
+    write_image(path, photo)
+    expected = estimator.predict(path)
+    tensor = torch.from_numpy(photo).permute(2, 0, 1)
+    kinds = [
+        str(path),
+        path.read_bytes(),
+        io.BytesIO(path.read_bytes()),
+        pil.open(path),
+        pil.fromarray(photo).convert("RGBA"),
+        photo,
+        np.dstack([photo, photo[..., 0]]),
+        photo.astype(np.float32),
+        photo / 255,
+        tensor,
+        tensor.permute(1, 2, 0),
+        tensor / 255,
+    ]
+    for image, poses in zip(kinds, estimator.predict_many(kinds), strict=True):
+        np.testing.assert_array_equal(poses[1].keypoints, expected.keypoints, str(type(image)))
+    bgr = np.ascontiguousarray(photo[..., ::-1])
+    for found in (estimator.predict(bgr, channels="bgr"), next(estimator.predict_many([bgr], channels="bgr"))[1]):
+        np.testing.assert_array_equal(found.scores, expected.scores)
+    boxes = [[10, 10, 50, 80]]
+    given = estimator.predict(bgr, boxes, channels="bgr")
+    np.testing.assert_array_equal(given.scores, estimator.predict(photo, boxes).scores)
+    for gray in (photo[..., 0], photo[..., :1], photo[None, ..., 0]):
+        same = estimator.predict(photo[..., :1].repeat(3, axis=2))
+        np.testing.assert_array_equal(estimator.predict(gray).keypoints, same.keypoints)
+
+
+def test_many_photos_may_be_tuples_with_boxes_and_scores(estimator: PoseEstimator, photo: NDArray[np.uint8]) -> None:
+    boxes, scores = [[10, 10, 50, 80], [0, 0, 40, 40]], [0.5, 0.25]
+    bgr = np.ascontiguousarray(photo[..., ::-1])
+    found = [poses for _, poses in estimator.predict_many([(bgr, boxes), (bgr, boxes, scores), (bgr, None)], "bgr")]
+    alone = [estimator.predict(photo, boxes), estimator.predict(photo, boxes, scores), estimator.predict(photo)]
+    for poses, expected in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(poses.keypoints, expected.keypoints)
+        np.testing.assert_array_equal(poses.box_scores, expected.box_scores)
+    for wrong in ((photo,), (photo, boxes, scores, 1)):
+        with pytest.raises(UserError, match=rf"^image: a tuple of {len(wrong)} \(expected an image, its boxes"):
+            next(estimator.predict_many([wrong]))
+
+
+@pytest.mark.parametrize("runtime", ["native", "torch", "onnxruntime", "openvino"])
+def test_an_estimator_is_pickled_without_its_weights_and_finds_the_same(
+    small_weights: Path, small_onnx: Path, photo: NDArray[np.uint8], runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(runtime) if runtime != "native" else None
+    weights = small_onnx if runtime in ("onnxruntime", "openvino") else small_weights
+    monkeypatch.chdir(weights.parent)
+    estimator = PoseEstimator(weights.name, runtime, threads=1, detector=Fixed((10, 10, 40, 80, 0.5)), flip_test=True)
+    expected = estimator.predict(photo)
+    pickled = pickle.dumps(estimator)
+    assert runtime == "torch" or len(pickled) < 5000
+    monkeypatch.chdir("/")
+    again: PoseEstimator = pickle.loads(pickled)
+    assert again.runtime.description == estimator.runtime.description
+    np.testing.assert_array_equal(again.predict(photo).keypoints, expected.keypoints)
+
+
+def test_a_pool_of_processes_may_be_given_an_estimator(small_weights: Path, shared: Path) -> None:
+    estimator = PoseEstimator(small_weights, threads=1)  # with the bundled detector
+    photos = sorted((shared / "data" / "coco_dev" / "images").iterdir())[:3]
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for photo, found in zip(photos, pool.map(estimator.predict, photos), strict=True):
+            np.testing.assert_array_equal(found.keypoints, estimator.predict(photo).keypoints)
+
+
+def test_weights_that_are_gone_when_an_estimator_is_unpickled_are_one_sentence(
+    small_weights: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copy(small_weights, tmp_path / "copy.safetensors"))
+    pickled = pickle.dumps(PoseEstimator(copy, "native", threads=1, whole_image=True))
+    copy.unlink()
+    with pytest.raises(UserError, match=r"copy\.safetensors: no such file"):
+        pickle.loads(pickled)
 
 
 def test_threads_and_batches_change_nothing(small_weights: Path, photo: NDArray[np.uint8]) -> None:
@@ -203,6 +290,14 @@ def test_an_opened_runtime_is_used_as_it_is(small_weights: Path, photo: NDArray[
         PoseEstimator(runtime, "torch")
     with pytest.raises(UserError, match="an opened runtime has its settings already"):
         PoseEstimator(runtime, precision="bf16")
+
+
+def test_input_size_may_be_any_pair_of_whole_numbers(small_weights: Path) -> None:
+    for size in ([64, 64], (64, 64)):
+        assert PoseEstimator(small_weights, input_size_wh=size, whole_image=True).runtime.input_size_wh == (64, 64)
+    for wrong in ([64], [64, 64, 3], [64.5, 64], "64x64", 64):
+        with pytest.raises(UserError, match=r"input_size_wh .*: not a size \(expected a width and a height"):
+            PoseEstimator(small_weights, input_size_wh=wrong)  # type: ignore[arg-type]
 
 
 def test_input_size_that_contradicts_the_file_is_an_error(small_weights: Path) -> None:

@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from litehrnet.bench.subject import write_random_weights
 from litehrnet.errors import UserError
 from litehrnet.inference.segmenter import Segmenter, open_segmenter, window_starts
+from litehrnet.io.images import write_image
 from litehrnet.segmentation.classes import unnamed_classes
 from litehrnet.segmentation.scores import probabilities
 from litehrnet.variants import find_variant
@@ -52,6 +54,18 @@ def runtime() -> ByColor:
 def test_whole_images_are_filled_up_to_what_the_network_takes(photo: NDArray[np.uint8], runtime: ByColor) -> None:
     np.testing.assert_array_equal(Segmenter(runtime).segment(photo), photo.argmax(axis=2))
     assert runtime.calls == [(128, 96)]
+
+
+def test_images_may_be_files_floats_and_in_the_order_of_opencv(
+    photo: NDArray[np.uint8], runtime: ByColor, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "photo.png", photo)
+    for image in (tmp_path / "photo.png", (tmp_path / "photo.png").read_bytes(), photo / 255):
+        np.testing.assert_array_equal(Segmenter(runtime).segment(image), photo.argmax(axis=2))
+    bgr = np.ascontiguousarray(photo[..., ::-1])
+    np.testing.assert_array_equal(Segmenter(runtime).segment(bgr, channels="bgr"), photo.argmax(axis=2))
+    with pytest.raises(UserError, match=r"none\.png: no such file"):
+        Segmenter(runtime).segment(tmp_path / "none.png")
 
 
 @pytest.mark.parametrize(
@@ -111,6 +125,9 @@ def test_runtimes_agree_on_a_real_network(tmp_path: Path) -> None:
     larger = np.random.default_rng(1).integers(0, 256, (50, 90, 3), dtype=np.uint8)
     by_torch, by_native = (open_segmenter(weights, runtime=name).segment(larger) for name in ("torch", "native"))
     assert (by_torch == by_native).mean() > 0.999
+    segmenter = open_segmenter(weights)
+    segmenter.segment(larger)  # so that it has a runtime of another size, too
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(segmenter)).segment(larger), by_native)
     with pytest.raises(UserError, match=r"input size is 64x32 \(width x height\) and cannot be changed to 96x64"):
         open_segmenter(weights.with_suffix(".onnx")).segment(larger)
 

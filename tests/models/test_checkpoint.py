@@ -1,5 +1,6 @@
 """Checkpoints of others: what is read, and that nothing in them is run."""
 
+import argparse
 import collections
 import io
 import os
@@ -55,6 +56,108 @@ both_formats = pytest.mark.parametrize("archive", [True, False], ids=["archive",
 )
 def test_layouts_that_are_read(tmp_path: Path, archive: bool, wrap: Callable[[Any], Any]) -> None:
     assert _equal(_read(tmp_path, _saved(wrap(dict(STATE)), archive=archive)), STATE)
+
+
+def _prefixed(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in state.items()}
+
+
+LIGHTNING = {"epoch": 1, "pytorch-lightning_version": "2.4.0", "callbacks": {}, "hyper_parameters": {"lr": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        ({"state_dict": STATE}, None),
+        (_prefixed("module.", STATE), None),
+        (_prefixed("_orig_mod.", STATE), "without _orig_mod."),
+        (_prefixed("module._orig_mod.", STATE), "without _orig_mod."),
+        (_prefixed("module.module.", STATE), "without module.module."),
+        ({"a._orig_mod.weight": STATE["a.weight"], "a.bias": STATE["a.bias"]}, "without _orig_mod."),
+        (LIGHTNING | {"state_dict": _prefixed("model.", STATE)}, "without model."),
+        (LIGHTNING | {"state_dict": _prefixed("model._orig_mod.", STATE)}, "without _orig_mod., without model."),
+        ({"model": STATE, "optimizer": {}}, "from model"),
+        ({"model": _prefixed("module.", STATE)}, "from model"),
+        ({"model_state_dict": STATE, "model": "lite_hrnet_18"}, "from model_state_dict"),
+        ({"state_dict_ema": STATE, "model": "lite_hrnet_18"}, "from state_dict_ema"),
+        (_prefixed("module.", STATE) | {"n_averaged": torch.tensor(7)}, None),
+        (
+            STATE | {"total_ops": torch.zeros(1), "a.total_ops": torch.zeros(1), "a.total_params": torch.zeros(1)},
+            "without 3 counters of operations",
+        ),
+        (
+            {"state_dict": STATE, "state_dict_ema": {name: value + 1 for name, value in STATE.items()}},
+            "not their average, which litehrnet convert --average reads",
+        ),
+        (
+            STATE | {"ema_a_weight": STATE["a.weight"] + 1, "ema_a_bias": STATE["a.bias"] + 1},
+            "not their average, which litehrnet convert --average reads",
+        ),
+    ],
+)
+def test_layouts_of_training_scripts_are_read_with_one_line(
+    tmp_path: Path, content: dict[str, Any], note: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert _equal(_read(tmp_path, _saved(content)), STATE)
+    said = [] if note is None else [f"note: {tmp_path / 'weights.pth'}: weights {note}"]
+    assert [record.getMessage() for record in caplog.records] == said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"state_dict": {"a.weight": torch.zeros(3, 4)}, "state_dict_ema": _prefixed("module.", STATE)},
+        {"model": {"a.weight": torch.zeros(3, 4)}, "model_ema": STATE},
+        {"state_dict": {name: value * 0 for name, value in STATE.items()}
+         | {f"ema_{name.replace('.', '_')}": value for name, value in STATE.items()}},
+    ],
+    ids=["state_dict_ema", "model_ema", "buffers of mmcv"],
+)  # fmt: skip
+def test_average_is_read_on_request(tmp_path: Path, content: dict[str, Any]) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(_saved(content))
+    assert _equal(read_checkpoint(path, average=True), STATE)
+
+
+def test_an_average_of_a_part_and_none_at_all_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    for content, name in ((STATE, "a.weight"), (STATE | {"ema_a_weight": STATE["a.weight"]}, "a.bias")):
+        path.write_bytes(_saved(content))
+        with pytest.raises(UserError, match=f"has no average of {name} "):
+            read_checkpoint(path, average=True)
+
+
+def test_two_networks_in_one_state_are_refused(tmp_path: Path) -> None:
+    both = _prefixed("model.", STATE) | _prefixed("net.", STATE)
+    with pytest.raises(UserError, match=r"has two arrays for a\.weight, one of them net\.a\.weight \(expected one"):
+        _read(tmp_path, _saved(both))
+    teacher = STATE | _prefixed("teacher.", STATE)
+    assert "teacher.a.weight" in _read(tmp_path, _saved(teacher))  # unknown to the network, which refuses it
+
+
+LIGHTNING_MODULE = "lightning.pytorch.utilities.parsing"
+
+
+class AttributeDict(dict[str, Any]):
+    """Laid out as Lightning's hyperparameters."""
+
+
+@both_formats
+def test_arguments_of_a_script_are_left_empty(tmp_path: Path, archive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = [".".join(LIGHTNING_MODULE.split(".")[:count]) for count in range(1, 5)]
+    for name in packages:
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setattr(sys.modules[LIGHTNING_MODULE], "AttributeDict", AttributeDict, raising=False)
+    monkeypatch.setattr(AttributeDict, "__module__", LIGHTNING_MODULE)
+    content = {
+        "state_dict": _prefixed("model.", STATE),
+        "hyper_parameters": AttributeDict(lr=0.1, betas=(0.9, 0.99)),
+        "args": argparse.Namespace(out=Path("runs/1"), epochs=5),
+    }
+    saved = _saved(content, archive=archive)
+    for name in packages:
+        monkeypatch.delitem(sys.modules, name)  # reading must not need Lightning
+    assert _equal(_read(tmp_path, saved), STATE)
 
 
 def test_names_of_mmpose_1_become_the_published_ones(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import COCO, LSP, MPII
 from litehrnet.models import create_network
-from litehrnet.models.weights import load_network, network_from_weights, save_network
+from litehrnet.models.weights import load_network, network_from_weights, read_any_weights, save_network
 from litehrnet.variants import VARIANTS
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
@@ -52,6 +52,25 @@ def test_mmpose_1_checkpoint_is_loaded_exactly(tmp_path: Path) -> None:
     renamed = {name.replace("keypoint_head.", "head."): value for name, value in state.items()}
     network, _ = load_network(_saved(tmp_path, {"state_dict": renamed, "message_hub": {}}))
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def test_checkpoint_of_a_compiled_lightning_module_is_loaded_exactly(tmp_path: Path) -> None:
+    state = _state()
+    content = {"state_dict": {f"model._orig_mod.{name}": value for name, value in state.items()}, "epoch": 3}
+    network, _ = load_network(_saved(tmp_path, content))
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def test_average_in_mmcvs_buffers_is_loaded_exactly(tmp_path: Path) -> None:
+    state = _state()
+    parameters = [name for name, _ in create_network("naive_lite_hrnet_18", 17).named_parameters()]
+    buffers = {f"ema_{name.replace('.', '_')}": state[name] + 1 for name in parameters}
+    path = _saved(tmp_path, {"state_dict": state | buffers})
+    network = network_from_weights(*read_any_weights(path, average=True), str(path))
+    plain, _ = load_network(path)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, state[name] + 1 if name in parameters else state[name])
+        assert torch.equal(plain.state_dict()[name], state[name])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

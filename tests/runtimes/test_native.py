@@ -26,6 +26,7 @@ from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import flatten, write_program
 from litehrnet.errors import UserError
 from litehrnet.export.native import export_native
+from litehrnet.io.notes import say_once
 from litehrnet.models import create_network
 from litehrnet.runtimes import open_runtime
 from litehrnet.runtimes.native import NativeRuntime, compile_weights, open_native
@@ -254,7 +255,7 @@ def test_instruction_set_is_forced_by_the_environment(small_weights: Path) -> No
 def absent(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (litehrnet.runtimes.open, litehrnet.runtimes.native):
         monkeypatch.setattr(module, "native_module", lambda: None)
-    litehrnet.runtimes.open._say_once.cache_clear()
+    say_once.cache_clear()
 
 
 def test_absent_engine_is_said_once_and_pytorch_runs(
@@ -272,7 +273,7 @@ def test_unit_that_the_engine_does_not_know_runs_on_pytorch(
     small_weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delitem(units.STEPS, NAIVE)
-    litehrnet.runtimes.open._say_once.cache_clear()
+    say_once.cache_clear()
     with caplog.at_level(logging.WARNING, logger="litehrnet"):
         assert open_runtime(small_weights, threads=1).description.startswith("torch")
     (record,) = caplog.records

@@ -136,14 +136,49 @@ def test_checkpoint_that_is_gone_is_not_mistaken_for_a_new_folder(folder: Path) 
     assert newest_checkpoint(folder) is None
 
 
-def test_setting_aside_keeps_the_checkpoints(folder: Path) -> None:
-    assert set_aside(folder / "new") is None
-    assert "earlier.pth" not in str(set_aside(folder))
-    assert [path.name for path in folder.iterdir()] == ["epoch_1.pth"]
-    save_checkpoint(folder, SNAPSHOT, _checkpoint(2))
-    assert f"its last state is kept as {folder / 'earlier.pth'}" in str(set_aside(folder))
-    assert sorted(path.name for path in folder.iterdir()) == ["earlier.pth", "epoch_1.pth"]
-    assert _load(folder / "earlier.pth") == 2
+def test_earlier_run_is_moved_aside_and_nothing_of_the_user_is(folder: Path) -> None:
+    assert set_aside(folder.with_name("new")) is None
+    own = ["photo.jpg", "notes.log", "teacher.pth"]
+    for name in (*own, "20260101_101010.log", "config.py"):
+        (folder / name).write_text(name)
+    (folder / "detector").mkdir()
+    assert set_aside(folder) == f"{folder} held an earlier run, whose files are now in {folder}_1"
+    moved = folder.with_name(f"{folder.name}_1")
+    assert sorted(path.name for path in moved.iterdir()) == ["20260101_101010.log", "config.py", "epoch_1.pth", LATEST]
+    assert _load(moved / LATEST) == 1
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*own, "detector"])
+    assert set_aside(folder) is None
+
+
+def test_each_earlier_run_gets_a_folder_of_its_own(folder: Path) -> None:
+    for number in (1, 2):
+        (folder / "detector").mkdir()
+        save_checkpoint(folder, SNAPSHOT, _checkpoint(number))
+        save_checkpoint(folder / "detector", SNAPSHOT, _checkpoint(number))
+        assert str(set_aside(folder)).endswith(f"{folder.name}_{number}")
+    assert [_load(folder.with_name(f"{folder.name}_{number}") / LATEST) for number in (1, 2)] == [1, 2]
+    assert _load(folder.with_name(f"{folder.name}_2") / "detector" / LATEST) == 2
+    assert not list(folder.iterdir())
+
+
+def test_earlier_run_on_a_disk_of_its_own_stays_on_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def on_one_disk(path: Path, target: Path) -> Path:
+        if target.parent.parent != folder:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", on_one_disk)
+    assert str(set_aside(folder)).endswith(f"{folder / folder.name}_1")
+    assert _load(folder / f"{folder.name}_1" / LATEST) == 1
+    assert not folder.with_name(f"{folder.name}_1").exists()
+
+
+def test_earlier_run_in_the_working_folder_is_moved_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert str(set_aside(Path())).endswith(f"{folder.name}_1")
+    assert _load(folder.with_name(f"{folder.name}_1") / LATEST) == 1
 
 
 FINISHED: dict[str, Any] = {"epochs": 3, "save_every": 2, "validate": True, "ema": 0.5}

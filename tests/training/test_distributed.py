@@ -9,6 +9,7 @@ from litehrnet.training import distributed
 from litehrnet.training.distributed import (
     Launcher,
     Processes,
+    alone_note,
     first_host,
     joined,
     meeting_point,
@@ -59,6 +60,21 @@ def test_without_a_launcher_there_is_one_process_whatever_the_environment_says()
 def test_processes_of_torchrun_that_were_not_told_so_are_stopped() -> None:
     with pytest.raises(UserError, match=r"torchrun started several processes \(expected --launcher pytorch\)"):
         read_environment("none", TORCHRUN | {"TORCHELASTIC_RUN_ID": "x"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"WORLD_SIZE": "8"}, "WORLD_SIZE is 8, but this process trains alone (expected --launcher pytorch)"),
+        ({"RANK": "1"}, "RANK is 1, but this process trains alone (expected --launcher pytorch)"),
+        (SRUN, "--launcher slurm"),
+        (OPEN_MPI, "--launcher mpi"),
+    ],
+)
+def test_processes_of_another_launcher_that_train_alone_are_warned_of(environment: dict[str, str], named: str) -> None:
+    assert named in str(alone_note("none", environment))
+    assert alone_note("pytorch", environment) is None
+    assert alone_note("none", {"WORLD_SIZE": "1", "RANK": "0"}) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import random
 import resource
 import signal
@@ -69,6 +70,28 @@ def test_command_that_is_interrupted_and_terminated_goes_on_to_the_same_weights(
     assert _same_weights(whole / "epoch_12.pth", folder / "epoch_12.pth")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_to_the_whole_group_ends_with_a_checkpoint(runs: Any, number: int) -> None:
+    """The loading processes get it too."""
+    config = runs.config("run", epochs=12, log_every=1, workers=2)
+    command = _command(config, runs.folder)
+
+    def heed() -> None:
+        signal.signal(number, signal.SIG_DFL)  # nohup around the tests would ignore it
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=heed
+    ) as run:
+        deadline = time.monotonic() + PATIENCE
+        while not _steps_logged(runs.folder / "run") and time.monotonic() < deadline and run.poll() is None:
+            time.sleep(0.01)
+        os.killpg(run.pid, number)
+        output, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 128 + number
+    assert "Traceback" not in output
+    assert f"resume with --resume-from {runs.folder / 'run' / LATEST}" in output
+
+
 def test_full_disk_is_one_line_and_exit_code_2_and_the_run_goes_on_later(runs: Any) -> None:
     """A limit of the file size stands for the full disk: the system refuses to write the second half."""
     whole = runs.whole()
@@ -83,7 +106,10 @@ def test_full_disk_is_one_line_and_exit_code_2_and_the_run_goes_on_later(runs: A
     command = _command(config, runs.folder, "--resume-from", "latest")
     done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 2
-    assert done.stderr == f"error: {folder / 'epoch_1.pth'}: cannot be written (File too large)\n"
+    assert done.stderr == (
+        f"error: {folder / 'epoch_1.pth'}: cannot be written (File too large); no state of this step could be saved: "
+        "latest.pth is an earlier one\n"
+    )
     assert (folder / LATEST).read_bytes() == before
     assert not list(folder.glob(".*"))
     assert runs.run(runs.config("run", resume_from="latest")) == 0

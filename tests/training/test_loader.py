@@ -1,3 +1,4 @@
+import os
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -120,6 +121,7 @@ def test_workers_leave_interrupting_to_the_process_that_trains(training_set: Tra
             assert get_worker_info() is not None
             assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             return super().__getitem__(index)
 
     from dataclasses import replace
@@ -127,3 +129,39 @@ def test_workers_leave_interrupting_to_the_process_that_trains(training_set: Tra
     asking = replace(training_set, records=Asking(training_set.records))
     batches = [np.array([0])]
     assert len(list(load_batches(_samples(asking), 0, batches, workers=1, pin_memory=False))) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_next_samples_take_the_place_of_broken_photos(
+    training_set: TrainingSet, broken_photo: Path, workers: int
+) -> None:
+    batches = [np.array([3, 4]), np.array([4]), np.array([0])]
+    samples = _samples(training_set)
+    loaded = list(load_batches(samples, 0, batches, workers=workers, pin_memory=False, skip_broken=True))
+    assert [batch.indices for batch in loaded] == [[3, 5], [5], [0]]
+    assert [len(batch.faults) for batch in loaded] == [1, 1, 0]
+    assert broken_photo.name in loaded[0].faults[0]
+    whole = list(load_batches(samples, 0, [np.array([3, 5])], workers=0, pin_memory=False))
+    assert _arrays(loaded[0]) == _arrays(whole[0])
+
+
+def test_set_without_a_good_photo_is_one_sentence(training_set: TrainingSet) -> None:
+    def broken(*_: Any) -> Any:
+        raise UserError("a.jpg: broken")
+
+    samples = TrainingSamples(training_set.records, broken)
+    with pytest.raises(UserError, match=r"none of the 10 samples can be made: a\.jpg: broken"):
+        list(load_batches(samples, 0, [np.array([1])], workers=0, pin_memory=False, skip_broken=True))
+
+
+def test_dead_loading_process_is_one_sentence_and_never_in_the_middle_of_a_step(training_set: TrainingSet) -> None:
+    def die(*_: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    before = signal.getsignal(signal.SIGCHLD)
+    loaded = load_batches(TrainingSamples(training_set.records, die), 0, [np.array([0])], workers=1, pin_memory=False)
+    with pytest.raises(
+        UserError, match=r"^a loading process has ended \(DataLoader worker .* lower training\.workers\)$"
+    ):
+        next(loaded)
+    assert signal.getsignal(signal.SIGCHLD) is before

@@ -14,7 +14,7 @@ from tests.figure import draw_figure
 from litehrnet.cli.main import main
 from litehrnet.data.records import Record
 from litehrnet.errors import UserError
-from litehrnet.evaluation.score import records_pck
+from litehrnet.evaluation.score import records_oks, records_pck
 from litehrnet.keypoints.sides import mirroring_text
 from litehrnet.keypoints.skeletons import COCO, LSP, from_dict
 from litehrnet.models import create_network
@@ -156,3 +156,13 @@ def test_sixty_photos_are_learned_the_first_time(tmp_path: Path, capsys: pytest.
     said = capsys.readouterr().out
     assert "chosen:        batch_size=8, optimizer.learning_rate=0.001, " in said
     assert "start:         weights of lite_hrnet_18, except 2 arrays" in said  # none of its keypoints has such a name
+
+
+def test_oks_of_records_falls_with_the_distance_and_the_body_covers_half_of_the_box() -> None:
+    joints = np.array([[10, 10], [0, 0]], np.float32)
+    visible = np.array([1, 0], np.float32)
+    record = Record(Path("a"), 1, 1, np.zeros(2), np.ones(2), 1.0, joints, visible, np.array([50.0, 30.0]))
+    half = np.sqrt(2 * 0.53 * 1500 * 0.2**2 * np.log(2))
+    found = np.stack([joints, joints + np.array([[half, 0], [99, 99]], np.float32)])
+    assert abs(records_oks([record, record], found, [0.1, 0.1]) - 0.75) < 1e-6
+    assert records_oks([replace(record, visible=0 * visible)], found[:1], [0.1, 0.1]) == -1

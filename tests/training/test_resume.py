@@ -14,7 +14,6 @@ from litehrnet.config.schema import OptimizerConfig, RunConfig, ScheduleConfig
 from litehrnet.models import create_network
 from litehrnet.models.checkpoint import read_contents
 from litehrnet.training.checkpoints import LATEST, write_checkpoint
-from litehrnet.training.curves import read_log
 from litehrnet.training.distributed import Processes
 from litehrnet.training.start import run_training
 from litehrnet.training.state import TrainingState, checkpoint_of, new_state, resume
@@ -355,19 +354,12 @@ def test_checkpoint_that_is_gone_is_one_sentence(runs: Any, user_error: Any) -> 
 def test_new_run_in_the_folder_of_an_earlier_one_is_new(runs: Any, capsys: pytest.CaptureFixture[str]) -> None:
     runs.run(runs.config("run", validate=True, seed=5), stop_after=7)
     capsys.readouterr()
-    folder = runs.folder / "run"
-    (folder / "best.json").write_text(json.dumps({"best_score": 1.0}))
-    before = checkpoint(folder / "snapshot.pth")
+    folder, aside = runs.folder / "run", runs.folder / "run_1"
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert runs.run(runs.config("run", validate=True)) == 0
-    assert f"{folder} holds an earlier run, whose files will be overwritten" in capsys.readouterr().out
-    assert_same(checkpoint(folder / "earlier.pth"), before)
-    (folder / "earlier.pth").unlink()
-    whole = runs.whole(validate=True)
-    assert without_times(read_log(folder)) == without_times(read_log(whole))
-    for path in sorted(folder.glob("*.log.json"))[:-1]:
-        path.unlink()
-    assert json.loads((folder / "best.json").read_text())["best_score"] < 1
-    assert_same_runs(whole, folder)
+    assert f"{folder} held an earlier run, whose files are now in {aside}" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in aside.iterdir() if path.is_file()} == before
+    assert_same_runs(runs.whole(validate=True), folder)
 
 
 def test_changed_settings_are_those_of_the_configuration_after_a_resume(runs: Any) -> None:

@@ -1,6 +1,8 @@
 """How a run starts, what it says, and what stops it before its first step or in the middle."""
 
 import json
+import shutil
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,11 @@ import torch
 
 from litehrnet.config.schema import OptimizerConfig, RunConfig
 from litehrnet.data.settings import DataConfig, EvalConfig
+from litehrnet.errors import UserError
 from litehrnet.models import create_network
 from litehrnet.training.checkpoints import LATEST
 from litehrnet.training.start import load_weights, run_training
+from litehrnet.training.task import TASKS
 
 
 @pytest.fixture
@@ -120,6 +124,13 @@ def test_what_cannot_be_trained_is_one_sentence_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("never", [0, -1])
+def test_evaluations_may_be_switched_off(runs: Any, never: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs.run(runs.config("run", validate=True, evaluate_every=never)) == 0
+    assert "evaluation:    none" in capsys.readouterr().out
+    assert not list((runs.folder / "run").glob("best.*"))
+
+
 def test_folder_that_cannot_be_made_is_one_sentence(runs: Any, user_error: Any) -> None:
     (runs.folder / "run").write_text("in the way")
     assert "run: the folder cannot be created" in user_error(lambda: runs.run(runs.config("run")))
@@ -167,6 +178,86 @@ def test_random_numbers_of_the_caller_do_not_matter(runs: Any) -> None:
     runs.run(runs.config("run"))
     again = torch.load(runs.folder / "run" / "epoch_2.pth", weights_only=True)["state_dict"]
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+class _Fails:
+    """Makes the samples of a set, but raises at its second batch."""
+
+    def __init__(self, make_batch: Any) -> None:
+        self.make_batch, self.made = make_batch, 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.made += 1
+        if self.made == 4:
+            raise UserError("a.jpg: broken in the middle")
+        return self.make_batch(*arguments)
+
+
+def test_error_in_the_middle_leaves_a_checkpoint_of_that_step(
+    runs: Any, monkeypatch: pytest.MonkeyPatch, user_error: Any
+) -> None:
+    whole = torch.load(runs.whole() / "epoch_2.pth", weights_only=True)["state_dict"]
+    with monkeypatch.context() as patch:
+        task = TASKS["keypoints"]
+
+        def read(config: RunConfig) -> Any:
+            samples = task.read(config)
+            return replace(samples, make_batch=_Fails(samples.make_batch))
+
+        patch.setattr("litehrnet.training.start.task_of", lambda _: replace(task, read=read))
+        said = user_error(lambda: runs.run(runs.config("run")))
+    latest = runs.folder / "run" / LATEST
+    assert said == (
+        "a.jpg: broken in the middle (training.skip_broken_photos=true trains on without it); saved after iteration 3: "
+        f"resume with --resume-from {latest}"
+    )
+    assert torch.load(latest, weights_only=True)["meta"]["iter"] == 3
+    assert runs.run(runs.config("run", resume_from="latest")) == 0
+    again = torch.load(runs.folder / "run" / "epoch_2.pth", weights_only=True)["state_dict"]
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+def test_broken_photos_are_left_out_and_counted(runs: Any, capsys: pytest.CaptureFixture[str], user_error: Any) -> None:
+    config = runs.config("run", epochs=1, skip_broken_photos=True)
+    photos = runs.folder / "photos"
+    shutil.copytree(config.train[0].images, photos)
+    config = replace(config, train=(replace(config.train[0], images=str(photos)),))
+    first, second, *others = sorted(photos.iterdir())
+    first.unlink()
+    content = second.read_bytes()
+    second.write_bytes(content[: len(content) // 2])
+    assert runs.run(config) == 0
+    said = capsys.readouterr().out
+    assert "(2 of the 10 photos of " in said
+    line = next(line for line in said.splitlines() if line.startswith("epoch 1 left out 2 broken photos: "))
+    assert f"{first}: no such file" in line
+    assert f"{second}: " in line
+    for photo in (second, *others):
+        photo.unlink()
+    assert "(10 of the 10 photos of " in user_error(lambda: runs.run(config))
+
+
+def test_evaluation_without_the_value_that_chooses_the_best_is_refused_before_the_first_step(
+    runs: Any, user_error: Any
+) -> None:
+    config = runs.config("run", validate=True, best_by="AP (L)")
+    content = json.loads(Path(config.validation.annotations).read_text())
+    for annotation in content["annotations"]:
+        annotation["area"] = 64.0 * 64
+    path = runs.folder / "small.json"
+    path.write_text(json.dumps(content))
+    config = replace(config, validation=replace(config.validation, annotations=str(path)))
+    assert "small.json: gives no AP (L), which training.best_by needs" in user_error(lambda: runs.run(config))
+    assert not (runs.folder / "run").exists()
+
+
+def test_pycocotools_that_cannot_be_imported_is_one_sentence_before_the_first_step(
+    runs: Any, monkeypatch: pytest.MonkeyPatch, user_error: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools.cocoeval", None)
+    said = user_error(lambda: runs.run(runs.config("run", validate=True)))
+    assert "cannot be evaluated (import of pycocotools.cocoeval halted" in said
+    assert not (runs.folder / "run").exists()
 
 
 def test_seed_matters(runs: Any) -> None:

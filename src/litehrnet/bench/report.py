@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from litehrnet import __version__
 from litehrnet.bench.floor import Floor, Peaks
 from litehrnet.bench.measure import Case, Result
-from litehrnet.bench.timing import all_threads
 from litehrnet.io.files import replacing, write_bytes
 from litehrnet.optional import require
+from litehrnet.processors import default_threads
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +24,7 @@ _MIB = 2**20
 def machine() -> str:
     """Describe date, CPU and Python in one line."""
     return (
-        f"{datetime.date.today()}, litehrnet {__version__}, {cpu_name()}, {all_threads()} CPU threads, "
+        f"{datetime.date.today()}, litehrnet {__version__}, {cpu_name()}, {default_threads()} CPU threads, "
         f"Python {platform.python_version()}"
     )
 

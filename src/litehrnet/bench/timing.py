@@ -1,6 +1,5 @@
 """Timing of contenders in turn: each round runs all of them once, so a slow moment of the machine affects all."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -133,8 +132,3 @@ def _ratio(
     base = dict(zip(base_rounds, base_seconds, strict=True))
     ratios = [own / base[number] for number, own in zip(rounds, seconds, strict=True) if base.get(number)]
     return float(np.median(ratios)) if ratios else None
-
-
-def all_threads() -> int:
-    """Return the number of CPU threads that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

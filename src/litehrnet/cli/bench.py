@@ -88,12 +88,12 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> "Settings":
     from litehrnet.bench.measure import Settings
     from litehrnet.bench.pipeline import read_photos
-    from litehrnet.bench.timing import all_threads
+    from litehrnet.processors import default_threads
 
     return Settings(
         input_size(options),
         tuple(options.batch),
-        tuple(options.threads or sorted({1, all_threads()})),
+        tuple(options.threads or sorted({1, default_threads()})),
         options.seconds,
         options.rounds,
         options.compile,

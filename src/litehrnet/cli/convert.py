@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet convert``."""
     parser.add_argument(
-        "checkpoint", type=Path, help="a checkpoint of the reference implementation, MMPose 1.x or litehrnet"
+        "checkpoint", type=Path, help="a checkpoint of the reference implementation, MMPose 1.x, litehrnet or a script"
     )
     parser.add_argument("out", type=Path, help="the .safetensors file to write")
     add_input_size(parser)
@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sigma", type=float, help="standard deviation of the training targets in heatmap cells (default: 2)"
     )
     parser.add_argument("--no-flip-shift", action="store_true", help="do not shift the mirrored heatmap in flip tests")
+    parser.add_argument(
+        "--average", action="store_true", help="read the average of the weights that a checkpoint also has (EMA)"
+    )
     parser.add_argument("--half", action="store_true", help="store float16: half the size, rounded to 11 bits")
     parser.add_argument("--provenance", metavar="TEXT", help="origin of the weights")
 
@@ -46,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.out.suffix != ".safetensors":
         raise UserError(f"{options.out}: not a name for weights (expected one that ends in .safetensors)")
-    weights, info = read_any_weights(options.checkpoint)
+    weights, info = read_any_weights(options.checkpoint, options.average)
     info = _with_options(info, options)
     info = replace(info, provenance=options.provenance or info.provenance)
     network = network_from_weights(weights, info, str(options.checkpoint))

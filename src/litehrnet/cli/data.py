@@ -1,12 +1,14 @@
-"""``litehrnet data``: check the data of a recipe and draw its samples, or pack them for training elsewhere."""
+"""``litehrnet data``: check or pack the data of a recipe, or convert annotations of another tool."""
 
 import argparse
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litehrnet.cli import detection, segmentation
 from litehrnet.cli.options import note, positive_int, progress_bar, say
+from litehrnet.data.tools.kinds import KINDS, read_project
 from litehrnet.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="pack people as crops of at most this size (default: whole, unchanged photos)",
     )
+    quality = "pack the crops as WebP of this quality, 1 to 100 (default: JPEG of a high quality)"
+    pack.add_argument("--quality", type=positive_int, metavar="N", help=quality)
+    summary = "convert annotations of CVAT, Label Studio, YOLO-pose, DeepLabCut or SLEAP to an annotation file"
+    convert = commands.add_parser("convert", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    convert.add_argument("source", type=Path, help="file or folder of the tool, see docs/own_keypoints.md")
+    convert.add_argument(
+        "--out",
+        type=Path,
+        default=Path("annotations.json"),
+        metavar="FILE",
+        help="new file; a set with parts becomes FILE_train.json and so on (default: annotations.json)",
+    )
+    convert.add_argument("--from", dest="kind", choices=tuple(KINDS), help="default: what the content says")
+    convert.add_argument(
+        "--images", type=Path, metavar="DIR", help="folder of the photos, where the tool does not say their sizes"
+    )
 
 
 @dataclass(frozen=True)
@@ -59,12 +77,49 @@ class Source:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check or pack, and print; 1 if anything is wrong with the data.
+    """Check, pack or convert, and print; 1 if anything is wrong with the data.
 
     Raises:
         UserError: The configuration cannot be read, or files cannot be read or written.
     """
-    return _pack(options) if options.data_command == "pack" else _check_all(options)
+    return {"check": _check_all, "pack": _pack, "convert": _convert}[options.data_command](options)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from litehrnet.data.annotations import normalized
+    from litehrnet.data.tools.writing import converted
+    from litehrnet.io.files import write_bytes
+
+    out = options.out
+    if out.suffix.lower() != ".json":
+        raise UserError(f"{out}: not a name for annotations (expected one that ends in .json)")
+    project = read_project(options.source, options.kind)
+    images = options.images or project.images
+    parts = {
+        out.with_stem(f"{out.stem}_{part.split}") if part.split else out: part for part in converted(project, images)
+    }
+    for path, part in parts.items():
+        if path.exists():
+            raise UserError(f"{path}: exists already (expected the name of a new file)")
+        normalized(options.source, part.content)  # what training would refuse is not written
+    for path, part in parts.items():
+        write_bytes(path, json.dumps(part.content).encode())
+        content = part.content
+        say(
+            f"{path}: {len(content['images'])} photos, {len(content['annotations'])} objects, "
+            f"{part.keypoints} labeled keypoints"
+        )
+        for what, count in part.notes.items():
+            say(f"  {what}: {count}")
+    for what, count in project.left_out.items():
+        if count:
+            say(f"left out: {what}: {count}")
+    for category in project.categories:
+        say(f"keypoints of {category.name}: {', '.join(category.keypoint_names)}")
+    if len(project.categories) > 1:
+        say(f"training and evaluation take the first category with keypoints, {project.categories[0].name}")
+    say(f"names of photos are relative to {images}")
+    return 0
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -77,7 +132,7 @@ def _pack(options: argparse.Namespace) -> int:
     loaded = load_config(options.config, options.overrides)
     for text in loaded.notes:
         note(text)
-    sources = pack_sources(loaded.config, options.longer_side)
+    sources = pack_sources(loaded.config, options.longer_side, options.quality)
     with new_folder(options.out) as folder:
         for source in sources:
             with progress_bar(source.name) as progress:

@@ -16,7 +16,7 @@ COMMANDS = {
     "serve": "find keypoints in the browser: a page for photos and the camera, on this machine",
     "test": "evaluate weights as the reference implementation does (COCO AP, MPII PCKh)",
     "score": "compare a file of predictions with annotations: COCO AP, PCK, MPII PCKh",
-    "data": "check annotations and photos, draw augmented samples, pack them for training on another machine",
+    "data": "check annotations and photos, pack them for another machine, convert annotations of other tools",
     "recipes": "list the bundled training recipes; copy one to edit",
     "train": "train a network from a recipe",
     "models": "list bundled and downloadable weights; download them",

@@ -115,16 +115,13 @@ def _keypoints_alone(options: argparse.Namespace, loaded: "LoadedConfig") -> "Ev
 def _keypoints_together(options: argparse.Namespace, loaded: "LoadedConfig") -> "EvalReport | None":
     """Evaluate in several processes: the report in the first one, None in the others."""
     require("torch", "train", f"--launcher {options.launcher}")
-    import torch
 
     from litehrnet.evaluation.protocol import open_weights, read_eval_set
     from litehrnet.training.distributed import joined
     from litehrnet.training.evaluate import evaluate_runtime
 
     with joined(options.launcher) as processes:
-        # As many threads as the launcher allows each process, not as many as there are cores.
-        threads, wanted = torch.get_num_threads(), _runtime_name(options.checkpoint)
-        runtime, _ = open_weights(options.checkpoint, loaded.config, runtime=wanted, threads=threads)
+        runtime, _ = open_weights(options.checkpoint, loaded.config, runtime=_runtime_name(options.checkpoint))
         runtime = _prepared(runtime, options.fuse_conv_bn)
         test, keypoint_set = loaded.config.tested_on, runtime.info.keypoint_set
         people = read_eval_set(test, keypoint_set, runtime.input_size_wh, options.checkpoint)
@@ -163,7 +160,7 @@ def _run_segmentation(options: argparse.Namespace, loaded: "LoadedConfig") -> in
     from litehrnet.evaluation.segmentation import confusion_of, read_segmentation_eval_set
     from litehrnet.segmentation.confusion import figures
 
-    segmenter = _segmenter(options, loaded.config, None)
+    segmenter = _segmenter(options, loaded.config)
     images = read_segmentation_eval_set(loaded.config.tested_on, segmenter.class_set)
     _introduce(segmenter.runtime, options, loaded, images.how)
     with progress_bar("images") as progress:
@@ -175,15 +172,13 @@ def _run_segmentation(options: argparse.Namespace, loaded: "LoadedConfig") -> in
 def _segmentation_together(options: argparse.Namespace, loaded: "LoadedConfig") -> int:
     """Share the images between the launcher's processes; the first one prints."""
     require("torch", "train", f"--launcher {options.launcher}")
-    import torch
 
     from litehrnet.evaluation.segmentation import read_segmentation_eval_set
     from litehrnet.training.distributed import joined
     from litehrnet.training.segmentation import evaluate_segmenter
 
     with joined(options.launcher) as processes:
-        # As many threads as the launcher allows each process, not as many as there are cores.
-        segmenter = _segmenter(options, loaded.config, torch.get_num_threads())
+        segmenter = _segmenter(options, loaded.config)
         images = read_segmentation_eval_set(loaded.config.tested_on, segmenter.class_set)
         folder = None if options.gpu_collect else options.tmpdir
         if not processes.is_first:
@@ -197,13 +192,13 @@ def _segmentation_together(options: argparse.Namespace, loaded: "LoadedConfig") 
     return 0
 
 
-def _segmenter(options: argparse.Namespace, config: "RunConfig", threads: int | None) -> "Segmenter":
+def _segmenter(options: argparse.Namespace, config: "RunConfig") -> "Segmenter":
     from litehrnet.evaluation.segmentation import take_classes
     from litehrnet.inference.segmenter import Segmenter
     from litehrnet.runtimes import open_runtime
 
     name = _runtime_name(options.checkpoint)
-    opened = open_runtime(options.checkpoint, name, input_size_wh=config.input_size_wh, threads=threads)
+    opened = open_runtime(options.checkpoint, name, input_size_wh=config.input_size_wh)
     test = config.tested_on
     segmenter = Segmenter(
         _prepared(opened, options.fuse_conv_bn), window=test.window, flip=test.flip, scales=test.scales

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from litehrnet.config.schema import RunConfig
+from litehrnet.processors import usable_cpus
 
 FITTED = (
     "epochs",
@@ -131,7 +132,7 @@ def fit(config: RunConfig, samples: int, processes: int) -> tuple[RunConfig, str
         "stop_after": chosen.stop_after,
         "save_every": max(1, chosen.epochs // 4),
         # Starting processes takes longer than loading the few batches of a small set's epoch.
-        "workers": 0 if samples < 1000 else 2,
+        "workers": 0 if samples < 1000 else min(2, usable_cpus()),
     }
     kind = values["schedule.kind"] if "schedule.kind" in names else training.schedule.kind
     picked = {name: values[name] for name in names if name != "schedule.steps" or kind == "step"}

@@ -14,12 +14,13 @@ from litehrnet.errors import UserError
 _Data = TypeVar("_Data", DataConfig, EvalConfig)
 
 
-def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]:
+def pack_sources(config: RunConfig, longer_side: int | None, quality: int | None = None) -> list[PackSource]:
     """Find the data sets to pack: all of ``train``, and ``validation`` with whole photos, so that its metrics stay.
 
     Args:
         config: Any recipe.
         longer_side: Longest side in pixels of the crops of people to train on; None for whole photos.
+        quality: WebP quality of these crops, 1 to 100; None for JPEG.
 
     Raises:
         UserError: The recipe has no keypoints or no ``train``, a set is not in COCO's format, or validation uses
@@ -32,20 +33,28 @@ def pack_sources(config: RunConfig, longer_side: int | None) -> list[PackSource]
         )
     if not config.train:
         raise UserError(f"{config.name}: has no train (expected data sets to pack)")
+    if quality is not None and (longer_side is None or quality > 100):
+        raise UserError(
+            f"--quality {quality}: only works with --longer-side (expected both, and a quality of 1 to 100)"
+        )
     size = config.input_size_wh
-    sources = [_source(f"train-{number}", data, size, longer_side) for number, data in enumerate(config.train)]
+    crops = longer_side, quality
+    sources = [_source(f"train-{number}", data, size, *crops) for number, data in enumerate(config.train)]
     validation = config.validation
     if validation is not None:
         if validation.boxes is not None:
             raise UserError(f"{config.name}: a detector's boxes are not packed (expected validation without boxes)")
-        sources.append(_source("validation", validation, size, None))
+        sources.append(_source("validation", validation, size, None, None))
     return sources
 
 
-def _source(name: str, data: DataConfig | EvalConfig, size_wh: tuple[int, int], longer_side: int | None) -> PackSource:
+def _source(
+    name: str, data: DataConfig | EvalConfig, size_wh: tuple[int, int], longer_side: int | None, quality: int | None
+) -> PackSource:
     if data.format != COCO.name:
         raise UserError(f"{data.annotations}: annotations in the format {data.format} are not packed (expected coco)")
-    return PackSource(name, Path(data.annotations), Path(data.images), data.only, data.without, size_wh, longer_side)
+    files = Path(data.annotations), Path(data.images), data.only, data.without
+    return PackSource(name, *files, size_wh, longer_side, quality)
 
 
 def packed_config(config: RunConfig, folder: str) -> RunConfig:

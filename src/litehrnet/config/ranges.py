@@ -18,12 +18,32 @@ def _from(least: float) -> Range:
 _ABOVE_ZERO: Range = ("a number above 0", lambda value: 0 < value < math.inf)
 _PART: Range = ("0 to 1", lambda value: 0 <= value <= 1)
 _DECAY: Range = ("0 or more and below 1", lambda value: 0 <= value < 1)
-_EVALUATE: Range = ("1 or more; --no-validate trains without evaluating", lambda value: value >= 1)
+_EVALUATE: Range = ("1 or more, or 0 or -1 to train without evaluating", lambda value: -1 <= value < math.inf)
 
 _RANGES: dict[str, Range] = {
+    "input_size_wh": _from(1),
+    "codec.sigma": _ABOVE_ZERO,
+    "codec.blur_kernel": _from(1),
+    "augmentation.flip_probability": _PART,
+    "augmentation.half_body_probability": _PART,
     "augmentation.half_body_above": _from(0),
     "augmentation.rotation_deg": _from(0),
+    "augmentation.rotation_probability": _PART,
     "augmentation.scale": _DECAY,
+    "augmentation.center_jitter_probability": _PART,
+    "augmentation.brightness": _PART,
+    "augmentation.contrast": _PART,
+    "augmentation.saturation": _PART,
+    "augmentation.blur_probability": _PART,
+    "augmentation.cutout_probability": _PART,
+    "augmentation.background_probability": _PART,
+    "augmentation.anywhere_probability": _PART,
+    "segmentation.scale": _ABOVE_ZERO,
+    "segmentation.max_class_share": _PART,
+    "segmentation.flip_probability": _PART,
+    "segmentation.brightness": _PART,
+    "segmentation.contrast": _PART,
+    "segmentation.saturation": _PART,
     "detection.scale": _ABOVE_ZERO,
     "detection.aspect": _DECAY,
     "detection.flip_probability": _PART,

@@ -101,13 +101,15 @@ class TrainingConfig:
         ema: Decay of an exponential moving average of the weights, at most (1 + n) / (10 + n) after n steps. The
             average is evaluated and saved. None disables it.
         sync_batch_norm: Compute batch statistics over all processes.
-        evaluate_every: Epochs between evaluations on ``RunConfig.validation``.
+        evaluate_every: Epochs between evaluations on ``RunConfig.validation``; 0 or -1 for none.
         stop_after: Number of evaluations without improvement after which training stops; None never stops early.
         save_every: Epochs between the checkpoints that are kept; the last epoch is always kept.
         snapshot_minutes: Minutes between checkpoints within an epoch; only the newest is kept.
         log_every: Iterations between log lines.
         best_by: Metric whose highest value makes ``best.pth``; None for the main metric: AP, PCKh or mIoU.
         seed: Random seed for initialization, data order and augmentation.
+        skip_broken_photos: Train on without missing or broken photos instead of ending: the next sample of the set
+            takes the place of one whose photo is broken. The log counts them.
         deterministic: Refuse operations whose result varies between runs on a GPU.
     """
 
@@ -130,6 +132,7 @@ class TrainingConfig:
     log_every: int = 50
     best_by: str | None = None
     seed: int = 0
+    skip_broken_photos: bool = False
     deterministic: bool = False
 
 

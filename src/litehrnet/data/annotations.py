@@ -55,7 +55,8 @@ def normalized(path: Path, content: Any) -> Normalized:
     annotations = []
     # A tool that does not measure areas, or does not count keypoints, writes 0 for everybody.
     unknown = [name for name in ("area", "num_keypoints") if _is_zero_for_all(content["annotations"], name)]
-    has_boxes = any(isinstance(each, dict) and each.get("bbox") for each in content["annotations"])
+    people = [each for each in content["annotations"] if isinstance(each, dict) and each.get("keypoints")]
+    has_boxes = any(each.get("bbox") for each in people)
     for index, annotation in enumerate(content["annotations"]):
         key = id_key(annotation.get("image_id")) if isinstance(annotation, dict) else None
         if key is None or key not in numbers:
@@ -140,7 +141,7 @@ def _annotation(own: dict[str, Any], counts: Counter[str], has_boxes: bool) -> d
     if own.get("keypoints") is None:
         if own.pop("keypoints", 0) is None:
             counts["keypoints of null taken as none"] += 1
-        return own
+        return _region(own)
     own["keypoints"] = flat = _flat(own["keypoints"], counts)
     labeled = sum(value > 0 for value in flat[2::3])
     said = own.get("num_keypoints")
@@ -153,9 +154,31 @@ def _annotation(own: dict[str, Any], counts: Counter[str], has_boxes: bool) -> d
     own["iscrowd"] = int(_number(own.get("iscrowd") or 0) != 0)
     if len(flat) % 3 and not own["iscrowd"]:
         raise ValueError(f"keypoints has {len(flat)} numbers (expected x, y and visibility in turn)")
-    if flat and not own["iscrowd"]:
-        _add_box_and_area(own, counts, has_boxes)
+    if not flat or own["iscrowd"]:
+        return _region(own)
+    _add_box_and_area(own, counts, has_boxes)
     return own
+
+
+def _region(own: dict[str, Any]) -> dict[str, Any]:
+    """Normalize a crowd or an entry without keypoints; its box and area may be missing."""
+    own = {name: value for name, value in own.items() if value not in (None, []) or name not in ("area", "bbox")}
+    if not own.get("keypoints") and own.get("num_keypoints"):
+        own["num_keypoints"] = 0
+    if "iscrowd" in own:
+        own["iscrowd"] = int(_number(own["iscrowd"] or 0) != 0)
+    if "bbox" in own:
+        own["bbox"] = _box(own["bbox"])
+    if "area" in own:
+        own["area"] = _area(own["area"])
+    return own
+
+
+def _area(area: Any) -> float:
+    number = area if type(area) in (int, float) else _number(area)
+    if not math.isfinite(number):
+        raise ValueError(f"area is {area} (expected square pixels)")
+    return number
 
 
 def _add_box_and_area(own: dict[str, Any], counts: Counter[str], has_boxes: bool) -> None:
@@ -166,7 +189,7 @@ def _add_box_and_area(own: dict[str, Any], counts: Counter[str], has_boxes: bool
     if box is None or box == []:
         if not labeled or (box is None and has_boxes):
             counts["people left out without a box"] += bool(labeled)
-            own["bbox"] = None
+            own |= {"bbox": None, "area": 0}
             return
         counts["boxes made from keypoints"] += 1
         xs, ys = zip(*labeled, strict=True)
@@ -180,10 +203,8 @@ def _add_box_and_area(own: dict[str, Any], counts: Counter[str], has_boxes: bool
     if area is None or area != area:
         counts["areas estimated"] += 1
         own["area"] = _outline_area(own.get("segmentation")) or AREA_OF_BOX * width * height
-    elif isinstance(area, str) or not isinstance(area, int | float) or not math.isfinite(area):
-        own["area"] = _number(area)
-        if not math.isfinite(own["area"]):
-            raise ValueError(f"area is {area} (expected square pixels)")
+    else:
+        own["area"] = _area(area)
 
 
 def _box(box: Any) -> list[float]:

@@ -99,7 +99,7 @@ def check_coco(
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         report.problems.append(Problem(file, "", "not COCO annotations (expected lists 'images' and 'annotations')"))
         return report
-    categories = [c for c in _dicts(content.get("categories")) if "keypoints" in c]
+    categories = [c for c in _dicts(content.get("categories")) if c.get("keypoints")]
     report.problems += [problem for category in categories for problem in _check_category(category, file)]
     if content["annotations"] and not categories:
         report.problems.append(Problem(file, "", "no category has keypoints (expected their names in one category)"))
@@ -232,7 +232,7 @@ def check_photo(use: PhotoUse) -> list[Problem]:
         decode_image(content, str(use.path), 8 if header.format == "JPEG" else 1, header)
     except UserError as error:
         return [Problem(use.file, use.place, str(error))]
-    width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
+    width, height = header.upright_wh
     if use.size_wh is None or use.size_wh == (width, height):
         return []
     said = "{}x{}".format(*use.size_wh)

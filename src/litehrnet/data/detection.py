@@ -70,6 +70,8 @@ def read_detection_set(
     settings: DetectionConfig,
     input_size_wh: tuple[int, int],
     seed: int,
+    *,
+    skip_broken: bool = False,
 ) -> DetectionSet:
     """Read the photos of all annotation files, one file after another.
 
@@ -78,6 +80,7 @@ def read_detection_set(
         settings: Object class, and how samples vary.
         input_size_wh: (width, height) of the network's input in pixels.
         seed: Seed of all random numbers.
+        skip_broken: Do not look at the photos, as broken ones are left out later.
 
     Raises:
         UserError: A file is missing or broken, has no box of the object class, or photos are missing or broken.
@@ -94,7 +97,8 @@ def read_detection_set(
     kept = tuple(record for record in records if record.complete or len(record.corners))
     if not any(len(record.corners) for record in kept):
         raise UserError(f"{files}: no box of a {settings.objects} to train on (expected annotations with bbox)")
-    check_photos((record.image_file for record in kept), files)
+    if not skip_broken:
+        check_photos((record.image_file for record in kept), files)
     return DetectionSet(kept, input_size_wh, settings, seed)
 
 

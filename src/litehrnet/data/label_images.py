@@ -33,13 +33,19 @@ class LabeledImage:
     label_file: Path
 
 
-def check_labeled_images(records: Sequence[LabeledImage], source: str) -> None:
+def check_labeled_images(records: Sequence[LabeledImage], source: str, *, skip_broken: bool = False) -> None:
     """Refuse photos or label images that are missing, broken or of the wrong kind; none is decoded.
+
+    Args:
+        records: Photos and label images.
+        source: File or folder that names them, for the error message.
+        skip_broken: Look at label images alone.
 
     Raises:
         UserError: There are such files; one message names all of them.
     """
-    check_photos((record.image_file for record in records), source)
+    if not skip_broken:
+        check_photos((record.image_file for record in records), source)
     if faults := label_faults(records):
         raise UserError("; ".join(faults))
 
@@ -120,7 +126,7 @@ def unknown_ids(records: Iterable[LabeledImage], class_set: ClassSet) -> list[st
 
 
 def refuse_white_masks(records: Iterable[LabeledImage], class_set: ClassSet, source: str) -> None:
-    """Refuse label images that all hold the first class and 255 alone: 255 is no class, so nothing can be learned.
+    """Refuse label images that all hold 255 alone, or it and the first class: 255 is no class, so nothing is learned.
 
     Usually the first image shows other classes, and the others are not decoded.
 
@@ -132,6 +138,8 @@ def refuse_white_masks(records: Iterable[LabeledImage], class_set: ClassSet, sou
         found |= set(np.unique(read_classes(record, class_set)).tolist())
         if found - {0, IGNORED}:
             return
+    if found == {IGNORED}:
+        raise UserError(f"{source}: no pixel of its label images has a class (expected other ids than 255)")
     if found == {0, IGNORED} and len(class_set) > 1:
         raise UserError(
             f"{source}: its label images hold {class_set.class_names[0]} and 255 alone, and 255 is no class "

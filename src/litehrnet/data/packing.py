@@ -20,7 +20,7 @@ from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
 from litehrnet.io.files import make_folder, replacing
-from litehrnet.io.images import decode_image, encode_jpeg
+from litehrnet.io.images import decode_image, encode_jpeg, encode_webp
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales, clean_box
 
@@ -47,6 +47,7 @@ class PackSource:
         without: See ``DataConfig``.
         input_size_wh: (width, height) of the training crops in pixels.
         longer_side: Longest side in pixels of the crop of each person; None for whole, unchanged photos.
+        quality: WebP quality, 1 to 100, of the crops; None for JPEG of a high quality.
     """
 
     name: str
@@ -56,6 +57,7 @@ class PackSource:
     without: str | None
     input_size_wh: tuple[int, int]
     longer_side: int | None
+    quality: int | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def pack(
     def pictures() -> Iterator[tuple[str, bytes]]:
         for image in used:
             for picture in _pictures(source, annotations, image):
-                name = f"{len(images):06}_{Path(image['file_name']).name}"
+                name = _name(len(images), image["file_name"], source.quality)
                 images.append(picture.image | {"file_name": name})
                 persons.extend(picture.annotations)
                 yield name, picture.content
@@ -123,6 +125,11 @@ def pack(
     _write_annotations(target, source.annotations, images, persons, shard_bytes)
     sizes = tuple(path.stat().st_size for path in sorted(target.iterdir()))
     return Packed(len(images), sum(map(_has_keypoints, persons)), sizes)
+
+
+def _name(number: int, file_name: str, quality: int | None) -> str:
+    """Name of a picture; short for small pictures, since an archive holds each name twice."""
+    return f"{number:06}_{Path(file_name).name}" if quality is None else f"{number:06}.webp"
 
 
 def _of(annotations: CocoAnnotations, image: dict[str, Any]) -> list[dict[str, Any]]:
@@ -141,13 +148,13 @@ def _pictures(source: PackSource, annotations: CocoAnnotations, image: dict[str,
     pixels = decode_image(content, str(path))
     persons = [{key: value for key, value in person.items() if key != "segmentation"} for person in persons]
     whole = _Picture(content, dict(image), persons)
-    longer_side = source.longer_side
-    if longer_side is None or (len(persons) == 1 and max(pixels.shape[:2]) <= longer_side):
+    longer_side, is_small = source.longer_side, max(pixels.shape[:2]) <= (source.longer_side or 0)
+    if longer_side is None or (source.quality is None and len(persons) == 1 and is_small):
         return [whole]
     crops = []
     for person in filter(_has_keypoints, persons):
         try:
-            crops.append(_crop(pixels, image, person, longer_side, source.input_size_wh))
+            crops.append(_crop(pixels, image, person, longer_side, source))
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{annotations.path}: annotation {person.get('id')} is broken (litehrnet data check names the fault)"
@@ -160,7 +167,7 @@ def _crop(
     image: dict[str, Any],
     person: dict[str, Any],
     longer_side: int,
-    input_size_wh: tuple[int, int],
+    source: PackSource,
 ) -> _Picture | None:
     """Crop a person with some surroundings; None where the box has no area."""
     import cv2
@@ -172,7 +179,7 @@ def _crop(
     triples = np.array(person["keypoints"], np.float64).reshape(-1, 3)
     labeled = triples[:, 2] > 0
     # The training crop, with more space around it.
-    (center,), (scale,) = centers_and_scales(np.array([box]), input_size_wh)
+    (center,), (scale,) = centers_and_scales(np.array([box]), source.input_size_wh)
     size = scale * PIXEL_STD * CROP_FACTOR
     x1, y1, x2, y2 = _surroundings(center, size, triples[labeled, :2], (width, height))
     cut = pixels[y1:y2, x1:x2]
@@ -191,7 +198,8 @@ def _crop(
     numbers = {"bbox": moved.round(2).tolist(), "keypoints": triples.round(2).ravel().tolist()}
     if "area" in person:
         numbers["area"] = round(float(person["area"] * shrink.prod()), 2)
-    return _Picture(encode_jpeg(cut, _QUALITY), entry, [person | numbers])
+    content = encode_jpeg(cut, _QUALITY) if source.quality is None else encode_webp(cut, source.quality)
+    return _Picture(content, entry, [person | numbers])
 
 
 def _surroundings(

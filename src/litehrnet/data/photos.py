@@ -43,8 +43,7 @@ class HeldPhoto:
     @property
     def size_wh(self) -> tuple[int, int]:
         """(width, height) of the upright picture in pixels."""
-        width, height = self.header.width, self.header.height
-        return (height, width) if self.header.orientation >= 5 else (width, height)
+        return self.header.upright_wh
 
 
 class PhotoCache:
@@ -115,11 +114,25 @@ def check_photos(photos: Iterable[Path], source: str) -> None:
     Raises:
         UserError: A photo is missing or broken.
     """
+    fault, _ = broken_photos(photos, source)
+    if fault is not None:
+        raise UserError(fault)
+
+
+def broken_photos(photos: Iterable[Path], source: str) -> tuple[str | None, bool]:
+    """Name missing or broken photos in one sentence, None without any; and tell whether all are so.
+
+    Args:
+        photos: Paths; each is checked once.
+        source: File that names them.
+    """
     each = list(dict.fromkeys(photos))
     faults = [fault for fault in map(photo_fault, each) if fault]
-    if faults:
-        named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
-        raise UserError(f"{named} ({len(faults)} of the {len(each)} photos of {source} are missing or broken)")
+    if not faults:
+        return None, False
+    named = "; ".join(faults[:_NAMED]) + ("; ..." if len(faults) > _NAMED else "")
+    sentence = f"{named} ({len(faults)} of the {len(each)} photos of {source} are missing or broken)"
+    return sentence, len(faults) == len(each)
 
 
 def photo_fault(path: Path) -> str | None:

@@ -38,6 +38,8 @@ def read_segmentation_set(
     input_size_wh: tuple[int, int],
     settings: SegmentationConfig,
     seed: int,
+    *,
+    skip_broken: bool = False,
 ) -> SegmentationSet:
     """Find the images of all data sets, in order, and check them.
 
@@ -47,6 +49,7 @@ def read_segmentation_set(
         input_size_wh: (width, height) of the crops in pixels.
         settings: How samples vary.
         seed: Seed of all random numbers.
+        skip_broken: Do not look at the photos, as broken ones are left out later. Label images are looked at.
 
     Raises:
         UserError: A folder or file is missing or broken, a label image is of the wrong kind, or none
@@ -54,6 +57,6 @@ def read_segmentation_set(
     """
     records = tuple(r for each in data for r in find_label_format(each.format).read(each.images, each.annotations))
     source = ", ".join(each.annotations for each in data)
-    check_labeled_images(records, source)
+    check_labeled_images(records, source, skip_broken=skip_broken)
     refuse_white_masks(records, class_set, source)
     return SegmentationSet(records, class_set, input_size_wh, settings, seed)

@@ -46,6 +46,8 @@ def read_training_set(
     codec: HeatmapCodec,
     augmentation: AugmentationConfig,
     seed: int,
+    *,
+    skip_broken: bool = False,
 ) -> TrainingSet:
     """Read the people of all files, one file after another.
 
@@ -60,6 +62,7 @@ def read_training_set(
         codec: Conversion of joints to heatmaps.
         augmentation: How samples vary.
         seed: Seed of all random numbers.
+        skip_broken: Do not look at the photos, as broken ones are left out later.
 
     Raises:
         UserError: A file is missing or broken, has none of the run's keypoints, or photos are missing or broken.
@@ -72,7 +75,8 @@ def read_training_set(
     files = ", ".join(config.annotations for config in data) or "the recipe's train"
     if not records:
         raise UserError(f"{files}: nobody to train on (expected annotations with visible keypoints)")
-    check_photos((record.image_file for record in records), files)
+    if not skip_broken:
+        check_photos((record.image_file for record in records), files)
     return TrainingSet(tuple(records), keypoint_set, input_size_wh, codec, augmentation, seed)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
+from litehrnet.processors import default_threads
 from litehrnet.runtimes.onnxfile import operators_on
 from litehrnet.runtimes.openvino import openvino_core
 
@@ -81,9 +82,10 @@ class _OnnxNetwork:
     def __init__(self, path: Path, threads: int | None) -> None:
         import onnxruntime
 
+        self._opened_with = path, threads
         self._content = read_bytes(path)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = threads or default_threads()
         options.log_severity_level = 4  # errors become a UserError
         try:
             # Opened by path, because large models store their weights in a second file.
@@ -99,6 +101,11 @@ class _OnnxNetwork:
             for port in self._session.get_inputs()
         )
 
+    def __reduce__(self) -> tuple[type, tuple[Path, int | None]]:
+        """Pickle the name of the file, which is opened again."""
+        path, threads = self._opened_with
+        return type(self), (path.absolute(), threads)
+
     def run(self, arrays: Mapping[str, NDArray[np.floating]]) -> list[NDArray[Any]]:
         return list(self._session.run(None, dict(arrays)))
 
@@ -111,15 +118,18 @@ class _OpenVinoNetwork:
         require("openvino", "openvino", f"{path}: reading this format")
         import openvino
 
+        self._opened_with = path, threads
         core = openvino_core()
         try:
             self._model = core.read_model(path)
         except RuntimeError as error:
             raise UserError(f"{path}: OpenVINO cannot load it (expected a network with its .bin file)") from error
-        settings: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        self._request = core.compile_model(
-            self._model, "CPU", settings | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
-        ).create_infer_request()
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads or default_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._request = core.compile_model(self._model, "CPU", settings).create_infer_request()
         self.description = f"openvino {openvino.__version__.split('-')[0]}"
         self.inputs = tuple(
             NetworkInput(
@@ -129,6 +139,11 @@ class _OpenVinoNetwork:
             )
             for port in self._model.inputs
         )
+
+    def __reduce__(self) -> tuple[type, tuple[Path, int | None]]:
+        """Pickle the name of the file, which is opened again."""
+        path, threads = self._opened_with
+        return type(self), (path.absolute(), threads)
 
     def run(self, arrays: Mapping[str, NDArray[np.floating]]) -> list[NDArray[Any]]:
         self._request.infer(dict(arrays))

@@ -14,6 +14,7 @@ from litehrnet.data.coco import CocoAnnotations
 from litehrnet.data.records import Record, read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, auc, epe, keypoint_errors, nme, pck
+from litehrnet.keypoints.boxes import BODY_SHARE
 from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.poses import KeypointSet
 
@@ -121,6 +122,32 @@ def records_pck(records: Sequence[Record], keypoints: NDArray[np.floating], thre
     sides = np.array([0.0 if record.box_wh is None else record.box_wh.max() for record in records])
     longer_sides = np.repeat(sides[:, None], 2, axis=1)
     return pck(keypoints, truth, annotated & (sides > 0)[:, None], np.maximum(longer_sides, 1e-9), threshold).average
+
+
+def records_oks(
+    records: Sequence[Record], keypoints: NDArray[np.floating], sigmas: Sequence[float] | NDArray[np.floating]
+) -> float:
+    """Compute the mean OKS of people with annotated boxes, who need no matching; -1 without annotations.
+
+    The area of a person is ``BODY_SHARE`` of the box, since records have no outlines.
+
+    Args:
+        records: Annotated people with their boxes.
+        keypoints: Predicted positions (persons, keypoints, 2) in pixels of the photo, in the same order.
+        sigmas: (keypoints,), relative to the square root of the area.
+    """
+    values = [
+        oks_to_truth(
+            predicted[None],
+            record.joints_xy[None],
+            np.array([BODY_SHARE * record.box_wh.prod()]),
+            np.asarray(sigmas),
+            record.visible[None] > 0,
+        )
+        for record, predicted in zip(records, keypoints, strict=True)
+        if record.box_wh is not None and record.visible.any()
+    ]
+    return float(np.mean(values)) if values else -1.0
 
 
 def match_persons(

@@ -1,6 +1,6 @@
 """``PoseEstimator``: loads weights once, then finds people and their keypoints in photos."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from litehrnet.detectors.detections import Detector
 from litehrnet.detectors.detector import open_detector
 from litehrnet.errors import UserError
 from litehrnet.inference.batching import CropJob, Keypoints, find_keypoints
-from litehrnet.inference.photo import ImageLike, Photo, make_photo
+from litehrnet.inference.photo import Channels, ImageLike, Photo, make_photo
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
 from litehrnet.keypoints.oks import oks_nms, rescore
 from litehrnet.keypoints.skeletons import is_of_people
@@ -43,7 +43,8 @@ class PoseEstimator:
         runtime: ``native``, ``onnxruntime``, ``openvino`` or ``torch``; None to choose by the file.
         flip_test: Average with the mirrored crop: slightly better, half as fast.
         input_size_wh: (width, height) of the crops if the weights' file does not state it.
-        threads: Number of CPU threads; None for all. With an opened runtime, those of the detector only.
+        threads: Number of CPU threads; None for all that the process may use (``litehrnet.processors``). With an
+            opened runtime, those of the detector only.
         precision: ``float32``; with native and torch also ``bf16``, with torch on a GPU ``fp16``.
         device: PyTorch's name of the device, such as ``cuda``; torch only.
         compiled: Use ``torch.compile``; torch only.
@@ -68,7 +69,7 @@ class PoseEstimator:
         runtime: str | None = None,
         *,
         flip_test: bool = False,
-        input_size_wh: tuple[int, int] | None = None,
+        input_size_wh: Sequence[int] | None = None,
         threads: int | None = None,
         precision: str = "float32",
         device: str = "cpu",
@@ -99,13 +100,21 @@ class PoseEstimator:
             detector = open_detector(detector, threads=threads, **limit)
         self.detector: Detector | None = detector
 
-    def predict(self, image: ImageLike, boxes: ArrayLike | None = None, box_scores: ArrayLike | None = None) -> Poses:
+    def predict(
+        self,
+        image: ImageLike,
+        boxes: ArrayLike | None = None,
+        box_scores: ArrayLike | None = None,
+        channels: Channels = "rgb",
+    ) -> Poses:
         """Find the people in one photo.
 
         Args:
-            image: A file's name or content, a PIL image or an array; see ``litehrnet.inference.photo.as_rgb``.
+            image: A file's name or content, a PIL image, an array or a tensor; see
+                ``litehrnet.inference.photo.as_rgb``.
             boxes: (persons, 4): (x, y, width, height) in pixels, one pose each; None to detect the people.
             box_scores: (persons,), 0..1, of given boxes; None for 1.
+            channels: Order of the channels of arrays and tensors: ``rgb``, or ``bgr`` as OpenCV reads them.
 
         Returns:
             One pose per given box, in their order; or per detected person, the highest box score first. May be empty.
@@ -113,15 +122,18 @@ class PoseEstimator:
         Raises:
             UserError: See ``litehrnet.inference.photo.make_photo``.
         """
-        photo = self._photo(image) if boxes is None else make_photo(image, boxes, box_scores)
-        return next(self.predict_many([photo]))[1]
+        return next(self.predict_many([(image, boxes, box_scores)], channels))[1]
 
-    def predict_many(self, photos: Iterable[Photo | ImageLike]) -> Iterator[tuple[Photo, Poses]]:
+    def predict_many(
+        self, photos: Iterable[Photo | ImageLike | tuple[Any, ...]], channels: Channels = "rgb"
+    ) -> Iterator[tuple[Photo, Poses]]:
         """Find the people in many photos; crops of several photos share a batch.
 
         Args:
-            photos: File names, arrays or anything else that ``predict`` accepts; or photos with boxes from
-                ``make_photo``. They are read no further ahead than a batch needs.
+            photos: File names, arrays or anything else that ``predict`` accepts; tuples of an image, its boxes and
+                perhaps their scores, as in ``predict``; or photos from ``make_photo``. They are read no further ahead
+                than a batch needs.
+            channels: Order of the channels of arrays and tensors, see ``predict``.
 
         Yields:
             Each photo and its poses, in the order of the photos.
@@ -129,12 +141,17 @@ class PoseEstimator:
         Raises:
             UserError: A photo cannot be used. Earlier photos of its batch are lost, too.
         """
-        jobs = (self._job(photo if isinstance(photo, Photo) else self._photo(photo)) for photo in photos)
+        jobs = (self._job(self._photo(photo, channels)) for photo in photos)
         for job, found in find_keypoints(self.runtime, jobs, flip_test=self.flip_test):
             yield job.source, self._poses(job, found)
 
-    def _photo(self, image: ImageLike) -> Photo:
-        return make_photo(image, detector=self.detector, max_persons=self._max_persons)
+    def _photo(self, photo: Photo | ImageLike | tuple[Any, ...], channels: Channels) -> Photo:
+        if isinstance(photo, Photo):
+            return photo
+        image, boxes, box_scores = _three(photo) if isinstance(photo, tuple) else (photo, None, None)
+        if boxes is not None:
+            return make_photo(image, boxes, box_scores, channels=channels)
+        return make_photo(image, detector=self.detector, max_persons=self._max_persons, channels=channels)
 
     def _job(self, photo: Photo) -> CropJob[Photo]:
         centers, scales = centers_and_scales(photo.boxes, self.runtime.input_size_wh)
@@ -148,6 +165,12 @@ class PoseEstimator:
             seen = poses.pose_scores >= LEAST_POSE_SCORE
             poses, scales = poses[seen], scales[seen]
         return poses[_distinct(poses, scales)] if photo.detected and len(poses) > 1 else poses
+
+
+def _three(photo: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    if len(photo) not in (2, 3):
+        raise UserError(f"image: a tuple of {len(photo)} (expected an image, its boxes, and perhaps their scores)")
+    return photo[0], photo[1], photo[2] if len(photo) == 3 else None
 
 
 def _opened(

@@ -1,9 +1,9 @@
-"""Photos for the pose network: pixels from files, bytes, arrays or PIL images, and one box per person."""
+"""Photos for the pose network: pixels from files, bytes, arrays, tensors or PIL images, and one box per person."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,13 @@ from litehrnet.errors import UserError
 from litehrnet.io.images import decode_image, read_image
 from litehrnet.keypoints.boxes import check_boxes
 
-EXPECTED = "expected a file's name or content, a PIL image, or a uint8 array (H, W, 3) in RGB"
+EXPECTED = "expected a file's name or content, a PIL image, or an array (H, W, 3) of uint8 or floats"
+
+Channels: TypeAlias = Literal["rgb", "bgr"]
+
+_LEAST_BRIGHT = 8
+"""Lowest maximum of a float image in 0..255. Images in 0..1 may exceed 1 a little after resizing, so values between are
+unclear."""
 
 
 class Readable(Protocol):
@@ -34,7 +40,23 @@ class PilImage(Protocol):
         ...
 
 
-ImageLike = NDArray[np.uint8] | str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | PilImage
+class Tensor(Protocol):
+    """The part of ``torch.Tensor`` that is used here; PyTorch itself is not needed."""
+
+    def detach(self) -> Any:
+        """Drop the gradient."""
+        ...
+
+    def float(self) -> "Tensor":
+        """Convert to float32, as NumPy has no bfloat16."""
+        ...
+
+    def is_floating_point(self) -> bool:
+        """Return whether the values are floats."""
+        ...
+
+
+ImageLike = NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | PilImage | Tensor
 """What ``as_rgb`` accepts."""
 
 
@@ -64,6 +86,7 @@ def make_photo(
     name: str | None = None,
     detector: Detector | None = None,
     max_persons: int | None = None,
+    channels: Channels = "rgb",
 ) -> Photo:
     """Check a photo and its boxes; without boxes and detector, the whole picture is one person's box.
 
@@ -74,12 +97,13 @@ def make_photo(
         name: Name for errors and results; None for the file's name.
         detector: Finds the boxes if none are given.
         max_persons: Number of boxes to keep, those with the highest scores, in their order; None for all.
+        channels: See ``as_rgb``.
 
     Raises:
         UserError: The image cannot be used (see ``as_rgb``); a box is not finite, empty or outside the photo.
     """
-    name = name or (os.fspath(image) if isinstance(image, str | os.PathLike) else "image")
-    pixels = as_rgb(image, name)
+    name = name or name_of(image)
+    pixels = as_rgb(image, name, channels)
     height, width = pixels.shape[:2]
     detected = boxes is None and detector is not None
     if boxes is None and detector is not None:
@@ -95,14 +119,22 @@ def make_photo(
     return Photo(pixels, checked, scores, name, detected)
 
 
-def as_rgb(image: ImageLike, name: str) -> NDArray[np.uint8]:
+def name_of(image: ImageLike) -> str:
+    """Return the name of an image for errors and results: that of its file, or ``image``."""
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
+
+
+def as_rgb(image: ImageLike, name: str, channels: Channels = "rgb") -> NDArray[np.uint8]:
     """Read an image from anything that holds one.
 
+    Arrays are uint8, or floats in 0..1 or 0..255, which their largest value tells apart. Their shape is (H, W, 3),
+    (H, W, 4) with alpha, or (H, W) or (H, W, 1) in gray. Alpha is dropped. Arrays and PyTorch tensors may also have
+    their channels first. The Exif orientation of PIL images is ignored.
+
     Args:
-        image: A file's name, its content, an open binary file, a PIL image, or a uint8 array. The Exif orientation of
-            PIL images is ignored. Arrays are (H, W, 3) in RGB, (H, W, 4) in RGBA, or (H, W) or (H, W, 1) in gray. Alpha
-            is dropped.
+        image: A file's name, its content, an open binary file, a PIL image, an array or a PyTorch tensor.
         name: Name for errors.
+        channels: Order of the channels of arrays and tensors: ``rgb``, or ``bgr`` as OpenCV reads them.
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -110,27 +142,61 @@ def as_rgb(image: ImageLike, name: str) -> NDArray[np.uint8]:
     Raises:
         UserError: Anything else, an image without pixels, or one that cannot be read.
     """
+    if channels not in ("rgb", "bgr"):
+        raise UserError(f"channels {channels!r}: unknown order (expected rgb or bgr)")
     if isinstance(image, np.ndarray):
-        return _from_array(image, name)
+        return _from_array(image, name, channels)
     if isinstance(image, str | os.PathLike):
         return read_image(Path(image))
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_image(bytes(image), name)
     if hasattr(image, "mode") and hasattr(image, "convert"):
         return _from_pil(cast(PilImage, image), name)
+    if hasattr(image, "detach") and hasattr(image, "is_floating_point"):
+        return _from_tensor(cast(Tensor, image), name, channels)
     content = image.read() if hasattr(image, "read") else None
     if not isinstance(content, bytes):
         raise UserError(f"{name}: {type(image).__name__} ({EXPECTED})")
     return decode_image(content, name)
 
 
-def _from_array(image: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    channels = image.shape[2] if image.ndim == 3 else 1
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or channels not in (1, 3, 4) or image.size == 0:
-        raise UserError(f"{name}: {image.dtype} array of shape {image.shape} ({EXPECTED})")
-    if channels == 1:
-        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(image[..., :3])
+def _from_array(image: NDArray[Any], name: str, channels: Channels = "rgb") -> NDArray[np.uint8]:
+    described = f"{name}: {image.dtype} array of shape {image.shape}"
+    if image.ndim == 3 and not _counts_channels(image.shape[2]) and _counts_channels(image.shape[0]):
+        image = image.transpose(1, 2, 0)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or not _counts_channels(image.shape[2]) or image.size == 0:
+        raise UserError(f"{described} ({EXPECTED})")
+    if np.issubdtype(image.dtype, np.floating):
+        image = _from_floats(image, described)
+    if image.dtype != np.uint8:
+        raise UserError(f"{described} ({EXPECTED})")
+    if image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(image[..., 2::-1] if channels == "bgr" else image[..., :3])
+
+
+def _counts_channels(length: int) -> bool:
+    return length in (1, 3, 4)
+
+
+def _from_floats(image: NDArray[np.floating], described: str) -> NDArray[np.uint8]:
+    lowest, highest = float(image.min()), float(image.max())
+    if not (lowest >= 0 and (highest <= 1 or _LEAST_BRIGHT <= highest <= 255)):  # NaN fails both comparisons
+        raise UserError(f"{described} with values of {lowest:g} to {highest:g} (expected 0..1 or 0..255)")
+    pixels: NDArray[np.uint8] = np.rint(image * 255 if highest <= 1 else image).astype(np.uint8)
+    return pixels
+
+
+def _from_tensor(image: Tensor, name: str, channels: Channels) -> NDArray[np.uint8]:
+    try:
+        array = np.asarray((image.float() if image.is_floating_point() else image).detach().cpu())
+    except (RuntimeError, TypeError, ValueError) as error:  # sparse, quantized, or without values
+        raise UserError(f"{name}: a tensor that NumPy cannot read (expected a dense one)") from error
+    if array.ndim == 3 and _counts_channels(array.shape[0]) and _counts_channels(array.shape[2]):
+        raise UserError(f"{name}: a tensor of shape {array.shape} (expected one axis of 1, 3 or 4 channels)")
+    return _from_array(array, name, channels)
 
 
 def _from_pil(image: PilImage, name: str) -> NDArray[np.uint8]:

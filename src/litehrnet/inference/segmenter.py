@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
+from litehrnet.inference.photo import Channels, ImageLike, as_rgb, name_of
 from litehrnet.runtimes import Runtime, open_runtime
 from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.scores import Scores, best_classes, enlarged, probabilities
@@ -52,18 +53,21 @@ class Segmenter:
         self.class_set: ClassSet = runtime.info.class_set
         self._runtimes = OrderedDict({runtime.input_size_wh: runtime})
 
-    def segment(self, image: Image) -> NDArray[np.uint8]:
+    def segment(self, image: ImageLike, channels: Channels = "rgb") -> NDArray[np.uint8]:
         """Find the classes of the pixels of one image.
 
         Args:
-            image: uint8 (height, width, 3), RGB, of any size.
+            image: Image of any size: a file's name or content, an array, ...; see ``litehrnet.inference.photo.as_rgb``.
+            channels: Order of the channels of arrays and tensors: ``rgb``, or ``bgr`` as OpenCV reads them.
 
         Returns:
             uint8 (height, width).
 
         Raises:
-            UserError: The weights' file runs at one input size only, and the image has another size.
+            UserError: The image cannot be used. Or the weights' file runs at one input size only, and the image has
+                another size.
         """
+        image = as_rgb(image, name_of(image), channels)
         height, width = image.shape[:2]
         if self._window or self._flip or self._scales != (1.0,):
             return best_classes(self.scores(image), (width, height))
@@ -144,7 +148,7 @@ def open_segmenter(
     window: bool = False,
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
-    input_size_wh: tuple[int, int] | None = None,
+    input_size_wh: Sequence[int] | None = None,
     **settings: Any,
 ) -> Segmenter:
     """Open a segmenter from a file of weights.

@@ -41,6 +41,11 @@ class ImageHeader:
     zero_is_white: bool = False
     lacks_end: bool = False
 
+    @property
+    def upright_wh(self) -> tuple[int, int]:
+        """(width, height) of the picture with its orientation applied."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
 
 def read_header(content: bytes, name: str) -> ImageHeader:
     """Recognize an image by its first bytes and walk its container to the end.

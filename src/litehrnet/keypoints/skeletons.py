@@ -114,7 +114,7 @@ def read_keypoint_set(path: Path) -> KeypointSet:
     - ``sigmas``, one number per keypoint. By default, a keypoint named like one of COCO, MPII or LSP has its sigma,
       and any other has 0.05.
 
-    In a COCO annotation file, the first category with keypoints is used.
+    In a COCO annotation file, the first category with keypoints is used; it may have ``flip_pairs`` too.
 
     Raises:
         UserError: The file cannot be read, or a field is missing, unknown or invalid.
@@ -135,8 +135,8 @@ def keypoint_set_from_coco_category(category: Mapping[str, Any], name: str) -> K
     """Create the keypoint set called ``name`` from an entry of ``categories`` in a COCO annotation file.
 
     ``keypoints`` are its names, ``skeleton`` its limbs as pairs of numbers from 1 or of names. A skeleton with anything
-    else, such as numbers from 0, is left out, since it is only drawn. Pairs and sigmas are the defaults of
-    ``read_keypoint_set``.
+    else, such as numbers from 0, is left out, since it is only drawn. ``flip_pairs`` may be there, as pairs of names.
+    Otherwise pairs are the defaults of ``read_keypoint_set``, as sigmas are.
 
     Raises:
         UserError: The entry is invalid.
@@ -207,7 +207,8 @@ def _fields_of_category(category: Mapping[str, Any], name: str, source: str) -> 
     names = _names(category.get("keypoints"), source)
     skeleton = category.get("skeleton")
     limbs = [_limb(limb, names) for limb in skeleton] if isinstance(skeleton, list) else []
-    return {"name": name, "keypoints": list(names), "limbs": [] if None in limbs else limbs}
+    fields = {"name": name, "keypoints": list(names), "limbs": [] if None in limbs else limbs}
+    return fields | ({"flip_pairs": category["flip_pairs"]} if "flip_pairs" in category else {})
 
 
 def _limb(limb: object, names: tuple[str, ...]) -> list[str] | None:

@@ -1,11 +1,13 @@
 """Reading PyTorch checkpoints without running code from them.
 
 A ``.pth`` file is a pickle, and a pickle may call any function. PyTorch's restricted unpickler rebuilds only tensors
-and plain values. MMEngine also stores its training history as NumPy arrays; these become empty stand-ins.
+and plain values. MMEngine also stores its training history as NumPy arrays, and training scripts their arguments; these
+become empty stand-ins.
 """
 
 import io
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,14 @@ from torch import Tensor
 
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
+from litehrnet.io.notes import say_once
+
+AVERAGES = ("state_dict_ema", "model_ema")
+CONTAINERS = ("state_dict", "model_state_dict", "model", *AVERAGES)
+"""Keys under which training scripts store a state dict, the preferred ones first."""
+
+_WRAPPERS = re.compile(r"^(?:(?:module|model|net|network)\.)+")  # DataParallel, and Lightning modules
+_COUNTERS = ("total_ops", "total_params")  # buffers that thop leaves in every module
 
 
 class StandIn:
@@ -39,35 +49,103 @@ _STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         "numpy._core.multiarray.scalar",
         "numpy.ndarray",
         "numpy.dtype",
+        "argparse.Namespace",  # arguments of scripts
+        "pathlib.PosixPath",
+        "pathlib.WindowsPath",
+    )
+]
+# Lightning's hyperparameters: the unpickler fills dictionaries only.
+_STAND_INS += [
+    (dict, f"{package}.AttributeDict")
+    for package in (
+        "pytorch_lightning.utilities.parsing",
+        "lightning.pytorch.utilities.parsing",
+        "lightning_fabric.utilities.data",
+        "lightning.fabric.utilities.data",
     )
 ]
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read the weights in a checkpoint of the reference implementation, MMPose 1.x or this project.
+def read_checkpoint(path: Path, average: bool = False) -> dict[str, Tensor]:
+    """Read the weights in a checkpoint of the reference implementation, MMPose 1.x, this project or a training script.
 
-    The file contains a dictionary with ``state_dict`` (and ``meta``, ``optimizer`` ...) or a bare state dict. The
-    prefix ``module.`` is removed, and ``head.`` of MMPose 1.x becomes ``keypoint_head.``.
+    The file contains a bare state dict, or a dictionary with ``state_dict`` or another of ``CONTAINERS``. Prefixes of
+    wrappers are removed, such as ``module.`` and ``model.``, and ``head.`` of MMPose 1.x becomes ``keypoint_head.``. A
+    line is logged if more than ``module.`` was removed.
+
+    Args:
+        path: The file.
+        average: Read the average of the weights over the training, which ``AVERAGES`` or mmcv's EMAHook store.
 
     Returns:
         Tensors by parameter name of the reference implementation.
 
     Raises:
-        UserError: The file is missing or damaged, contains objects that could run code, or has no weights.
+        UserError: The file is missing or damaged, contains objects that could run code, or has no (average) weights.
     """
     loaded = read_contents(path)
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
+    containers = [key for key in CONTAINERS if isinstance(loaded, dict) and key in loaded]
+    containers.sort(key=lambda key: not isinstance(loaded[key], dict))  # "model" may be the name of a network
+    averages = [key for key in AVERAGES if key in containers]
+    chosen = ((average and averages) or containers)[:1]
+    state = loaded[chosen[0]] if chosen else loaded
     if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
-        raise UserError(f"{path}: has no weights (expected a state dict, bare or under 'state_dict')")
-    weights = {}
+        raise UserError(f"{path}: has no weights (expected a state dict, bare or under {' or '.join(CONTAINERS)})")
+    weights, notes = _named(state, path)
+    plain, averaged = _without_averages(weights)
+    if average and not averages:
+        plain = _with_averages(plain, averaged, path)
+    notes = [f"from {key}" for key in chosen if key != "state_dict"] + notes
+    if not average and (averaged or (averages and chosen != averages[:1])):
+        notes.append("not their average, which litehrnet convert --average reads")
+    if notes:
+        say_once(f"note: {path}: weights {', '.join(notes)}")
+    return plain
+
+
+def _named(state: dict[str, Any], path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the arrays under their names without prefixes, and notes on what was removed."""
+    weights: dict[str, Tensor] = {}
+    prefixes: set[str] = set()
+    counters = 0
     for key, value in state.items():
-        name = _reference_name(key)
-        if name.startswith("data_preprocessor."):
+        wrapped = key.replace("_orig_mod.", "")  # torch.compile may wrap any module
+        name = _WRAPPERS.sub("", wrapped)
+        prefix = wrapped.removesuffix(name)
+        prefixes |= {prefix} - {"", "module."} | ({"_orig_mod."} if wrapped != key else set())
+        if name.startswith("head."):  # of MMPose 1.x
+            name = f"keypoint_{name}"
+        if name.startswith("data_preprocessor.") or name == "n_averaged":
+            continue
+        if name.split(".")[-1] in _COUNTERS:
+            counters += 1
             continue
         if not _is_plain_tensor(value):
             raise UserError(f"{path}: {key} is not an array of numbers (expected a dense tensor)")
+        if name in weights:
+            raise UserError(f"{path}: has two arrays for {name}, one of them {key} (expected one network)")
         weights[name] = value.detach()
-    return weights
+    notes = [f"without {text}" for text in sorted(prefixes)]
+    return weights, notes + ([f"without {counters} counters of operations"] if counters else [])
+
+
+def _without_averages(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Separate the buffers of mmcv's EMAHook, called like ``ema_backbone_stem_conv1_conv_weight``, from the weights.
+
+    Returns:
+        The weights, and their averages under the same names.
+    """
+    originals = {f"ema_{name.replace('.', '_')}": name for name in weights}
+    averaged = {originals[name]: value for name, value in weights.items() if name in originals}
+    return {name: value for name, value in weights.items() if name not in originals}, averaged
+
+
+def _with_averages(weights: dict[str, Tensor], averaged: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    # mmcv averages the parameters only: the statistics of batch normalizations have no average.
+    missing = [n for n in weights if n not in averaged and not n.endswith(("mean", "var", "num_batches_tracked"))]
+    if missing:
+        raise UserError(f"{path}: has no average of {missing[0]} (expected {' or '.join(AVERAGES)}, or ema_* buffers)")
+    return weights | averaged
 
 
 def read_contents(path: Path) -> Any:
@@ -83,11 +161,6 @@ def _is_plain_tensor(value: Any) -> bool:
     if not isinstance(value, Tensor) or value.layout is not torch.strided:
         return False
     return not (value.is_meta or value.is_complex() or value.is_quantized)
-
-
-def _reference_name(key: str) -> str:
-    key = key.removeprefix("module.")
-    return f"keypoint_{key}" if key.startswith("head.") else key
 
 
 def _unpickle(content: bytes, path: Path) -> Any:

@@ -36,15 +36,20 @@ def load_network(path: Path) -> tuple[Network, WeightsInfo]:
     return network, info
 
 
-def read_any_weights(path: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
-    """Read weights by parameter name and their description; see ``load_network`` for formats and errors."""
+def read_any_weights(path: Path, average: bool = False) -> tuple[dict[str, Tensor], WeightsInfo]:
+    """Read weights by parameter name and their description; see ``load_network`` for formats and errors.
+
+    With ``average``, the average that a checkpoint has beside the weights is read; see ``read_checkpoint``.
+    """
     path = find_weights(path, "torch").path
     if path.suffix == ".onnx":
         raise UserError(f"{path}: is an ONNX model (expected .safetensors or .pth for PyTorch)")
     if path.suffix == ".safetensors":
+        if average:
+            raise UserError(f"{path}: has one set of weights (expected a checkpoint that also has their average)")
         arrays, info = read_weights(path)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}, info
-    weights = read_checkpoint(path)
+    weights = read_checkpoint(path, average)
     return weights, _describe_checkpoint(weights, path)
 
 

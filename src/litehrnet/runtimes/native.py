@@ -1,6 +1,5 @@
 """The native engine: weights are compiled when they are opened; ``.native`` files are compiled already."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import SUFFIX, FlatProgram, check_outputs, flatten, read_flat
 from litehrnet.errors import UserError
 from litehrnet.optional import require
-from litehrnet.runtimes.protocol import fixed_size_message
+from litehrnet.processors import default_threads
+from litehrnet.runtimes.protocol import Runtime, fixed_size_message, reopened
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, find_variant
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
@@ -46,7 +46,7 @@ class NativeRuntime:
     Args:
         flat: The program.
         info: Metadata of its weights.
-        source: Name of the file, for messages.
+        source: Name of the file, for messages and for unpickling.
         threads: Number of CPU threads; None for all.
         precision: ``float32``, or ``bf16`` for the products of 1x1 convolutions on CPUs with AVX512-BF16.
         compile_at: Compiles the same weights for another (width, height); None if there is only the program.
@@ -68,7 +68,7 @@ class NativeRuntime:
         native = native_module()
         if native is None:
             raise UserError(ABSENT)
-        threads = threads or os.cpu_count() or 1
+        asked_threads, threads = threads, threads or default_threads()
         if threads > _MOST_THREADS:
             raise UserError(f"{threads} threads: too many (expected up to {_MOST_THREADS})")
         kernels = instruction_set()
@@ -82,7 +82,8 @@ class NativeRuntime:
         except (RuntimeError, MemoryError) as error:
             raise UserError(f"{threads} threads: more than this system allows one process") from error
         self.info, self.input_size_wh, self._bgr = info, flat.input_size_wh, flat.bgr
-        self._source, self._threads, self._precision, self._compile_at = source, threads, precision, compile_at
+        self._source, self._asked_threads = source, asked_threads
+        self._precision, self._compile_at = precision, compile_at
         self.description = f"native {__version__}, {precision}, {kernels}, {threads} threads"
 
     def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -96,7 +97,12 @@ class NativeRuntime:
         if self._compile_at is None:
             raise UserError(fixed_size_message(self._source, self.input_size_wh, input_size_wh))
         flat = self._compile_at(input_size_wh)
-        return NativeRuntime(flat, self.info, self._source, self._threads, self._precision, self._compile_at)
+        return NativeRuntime(flat, self.info, self._source, self._asked_threads, self._precision, self._compile_at)
+
+    def __reduce__(self) -> tuple[Callable[..., Runtime], tuple[Any, ...]]:
+        """Pickle the name of the file, which is opened again."""
+        arguments = (Path(self._source).absolute(), self.input_size_wh, self._asked_threads, self._precision)
+        return reopened, (open_native, arguments, self.input_size_wh)
 
 
 def open_native(

@@ -1,7 +1,7 @@
 """ONNX models on ONNX Runtime's CPU provider."""
 
 import copy
-import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.crop import normalize
+from litehrnet.processors import default_threads
 from litehrnet.runtimes.graph import GraphShapes, graph_info, graph_shapes
 from litehrnet.runtimes.onnxfile import read_info
-from litehrnet.runtimes.protocol import fixed_size_message
+from litehrnet.runtimes.protocol import Runtime, fixed_size_message, reopened
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 
@@ -47,12 +48,12 @@ class OnnxRuntime:
         except Exception as error:
             # ONNX Runtime's exceptions share no public base class.
             raise UserError(f"{path}: not an ONNX model that ONNX Runtime can load ({_first_line(error)})") from error
-        self._session, self._path = session, path
+        self._session, self._path, self._asked_threads = session, path, threads
         shapes = _shapes(session, path)
         self.info = graph_info(described, shapes, path)
         self.input_size_wh = shapes.input_size_wh or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
         self._fixed_size = shapes.input_size_wh is not None
-        threads = threads or os.cpu_count() or 1
+        threads = threads or default_threads()
         self.description = f"onnxruntime {onnxruntime.__version__}, float32, {threads} threads"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="litehrnet")
 
@@ -67,6 +68,11 @@ class OnnxRuntime:
         other = copy.copy(self)
         other.input_size_wh = input_size_wh
         return other
+
+    def __reduce__(self) -> tuple[Callable[..., Runtime], tuple[Any, ...]]:
+        """Pickle the name of the file, which is opened again."""
+        arguments = (self._path.absolute(), self.input_size_wh, self._asked_threads)
+        return reopened, (OnnxRuntime, arguments, self.input_size_wh)
 
     def _one(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         image = normalize(crop[None], self.info.mean, self.info.std)

@@ -1,7 +1,7 @@
 """Open weights in a runtime. A runtime that is asked for and missing is an error, never replaced silently."""
 
-import logging
-from functools import cache
+from collections.abc import Sequence
+from operator import index
 from pathlib import Path
 
 from litehrnet.engine.compiler import UnsupportedUnitError
@@ -9,6 +9,7 @@ from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.programfile import read_flat
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
+from litehrnet.io.notes import say_once
 from litehrnet.optional import is_installed
 from litehrnet.runtimes.native import open_native
 from litehrnet.runtimes.onnxfile import read_info
@@ -24,7 +25,7 @@ def open_runtime(
     weights: str | Path,
     runtime: str | None = None,
     *,
-    input_size_wh: tuple[int, int] | None = None,
+    input_size_wh: Sequence[int] | None = None,
     threads: int | None = None,
     precision: str = "float32",
     device: str = "cpu",
@@ -48,7 +49,7 @@ def open_runtime(
     """
     # The bundled ONNX model is used by installs without the native engine.
     weights, known_size_wh = find_weights(weights, runtime or ("onnxruntime" if native_module() is None else "native"))
-    input_size_wh = input_size_wh or known_size_wh
+    input_size_wh = known_size_wh if input_size_wh is None else _as_size(input_size_wh)
     if not weights.is_file():
         raise UserError(f"{weights}: no such file (expected weights: .safetensors, .pth, .onnx or .native)")
     chosen = runtime or _default_runtime(weights)
@@ -60,11 +61,19 @@ def open_runtime(
     except UnsupportedUnitError as error:
         if runtime is not None:
             raise
-        _say_once(f"{error}: running on torch")
+        say_once(f"{error}: running on torch")
         opened = _open(weights, "torch", *settings)
     if input_size_wh is not None and opened.input_size_wh != input_size_wh:
         raise UserError(fixed_size_message(weights, opened.input_size_wh, input_size_wh))
     return opened
+
+
+def _as_size(size_wh: Sequence[int]) -> tuple[int, int]:
+    try:
+        width, height = (index(side) for side in size_wh)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"input_size_wh {size_wh!r}: not a size (expected a width and a height in pixels)") from error
+    return width, height
 
 
 def described_weights(weights: str | Path) -> WeightsInfo | None:
@@ -99,13 +108,8 @@ def _default_runtime(weights: Path) -> str:
         )
     runtime = "onnxruntime" if suffix == ".onnx" else "torch"
     if native_module() is None:
-        _say_once(f"{ABSENT}: running on {runtime}")
+        say_once(f"{ABSENT}: running on {runtime}")
     return runtime
-
-
-@cache
-def _say_once(text: str) -> None:
-    logging.getLogger("litehrnet").warning(text)
 
 
 def _check_settings(runtime: str, precision: str, device: str, compiled: bool) -> None:

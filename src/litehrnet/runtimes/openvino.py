@@ -1,9 +1,9 @@
 """ONNX models on OpenVINO's CPU device."""
 
-import os
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
+from litehrnet.processors import default_threads
 from litehrnet.runtimes.graph import graph_info, graph_shapes
 from litehrnet.runtimes.onnxfile import read_info
-from litehrnet.runtimes.protocol import fixed_size_message
+from litehrnet.runtimes.protocol import Runtime, fixed_size_message, reopened
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class OpenVinoRuntime:
         # One crop per request, one request per thread: OpenVINO's fastest mode for this network.
         model.reshape([1, 3, height, width])
         self._path, self._fixed_size, self._asked_threads = path, shapes.input_size_wh is not None, threads
-        threads = threads or os.cpu_count() or 1
+        threads = threads or default_threads()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads,
@@ -89,3 +90,8 @@ class OpenVinoRuntime:
         if self._fixed_size:
             raise UserError(fixed_size_message(self._path, self.input_size_wh, input_size_wh))
         return OpenVinoRuntime(self._path, input_size_wh, self._asked_threads)
+
+    def __reduce__(self) -> tuple[Callable[..., Runtime], tuple[Any, ...]]:
+        """Pickle the name of the file, which is opened again."""
+        arguments = (self._path.absolute(), self.input_size_wh, self._asked_threads)
+        return reopened, (OpenVinoRuntime, arguments, self.input_size_wh)

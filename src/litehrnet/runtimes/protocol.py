@@ -1,6 +1,7 @@
 """The interface that every runtime has."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,3 +48,18 @@ def fixed_size_message(source: object, own_wh: tuple[int, int], wanted_wh: tuple
     """Error message of weights that run at one input size; both sizes are (width, height)."""
     own, wanted = ("x".join(map(str, size)) for size in (own_wh, wanted_wh))
     return f"{source}: input size is {own} (width x height) and cannot be changed to {wanted}"
+
+
+def reopened(open_file: Callable[..., Runtime], arguments: tuple[Any, ...], input_size_wh: tuple[int, int]) -> Runtime:
+    """Open the file of a pickled runtime again, as runtimes of native code cannot be pickled themselves.
+
+    Args:
+        open_file: Opens the file with ``arguments``.
+        arguments: The file and its settings.
+        input_size_wh: (width, height) of the pickled runtime.
+
+    Raises:
+        UserError: The file is no longer there, or cannot be opened.
+    """
+    runtime = open_file(*arguments)
+    return runtime if runtime.input_size_wh == input_size_wh else runtime.resized(input_size_wh)

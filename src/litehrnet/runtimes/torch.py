@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
+from litehrnet.processors import default_threads
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, check_input_size
 from litehrnet.weights.weights_file import WeightsInfo
 
@@ -50,6 +51,7 @@ class TorchRuntime:
         check_input_size(*input_size_wh)
         self.network, self.info, self.input_size_wh = network, info, input_size_wh
         self.device = next(network.parameters()).device
+        self._precision, self._compiled = precision, compiled
         self._dtype = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self._forward = torch.compile(network) if compiled else network
         where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else str(self.device)
@@ -70,12 +72,45 @@ class TorchRuntime:
         self.network.train(training)
         return heatmaps
 
+    def maps(self, crops: torch.Tensor) -> torch.Tensor:
+        """Run crops that are on the network's device already: uint8 (n, height, width, 3), RGB.
+
+        Returns:
+            float32 (n, maps, h, w) on the device, like those of ``forward``.
+        """
+        import torch
+
+        mean, std = (255 * torch.tensor(values, device=self.device) for values in (self.info.mean, self.info.std))
+        training = self.network.training
+        self.network.eval()
+        lower = torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32)
+        with torch.no_grad(), lower:
+            found: torch.Tensor = self._forward(((crops - mean) / std).permute(0, 3, 1, 2)).float()
+        self.network.train(training)
+        return found
+
     def resized(self, input_size_wh: tuple[int, int]) -> TorchRuntime:
         """See ``Runtime``."""
         check_input_size(*input_size_wh)
         other = copy.copy(self)
         other.input_size_wh = input_size_wh
         return other
+
+    def __reduce__(self) -> tuple[Callable[..., TorchRuntime], tuple[Any, ...]]:
+        """Pickle the network with its weights: it may be in memory only."""
+        import torch
+
+        settings = {"precision": self._precision, "compiled": self._compiled}
+        return _unpickled, (self.network, self.info, self.input_size_wh, settings, torch.get_num_threads())
+
+
+def _unpickled(
+    network: Network, info: WeightsInfo, input_size_wh: tuple[int, int], settings: dict[str, Any], threads: int
+) -> TorchRuntime:
+    import torch
+
+    torch.set_num_threads(threads)
+    return TorchRuntime(network, info, input_size_wh, **settings)
 
 
 def open_torch(
@@ -107,7 +142,7 @@ def open_torch(
     from litehrnet.models.weights import load_network
 
     network, info = load_network(path)
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    torch.set_num_threads(threads or default_threads())
     place = _device(device)
     if place.type == "cpu" and precision == "fp16":
         raise UserError("precision fp16: only works on a GPU (expected bf16 or float32 on a CPU, or another device)")

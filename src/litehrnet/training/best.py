@@ -49,6 +49,21 @@ def best_by(config: RunConfig, test: EvalConfig) -> str:
     return name
 
 
+def check_figures(config: RunConfig, test: EvalConfig, figures: dict[str, float]) -> None:
+    """Check that an evaluation gives the value that decides which weights are the best.
+
+    Raises:
+        UserError: It does not, such as the AP of large people where nobody is large.
+    """
+    name = best_by(config, test)
+    if name not in figures:
+        given = ", ".join(figures) or "none"
+        raise UserError(
+            f"{test.annotations}: gives no {name}, which training.best_by needs to choose the best weights (expected "
+            f"one of {given})"
+        )
+
+
 def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures: dict[str, float], epoch: int) -> bool:
     """Write ``best.pth``, ``best.safetensors`` and ``best.json`` if this evaluation is better than all before.
 
@@ -63,14 +78,10 @@ def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures:
         Whether this evaluation is the best.
 
     Raises:
-        UserError: There is no such value, ``best.json`` is broken, or a file cannot be written.
+        UserError: ``best.json`` is broken, or a file cannot be written.
     """
     assert config.validation is not None
     name = best_by(config, config.validation)
-    if name not in figures:
-        raise UserError(
-            f"training.best_by: {name} is not a value of this evaluation (expected one of {', '.join(figures)})"
-        )
     before = best_score(folder)
     if before is not None and figures[name] <= before:
         return False

@@ -5,6 +5,7 @@ Names and contents of the files: docs/spec/protocol.md, section 5.6.
 
 import contextlib
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ from litehrnet.io.files import replacing, write_bytes
 
 LATEST = "latest.pth"
 SNAPSHOT = "snapshot.pth"
-EARLIER = "earlier.pth"
 BEST = "best.pth"
 BEST_SCORE = "best.json"
+
+_DETECTOR = "detector"  # folder of the detector that --with-detector trains
+_KEPT = ("epoch_[0-9]*.pth", LATEST, SNAPSHOT, BEST, BEST_SCORE, "best.safetensors", "last.safetensors")
+_RESULTS = ("result_keypoints.json", "pred.mat")  # predictions of the last evaluation
+_STAMP = "[0-9]" * 8 + "_" + "[0-9]" * 6
+_RUN_FILES = (*_KEPT, "config.py", "curves.png", "tf_logs", f"{_STAMP}.log", f"{_STAMP}.log.json", *_RESULTS)
 
 
 def write_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
@@ -64,26 +70,47 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def set_aside(folder: Path) -> str | None:
-    """Prepare the folder of an earlier run for a new one.
+    """Move the files of an earlier run from ``folder`` to a new folder ``NAME_1``, ``NAME_2``, ... beside it.
 
-    ``snapshot.pth`` becomes ``earlier.pth``. ``latest.pth`` and ``best.json`` are removed, so that they are not taken
-    for files of the new run.
+    Other files in the folder stay. Where nothing can be made beside it, such as for a mounted disk, the new folder is
+    inside it.
 
     Returns:
         A note about the earlier run, or None where there was none.
 
     Raises:
-        UserError: The folder cannot be written to.
+        UserError: The files cannot be moved.
     """
-    if not any((folder / name).exists() for name in (LATEST, SNAPSHOT, BEST_SCORE)):
+    if not holds_run(folder):
         return None
+    files = sorted({path for pattern in _RUN_FILES for path in folder.glob(pattern)})
+    if holds_run(folder / _DETECTOR):
+        files.append(folder / _DETECTOR)
+    real = folder.resolve()
     try:
-        kept = (folder / SNAPSHOT).exists()
-        if kept:
-            (folder / SNAPSHOT).replace(folder / EARLIER)
-        for name in (LATEST, BEST_SCORE):
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written to ({error.strerror})") from error
-    note = f"{folder} holds an earlier run, whose files will be overwritten"
-    return note + (f"; its last state is kept as {folder / EARLIER} (--resume-from)" if kept else "")
+        target = _moved(files, real.parent, real.name)
+    except OSError:
+        try:
+            target = _moved(files, real, real.name)
+        except OSError as error:
+            raise UserError(f"{folder}: its earlier run cannot be moved aside ({error.strerror})") from error
+    return f"{folder} held an earlier run, whose files are now in {target}"
+
+
+def _moved(files: list[Path], parent: Path, name: str) -> Path:
+    """Move files to the first free folder NAME_1, NAME_2, ... below ``parent``."""
+    target = next(path for i in itertools.count(1) if not (path := parent / f"{name}_{i}").exists())
+    target.mkdir()
+    try:
+        for path in files:
+            path.rename(target / path.name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            target.rmdir()  # is empty if the disk is another one
+        raise
+    return target
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a folder has checkpoints or weights of a run."""
+    return any(any(folder.glob(pattern)) for pattern in _KEPT)

@@ -14,6 +14,7 @@ from litehrnet.detectors.detector import open_detector
 from litehrnet.evaluation.detection import (
     MIN_SCORE,
     DetectionEvalSet,
+    Found,
     box_figures,
     found_boxes,
     read_detection_eval_set,
@@ -35,7 +36,8 @@ def read_training_photos(config: RunConfig) -> DetectionSet:
     """
     assert config.detection is not None
     settings, seed = config.detection, config.training.seed
-    detection_set = read_detection_set(config.train, settings, config.input_size_wh, seed)
+    skip = config.training.skip_broken_photos
+    detection_set = read_detection_set(config.train, settings, config.input_size_wh, seed, skip_broken=skip)
     if settings.fill_from is None:
         return detection_set
     path = find_detector(settings.fill_from)
@@ -71,5 +73,10 @@ def evaluate_detection(
     parts = gather(torch.from_numpy(own), processes)
     if parts is None:
         return None
-    figures = box_figures(test, np.concatenate([part.numpy() for part in parts]))
+    return detection_figures(test, *[part.numpy() for part in parts])
+
+
+def detection_figures(test: DetectionEvalSet, *found: Found) -> dict[str, float]:
+    """Compute the values of found boxes; those that cannot be computed are left out."""
+    figures = box_figures(test, np.concatenate([np.empty((0, 6)), *found]))
     return {name: value for name, value in figures.items() if value is not None}

@@ -19,6 +19,7 @@ from litehrnet.config.schema import DistillConfig, RunConfig
 from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
 from litehrnet.runtimes import Runtime, open_runtime
+from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training.loader import TensorBatch
 from litehrnet.variants import heatmap_size
 
@@ -101,10 +102,14 @@ def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np
 
 def distilled(batch: TensorBatch, teacher: Teacher) -> TensorBatch:
     """Mix the teacher's heatmaps into the targets; keypoints without a label get only the teacher's."""
-    heatmaps = torch.from_numpy(teacher.runtime.forward(batch.images.numpy()))
+    if isinstance(teacher.runtime, TorchRuntime):
+        heatmaps = teacher.runtime.maps(batch.images.to(teacher.runtime.device))
+    else:
+        heatmaps = torch.from_numpy(teacher.runtime.forward(batch.images.numpy()))
+    heatmaps = heatmaps.to(batch.targets.device)
     if teacher.widening is None:
         return replace(batch, targets=distilled_boxes(batch.targets, heatmaps, teacher.share))
-    along_y, along_x = teacher.widening
+    along_y, along_x = (matrix.to(heatmaps.device) for matrix in teacher.widening)
     heatmaps = along_y @ heatmaps @ along_x.T
     labels = (1 - teacher.share) * batch.weights[..., None, None]
     targets = labels * batch.targets + (1 - labels) * heatmaps

@@ -86,6 +86,18 @@ def read_environment(launcher: Launcher, environment: Mapping[str, str]) -> Proc
     return Processes(rank, world_size, local_rank)
 
 
+def alone_note(launcher: Launcher, environment: Mapping[str, str]) -> str | None:
+    """Warn in one sentence if a launcher has started several processes, but each trains alone."""
+    if launcher != "none":
+        return None
+    for kind, groups in _VARIABLES.items():
+        for rank, world_size, *_ in groups:
+            for name, alone in ((world_size, "1"), (rank, "0")):
+                if (value := environment.get(name, alone)) != alone:
+                    return f"warning: {name} is {value}, but this process trains alone (expected --launcher {kind})"
+    return None
+
+
 def meeting_point(launcher: Launcher, environment: Mapping[str, str]) -> tuple[str, int]:
     """Find the machine and port through which the processes connect.
 

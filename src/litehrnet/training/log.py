@@ -79,7 +79,8 @@ class RunLog:
             self.text.write(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S} {line}\n")
             self.text.flush()
         if not to_file_only:
-            self.console.print(line, markup=False)
+            with contextlib.suppress(OSError):  # a terminal or pipe that is gone ends no training
+                self.console.print(line, markup=False)
 
     def step(self, state: TrainingState) -> None:
         """Log a step: update the live lines, and every ``log_every`` steps write a line of means.
@@ -97,7 +98,7 @@ class RunLog:
             words = _step_words(progress, rate, self.run.samples_per_step)
             if self.live.is_started:
                 # The last step of an epoch is drawn at once: the next output would replace it before a refresh.
-                self.live.update(_live_lines(place, "  ".join(words), done / steps), refresh=done == steps)
+                self._show(_live_lines(place, "  ".join(words), done / steps), at_once=done == steps)
             if is_due:
                 self._write_means(state, done)
                 line = f"{' '.join(place[:2])}: {', '.join((*words, place[2]))}"
@@ -108,7 +109,7 @@ class RunLog:
     def evaluating(self, samples: int) -> None:
         """Show that an evaluation begins, which may take long."""
         if self.writes and self.live.is_started:
-            self.live.update(Text(f"evaluating on {samples} {self.run.task.samples} ..."), refresh=True)
+            self._show(Text(f"evaluating on {samples} {self.run.task.samples} ..."), at_once=True)
 
     def evaluation(self, figures: dict[str, float], state: TrainingState, how: str, is_best: bool) -> None:
         """Log the values of an evaluation, and how it was made, such as where boxes came from."""
@@ -135,14 +136,19 @@ class RunLog:
     def close(self) -> None:
         """Close the files; errors are ignored, since this may follow another error."""
         if self.writes:
-            self.live.stop()
+            with contextlib.suppress(OSError):
+                self.live.stop()
             for file in (self.text, self.json, self.events):
                 with contextlib.suppress(OSError):
                     file.close()
 
+    def _show(self, lines: RenderableType, *, at_once: bool) -> None:
+        with contextlib.suppress(OSError):
+            self.live.update(lines, refresh=at_once)
+
     def _draw(self) -> None:
         validation = self.run.config.validation
-        figure_name = best_by(self.run.config, validation) if validation else None
+        figure_name = best_by(self.run.config, validation) if validation and self.run.test_set else None
         draw_curves(self.run.folder, figure_name, self.run.steps_per_epoch)
         self.is_newer_than_curves = False
 

@@ -13,7 +13,7 @@ from litehrnet.io.files import write_bytes
 from litehrnet.training.best import has_stalled, keep_if_best, write_weights_file
 from litehrnet.training.checkpoints import LATEST, SNAPSHOT, save_checkpoint
 from litehrnet.training.distill import distilled
-from litehrnet.training.distributed import highest_of, mean_of
+from litehrnet.training.distributed import gather, highest_of, mean_of
 from litehrnet.training.loader import TensorBatch, epoch_batches, load_batches
 from litehrnet.training.log import RunLog
 from litehrnet.training.run import Run
@@ -22,34 +22,53 @@ from litehrnet.training.signals import StopRequest
 from litehrnet.training.state import Progress, TrainingState, checkpoint_of
 from litehrnet.training.steps import NonFiniteLossError, optimizer_step, prepared
 
+NAMED = 10
+"""Broken photos that a line of the log names."""
+
 
 def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> None:
     """Train from ``state`` to the last epoch, until nothing improves, or until a stop is requested.
 
-    All three end with a checkpoint. A run that was stopped and resumed gives the same weights, bit for bit on a CPU, as
-    an uninterrupted run.
+    All three end with a checkpoint, and so do errors of data and files. A run that was stopped and resumed gives the
+    same weights, bit for bit on a CPU, as an uninterrupted run.
 
     Raises:
-        UserError: A photo is broken, the loss is not finite, or a file cannot be written.
+        UserError: A photo is broken, a loading process has ended, the loss is not finite, or a file cannot be written.
     """
+    try:
+        _train(run, state, log, stop)
+    except NonFiniteLossError as error:
+        raise UserError(_not_finite(run, state, error)) from error
+    except UserError as error:
+        # It comes from between two steps, so the state is whole.
+        how = rescued(run, state)
+        if how is None:
+            earlier = f": {LATEST} is an earlier one" if (run.folder / LATEST).exists() else ""
+            raise UserError(f"{error}; no state of this step could be saved{earlier}") from error
+        if stop.exit_code == 0:  # a signal to all processes ends those that load too, and is no error
+            raise UserError(f"{error}; {how}") from error
+
+
+def _train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> None:
     settings, progress = run.config.training, state.progress
     network = prepared(state.network, settings, run.processes)
     saved_at = time.monotonic()
+    broken: dict[str, None] = {}
     while not is_finished(run, progress) and not is_stopping(run, stop):
         for batches, waited in remaining_steps(run, state):
             started = time.monotonic()
-            try:
-                values = optimizer_step(network, state, batches, settings, current_rate(run, state), run.processes)
-            except NonFiniteLossError as error:
-                raise UserError(_not_finite(run, state, error)) from error
+            values = optimizer_step(network, state, batches, settings, current_rate(run, state), run.processes)
             count_step(run, state, values, waited=waited, took=waited + time.monotonic() - started)
             log.step(state)
+            broken.update(dict.fromkeys(fault for batch in batches for fault in batch.faults))
             if is_stopping(run, stop):
                 break
             if time.monotonic() - saved_at > 60 * settings.snapshot_minutes:
                 save(run, state, SNAPSHOT)
                 saved_at = time.monotonic()
         else:
+            say_broken(run, progress.epoch, list(broken), log)
+            broken.clear()
             evaluate_and_keep(run, state, log)
             progress.epoch, progress.samples_in_epoch = progress.epoch + 1, 0
             progress.sums.clear()
@@ -60,6 +79,26 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
         save(run, state, SNAPSHOT)
     elif run.processes.is_first:
         write_weights_file(run.folder / "last.safetensors", state.evaluated, run.config, progress)
+
+
+def say_broken(run: Run, epoch: int, own: list[str], log: RunLog) -> None:
+    """Count the broken photos that an epoch left out, in all processes together, and name the first ones."""
+    if not run.config.training.skip_broken_photos:
+        return
+    parts = gather(own, run.processes)
+    found = list(dict.fromkeys(fault for part in parts or [] for fault in part))
+    if found:
+        named = "; ".join(found[:NAMED]) + ("; ..." if len(found) > NAMED else "")
+        log.say(f"epoch {epoch + 1} left out {len(found)} broken photos: {named}")
+
+
+def rescued(run: Run, state: TrainingState) -> str | None:
+    """Write a checkpoint after an error; return how the run goes on, or None if the disk does not allow it."""
+    try:
+        save(run, state, SNAPSHOT)
+    except UserError:
+        return None
+    return f"saved after iteration {state.progress.iteration}: resume with --resume-from {run.folder / LATEST}"
 
 
 def is_finished(run: Run, progress: Progress) -> bool:
@@ -96,13 +135,35 @@ def remaining_steps(run: Run, state: TrainingState) -> Iterator[tuple[list[Tenso
     done = state.progress.samples_in_epoch // run.samples_per_step
     batches = batches[done * settings.accumulate : run.steps_per_epoch * settings.accumulate]
     pin = run.device.type == "cuda"
-    loaded = load_batches(run.training_set, epoch, batches, workers=settings.workers, pin_memory=pin)
+    skip = settings.skip_broken_photos
+    loaded = load_batches(run.training_set, epoch, batches, workers=settings.workers, pin_memory=pin, skip_broken=skip)
     for _ in range(done, run.steps_per_epoch):
         started = time.monotonic()
-        step = list(islice(loaded, settings.accumulate))
+        step = loaded_together(loaded, run)
         if run.teacher is not None:
             step = [distilled(batch, run.teacher) for batch in step]
         yield step, time.monotonic() - started
+
+
+def loaded_together(loaded: Iterator[TensorBatch], run: Run) -> list[TensorBatch]:
+    """Take the batches of a step; if one process has none, no process makes the step.
+
+    Raises:
+        UserError: This process cannot load its batches, or another one cannot.
+    """
+    fault: UserError | None = None
+    step: list[TensorBatch] = []
+    try:
+        step = list(islice(loaded, run.config.training.accumulate))
+    except UserError as error:
+        fault = error
+    failed = highest_of(int(fault is not None), run.processes, run.device)
+    if fault is not None:
+        raise fault
+    if failed:
+        own = f"process {run.processes.rank} of {run.processes.world_size}"
+        raise UserError(f"{own}: another process cannot load its samples, see its error")
+    return step
 
 
 def current_rate(run: Run, state: TrainingState) -> float:
@@ -154,7 +215,7 @@ def save(run: Run, state: TrainingState, name: str) -> None:
     if not state.is_finite():
         raise UserError(
             f"{run.folder / name}: not written, since some weights are not finite after iteration {progress.iteration} "
-            f"({LATEST} is an earlier step; try a lower training.optimizer.learning_rate)"
+            "(try a lower training.optimizer.learning_rate)"
         )
     save_checkpoint(run.folder, name, checkpoint_of(state, run.config_text, run.config.training.seed))
 

@@ -13,6 +13,7 @@ from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.runtimes.torch import TorchRuntime
+from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.confusion import figures
 from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
 from litehrnet.training.evaluate import weights_info
@@ -33,7 +34,8 @@ def read_training_images(config: RunConfig) -> SegmentationSet:
             f"more, one per class of {class_set.name})"
         )
     size, seed = config.input_size_wh, config.training.seed
-    return read_segmentation_set(config.train, class_set, size, config.segmentation, seed)
+    skip = config.training.skip_broken_photos
+    return read_segmentation_set(config.train, class_set, size, config.segmentation, seed, skip_broken=skip)
 
 
 def read_test_images(config: RunConfig) -> SegmentationEvalSet:
@@ -62,6 +64,11 @@ def evaluate_segmentation(
     if found is not None and not found:
         raise UserError(f"{Path(test.test.annotations)}: no pixel has a class (expected label images to test on)")
     return found
+
+
+def perfect_figures(class_set: ClassSet) -> dict[str, float]:
+    """Return the values of a perfect segmentation, which shows their names."""
+    return figures(np.eye(len(class_set), dtype=np.int64), class_set.class_names)
 
 
 def evaluate_segmenter(

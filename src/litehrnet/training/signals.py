@@ -1,4 +1,4 @@
-"""Stop requests (Ctrl-C, SIGTERM, time limit), polled after every step."""
+"""Stop requests (Ctrl-C, SIGTERM, a closed terminal, time limit), polled after every step."""
 
 import contextlib
 import signal
@@ -29,13 +29,16 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals(max_minutes: float | None = None) -> Iterator[StopRequest]:
-    """Catch SIGINT and SIGTERM while the block runs; a second signal of the same kind has its usual effect.
+    """Catch SIGINT, SIGTERM and SIGHUP while the block runs; a second signal of the same kind has its usual effect.
 
     Args:
         max_minutes: Time limit in minutes from now; None for no limit.
     """
     stop = StopRequest(deadline=None if max_minutes is None else monotonic() + 60 * max_minutes)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A closed terminal sends SIGHUP, which nohup ignores; Windows has no such signal.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.getsignal(signal.SIGHUP)
 
     def request(number: int, _: FrameType | None) -> None:
         stop.exit_code = 128 + number

@@ -12,18 +12,23 @@ from torch import Tensor
 from litehrnet.config.fitting import fit
 from litehrnet.config.schema import RunConfig
 from litehrnet.config.write import differences, recipe_text
+from litehrnet.data.photos import broken_photos
+from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.io.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.keypoints.sides import mirroring_text, plain_name
 from litehrnet.models.checkpoint import read_contents
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.models.weights import new_network, read_any_weights
+from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
-from litehrnet.training.best import best_by, best_epoch, best_score
+from litehrnet.processors import default_threads
+from litehrnet.training.best import best_by, best_epoch, best_score, check_figures
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
-from litehrnet.training.distributed import Launcher, Processes, highest_of, joined, own_device
+from litehrnet.training.distributed import Launcher, Processes, alone_note, highest_of, joined, own_device
 from litehrnet.training.fast.kernels import instruction_set
+from litehrnet.training.loader import TrainingSamples
 from litehrnet.training.log import RunLog, clock
 from litehrnet.training.loop import is_finished, train
 from litehrnet.training.memory import keep_freed_memory
@@ -31,7 +36,7 @@ from litehrnet.training.run import Run
 from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
-from litehrnet.training.task import task_of
+from litehrnet.training.task import EvalSamples, task_of
 from litehrnet.weights.weights_file import Outputs, outputs_text
 
 PUBLISHED_PROCESSES = 8
@@ -95,11 +100,13 @@ def train_run(
         UserError: The configuration or the data cannot be used.
     """
     keep_freed_memory()
+    torch.set_num_threads(min(torch.get_num_threads(), default_threads()))  # PyTorch does not know of CPU quotas
     with joined(launcher, device) as processes, stop_on_signals(max_minutes) as stop:
         run = prepare(config, recipe, processes, own_device(processes, device))
         state, started_from, resumed = starting_state(run)
         check_agreement(run, state)
-        notes = (*notes, *make_ready(run, resumed))
+        alone = alone_note(launcher, os.environ)
+        notes = (*notes, *([alone] if alone else []), *make_ready(run, resumed))
         log = RunLog(run, state.progress)
         try:
             for note in notes:
@@ -123,6 +130,8 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
     settings = config.training
     if not config.train:
         raise UserError(f"{config.name}: has no data to train on (expected train = (dict(format=..., ...),))")
+    for package in ("tensorboard", "matplotlib"):
+        require(package, "train", "the log of a training")
     torch.manual_seed(settings.seed)
     if settings.deterministic != torch.are_deterministic_algorithms_enabled():  # reading is free, setting takes seconds
         torch.use_deterministic_algorithms(settings.deterministic)
@@ -131,10 +140,12 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
         instruction_set()  # one that this machine does not have is refused before anything is written
     task = task_of(config)
     training_set = task.read(config)
+    if settings.skip_broken_photos:
+        training_set = with_broken_photos(training_set, config)
     test_set = None
-    if config.validation is not None:
+    if config.validation is not None and settings.evaluate_every > 0:
         best_by(config, config.validation)
-        test_set = task.read_test(config)
+        test_set = rehearsed(task.read_test(config), config, config.validation)
     teacher = None if config.distill is None else open_teacher(config, config.distill, device)
     folder = Path(config.work_dir or f"work_dirs/{config.name}")
     config, fitted = fit(config, len(training_set), processes.world_size)
@@ -147,6 +158,34 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
             "(set training.batch_size or training.accumulate lower)"
         )
     return run
+
+
+def with_broken_photos(samples: TrainingSamples, config: RunConfig) -> TrainingSamples:
+    """Note which photos training will leave out.
+
+    Raises:
+        UserError: All photos are missing or broken.
+    """
+    source = ", ".join(data.annotations for data in config.train)
+    sentence, all_broken = broken_photos((record.image_file for record in samples.records), source)
+    if all_broken:
+        raise UserError(str(sentence))
+    return replace(samples, broken=sentence)
+
+
+def rehearsed(test_set: EvalSamples, config: RunConfig, test: EvalConfig) -> EvalSamples:
+    """Return the samples of an evaluation after it was tried, so that no run ends at its first evaluation.
+
+    Raises:
+        UserError: The annotations or a package cannot be used for the metric.
+    """
+    try:
+        check_figures(config, test, test_set.rehearse())
+    except ImportError as error:
+        raise UserError(
+            f"{test.annotations}: cannot be evaluated ({error}; expected pip install 'litehrnet[train]')"
+        ) from error
+    return test_set
 
 
 def make_ready(run: Run, resumed: bool) -> list[str]:
@@ -312,6 +351,7 @@ def header(run: Run, recipe: RunConfig, started_from: str) -> dict[str, str]:
         "precision": settings.precision,
         "processes": str(run.processes.world_size),
         "data": f"{data}, {run.steps_per_epoch} steps per epoch, {settings.epochs} epochs",
+        **({"left out": run.training_set.broken} if run.training_set.broken else {}),
         "batch": f"{run.samples_per_step} samples per step ({batch})",
         "schedule": schedule_text(run),
         **({"chosen": f"{run.fitted} (by the number of samples, as the recipe leaves them out)"} if run.fitted else {}),

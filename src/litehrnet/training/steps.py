@@ -140,14 +140,15 @@ def forward(network: nn.Module, batch: TensorBatch, settings: TrainingConfig) ->
     images, target, weight = (
         each.to(device, non_blocking=True) for each in (batch.images, batch.targets, batch.weights[..., None])
     )
-    with _autocast(device, settings):
+    with autocast(device, settings):
         output = network(normalized(images, settings.channels_last))
     return output.float(), target, weight
 
 
-def _autocast(device: torch.device, settings: TrainingConfig) -> torch.autocast:
+def autocast(device: torch.device, settings: TrainingConfig, *, cache: bool = True) -> torch.autocast:
+    """Run a block in the precision of the settings; ``cache`` keeps converted weights for the whole block."""
     half = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
-    return torch.autocast(device.type, dtype=half, enabled=half is not None)
+    return torch.autocast(device.type, dtype=half, enabled=half is not None, cache_enabled=cache)
 
 
 def loss_of(output: Tensor, target: Tensor, weight: Tensor, settings: TrainingConfig) -> Tensor:

@@ -6,22 +6,30 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from litehrnet.config.schema import RunConfig, TaskName
 from litehrnet.data.detection_samples import make_detection_batch
 from litehrnet.data.samples import make_batch
 from litehrnet.data.segmentation_samples import make_segmentation_batch
 from litehrnet.data.trainingset import read_training_set
 from litehrnet.evaluation.metrics import find_measure, logged_figures
-from litehrnet.evaluation.protocol import read_eval_set
-from litehrnet.evaluation.report import EvalSet
+from litehrnet.evaluation.predictions import predictions_of
+from litehrnet.evaluation.protocol import read_eval_set, report
+from litehrnet.evaluation.report import EvalReport, EvalSet
 from litehrnet.evaluation.score import records_pck
 from litehrnet.models.lite_hrnet import Network
 from litehrnet.training.best import PCK, evaluates_pck
-from litehrnet.training.detection import evaluate_detection, read_test_photos, read_training_photos
+from litehrnet.training.detection import detection_figures, evaluate_detection, read_test_photos, read_training_photos
 from litehrnet.training.distributed import Processes
 from litehrnet.training.evaluate import evaluate
 from litehrnet.training.loader import TrainingSamples
-from litehrnet.training.segmentation import evaluate_segmentation, read_test_images, read_training_images
+from litehrnet.training.segmentation import (
+    evaluate_segmentation,
+    perfect_figures,
+    read_test_images,
+    read_training_images,
+)
 
 TestSet = TypeVar("TestSet")
 
@@ -47,11 +55,14 @@ class EvalSamples:
         count: Number of samples.
         how: How they are evaluated, for the log.
         evaluate: Evaluate a network. Every process must call this; only the first gets the result.
+        rehearse: Compute values without a network, by their names in the log, to find what an evaluation lacks before
+            the first step.
     """
 
     count: int
     how: str
     evaluate: Callable[[Network, RunConfig, Processes], Evaluation | None]
+    rehearse: Callable[[], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -76,25 +87,37 @@ def task_of(config: RunConfig) -> Task:
 
 def _people(config: RunConfig) -> TrainingSamples:
     size, seed = config.input_size_wh, config.training.seed
-    people = read_training_set(config.train, config.keypoint_set, size, config.codec, config.augmentation, seed)
+    skip, variation = config.training.skip_broken_photos, config.augmentation
+    people = read_training_set(config.train, config.keypoint_set, size, config.codec, variation, seed, skip_broken=skip)
     return TrainingSamples(people.records, partial(make_batch, people))
 
 
 def _test_people(config: RunConfig) -> EvalSamples:
     assert config.validation is not None
     people = read_eval_set(config.validation, config.keypoint_set, config.input_size_wh, Path(config.name))
-    return EvalSamples(len(people.records), people.how, partial(_evaluate_people, people))
+
+    def rehearse() -> dict[str, float]:
+        keypoints = np.zeros((len(people.records), len(people.keypoint_set), 2), np.float32)
+        return _people_figures(report(people, predictions_of(people.records, keypoints, keypoints[..., 0])), config)
+
+    return EvalSamples(len(people.records), people.how, partial(_evaluate_people, people), rehearse)
 
 
 def _evaluate_people(people: EvalSet, network: Network, config: RunConfig, processes: Processes) -> Evaluation | None:
-    report = evaluate(network, config, people, processes)
-    if report is None:
+    found = evaluate(network, config, people, processes)
+    if found is None:
         return None
-    test, measure = people.test, find_measure(people.test)
-    figures = logged_figures(test, report.figures)
+    measure = find_measure(people.test)
+    content = measure.encode(found, Path(measure.file_name).suffix)
+    return Evaluation(_people_figures(found, config), {measure.file_name: content})
+
+
+def _people_figures(found: EvalReport, config: RunConfig) -> dict[str, float]:
+    test = found.eval_set.test
+    figures = logged_figures(test, found.figures)
     if evaluates_pck(config, test):
-        figures[PCK] = records_pck(people.records, report.predictions.keypoints)
-    return Evaluation(figures, {measure.file_name: measure.encode(report, Path(measure.file_name).suffix)})
+        figures[PCK] = records_pck(found.eval_set.records, found.predictions.keypoints)
+    return figures
 
 
 def _images(config: RunConfig) -> TrainingSamples:
@@ -104,7 +127,8 @@ def _images(config: RunConfig) -> TrainingSamples:
 
 def _test_images(config: RunConfig) -> EvalSamples:
     images = read_test_images(config)
-    return EvalSamples(len(images.records), images.how, partial(_figures, evaluate_segmentation, images))
+    evaluation = partial(_figures, evaluate_segmentation, images)
+    return EvalSamples(len(images.records), images.how, evaluation, partial(perfect_figures, images.class_set))
 
 
 def _photos(config: RunConfig) -> TrainingSamples:
@@ -114,7 +138,8 @@ def _photos(config: RunConfig) -> TrainingSamples:
 
 def _test_photos(config: RunConfig) -> EvalSamples:
     photos = read_test_photos(config)
-    return EvalSamples(len(photos.records), photos.how, partial(_figures, evaluate_detection, photos))
+    evaluation = partial(_figures, evaluate_detection, photos)
+    return EvalSamples(len(photos.records), photos.how, evaluation, partial(detection_figures, photos))
 
 
 def _figures(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.optional import require
+from litehrnet.processors import default_threads
 from litehrnet.video.pictures import Pictures
 from litehrnet.video.sources import Source, file_source, find_source
 from litehrnet.video.times import FrameTimes
@@ -108,7 +109,7 @@ class VideoReader:
         start: See ``read_frames``.
         end: See ``read_frames``.
         every: See ``read_frames``.
-        threads: Number of CPU threads of the decoder; None for its default.
+        threads: Number of CPU threads of the decoder; None for all.
 
     Attributes:
         endless: Whether the end is unknown, as with a camera.
@@ -141,7 +142,7 @@ class VideoReader:
         self.endless = source.endless or (source.path is None and seconds is None)
         # Decoding several frames at once is faster, but delays them.
         stream.thread_type = "SLICE" if self.endless else "AUTO"
-        stream.codec_context.thread_count = threads or 0
+        stream.codec_context.thread_count = threads or default_threads()
         timed = self._container.start_time is not None
         # FFmpeg takes 25 as the average of raw streams; what their headers say is its guess.
         self.rate = ((timed and stream.average_rate) or stream.guessed_rate or _USUAL_RATE) / every

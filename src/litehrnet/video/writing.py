@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.optional import require
+from litehrnet.processors import default_threads
 from litehrnet.video.pictures import UNSPECIFIED, matrix_of
 from litehrnet.video.reading import open_container, reason
 from litehrnet.video.sources import Source
@@ -42,7 +43,7 @@ class VideoWriter:
         end: Time in the source, in seconds, at which the sound ends; None for its end.
         pixel_aspect: Width of a pixel divided by its height.
         endless: Whether the length is unknown: then no table of all frames is kept in memory and written at the end.
-        threads: Number of CPU threads of the encoder; None for its default.
+        threads: Number of CPU threads of the encoder; None for all.
         codec: One of ``CODECS``; None for the best that PyAV supports.
 
     Attributes:
@@ -110,7 +111,7 @@ class VideoWriter:
         context = stream.codec_context
         context.time_base = _TIME_BASE
         context.gop_size = max(1, round(_KEYFRAME_SECONDS * float(self.rate)))
-        context.thread_count = self.threads or 0
+        context.thread_count = self.threads or default_threads()
         context.sample_aspect_ratio = self.pixel_aspect
         # Both are stored in the file; levels are 16..235.
         context.colorspace, context.color_range = matrix_of(UNSPECIFIED, stream.height), 1

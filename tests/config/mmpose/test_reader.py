@@ -142,6 +142,7 @@ def test_other_sizes_are_taken(load: Load) -> None:
         ("checkpoint_config = dict(interval=10)", "checkpoint_config = dict(interval=3)", "training.save_every", 3),
         ("checkpoint_config = dict(interval=10)", "checkpoint_config = dict()", "training.save_every", 210),
         ("interval=10, metric", "interval=2, metric", "training.evaluate_every", 2),
+        ("interval=10, metric", "interval=-1, metric", "training.evaluate_every", -1),
         ("metric='mAP'", "metric='mAP', save_best='AP .5'", "training.best_by", "AP .5"),
         ("metric='mAP'", "metric=['mAP'], key_indicator='AR'", "training.best_by", "AR"),
         ("metric='mAP'", "metric='mAP', save_best='AP'", "training.best_by", None),

@@ -68,7 +68,7 @@ def _read_evaluation(evaluation: Section, dataset: str) -> tuple[int, str | None
     key = "key_indicator" if evaluation.has("key_indicator") else "save_best"
     best = evaluation.one_of(key, (None, True, "auto", *metric.values), None)
     usual = best in (None, True, "auto", metric.best_by)
-    return evaluation.whole("interval", 1, least=1), None if usual else str(best)
+    return evaluation.whole("interval", 1, least=-1), None if usual else str(best)
 
 
 def _read_optimizer(optimizer: Section, clip_norm: float | None) -> OptimizerConfig:

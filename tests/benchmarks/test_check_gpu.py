@@ -1,0 +1,28 @@
+"""The checks of a GPU, tried on a CPU."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_a_cpu_equals_itself(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(project)
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")  # put back what the check sets
+    out = tmp_path / "gpu.json"
+    arguments = ["--device", "cpu", "--batch-sizes", "2", "--seconds", "0.1"]
+    monkeypatch.setattr(sys, "argv", ["check_gpu", str(out), *arguments])
+    assert importlib.import_module("benchmarks.check_gpu").main() == 1
+    report = json.loads(out.read_text())
+    errors = {row["check"]: row.get("error") for row in report["checks"]}
+    failed = [row["check"] for row in report["checks"] if not row["passed"]]
+    assert failed == ["heatmaps, fp16"]  # which only works on a GPU
+    assert errors["heatmaps, float32 without TF32"] == 0
+    assert errors["gradients, float32 without TF32"] < 1e-5
+    assert 0 < errors["pictures of samples"] < 1
+    assert [row["precision"] for row in report["steps"]] == ["float32", "bf16"]
+    assert all(row["samples_per_second"] > 0 for row in report["steps"])
