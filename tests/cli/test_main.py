@@ -31,6 +31,14 @@ def test_every_command_has_a_help(command: str, capsys: pytest.CaptureFixture[st
     assert "usage: litehrnet" in capsys.readouterr().out
 
 
+def test_the_home_folder_may_be_a_tilde(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HOME", "/nobody")
+    assert main(["predict", "~/none.jpg"]) == 2
+    assert capsys.readouterr().err == "error: /nobody/none.jpg: no such file\n"
+    assert main(["predict", "a~b.jpg"]) == 2
+    assert "a~b.jpg: no such file" in capsys.readouterr().err
+
+
 def test_unknown_command_and_bad_numbers_are_errors(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["frobnicate"], ["demo", "--threads", "0"], ["demo", "--threads", "x"], ["convert", "a"]):
         with pytest.raises(SystemExit) as end:

@@ -311,7 +311,7 @@ def test_data_check_decodes_everything_and_draws_samples(
         (["convert", "lite_hrnet_18", "o.safetensors", "--classes", "cityscapes"], "--classes: only works with"),
         (["data", "pack", "{recipe}", "--out", "o"], "recipe: data for segmentation is not packed"),
         (
-            ["predict", "film.mp4", "--weights", "{weights}", "--out-dir", "o"],
+            ["predict", "http://camera.local/film.mp4", "--weights", "{weights}", "--out-dir", "o"],
             "film.mp4: a video, and {weights} only segments",
         ),
         (["predict", "{photo}", "--weights", "{weights}", "--out-dir", "o", "--track"], "--track: only works with"),
