@@ -11,7 +11,8 @@ import pytest
 from litehrnet.cli.main import main
 from litehrnet.config.read import load_config
 from litehrnet.data.checks import check_coco
-from litehrnet.data.coco import read_annotations, read_coco_people, read_coco_test
+from litehrnet.data.coco import read_annotations
+from litehrnet.data.coco_records import read_coco_people, read_coco_test
 from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import coco_figures

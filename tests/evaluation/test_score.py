@@ -167,6 +167,9 @@ def test_names_of_several_photos_need_their_folders(tmp_path: Path) -> None:
     path.write_text(json.dumps({"images": images, "annotations": [], "categories": [category]}))
     results.write_text(json.dumps([result(LEFT, image_id=9, file_name="cam2/a.jpg")]))
     assert read_results(results, read_annotations(path), 2)[0]["image_id"] == 2
+    swapped = [result(LEFT, image_id=3 - i, file_name=f"photos/cam{i}/a.jpg") for i in (1, 2)]
+    results.write_text(json.dumps(swapped))
+    assert [entry["image_id"] for entry in read_results(results, read_annotations(path), 2)] == [1, 2]
     results.write_text(json.dumps([result(LEFT, image_id=9, file_name="a.jpg")]))
     with pytest.raises(UserError, match=r"entry 0 is on photo a\.jpg, which .*annotations\.json does not have"):
         read_results(results, read_annotations(path), 2)

@@ -16,7 +16,8 @@ from litehrnet.data.augmentation import (
     jitter,
     vary,
 )
-from litehrnet.data.coco import ground_truth_records, read_annotations
+from litehrnet.data.coco import read_annotations
+from litehrnet.data.coco_records import ground_truth_records
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.records import Record
 from litehrnet.data.samples import cut, draw_crops, photo_matrices

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from litehrnet.data.coco import detection_records, ground_truth_records, read_annotations
+from litehrnet.data.coco import read_annotations
+from litehrnet.data.coco_records import detection_records, ground_truth_records
 from litehrnet.data.mpii import mpii_records
 from litehrnet.data.records import Record
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from litehrnet.data.coco import detection_records, read_annotations
+from litehrnet.data.coco import read_annotations
+from litehrnet.data.coco_records import detection_records
 from litehrnet.data.detection import category_of
 from litehrnet.data.photos import size_fault
 from litehrnet.data.records import read_json
@@ -151,9 +152,7 @@ def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
             report.problems += [Problem(file, _place("annotation", index, entry), fault) for fault in faults]
             report.persons += not entry.get("iscrowd")
     report.problems += _duplicates(entries, "annotation", file) if entries else []
-    report.photos = [
-        PhotoUse(images / name, sizes[i], file, _place("image", 0, {"id": i})) for i, name in names.items()
-    ]
+    report.photos = [PhotoUse(images / n, sizes[i], file, _place("image", 0, {"id": i})) for i, n in names.items()]
     return report
 
 
@@ -365,11 +364,8 @@ def _duplicates(entries: list[Any], kind: str, file: str) -> list[Problem]:
     counts = Counter(_key(entry.get("id")) for entry in entries if isinstance(entry, dict))
     if set(counts) == {None}:
         return [Problem(file, "", f"no {kind} has an id")]
-    return [
-        Problem(file, "", f"{count} {kind}s have the id {number} (expected different ids)")
-        for number, count in counts.items()
-        if count > 1
-    ]
+    repeated = [f"{count} {kind}s have the id {number}" for number, count in counts.items() if count > 1]
+    return [Problem(file, "", f"{each} (expected different ids)") for each in repeated]
 
 
 def _has_keypoints(annotation: dict[str, Any]) -> bool:

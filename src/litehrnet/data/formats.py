@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from litehrnet.data.checks import FileReport, check_coco, check_mpii
-from litehrnet.data.coco import read_coco_people, read_coco_test
+from litehrnet.data.coco_records import read_coco_people, read_coco_test
 from litehrnet.data.label_images import LabeledImage, cityscapes_images, folder_images, has_cityscapes_labels
 from litehrnet.data.mpii import read_mpii_people, read_mpii_test
 from litehrnet.data.records import PeopleToEvaluate, Record, read_json

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from litehrnet.data.coco import PERSON_CATEGORY, CocoAnnotations
+from litehrnet.data.coco import CocoAnnotations
+from litehrnet.data.coco_records import PERSON_CATEGORY
 from litehrnet.detectors.detections import Detector
 from litehrnet.io.images import read_image
 from litehrnet.keypoints.boxes import clean_box

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from litehrnet.config.schema import RunConfig
-from litehrnet.data.coco import box_records, check_keypoint_count, read_test_annotations
+from litehrnet.data.coco import check_keypoint_count
+from litehrnet.data.coco_records import box_records, read_test_annotations
 from litehrnet.data.formats import find_format
 from litehrnet.data.photos import check_photos
 from litehrnet.data.records import PeopleToEvaluate

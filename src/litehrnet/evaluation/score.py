@@ -250,10 +250,10 @@ def _is_meant(entry: Any, annotations: CocoAnnotations) -> bool:
 
 
 def _ids_fit(keys: list[str], names: list[str], annotations: CocoAnnotations) -> bool:
-    """Whether every id is that of a photo with the same file name."""
-    images, numbers = annotations.images, annotations.numbers
+    """Whether no id contradicts the photo that its entry names; names of other or several photos say nothing."""
+    numbers, by_name = annotations.numbers, _numbers_by_name(annotations)
     return all(
-        key in numbers and _ends(images[numbers[key]]["file_name"])[-1] == _ends(name)[-1]
+        key in numbers and next((by_name[end] for end in _ends(name) if end in by_name), numbers[key]) == numbers[key]
         for key, name in set(zip(keys, names, strict=True))
     )
 

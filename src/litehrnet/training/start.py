@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -166,10 +165,8 @@ def with_broken_photos(samples: TrainingSamples, config: RunConfig) -> TrainingS
     Raises:
         UserError: All photos are missing or broken.
     """
-    source = ", ".join(data.annotations for data in config.train)
-    sentence, all_broken = broken_photos(
-        ((each.image_file, getattr(each, "image_wh", None)) for each in samples.records), source
-    )
+    photos = ((each.image_file, getattr(each, "image_wh", None)) for each in samples.records)
+    sentence, all_broken = broken_photos(photos, ", ".join(data.annotations for data in config.train))
     if all_broken:
         raise UserError(str(sentence))
     return replace(samples, broken=sentence)
@@ -184,9 +181,8 @@ def rehearsed(test_set: EvalSamples, config: RunConfig, test: EvalConfig) -> Eva
     try:
         check_figures(config, test, test_set.rehearse())
     except ImportError as error:
-        raise UserError(
-            f"{test.annotations}: cannot be evaluated ({error}; expected pip install 'litehrnet[train]')"
-        ) from error
+        needed = "expected pip install 'litehrnet[train]'"
+        raise UserError(f"{test.annotations}: cannot be evaluated ({error}; {needed})") from error
     return test_set
 
 
@@ -401,5 +397,4 @@ def outcome(run: Run, state: TrainingState) -> str:
 
 
 def _gpu(device: torch.device) -> str:
-    name: Any = torch.cuda.get_device_name(device)
-    return f"{device} ({name})"
+    return f"{device} ({torch.cuda.get_device_name(device)})"
