@@ -22,7 +22,13 @@ PUBLISHED = [
 ]
 DETECTION = ["litehrnet_18_person_320x320"]
 SEGMENTATION = ["litehrnet_18_cityscapes_512x1024", "litehrnet_30_cityscapes_512x1024"]
-OWN = ["litehrnet_18_128x96", "litehrnet_18_256x192", "litehrnet_18_crops_128x96", "lspet_256x192"]
+OWN = [
+    "litehrnet_18_128x96",
+    "litehrnet_18_256x192",
+    "litehrnet_18_256x192_more",
+    "litehrnet_18_crops_128x96",
+    "lspet_256x192",
+]
 
 
 def test_the_ten_published_recipes_are_there_and_ours() -> None:

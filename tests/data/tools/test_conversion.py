@@ -134,6 +134,16 @@ def test_one_animal_of_deeplabcut_with_names_in_one_cell(folder: str, tmp_path: 
     assert _birds(read_annotations(out)) == found
 
 
+def test_body_parts_whose_names_a_table_program_lost_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layouts.deeplabcut(tmp_path, animals=1, index=1)
+    for file in tmp_path.rglob("CollectedData_*.csv"):
+        file.write_text(file.read_text().replace(NAMES[0], "Unnamed: 3_level_1"))
+    assert main(["data", "convert", str(tmp_path), "--out", str(tmp_path / "out.json")]) == 2
+    assert "bodyparts has 'Unnamed: 3_level_1' (expected names" in capsys.readouterr().err
+
+
 def test_pairs_and_limbs_that_a_tool_knows_are_kept(tmp_path: Path) -> None:
     for write in (layouts.cvat_skeletons, layouts.sleap_project, layouts.sleap_analysis):
         (folder := tmp_path / write.__name__).mkdir()

@@ -52,6 +52,8 @@ def _photos(path: Path) -> list[LabeledPhoto]:
     if coords[start:] != ["x", "y"] * ((len(coords) - start) // 2) or start == len(coords):
         raise UserError(f"{path}: coords is {coords[start:][:4]} (expected x and y in turn)")
     parts = header["bodyparts"]
+    if lost := [name for name in parts[start:] if not name or name.startswith("Unnamed:")]:
+        raise UserError(f"{path}: bodyparts has {lost[0]!r} (expected names; a table program has lost them)")
     owners = header.get("individuals", [""] * len(coords))
     photos = []
     for number, row in enumerate(rows[len(header) :], start=len(header) + 1):
