@@ -127,6 +127,12 @@ def test_an_average_of_a_part_and_none_at_all_are_refused(tmp_path: Path) -> Non
             read_checkpoint(path, average=True)
 
 
+def test_a_backbone_alone_gets_the_published_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read = _read(tmp_path, _saved({"state_dict": {"stem.conv1.conv.weight": torch.ones(2)}}))
+    assert list(read) == ["backbone.stem.conv1.conv.weight"]
+    assert caplog.messages == [f"note: {tmp_path / 'weights.pth'}: weights of a backbone alone"]
+
+
 def test_two_networks_in_one_state_are_refused(tmp_path: Path) -> None:
     both = _prefixed("model.", STATE) | _prefixed("net.", STATE)
     with pytest.raises(UserError, match=r"has two arrays for a\.weight, one of them net\.a\.weight \(expected one"):

@@ -126,6 +126,9 @@ def _named(state: dict[str, Any], path: Path) -> tuple[dict[str, Tensor], list[s
             raise UserError(f"{path}: has two arrays for {name}, one of them {key} (expected one network)")
         weights[name] = value.detach()
     notes = [f"without {text}" for text in sorted(prefixes)]
+    if any(name.startswith("stem.") for name in weights) and not any(name.startswith("backbone.") for name in weights):
+        weights = {f"backbone.{name}": value for name, value in weights.items()}
+        notes.append("of a backbone alone")
     return weights, notes + ([f"without {counters} counters of operations"] if counters else [])
 
 
