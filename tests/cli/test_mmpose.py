@@ -67,8 +67,11 @@ def test_missing_checkpoint_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
     assert error.count("\n") == 1
 
 
-def _figures(said: str) -> dict[str, float]:
-    return {name: float(value) for name, _, value in (line.partition(": ") for line in said.splitlines()[-10:])}
+def _figures(said: str) -> dict[str, float | None]:
+    return {
+        name: None if value == "none" else float(value)
+        for name, _, value in (line.partition(": ") for line in said.splitlines()[-10:])
+    }
 
 
 def test_published_configuration_is_tested_by(

@@ -138,7 +138,8 @@ def _boxes(config: "RunConfig") -> str:
 
 
 def _write_and_print(report: "EvalReport", config: "RunConfig", out: Path | None) -> None:
-    from litehrnet.evaluation.metrics import find_measure, logged_figures
+    from litehrnet.data.formats import find_format
+    from litehrnet.evaluation.metrics import find_measure
     from litehrnet.evaluation.predictions import encode_outputs
     from litehrnet.io.files import make_folder, write_bytes
 
@@ -147,8 +148,9 @@ def _write_and_print(report: "EvalReport", config: "RunConfig", out: Path | None
     write_bytes(path, measure.encode(report, path.suffix))
     if out is not None:
         write_bytes(out, encode_outputs(report.predictions, out.suffix))
-    for name, value in logged_figures(config.tested_on, report.figures).items():
-        say(f"{name}: {value}")
+    names = find_format(config.tested_on.format).metric.values
+    for name, value in zip(names, report.figures.values(), strict=True):
+        say(f"{name}: {'none' if value is None else value}")
 
 
 def _run_segmentation(options: argparse.Namespace, loaded: "LoadedConfig") -> int:
