@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io.images import MAX_PIXELS, decode_image, read_image, write_image
+from litehrnet.io.images import MAX_PIXELS, decode_image, read_image
 
 Picture = NDArray[np.uint8]
 CANVAS = (31).to_bytes(3, "little") + (15).to_bytes(3, "little")  # 32 x 16 as WebP stores it
@@ -377,36 +377,6 @@ def test_missing_empty_and_folders_have_a_sentence_each(tmp_path: Path) -> None:
     for name, sentence in (("none.jpg", "no such file"), ("empty.jpg", "is empty"), (".", "cannot be read")):
         with pytest.raises(UserError, match=sentence):
             read_image(tmp_path / name)
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".webp"])
-def test_a_written_picture_is_read_back(tmp_path: Path, suffix: str) -> None:
-    path, picture = tmp_path / f"out{suffix}", smooth()[::-1, :, ::-1]
-    write_image(path, picture)
-    difference = np.abs(read_image(path).astype(int) - picture)
-    assert difference.mean() < (1e-9 if suffix == ".png" else 3)
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-
-
-def test_quality_makes_a_jpeg_larger(tmp_path: Path) -> None:
-    for quality in (30, 95):
-        write_image(tmp_path / f"{quality}.jpg", smooth(), quality)
-    assert (tmp_path / "95.jpg").stat().st_size > 1.5 * (tmp_path / "30.jpg").stat().st_size
-
-
-@pytest.mark.parametrize("name", ["out.gif", "out", "out.tiff"])
-def test_other_suffixes_are_not_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match=r"expected \.jpg, \.jpeg, \.png, \.webp"):
-        write_image(tmp_path / name, smooth())
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_picture_too_large_for_its_format_is_not_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for name in ("out.webp", "out.jpg"):
-        with pytest.raises(UserError, match="70000 x 1 pixels are too many"):
-            write_image(tmp_path / name, np.zeros((1, 70000, 3), np.uint8))
-    assert not list(tmp_path.iterdir())
-    assert capfd.readouterr() == ("", "")
 
 
 def test_every_photo_of_the_development_set_is_read(shared: Path) -> None:
