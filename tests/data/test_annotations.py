@@ -179,3 +179,23 @@ def test_all_faults_are_named_at_once() -> None:
         UserError, match=r"annotation 0 \(id 1\): bbox is \[1\] .*; annotation 1 \(id 2\): area is wide"
     ):
         _read(change)
+
+
+@pytest.mark.parametrize(("factor", "people", "refused"), [(0.4, 5, True), (0.4, 4, False), (1, 5, False)])
+def test_boxes_of_many_people_in_percent_are_refused(factor: float, people: int, refused: bool) -> None:
+    content = _content()
+    for image in content["images"]:
+        image |= {"width": 250, "height": 250}
+    for person in content["annotations"]:
+        person["bbox"] = [200 * factor, 10, 40 * factor, 80]
+        person["keypoints"] = [210 * factor, 20, 2, 220 * factor, 40, 1, 0, 0, 0]
+    content["annotations"] = [
+        {**p, "id": 2 * n + i} for n in range(people) for i, p in enumerate(content["annotations"])
+    ]
+    if not refused:
+        assert len(normalized(Path("a.json"), content).annotations) == 2 * people
+        return
+    with pytest.raises(
+        UserError, match=r"a\.json: boxes seem to be in percent, such as \[80\.0, 10\.0, 16\.0, 80\.0\]"
+    ):
+        normalized(Path("a.json"), content)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIDE_ROOM = 0.5  # how far a keypoint may be outside its box, divided by the box's longer side
+_MANY = 10  # boxes that are not all in the same corner of their photos by chance
 _OVERFLOW = 1.05  # how far a box of pixels may end beyond its photo, divided by the photo's side
 
 
@@ -44,6 +45,8 @@ def _box_fault(boxes: NDArray[np.float64], sizes_wh: NDArray[np.float64]) -> str
     first = boxes[0].tolist()
     if boxes.max() <= 1:
         return f"boxes are in 0..1, such as {first} (expected pixels of the photo)"
+    if len(boxes) >= _MANY and (boxes[:, :2] + boxes[:, 2:]).max() <= 100.5 and sizes_wh.min() > 200:
+        return f"boxes seem to be in percent, such as {first}: none reaches beyond 100 (expected pixels of the photo)"
     starts, ends = boxes[:, :2], boxes[:, 2:]
     could_be_corners = (ends > starts).all() and (ends <= sizes_wh + 1).all()
     overflow = (starts + ends > _OVERFLOW * sizes_wh).any(axis=1)
