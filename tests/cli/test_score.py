@@ -179,13 +179,16 @@ def test_score_on_what_predict_wrote_gives_the_figures_of_test(
     content["annotations"] = [each for each in content["annotations"] if each["image_id"] in names]
     for image in chosen:
         (tmp_path / names[image["id"]]).symlink_to(shared / "data" / "coco_dev" / "images" / image["file_name"])
-    annotations, detections = tmp_path / "annotations.json", tmp_path / "detections.json"
+    annotations, people, detections = (tmp_path / f"{name}.json" for name in ("annotations", "people", "detections"))
     annotations.write_text(json.dumps(content))
+    # Like test, predict gets no boxes of people without keypoints.
+    with_keypoints = [each for each in content["annotations"] if each["num_keypoints"]]
+    people.write_text(json.dumps({**content, "annotations": with_keypoints}))
     entries = json.loads((shared / "data" / "detections_dev.json").read_text())
     own = [each | {"file_name": names[each["image_id"]]} for each in entries if each["image_id"] in names]
     detections.write_text(json.dumps([each for each in own if each["score"] > 0.1]))
 
-    file = {"annotated": annotations, "detected": detections}[boxes]
+    file = {"annotated": people, "detected": detections}[boxes]
     photos = [str(tmp_path / name) for name in names.values()]
     assert main(["predict", *photos, "--boxes", str(file), "--out-dir", str(tmp_path / "out")]) == 0
     capsys.readouterr()
