@@ -27,7 +27,7 @@ input_size_wh = (64, 64)
 codec = dict(kind="default", sigma=2.0, blur_kernel=11, flip_shift=True)
 train = (dict(format="coco", annotations="annotations.json", images="images"),)
 validation = dict(format="coco", annotations="annotations.json", images="images", flip=False)
-training = dict(epochs=1, batch_size=4, workers=0, evaluate_every=1, log_every=1, stop_after=1)
+training = dict(epochs=1, batch_size=2, workers=0, evaluate_every=1, log_every=1, stop_after=1)
 """
 
 
