@@ -20,7 +20,8 @@ def test_a_cpu_equals_itself(project: Path, tmp_path: Path, monkeypatch: pytest.
     report = json.loads(out.read_text())
     errors = {row["check"]: row.get("error") for row in report["checks"]}
     failed = [row["check"] for row in report["checks"] if not row["passed"]]
-    assert failed == ["heatmaps, fp16"]  # which only works on a GPU
+    assert "heatmaps, fp16" in failed  # which only works on a GPU
+    assert set(failed) <= {"heatmaps, fp16", "heatmaps, compiled"}  # torch.compile needs a working C++ compiler
     assert errors["heatmaps, float32 without TF32"] == 0
     assert errors["gradients, float32 without TF32"] < 1e-5
     assert 0 < errors["pictures of samples"] < 1
