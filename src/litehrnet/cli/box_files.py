@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.annotations import normalized
-from litehrnet.data.coco import say_once
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
+from litehrnet.io.notes import say_once
 from litehrnet.keypoints.boxes import check_boxes, clean_box
 
 LOW_SCORE = 0.3
@@ -167,7 +167,8 @@ def _annotations(path: Path, content: dict[str, Any]) -> BoxFile:
     images, annotations, ids = content["images"], content["annotations"], None
     if images and all(isinstance(image, dict) and {"width", "height"} <= image.keys() for image in images):
         own = normalized(path, content)
-        say_once(own.note)
+        if own.note is not None:
+            say_once(f"note: {own.note}")
         images, annotations, ids = own.images, own.annotations, own.original_ids
     names: dict[Key, str] = {}
     for image in images:

@@ -78,7 +78,7 @@ def normalized(path: Path, content: Any) -> Normalized:
 
 
 def id_key(value: Any) -> str | None:
-    """Return the text by which ids are compared: 7, 7.0 and "7" are the same; None for what is no id."""
+    """Return the text by which ids are compared: 7, 7.0 and "7" are the same; None if it cannot be an id."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -1,7 +1,6 @@
 """COCO-style annotation files, normalized (docs/spec/protocol.md, section 1.1)."""
 
 import functools
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from litehrnet.data.annotations import id_key, normalized
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
+from litehrnet.io.notes import say_once
 from litehrnet.keypoints.sides import part_key
 from litehrnet.poses import KeypointSet
 
@@ -138,7 +138,8 @@ def _reordered(entry: dict[str, Any], places: list[int]) -> dict[str, Any]:
 
 def _checked(path: Path, content: Any, wanted: str | None) -> CocoAnnotations:
     own = normalized(path, content)
-    say_once(own.note)
+    if own.note is not None:
+        say_once(f"note: {own.note}")
     images = {image["id"]: image for image in own.images}
     by_image: dict[int, list[dict[str, Any]]] = {number: [] for number in images}
     for annotation in own.annotations:
@@ -150,19 +151,12 @@ def _checked(path: Path, content: Any, wanted: str | None) -> CocoAnnotations:
     return CocoAnnotations(path, images, by_image, names, categories, category, own.original_ids)
 
 
-@functools.cache
-def say_once(note: str | None) -> None:
-    """Log a note about a file that is read several times, such as for validation and test."""
-    if note is not None:
-        logging.getLogger(__name__).warning("note: %s", note)
-
-
 def _category_names(categories: Any) -> dict[Any, str]:
     return {each["id"]: str(each["name"]) for each in _dicts(categories) if id_key(each.get("id")) and "name" in each}
 
 
 def _keypoint_names(path: Path, categories: Any, wanted: str | None) -> tuple[tuple[str, ...] | None, Any]:
-    """Keypoint names and id of the wanted category, or of the first that has some; None where there is none."""
+    """Return keypoint names and id of the wanted category, by default of the first with keypoints, or two None."""
     having = [each for each in _dicts(categories) if isinstance(each.get("keypoints"), list) and each["keypoints"]]
     own = [each for each in having if wanted in (None, each.get("name"))]
     if wanted is not None and not own:

@@ -32,6 +32,10 @@ class LabeledImage:
     image_file: Path
     label_file: Path
 
+    @property
+    def image_wh(self) -> None:
+        """Unknown size of the photo: label images are compared with their photos when both are decoded."""
+
 
 def check_labeled_images(records: Sequence[LabeledImage], source: str, *, skip_broken: bool = False) -> None:
     """Refuse photos or label images that are missing, broken or of the wrong kind; none is decoded.
@@ -45,7 +49,7 @@ def check_labeled_images(records: Sequence[LabeledImage], source: str, *, skip_b
         UserError: There are such files; one message names all of them.
     """
     if not skip_broken:
-        check_photos(((record.image_file, None) for record in records), source)
+        check_photos(((record.image_file, record.image_wh) for record in records), source)
     if faults := label_faults(records):
         raise UserError("; ".join(faults))
 

@@ -1,6 +1,5 @@
 """Result files against annotations: match predicted to annotated people, and compute PCK, AUC, EPE and NME."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from litehrnet.data.coco import CocoAnnotations
 from litehrnet.data.records import Record, read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, auc, epe, keypoint_errors, nme, pck
+from litehrnet.io.notes import say_once
 from litehrnet.keypoints.boxes import BODY_SHARE
 from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.poses import KeypointSet
@@ -289,7 +289,7 @@ def _say_what_is_odd(
     if 2 * missing > len(needed):
         notes.append(f"{missing} of {len(needed)} annotated photos have no entry, so that their people count as missed")
     for note in notes:
-        logging.getLogger(__name__).warning("note: %s: %s", path, note)
+        say_once(f"note: {path}: {note}")
 
 
 def _result(entry: Any, where: str, num_keypoints: int) -> dict[str, Any]:

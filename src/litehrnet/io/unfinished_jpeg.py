@@ -12,7 +12,7 @@ _COEFFICIENTS = 64
 
 
 class ScanCoverage:
-    """Collects which coefficients of which components the scans of a JPEG contain (ITU-T T.81, annex G).
+    """Record of the coefficients that the scans of a JPEG contain, per component (ITU-T T.81, annex G).
 
     Attributes:
         scans: Number of scans.

@@ -77,6 +77,6 @@ def evaluate_detection(
 
 
 def detection_figures(test: DetectionEvalSet, *found: Found) -> dict[str, float]:
-    """Compute the values of found boxes; those that cannot be computed are left out."""
+    """Compute the metrics of found boxes, and leave out metrics that cannot be computed."""
     figures = box_figures(test, np.concatenate([np.empty((0, 6)), *found]))
     return {name: value for name, value in figures.items() if value is not None}

@@ -29,6 +29,10 @@ class PhotoRecord(Protocol):
     def image_file(self) -> Path:
         """Path of the photo."""
 
+    @property
+    def image_wh(self) -> tuple[float, float] | None:
+        """Size (width, height) of the photo in its annotations; None if they do not say it."""
+
 
 @dataclass(frozen=True)
 class TrainingSamples:

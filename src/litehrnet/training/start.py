@@ -165,7 +165,7 @@ def with_broken_photos(samples: TrainingSamples, config: RunConfig) -> TrainingS
     Raises:
         UserError: All photos are missing or broken.
     """
-    photos = ((each.image_file, getattr(each, "image_wh", None)) for each in samples.records)
+    photos = ((each.image_file, each.image_wh) for each in samples.records)
     sentence, all_broken = broken_photos(photos, ", ".join(data.annotations for data in config.train))
     if all_broken:
         raise UserError(str(sentence))

@@ -38,7 +38,7 @@ class LabeledObject:
     Attributes:
         category: Name of its category.
         keypoints: Labeled keypoints by name; the others are missing.
-        box: Annotated box; None where there is none.
+        box: Annotated box, or None.
     """
 
     category: str
@@ -82,7 +82,7 @@ class Project:
 
 @dataclass(frozen=True)
 class LoosePoint:
-    """One keypoint that is a region of its own.
+    """A keypoint that the tool stores as a separate region.
 
     Attributes:
         name: Name of the keypoint.
@@ -127,7 +127,7 @@ def grouped(
 
 
 def with_one_name(photos: Iterable[LabeledPhoto]) -> tuple[LabeledPhoto, ...]:
-    """Give objects without a name that of the others, if the others have but one."""
+    """Give objects without a name that of the others, if there is only one other name."""
     photos = tuple(photos)
     names = {each.category for photo in photos for each in photo.objects} - {UNNAMED}
     if len(names) != 1:

@@ -93,7 +93,7 @@ def _category(index: int, skeleton: dict[str, Any], nodes: list[str]) -> Categor
 
 
 def _keypoints(category: Category, xy: NDArray[np.float64], visible: NDArray[Any]) -> dict[str, Point]:
-    """Keypoints with a place; those that SLEAP shows as not visible are hidden."""
+    """Return the keypoints with coordinates. Points that SLEAP marks as not visible count as hidden."""
     known = zip(category.keypoint_names, xy.tolist(), visible, strict=True)
     return {name: (x, y, 2 if seen else 1) for name, (x, y), seen in known if x == x and y == y}
 

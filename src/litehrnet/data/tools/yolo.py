@@ -49,7 +49,7 @@ def read_yolo(path: Path) -> Project:
 
 
 def data_file(path: Path) -> Path | None:
-    """Return the ``data.yaml`` that a path names, or that a folder holds; None if there is none."""
+    """Return the ``data.yaml`` at this path or in this folder, or None."""
     if path.is_dir():
         return next((path / name for name in DATA_FILES if (path / name).is_file()), None)
     return path if path.suffix.lower() in (".yaml", ".yml") else None
