@@ -9,6 +9,7 @@ import pytest
 
 from litehrnet.data.checks import check_coco
 from litehrnet.data.coco import read_annotations
+from litehrnet.data.coco_records import detection_records
 from litehrnet.errors import UserError
 from litehrnet.evaluation.coco import coco_figures
 from litehrnet.keypoints.skeletons import read_keypoint_set
@@ -94,3 +95,13 @@ def test_files_without_a_safe_meaning_are_refused_and_named(
 
 def test_people_with_nothing_labeled_have_no_figure(tmp_path: Path) -> None:  # detectron2#4233: nan there
     assert _perfect_ap(_save(tmp_path, lambda c: _each(c, keypoints=[0] * 9, num_keypoints=0))) is None
+
+
+def test_boxes_of_another_category_are_not_taken_for_nobody(tmp_path: Path) -> None:  # mmpose#2295: a YOLO's category 0
+    annotations, boxes = read_annotations(_save(tmp_path, lambda c: None)), tmp_path / "boxes.json"
+    entry = {"image_id": 7, "category_id": 0, "bbox": [20, 10, 40, 80], "score": 0.9}
+    boxes.write_text(json.dumps([entry]))
+    with pytest.raises(UserError, match=r"boxes\.json: none of 1 boxes has category 1"):
+        detection_records(annotations, boxes, tmp_path, 3, (64, 64))
+    boxes.write_text(json.dumps([entry, entry | {"category_id": 1}]))
+    assert len(detection_records(annotations, boxes, tmp_path, 3, (64, 64))) == 1

@@ -169,12 +169,14 @@ def detection_records(
         min_score: Boxes with a lower score are left out.
 
     Raises:
-        UserError: The file has no boxes, or a box is on an unknown image, not finite or without area.
+        UserError: The file has no boxes of people, or a box is on an unknown image, not finite or without area.
     """
     entries = read_json(detections)
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{detections}: has no boxes (expected a list of {_BOX_FIELDS})")
     kept = [entry for i, entry in enumerate(entries) if _is_person(entry, i, detections, annotations, min_score)]
+    if all(entry["category_id"] != PERSON_CATEGORY for entry in entries):
+        raise UserError(f"{detections}: none of {len(entries)} boxes has category {PERSON_CATEGORY} (expected people)")
     kept = [entry | {"image_id": annotations.numbers[str(id_key(entry["image_id"]))]} for entry in kept]
     return box_records(kept, annotations, images, num_keypoints, input_size_wh)
 
