@@ -181,17 +181,21 @@ def test_all_faults_are_named_at_once() -> None:
         _read(change)
 
 
-@pytest.mark.parametrize(("factor", "people", "refused"), [(0.4, 5, True), (0.4, 4, False), (1, 5, False)])
-def test_boxes_of_many_people_in_percent_are_refused(factor: float, people: int, refused: bool) -> None:
+@pytest.mark.parametrize(
+    ("factor", "people", "step", "refused"),
+    [(0.4, 5, 9, True), (0.4, 4, 9, False), (1, 5, 9, False), (0.4, 5, 1, False)],
+)
+def test_boxes_of_many_people_in_percent_are_refused(factor: float, people: int, step: int, refused: bool) -> None:
     content = _content()
     for image in content["images"]:
         image |= {"width": 250, "height": 250}
-    for person in content["annotations"]:
-        person["bbox"] = [200 * factor, 10, 40 * factor, 80]
-        person["keypoints"] = [210 * factor, 20, 2, 220 * factor, 40, 1, 0, 0, 0]
-    content["annotations"] = [
-        {**p, "id": 2 * n + i} for n in range(people) for i, p in enumerate(content["annotations"])
-    ]
+    person = content["annotations"][0]
+    content["annotations"] = []
+    for number in range(2 * people):
+        x = 200 * factor - step * (number // 2)
+        keypoints = [x + 4, 20, 2, x + 8, 40, 1, 0, 0, 0]
+        own = {"id": number, "image_id": 7 + number % 2, "bbox": [x, 10, 40 * factor, 80], "keypoints": keypoints}
+        content["annotations"].append(person | own)
     if not refused:
         assert len(normalized(Path("a.json"), content).annotations) == 2 * people
         return

@@ -32,9 +32,10 @@ def people(draw: st.DrawFn) -> Content:
     images = [{"id": n, "file_name": f"{n:03}.jpg", "width": WIDTH, "height": HEIGHT} for n in (3, 7, 8)]
     annotations: list[dict[str, Any]] = []
     for image in images:
-        for _ in range(draw(st.integers(1, 2))):
-            width, height = draw(st.integers(80, 250)), draw(st.integers(110, 250))
-            x, y = draw(st.integers(110, WIDTH - width)), draw(st.integers(10, HEIGHT - height))
+        for left in (260, 450)[: draw(st.integers(1, 2))]:
+            # People are apart, so that each prediction has one person, and so far right that percents are outside.
+            width, height = draw(st.integers(80, 150)), draw(st.integers(110, 250))
+            x, y = left + draw(st.integers(0, 180 - width)), draw(st.integers(10, HEIGHT - height))
             flat = []
             for _ in NAMES:
                 visibility = draw(st.sampled_from([0, 1, 2, 2]))
@@ -223,7 +224,9 @@ def _check_safe(truth: Content, habits: list[str], seed: int) -> None:
 
 
 def _check_unsafe(truth: Content, habits: list[str], seed: int, unsafe: str) -> None:
-    outcome = _outcome(_changed(truth, [unsafe, *habits], seed), truth)
+    # Percent without any box to compare with could be pixels of a corner.
+    kept = [habit for habit in habits if unsafe != "keypoints in percent" or habit not in ("no boxes", "boxes empty")]
+    outcome = _outcome(_changed(truth, [unsafe, *kept], seed), truth)
     assert outcome.sentence is not None
     assert "\n" not in outcome.sentence
     assert outcome.problems

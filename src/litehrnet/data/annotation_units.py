@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIDE_ROOM = 0.5  # how far a keypoint may be outside its box, divided by the box's longer side
-_MANY = 10  # boxes that are not all in the same corner of their photos by chance
+_MANY, _MOVES = 10, 25  # boxes, and how far their corners are apart, that are not in one corner of all photos by chance
 _OVERFLOW = 1.05  # how far a box of pixels may end beyond its photo, divided by the photo's side
 
 
@@ -45,7 +45,9 @@ def _box_fault(boxes: NDArray[np.float64], sizes_wh: NDArray[np.float64]) -> str
     first = boxes[0].tolist()
     if boxes.max() <= 1:
         return f"boxes are in 0..1, such as {first} (expected pixels of the photo)"
-    if len(boxes) >= _MANY and (boxes[:, :2] + boxes[:, 2:]).max() <= 100.5 and sizes_wh.min() > 200:
+    # An object that never leaves a corner, such as a dial before a fixed camera, has boxes up to 100 pixels, too.
+    moves = np.ptp(boxes[:, :2], axis=0).max() > _MOVES
+    if len(boxes) >= _MANY and moves and (boxes[:, :2] + boxes[:, 2:]).max() <= 100.5 and sizes_wh.min() > 200:
         return f"boxes seem to be in percent, such as {first}: none reaches beyond 100 (expected pixels of the photo)"
     starts, ends = boxes[:, :2], boxes[:, 2:]
     could_be_corners = (ends > starts).all() and (ends <= sizes_wh + 1).all()
