@@ -1,7 +1,7 @@
 """The checks of a GPU, tried on a CPU."""
 
-import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,14 +9,12 @@ import pytest
 
 
 @pytest.mark.slow
-def test_a_cpu_equals_itself(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(project)
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.setenv(name, "0")  # put back what the check sets
+def test_a_cpu_equals_itself(project: Path, tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
-    arguments = ["--device", "cpu", "--batch-sizes", "2", "--seconds", "0.1"]
-    monkeypatch.setattr(sys, "argv", ["check_gpu", str(out), *arguments])
-    assert importlib.import_module("benchmarks.check_gpu").main() == 1
+    arguments = [out, "--device", "cpu", "--batch-sizes", "2", "--seconds", "0.1"]
+    # In a process of its own, as torch.compile remembers shapes for the rest of a process.
+    done = subprocess.run([sys.executable, "-m", "benchmarks.check_gpu", *map(str, arguments)], cwd=project)
+    assert done.returncode == 1
     report = json.loads(out.read_text())
     errors = {row["check"]: row.get("error") for row in report["checks"]}
     failed = [row["check"] for row in report["checks"] if not row["passed"]]
