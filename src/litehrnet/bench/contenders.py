@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image
 from litehrnet.bench.subject import Subject
 from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.optional import is_installed
@@ -23,7 +23,7 @@ from litehrnet.runtimes.native import open_native
 from litehrnet.runtimes.openvino import openvino_core
 from litehrnet.segmentation.scores import enlarged
 
-Run = Callable[[], NDArray[np.float32]]
+Run = Callable[[], Floats32]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def open_native_contenders(subject: Subject, batch: int, threads: int) -> list[C
     return contenders
 
 
-def maps(runtime: Runtime, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def maps(runtime: Runtime, crops: Image) -> Floats32:
     """Run a network: heatmaps, or class scores enlarged to the size of the images, as the engine does not do that."""
     found = runtime.forward(crops)
     if not runtime.info.segments:
@@ -144,7 +144,7 @@ def open_onnxruntime(graph: Path, subject: Subject, batch: int, threads: int, st
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
-    def run(part: NDArray[np.float32]) -> Any:
+    def run(part: Floats32) -> Any:
         return session.run(None, {name: part})[0]
 
     settings = f"onnxruntime {onnxruntime.__version__}, {graph_name(subject, graph)}, all optimizations, static shape"
@@ -190,7 +190,7 @@ def open_openvino(graph: Path, subject: Subject, batch: int, threads: int, strea
     def keep(request: Any, index: int) -> None:
         results[index] = request.get_output_tensor(0).data[0]
 
-    def run() -> NDArray[np.float32]:
+    def run() -> Floats32:
         for index in range(batch):
             queue.start_async([images[index : index + 1]], index, share_inputs=True)
         queue.wait_all()
@@ -213,7 +213,7 @@ def open_torch(subject: Subject, batch: int, threads: int, singles: bool, *, com
     images = torch.from_numpy(subject.normalized(batch)).contiguous(memory_format=torch.channels_last)
     parts = [images[i : i + 1] for i in range(batch)] if singles else [images]
 
-    def run() -> NDArray[np.float32]:
+    def run() -> Floats32:
         with torch.inference_mode():
             return np.concatenate([forward(part).contiguous().numpy() for part in parts])
 

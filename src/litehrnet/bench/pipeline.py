@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32
 from litehrnet.bench.subject import Subject
 from litehrnet.errors import UserError
 from litehrnet.inference.batching import BATCH_SIZE, CropJob, cut_crops
@@ -103,7 +103,7 @@ def _job(photo: Photo, input_size_wh: tuple[int, int]) -> CropJob[None]:
     return CropJob(photo.image, *centers_and_scales(photo.boxes, input_size_wh), None)
 
 
-def _positions(subject: Subject, jobs: list[CropJob[None]], heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+def _positions(subject: Subject, jobs: list[CropJob[None]], heatmaps: Floats32) -> Floats32:
     centers = np.concatenate([job.centers for job in jobs])
     scales = np.concatenate([job.scales for job in jobs])
     codec, size_wh = subject.info.codec, (heatmaps.shape[3], heatmaps.shape[2])

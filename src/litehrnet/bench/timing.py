@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32
 from litehrnet.bench.contenders import Contender
 
 _PAUSE = 0.02
@@ -52,12 +52,7 @@ class Summary:
 
 
 def take_turns(
-    contenders: list[Contender],
-    error: Callable[[NDArray[np.float32]], float],
-    *,
-    seconds: float,
-    least_rounds: int,
-    pause: bool,
+    contenders: list[Contender], error: Callable[[Floats32], float], *, seconds: float, least_rounds: int, pause: bool
 ) -> dict[str, Times]:
     """Run the contenders in turn until the time is over.
 

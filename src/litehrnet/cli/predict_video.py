@@ -7,15 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from litehrnet.arrays import Image
 from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_people
 from litehrnet.cli.outputs import OutputFolder
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from litehrnet.cli.inputs import Inputs
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.runtimes import Runtime
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from litehrnet.video.sources import Source
 
 
-Show = Callable[["NDArray[np.uint8]"], None]
+Show = Callable[["Image"], None]
 """Shows a drawn frame."""
 
 

@@ -7,13 +7,13 @@ only affect pixels of the uint8 crop, so labels stay.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Image
 from litehrnet.data.color_jitter import Colors, draw_colors, recolor
 from litehrnet.data.settings import AugmentationConfig
 from litehrnet.keypoints.crop import inverse_matrices
 
-Crop = NDArray[np.uint8]
+Crop = Image
 
 BLUR_SIGMA = (0.5, 2.5)
 """Range of the blur in pixels of the crop.
@@ -125,7 +125,7 @@ def hidden(crop: Crop, cutout: Cutout) -> Crop:
     return crop
 
 
-def outside(matrix: NDArray[np.float64], image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int]) -> Crop | None:
+def outside(matrix: Floats64, image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int]) -> Crop | None:
     """Find the pixels of a crop outside a picture: beyond the centers of its outermost pixels, where black mixes in.
 
     Args:
@@ -151,7 +151,7 @@ def outside(matrix: NDArray[np.float64], image_size_wh: tuple[int, int], crop_si
     return np.asarray(cv2.bitwise_not(inside), np.uint8)
 
 
-def covering_matrix(image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int], place: float) -> NDArray[np.float64]:
+def covering_matrix(image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int], place: float) -> Floats64:
     """Compute a matrix (2, 3), pixels of a picture -> pixels of a crop, that scales the picture to cover the crop.
 
     It covers one pixel more on each side, because black mixes into the outermost pixels of a reduced picture.

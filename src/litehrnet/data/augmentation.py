@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64, Indices, Mask
 from litehrnet.data.settings import AugmentationConfig
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
 
@@ -59,10 +59,10 @@ class Person:
         visible: float32 (keypoints,), 0 or 1.
     """
 
-    center: NDArray[np.floating]
-    scale: NDArray[np.floating]
-    joints_xy: NDArray[np.float32]
-    visible: NDArray[np.float32]
+    center: Floats
+    scale: Floats
+    joints_xy: Floats32
+    visible: Floats32
 
 
 def draw_variation(rng: RandomNumbers, visible_joints: int, settings: AugmentationConfig, halves: bool) -> Variation:
@@ -102,8 +102,8 @@ def vary(
     person: Person,
     variation: Variation,
     image_width: int,
-    flip_order: NDArray[np.intp],
-    lower_body: NDArray[np.bool_],
+    flip_order: Indices,
+    lower_body: Mask,
     input_size_wh: tuple[int, int],
 ) -> Person:
     """Apply a variation to a person, except the rotation, which belongs to the crop.
@@ -123,7 +123,7 @@ def vary(
     return replace(person, scale=(person.scale * variation.zoom).astype(person.scale.dtype))
 
 
-def flip(person: Person, image_width: int, flip_order: NDArray[np.intp]) -> Person:
+def flip(person: Person, image_width: int, flip_order: Indices) -> Person:
     """Mirror a person with the photo; invisible joints move to (0, 0), as in the reference implementation."""
     center, joints, visible = person.center.copy(), person.joints_xy[flip_order], person.visible[flip_order]
     center[0] = image_width - 1 - center[0]
@@ -132,7 +132,7 @@ def flip(person: Person, image_width: int, flip_order: NDArray[np.intp]) -> Pers
 
 
 def crop_to_half_body(
-    person: Person, half: Literal["upper", "lower"], lower_body: NDArray[np.bool_], input_size_wh: tuple[int, int]
+    person: Person, half: Literal["upper", "lower"], lower_body: Mask, input_size_wh: tuple[int, int]
 ) -> Person:
     """Crop to the visible joints of one half of the body; all joints stay visible.
 
@@ -174,9 +174,7 @@ def put_anywhere(
     return replace(person, center=center, scale=crop_wh / PIXEL_STD, visible=np.zeros_like(person.visible))
 
 
-def jitter(
-    center: NDArray[np.floating], box_wh: NDArray[np.float64], rng: RandomNumbers, probability: float
-) -> NDArray[np.floating]:
+def jitter(center: Floats, box_wh: Floats64, rng: RandomNumbers, probability: float) -> Floats:
     """Move the center with ``probability`` by up to a fifth of the box in each direction; its dtype stays.
 
     As in the reference implementation, this happens once for each person of a data set, not in every epoch.

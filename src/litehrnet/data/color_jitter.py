@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.data.settings import AugmentationConfig, DetectionConfig, SegmentationConfig
 
 
@@ -34,7 +34,7 @@ def draw_colors(
     )
 
 
-def recolor(image: NDArray[np.uint8], colors: Colors) -> NDArray[np.uint8]:
+def recolor(image: Image, colors: Colors) -> Image:
     """Change brightness, contrast and saturation of an image; gray levels are clipped to their range.
 
     Args:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.data.photos import check_photos
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
@@ -151,7 +151,7 @@ def refuse_white_masks(records: Iterable[LabeledImage], class_set: ClassSet, sou
         )
 
 
-def read_classes(record: LabeledImage, class_set: ClassSet) -> NDArray[np.uint8]:
+def read_classes(record: LabeledImage, class_set: ClassSet) -> Image:
     """Read the class of every pixel of a label image.
 
     Returns:

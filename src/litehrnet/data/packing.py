@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats64, Image
 from litehrnet.data.coco import CocoAnnotations, photo_number, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
@@ -82,12 +82,7 @@ class _Picture:
     annotations: list[dict[str, Any]]
 
 
-def pack(
-    source: PackSource,
-    folder: Path,
-    progress: Progress = SILENT,
-    shard_bytes: int = SHARD_BYTES,
-) -> Packed:
+def pack(source: PackSource, folder: Path, progress: Progress = SILENT, shard_bytes: int = SHARD_BYTES) -> Packed:
     """Pack the photos that show people with keypoints.
 
     Args:
@@ -163,11 +158,7 @@ def _pictures(source: PackSource, annotations: CocoAnnotations, image: dict[str,
 
 
 def _crop(
-    pixels: NDArray[np.uint8],
-    image: dict[str, Any],
-    person: dict[str, Any],
-    longer_side: int,
-    source: PackSource,
+    pixels: Image, image: dict[str, Any], person: dict[str, Any], longer_side: int, source: PackSource
 ) -> _Picture | None:
     """Crop a person with some surroundings; None where the box has no area."""
     import cv2
@@ -203,10 +194,7 @@ def _crop(
 
 
 def _surroundings(
-    center: NDArray[np.floating],
-    crop_wh: NDArray[np.floating],
-    keypoints: NDArray[np.float64],
-    size_wh: tuple[int, int],
+    center: Floats, crop_wh: Floats, keypoints: Floats64, size_wh: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Corners in whole pixels of a crop around a center, with all keypoints, inside the photo."""
     low = np.minimum(center - crop_wh / 2, keypoints.min(axis=0) - 1)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Image
 from litehrnet.data.color_jitter import Colors, draw_colors, recolor
 from litehrnet.data.label_images import read_classes
 from litehrnet.data.photos import PhotoCache
@@ -18,8 +18,6 @@ from litehrnet.data.settings import SegmentationConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN
 from litehrnet.segmentation.classes import IGNORED
-
-Image = NDArray[np.uint8]
 
 CROPS_TRIED = 10
 """Crops that are drawn until no class has too large a share."""
@@ -75,12 +73,8 @@ def make_segmentation_batch(
 
 
 def vary_scene(
-    image: Image,
-    classes: NDArray[np.uint8],
-    rng: np.random.Generator,
-    settings: SegmentationConfig,
-    crop_size_wh: tuple[int, int],
-) -> tuple[Image, NDArray[np.uint8]]:
+    image: Image, classes: Image, rng: np.random.Generator, settings: SegmentationConfig, crop_size_wh: tuple[int, int]
+) -> tuple[Image, Image]:
     """Make one random crop of an image and of its classes.
 
     Args:
@@ -114,7 +108,7 @@ def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig)
 
 def draw_crop(
     rng: np.random.Generator, variation: SceneVariation, size_wh: tuple[int, int], crop_size_wh: tuple[int, int]
-) -> NDArray[np.float64]:
+) -> Floats64:
     """Draw the position of the crop: inside the scaled image, or around it along a side where the image is shorter.
 
     Args:
@@ -134,7 +128,7 @@ def draw_crop(
     return np.array([[scale, 0, half - corner_x], [0, scale, half - corner_y]])
 
 
-def move_image(image: Image, matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]) -> Image:
+def move_image(image: Image, matrix: Floats64, crop_size_wh: tuple[int, int]) -> Image:
     """Crop an image with bilinear interpolation; outside it is ImageNet's mean color."""
     import cv2
 
@@ -142,9 +136,7 @@ def move_image(image: Image, matrix: NDArray[np.float64], crop_size_wh: tuple[in
     return np.asarray(cv2.warpAffine(image, matrix, crop_size_wh, flags=cv2.INTER_LINEAR, borderValue=mean), np.uint8)
 
 
-def move_classes(
-    classes: NDArray[np.uint8], matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]
-) -> NDArray[np.uint8]:
+def move_classes(classes: Image, matrix: Floats64, crop_size_wh: tuple[int, int]) -> Image:
     """Crop the classes of an image by nearest pixel; outside they are ``IGNORED``."""
     import cv2
 
@@ -152,7 +144,7 @@ def move_classes(
     return np.asarray(moved, np.uint8)
 
 
-def largest_share(classes: NDArray[np.uint8]) -> float:
+def largest_share(classes: Image) -> float:
     """Largest share of one class among the labeled pixels; 0 without any."""
     counts = np.bincount(classes.ravel(), minlength=IGNORED + 1)[:IGNORED]
     return float(counts.max() / max(counts.sum(), 1))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Indices
 from litehrnet.data.coco import in_order_of, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.evaluation.predictions import Predictions
@@ -58,7 +58,7 @@ def coco_results(
     return _entries(predictions, persons, scores)
 
 
-def _once_each(predictions: Predictions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _once_each(predictions: Predictions) -> tuple[Indices, Indices]:
     """Number the images by first appearance, and sort the people by image and box, each box once."""
     _, first, inverse = np.unique(predictions.image_ids, return_index=True, return_inverse=True)
     images = first[inverse]
@@ -69,7 +69,7 @@ def _once_each(predictions: Predictions) -> tuple[NDArray[np.intp], NDArray[np.i
     return images, order[new]
 
 
-def _entries(predictions: Predictions, persons: NDArray[np.intp], scores: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _entries(predictions: Predictions, persons: Indices, scores: Floats64) -> list[dict[str, Any]]:
     p = predictions
     triples = np.concatenate([p.keypoints[persons], p.scores[persons, :, None]], axis=2)
     flat = triples.reshape(len(persons), 3 * triples.shape[1])
@@ -129,7 +129,7 @@ def coco_figures(
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    stats: NDArray[np.float64] = evaluation.stats
+    stats: Floats64 = evaluation.stats
     return {name: None if value < 0 else float(value) for name, value in zip(FIGURES, stats, strict=True)}
 
 

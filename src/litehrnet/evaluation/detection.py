@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64
 from litehrnet.data.coco import CocoAnnotations, read_annotations
 from litehrnet.data.detection import DetectionRecord, category_of, detection_records
 from litehrnet.data.formats import BOX_AP
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MIN_SCORE = 0.01
 """Boxes with a lower score are not counted: average precision gains little from the unsure ones."""
 
-Found = NDArray[np.float64]
+Found = Floats64
 
 
 @dataclass(frozen=True)

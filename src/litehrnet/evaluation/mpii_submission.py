@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
@@ -95,7 +96,7 @@ def _test_photo(photo: Any, persons: NDArray[Any]) -> MpiiPhoto:
     return MpiiPhoto(name, tuple((scale, position) for scale, position in fields), single)
 
 
-def submission(photos: Sequence[MpiiPhoto], predicted: NDArray[np.floating]) -> NDArray[np.void]:
+def submission(photos: Sequence[MpiiPhoto], predicted: Floats) -> NDArray[np.void]:
     """Make the struct array ``pred``.
 
     Args:
@@ -115,7 +116,7 @@ def submission(photos: Sequence[MpiiPhoto], predicted: NDArray[np.floating]) -> 
     return pred
 
 
-def _points(joints: NDArray[np.floating]) -> dict[str, NDArray[np.void]]:
+def _points(joints: Floats) -> dict[str, NDArray[np.void]]:
     points = np.zeros((1, len(joints)), dtype=[("x", "f8"), ("y", "f8"), ("id", "f8")])
     points["x"], points["y"] = joints[:, 0] + 1.0, joints[:, 1] + 1.0
     points["id"] = np.arange(len(joints))

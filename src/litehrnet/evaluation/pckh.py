@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats64, Mask
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.mpii_submission import MpiiPhoto, submission
@@ -44,9 +44,9 @@ class MpiiGroundTruth:
     """
 
     joint_names: tuple[str, ...]
-    joints: NDArray[np.float64]
-    missing: NDArray[np.bool_]
-    head_corners: NDArray[np.float64]
+    joints: Floats64
+    missing: Mask
+    head_corners: Floats64
 
 
 def mpii_ground_truth_file(annotations: Path) -> Path:
@@ -79,9 +79,7 @@ def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
         raise UserError(f"{path}: not MPII's ground truth (expected a file like mpii_gt_val.mat)") from error
 
 
-def pckh_hits(
-    predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def pckh_hits(predicted: Floats, truth: MpiiGroundTruth, threshold: float) -> tuple[Mask, Mask]:
     """Find which joints are correct.
 
     Args:
@@ -99,7 +97,7 @@ def pckh_hits(
     return (pckh_errors(predicted, truth) <= threshold) & visible, visible
 
 
-def pckh_errors(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> NDArray[np.float64]:
+def pckh_errors(predicted: Floats, truth: MpiiGroundTruth) -> Floats64:
     """Compute distances (persons, 16) in head sizes; arguments as for ``pckh_hits``.
 
     Raises:
@@ -112,7 +110,7 @@ def pckh_errors(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> NDAr
     return np.asarray(distances / (HEAD_FRACTION * diagonals)[:, None])
 
 
-def pckh_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:
+def pckh_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
     """Values of the reference implementation, in percent: each pair of joints, their mean PCKh, and ``PCKh@0.1``.
 
     ``PCKh@0.1`` is taken at 0.11: the reference implementation uses the twelfth of the thresholds 0.00, 0.01, and so
@@ -134,19 +132,19 @@ def pckh_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dic
     }
 
 
-def mean_pckh(predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold: float) -> float:
+def mean_pckh(predicted: Floats, truth: MpiiGroundTruth, threshold: float) -> float:
     """Percentage of correct joints, without pelvis and thorax; arguments as for ``pckh_hits``."""
     found, visible = pckh_hits(predicted, truth, threshold)
     counted = np.array([name not in _NOT_IN_MEAN for name in truth.joint_names])
     return float(100 * found[:, counted].sum() / max(1, visible[:, counted].sum()))
 
 
-def reported_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:
+def reported_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
     """Values of ``pckh_figures``, and the true PCKh at 0.10, since "PCKh@0.1" is taken at 0.11."""
     return pckh_figures(predicted, truth) | {"PCKh at 0.10": mean_pckh(predicted, truth, 0.10)}
 
 
-def score_joints(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> KeypointScore:
+def score_joints(predicted: Floats, truth: MpiiGroundTruth) -> KeypointScore:
     """Make a row per joint: PCKh at 0.5 as a share, and mean error; arguments as for ``pckh_hits``."""
     found, visible = pckh_hits(predicted, truth, 0.5)
     counts = visible.sum(axis=0)
@@ -156,7 +154,7 @@ def score_joints(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> Key
     return KeypointScore({}, "PCKh@0.5", tuple(KeypointRow(*row) for row in rows), len(predicted), len(predicted))
 
 
-def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[MpiiPhoto] = ()) -> bytes:
+def prediction_mat(predicted: Floats, test_photos: Sequence[MpiiPhoto] = ()) -> bytes:
     """Encode ``pred.mat`` of the reference implementation: ``preds`` float32 (persons, 16, 2), counted from 1.
 
     Args:
@@ -177,7 +175,7 @@ def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[MpiiPh
     return content.getvalue()
 
 
-def read_mpii_predictions(path: Path) -> NDArray[np.float64]:
+def read_mpii_predictions(path: Path) -> Floats64:
     """Read predictions for MPII.
 
     Args:
@@ -195,7 +193,7 @@ def read_mpii_predictions(path: Path) -> NDArray[np.float64]:
     return predicted
 
 
-def _predictions_of_mat(path: Path) -> NDArray[np.float64]:
+def _predictions_of_mat(path: Path) -> Floats64:
     content = read_bytes(path)
     require("scipy", "train", f"{path}: reading this format")
     from scipy.io import loadmat
@@ -210,7 +208,7 @@ def _predictions_of_mat(path: Path) -> NDArray[np.float64]:
     return np.asarray(preds - 1.0)
 
 
-def _predictions_of_json(path: Path) -> NDArray[np.float64]:
+def _predictions_of_json(path: Path) -> Floats64:
     outputs = read_json(path)
     try:
         ids = np.concatenate([output["bbox_ids"] for output in outputs]).astype(np.int64)

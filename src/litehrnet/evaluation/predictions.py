@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64
 from litehrnet.data.records import Record
 from litehrnet.inference.batching import CropJob, find_keypoints
 from litehrnet.io.images import read_image
@@ -40,16 +41,16 @@ class Predictions:
     image_files: Sequence[Path]
     image_ids: NDArray[np.int64]
     box_ids: NDArray[np.int64]
-    box_scores: NDArray[np.float64]
-    centers: NDArray[np.floating]
-    scales: NDArray[np.floating]
-    keypoints: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    box_scores: Floats64
+    centers: Floats
+    scales: Floats
+    keypoints: Floats32
+    scores: Floats32
 
     @property
-    def areas(self) -> NDArray[np.float64]:
+    def areas(self) -> Floats64:
         """(persons,): area of the padded box in square image pixels, which suppression uses."""
-        areas: NDArray[np.float64] = np.prod(self.scales * PIXEL_STD, axis=1).astype(np.float64)
+        areas: Floats64 = np.prod(self.scales * PIXEL_STD, axis=1).astype(np.float64)
         return areas
 
 
@@ -80,9 +81,7 @@ def predict_records(
     return predictions_of(records, keypoints, scores)
 
 
-def predictions_of(
-    records: Sequence[Record], keypoints: NDArray[np.float32], scores: NDArray[np.float32]
-) -> Predictions:
+def predictions_of(records: Sequence[Record], keypoints: Floats32, scores: Floats32) -> Predictions:
     """Combine records with keypoints (persons, keypoints, 2) and scores (persons, keypoints) predicted for them."""
     return Predictions(
         image_files=[record.image_file for record in records],

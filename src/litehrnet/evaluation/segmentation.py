@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.formats import find_label_format
 from litehrnet.data.label_images import LabeledImage, check_labeled_images, read_classes, refuse_white_masks
@@ -55,10 +55,7 @@ def read_segmentation_eval_set(test: EvalConfig, class_set: ClassSet) -> Segment
 
 
 def confusion_of(
-    segmenter: Segmenter,
-    records: Sequence[LabeledImage],
-    progress: Progress = SILENT,
-    out_dir: Path | None = None,
+    segmenter: Segmenter, records: Sequence[LabeledImage], progress: Progress = SILENT, out_dir: Path | None = None
 ) -> Confusion:
     """Segment images and compare them with their label images.
 
@@ -92,7 +89,7 @@ def confusion_of(
     return total
 
 
-def write_prediction(folder: Path, image_file: Path, classes: NDArray[np.uint8], class_set: ClassSet) -> Path:
+def write_prediction(folder: Path, image_file: Path, classes: Image, class_set: ClassSet) -> Path:
     """Write classes as a label image with the name of the photo: a PNG of 8-bit label ids, as in Cityscapes.
 
     Raises:

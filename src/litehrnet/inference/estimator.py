@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from litehrnet.arrays import Floats, Indices, Mask
 from litehrnet.detectors.detections import Detector
 from litehrnet.detectors.detector import open_detector
 from litehrnet.errors import UserError
@@ -188,7 +189,7 @@ def _opened(
     return weights
 
 
-def _distinct(poses: Poses, scales: NDArray[np.floating]) -> NDArray[np.intp]:
+def _distinct(poses: Poses, scales: Floats) -> Indices:
     """Return the indices, in order, of the poses that remain after dropping near duplicates of better poses.
 
     As in the reference implementation: poses are rescored, and OKS uses the area of the padded box.
@@ -199,7 +200,7 @@ def _distinct(poses: Poses, scales: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.sort(oks_nms(poses.keypoints, scores, areas, sigmas, MOST_SIMILAR))
 
 
-def is_seen(poses: Poses) -> NDArray[np.bool_]:
+def is_seen(poses: Poses) -> Mask:
     """Return whether each pose shows a person: a quarter of its keypoints, at least three, score 0.2 or more.
 
     A picture without people also gives keypoints, with low scores. A detector decides this better; this rule is for

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from litehrnet.arrays import Floats, Floats32, Image
 from litehrnet.detectors.detections import Detector
 from litehrnet.errors import UserError
 from litehrnet.io.images import decode_image, read_image
@@ -72,9 +73,9 @@ class Photo:
         detected: Whether a detector found the boxes, so that two of them may show the same person.
     """
 
-    image: NDArray[np.uint8]
-    boxes: NDArray[np.float32]
-    box_scores: NDArray[np.float32]
+    image: Image
+    boxes: Floats32
+    box_scores: Floats32
     name: str
     detected: bool = False
 
@@ -124,7 +125,7 @@ def name_of(image: ImageLike) -> str:
     return os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
 
 
-def as_rgb(image: ImageLike, name: str, channels: Channels = "rgb") -> NDArray[np.uint8]:
+def as_rgb(image: ImageLike, name: str, channels: Channels = "rgb") -> Image:
     """Read an image from anything that holds one.
 
     Arrays are uint8, or floats in 0..1 or 0..255, which their largest value tells apart. Their shape is (H, W, 3),
@@ -160,7 +161,7 @@ def as_rgb(image: ImageLike, name: str, channels: Channels = "rgb") -> NDArray[n
     return decode_image(content, name)
 
 
-def _from_array(image: NDArray[Any], name: str, channels: Channels = "rgb") -> NDArray[np.uint8]:
+def _from_array(image: NDArray[Any], name: str, channels: Channels = "rgb") -> Image:
     described = f"{name}: {image.dtype} array of shape {image.shape}"
     if image.ndim == 3 and not _counts_channels(image.shape[2]) and _counts_channels(image.shape[0]):
         image = image.transpose(1, 2, 0)
@@ -181,15 +182,15 @@ def _counts_channels(length: int) -> bool:
     return length in (1, 3, 4)
 
 
-def _from_floats(image: NDArray[np.floating], described: str) -> NDArray[np.uint8]:
+def _from_floats(image: Floats, described: str) -> Image:
     lowest, highest = float(image.min()), float(image.max())
     if not (lowest >= 0 and (highest <= 1 or _LEAST_BRIGHT <= highest <= 255)):  # NaN fails both comparisons
         raise UserError(f"{described} with values of {lowest:g} to {highest:g} (expected 0..1 or 0..255)")
-    pixels: NDArray[np.uint8] = np.rint(image * 255 if highest <= 1 else image).astype(np.uint8)
+    pixels: Image = np.rint(image * 255 if highest <= 1 else image).astype(np.uint8)
     return pixels
 
 
-def _from_tensor(image: Tensor, name: str, channels: Channels) -> NDArray[np.uint8]:
+def _from_tensor(image: Tensor, name: str, channels: Channels) -> Image:
     try:
         array = np.asarray((image.float() if image.is_floating_point() else image).detach().cpu())
     except (RuntimeError, TypeError, ValueError) as error:  # sparse, quantized, or without values
@@ -199,7 +200,7 @@ def _from_tensor(image: Tensor, name: str, channels: Channels) -> NDArray[np.uin
     return _from_array(array, name, channels)
 
 
-def _from_pil(image: PilImage, name: str) -> NDArray[np.uint8]:
+def _from_pil(image: PilImage, name: str) -> Image:
     if image.mode.startswith(("I", "F")):  # more than 8 bits, which convert() would clip instead of scaling
         raise UserError(f"{name}: a PIL image of mode {image.mode} (expected 8 bits per channel)")
     try:

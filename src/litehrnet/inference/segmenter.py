@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.inference.photo import Channels, ImageLike, as_rgb, name_of
 from litehrnet.runtimes import Runtime, open_runtime
 from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.scores import Scores, best_classes, enlarged, probabilities
-
-Image = NDArray[np.uint8]
 
 _SIDE_STEP = 32  # sides of images must be divisible by it
 _KEPT_RUNTIMES = 4
@@ -39,12 +37,7 @@ class Segmenter:
     """
 
     def __init__(
-        self,
-        runtime: Runtime,
-        *,
-        window: bool = False,
-        flip: bool = False,
-        scales: Sequence[float] = (1.0,),
+        self, runtime: Runtime, *, window: bool = False, flip: bool = False, scales: Sequence[float] = (1.0,)
     ) -> None:
         if not scales or min(scales) <= 0:
             raise UserError(f"scales {', '.join(map(str, scales)) or 'none'}: expected numbers above 0, such as 0.75 1")
@@ -53,7 +46,7 @@ class Segmenter:
         self.class_set: ClassSet = runtime.info.class_set
         self._runtimes = OrderedDict({runtime.input_size_wh: runtime})
 
-    def segment(self, image: ImageLike, channels: Channels = "rgb") -> NDArray[np.uint8]:
+    def segment(self, image: ImageLike, channels: Channels = "rgb") -> Image:
         """Find the classes of the pixels of one image.
 
         Args:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.io import files, unfinished_jpeg
 from litehrnet.io.archives import read_data_file
@@ -22,7 +22,7 @@ IMAGE_SUFFIXES = LOSSY_SUFFIXES | {".png", ".webp", ".bmp", ".tif", ".tiff"}
 WRITTEN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path) -> Image:
     """Read a photo from a file, as ``decode_image`` does.
 
     Args:
@@ -37,7 +37,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     return decode_image(read_data_file(Path(path)), str(path))
 
 
-def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHeader | None = None) -> NDArray[np.uint8]:
+def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHeader | None = None) -> Image:
     """Decode the content of an image file to an upright RGB image.
 
     ====================  =====================================================================
@@ -87,7 +87,7 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
     return np.ascontiguousarray(image)
 
 
-def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 92) -> None:
+def write_image(path: str | Path, image_rgb: Image, quality: int = 92) -> None:
     """Write an image in one step: a reader finds the old file or the new one, never half of one.
 
     Args:
@@ -117,7 +117,7 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 9
     files.write_bytes(path, content.tobytes())
 
 
-def encode_jpeg(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
+def encode_jpeg(image_rgb: Image, quality: int) -> bytes:
     """Encode an image as the content of a JPEG file.
 
     Args:
@@ -129,7 +129,7 @@ def encode_jpeg(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
     return _encode(image_rgb, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
-def encode_webp(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
+def encode_webp(image_rgb: Image, quality: int) -> bytes:
     """Encode an image as the content of a WebP file, which is smaller than a JPEG file of the same quality.
 
     Args:
@@ -141,7 +141,7 @@ def encode_webp(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
     return _encode(image_rgb, ".webp", [cv2.IMWRITE_WEBP_QUALITY, quality])
 
 
-def _encode(image_rgb: NDArray[np.uint8], suffix: str, options: list[int]) -> bytes:
+def _encode(image_rgb: Image, suffix: str, options: list[int]) -> bytes:
     import cv2
 
     bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
@@ -159,7 +159,7 @@ def _check_size(header: ImageHeader, name: str) -> None:
         )
 
 
-def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> NDArray[np.uint8]:
+def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> Image:
     import cv2
 
     # The orientation is applied by the caller, from the header: OpenCV's versions differ in the formats they rotate.
@@ -185,7 +185,7 @@ def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> N
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
 
 
-def _decode_heic(content: bytes, name: str) -> NDArray[np.uint8]:
+def _decode_heic(content: bytes, name: str) -> Image:
     require("pillow_heif", "heic", f"{name}: reading HEIC")
     import pillow_heif
 
@@ -197,7 +197,7 @@ def _decode_heic(content: bytes, name: str) -> NDArray[np.uint8]:
     return np.repeat(image[..., None], 3, axis=2) if gray else image[..., :3]
 
 
-def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def _upright(image: Image, orientation: int) -> Image:
     """Undo an Exif orientation: 5 to 8 swap rows and columns, then either or both are reversed."""
     if orientation >= 5:
         image = image.transpose(1, 0, 2)

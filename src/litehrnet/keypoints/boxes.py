@@ -4,8 +4,9 @@ Source: docs/spec/protocol.md, section 1.1. One unit of scale is 200 image pixel
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from litehrnet.arrays import Floats, Floats32, Floats64, Mask
 from litehrnet.errors import UserError
 
 BODY_SHARE = 0.53
@@ -16,8 +17,8 @@ PADDING = 1.25
 
 
 def centers_and_scales(
-    boxes: NDArray[np.floating], input_size_wh: tuple[int, int], padding: float = PADDING
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    boxes: Floats, input_size_wh: tuple[int, int], padding: float = PADDING
+) -> tuple[Floats32, Floats32]:
     """Compute the center and padded scale of each box, enlarged to the aspect ratio of the network's input.
 
     Args:
@@ -58,7 +59,7 @@ def clean_box(
     return (x1, y1, x2 - x1, y2 - y1) if x2 > x1 and y2 > y1 else None
 
 
-def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
+def pairwise_iou(boxes: Floats, others: Floats) -> Floats64:
     """Compute the intersection over union of every box in ``boxes`` with every box in ``others``.
 
     Args:
@@ -76,7 +77,7 @@ def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> N
     return np.asarray(shared / (areas - shared))
 
 
-def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, first: int = 0) -> NDArray[np.float32]:
+def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, first: int = 0) -> Floats32:
     """Check a user's boxes for one photo and convert them to an array; an empty list means no people.
 
     Args:
@@ -113,7 +114,7 @@ def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, fir
     return checked
 
 
-def _refuse(wrong: NDArray[np.bool_], boxes: NDArray[np.float64], name: str, first: int, wanted: str) -> None:
+def _refuse(wrong: Mask, boxes: Floats64, name: str, first: int, wanted: str) -> None:
     if wrong.any():
         index = int(wrong.argmax())
         values = ", ".join(f"{value:g}" for value in boxes[index])

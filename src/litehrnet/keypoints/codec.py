@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64, Indices
 from litehrnet.errors import UserError
 from litehrnet.keypoints.boxes import PIXEL_STD
 
@@ -51,12 +52,12 @@ class HeatmapCodec:
 
 
 def encode(
-    keypoints: NDArray[np.floating],
+    keypoints: Floats,
     visible: NDArray[np.generic],
     input_size_wh: tuple[int, int],
     heatmap_size_wh: tuple[int, int],
     codec: HeatmapCodec,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Floats32, Floats32]:
     """Create training targets: a Gaussian of height 1 per keypoint.
 
     ``default`` and ``udp`` are limited to a square of three sigmas around the nearest cell; ``dark`` covers the
@@ -89,7 +90,7 @@ def encode(
     return (rows * weights[..., None])[..., :, None] * columns[..., None, :], weights
 
 
-def argmax(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def argmax(heatmaps: Floats32) -> tuple[Floats32, Floats32]:
     """Find the highest cell of each heatmap (the first in reading order) and its value.
 
     Args:
@@ -102,7 +103,7 @@ def argmax(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
     return _peaks(_finite(heatmaps))
 
 
-def decode(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def decode(heatmaps: Floats32, codec: HeatmapCodec) -> tuple[Floats32, Floats32]:
     """Decode the position and score of each heatmap's peak.
 
     The Newton step of ``dark`` and ``udp`` may have any length, as in the reference implementation. Here it ends
@@ -134,12 +135,7 @@ def decode(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> tuple[NDArray[
     return refined.astype(np.float32).reshape(heatmap_xy.shape), scores
 
 
-def merge_flipped(
-    heatmaps: NDArray[np.float32],
-    flipped_heatmaps: NDArray[np.float32],
-    flip_order: NDArray[np.intp],
-    shift: bool,
-) -> NDArray[np.float32]:
+def merge_flipped(heatmaps: Floats32, flipped_heatmaps: Floats32, flip_order: Indices, shift: bool) -> Floats32:
     """Average the heatmaps of an image with those of its mirror image (docs/spec/protocol.md, section 4.1).
 
     Args:
@@ -163,12 +159,8 @@ def merge_flipped(
 
 
 def heatmap_to_image(
-    heatmap_xy: NDArray[np.floating],
-    centers: NDArray[np.floating],
-    scales: NDArray[np.floating],
-    heatmap_size_wh: tuple[int, int],
-    codec: HeatmapCodec,
-) -> NDArray[np.float32]:
+    heatmap_xy: Floats, centers: Floats, scales: Floats, heatmap_size_wh: tuple[int, int], codec: HeatmapCodec
+) -> Floats32:
     """Convert positions in heatmaps of unrotated crops to positions in the image (docs/spec/protocol.md, section 4.2).
 
     Args:
@@ -187,7 +179,7 @@ def heatmap_to_image(
     return np.asarray(heatmap_xy * (sizes / steps) + corners, dtype=np.float32)
 
 
-def blur_taps(kernel: int) -> NDArray[np.float64]:
+def blur_taps(kernel: int) -> Floats64:
     """Return the blur weights of ``dark`` and ``udp`` along one axis.
 
     Args:
@@ -202,9 +194,7 @@ def blur_taps(kernel: int) -> NDArray[np.float64]:
     return np.asarray(cv2.getGaussianKernel(kernel, 0)[:, 0])
 
 
-def _gaussians(
-    peak: NDArray[np.float64], nearest: NDArray[np.float64], size: int, codec: HeatmapCodec
-) -> NDArray[np.float32]:
+def _gaussians(peak: Floats64, nearest: Floats64, size: int, codec: HeatmapCodec) -> Floats32:
     # (people, keypoints) along one axis -> (people, keypoints, size)
     cells = np.arange(size)
     values = np.exp(-((cells - peak[..., None]) ** 2) / (2 * codec.sigma**2))
@@ -213,12 +203,12 @@ def _gaussians(
     return values.astype(np.float32)
 
 
-def _finite(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+def _finite(heatmaps: Floats32) -> Floats32:
     finite = np.isfinite(heatmaps)
     return heatmaps if finite.all() else np.where(finite, heatmaps, np.float32(0))
 
 
-def _peaks(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _peaks(heatmaps: Floats32) -> tuple[Floats32, Floats32]:
     persons, keypoints, height, width = heatmaps.shape
     flat = heatmaps.reshape(persons, keypoints, height * width)
     index = flat.argmax(axis=2)
@@ -227,7 +217,7 @@ def _peaks(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
     return np.where(scores > 0, cells, -1).astype(np.float32), scores[..., 0]
 
 
-def _quarter_steps(maps: NDArray[np.float32], cells: NDArray[np.intp]) -> NDArray[np.float64]:
+def _quarter_steps(maps: Floats32, cells: Indices) -> Floats64:
     # (m, H, W) and (m, 2) -> (m, 2): a quarter cell toward the higher neighbor, 0 near the border.
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 1, height - 1)), axis=1)
@@ -241,7 +231,7 @@ def _quarter_steps(maps: NDArray[np.float32], cells: NDArray[np.intp]) -> NDArra
     return steps
 
 
-def _dark_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) -> NDArray[np.float64]:
+def _dark_steps(maps: Floats32, cells: Indices, kernel: int) -> Floats64:
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 2, height - 2)), axis=1)
     patches = _blurred_patches(maps, cells, 2, kernel, "constant")
@@ -258,7 +248,7 @@ def _dark_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int)
     return np.where(inside[:, None], _newton_steps(gx, gy, xx, xy, yy), 0)
 
 
-def _udp_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) -> NDArray[np.float64]:
+def _udp_steps(maps: Floats32, cells: Indices, kernel: int) -> Floats64:
     f = np.log(np.clip(_blurred_patches(maps, cells, 1, kernel, "reflect"), *UDP_RANGE))
     gx, gy = (f[:, 1, 2] - f[:, 1, 0]) / 2, (f[:, 2, 1] - f[:, 0, 1]) / 2
     xx = f[:, 1, 2] - 2 * f[:, 1, 1] + f[:, 1, 0] + UDP_DAMPING
@@ -270,21 +260,13 @@ def _udp_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) 
     return _newton_steps(gx, gy, xx, xy, yy)
 
 
-def _newton_steps(
-    gx: NDArray[np.float64],
-    gy: NDArray[np.float64],
-    xx: NDArray[np.float64],
-    xy: NDArray[np.float64],
-    yy: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _newton_steps(gx: Floats64, gy: Floats64, xx: Floats64, xy: Floats64, yy: Floats64) -> Floats64:
     # Minus the inverse of the second derivatives times the gradient; (0, 0) if that is not a number.
     steps = np.stack([xy * gy - yy * gx, xy * gx - xx * gy], axis=1) / (xx * yy - xy**2)[:, None]
     return np.where(np.all(np.isfinite(steps), axis=1, keepdims=True), steps, 0)
 
 
-def _blurred_patches(
-    maps: NDArray[np.float32], cells: NDArray[np.intp], radius: int, kernel: int, border: str
-) -> NDArray[np.float64]:
+def _blurred_patches(maps: Floats32, cells: Indices, radius: int, kernel: int, border: str) -> Floats64:
     # (m, H, W) and (m, 2) -> (m, side, side): the blurred maps around the cells; cells outside the map repeat
     # its border. Only the necessary rows and columns of the blur are computed.
     height, width = maps.shape[1:]
@@ -295,14 +277,14 @@ def _blurred_patches(
     return np.asarray((down @ maps) @ across.transpose(0, 2, 1), dtype=np.float64)
 
 
-def _blur(maps: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
+def _blur(maps: Floats32, kernel: int) -> Floats32:
     height, width = maps.shape[1:]
     down, across = _blur_matrix(height, kernel, "constant"), _blur_matrix(width, kernel, "constant")
     return np.asarray((down @ maps) @ across.T)
 
 
 @lru_cache(maxsize=16)
-def _blur_matrix(size: int, kernel: int, border: str) -> NDArray[np.float32]:
+def _blur_matrix(size: int, kernel: int, border: str) -> Floats32:
     # (size, size) that blurs a column of ``size`` cells, padded with zeros ("constant") or with its mirror image
     # about the outermost cell ("reflect").
     beyond = ((kernel // 2, kernel // 2), (0, 0))

@@ -9,13 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats64, Indices, Mask
 
-def pairwise_oks(
-    keypoints: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
-    counted: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:
+
+def pairwise_oks(keypoints: Floats, areas: Floats, sigmas: Floats, counted: Mask | None = None) -> Floats64:
     """Compute the similarity of every person to every other person.
 
     Args:
@@ -32,13 +29,7 @@ def pairwise_oks(
     return _oks(keypoints[:, None], keypoints[None], areas[:, None], areas[None], sigmas, counted)
 
 
-def oks_to_truth(
-    predicted: NDArray[np.floating],
-    truth: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
-    annotated: NDArray[np.bool_],
-) -> NDArray[np.float64]:
+def oks_to_truth(predicted: Floats, truth: Floats, areas: Floats, sigmas: Floats, annotated: Mask) -> Floats64:
     """Compute the similarity of predicted to annotated people, as COCO's evaluation does.
 
     Args:
@@ -55,13 +46,13 @@ def oks_to_truth(
 
 
 def oks_nms(
-    keypoints: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
+    keypoints: Floats,
+    scores: Floats,
+    areas: Floats,
+    sigmas: Floats,
     threshold: float,
     images: NDArray[np.integer] | None = None,
-) -> NDArray[np.intp]:
+) -> Indices:
     """Keep the best person of each image, drop people more similar to it than ``threshold``, and repeat.
 
     Args:
@@ -96,13 +87,8 @@ def oks_nms(
 
 
 def soft_oks_nms(
-    keypoints: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
-    threshold: float,
-    max_keep: int = 20,
-) -> NDArray[np.intp]:
+    keypoints: Floats, scores: Floats, areas: Floats, sigmas: Floats, threshold: float, max_keep: int = 20
+) -> Indices:
     """Pick the best person, lower the scores of similar people, and repeat up to ``max_keep`` times.
 
     Only ``max_keep`` drops people. As in the reference implementation, the lowered scores only decide the order.
@@ -131,11 +117,8 @@ def soft_oks_nms(
 
 
 def decay_scores(
-    scores: NDArray[np.floating],
-    overlaps: NDArray[np.floating],
-    threshold: float,
-    kind: Literal["gaussian", "linear"] = "gaussian",
-) -> NDArray[np.float64]:
+    scores: Floats, overlaps: Floats, threshold: float, kind: Literal["gaussian", "linear"] = "gaussian"
+) -> Floats64:
     """Lower scores (people,) by the similarity (people,) to a better person.
 
     ``gaussian`` lowers all scores, with the threshold as its width; the reference implementation uses it. ``linear``
@@ -146,9 +129,7 @@ def decay_scores(
     return np.asarray(np.where(overlaps >= threshold, scores * (1 - overlaps), scores), dtype=np.float64)
 
 
-def rescore(
-    box_scores: NDArray[np.floating], keypoint_scores: NDArray[np.floating], visibility_threshold: float = 0.2
-) -> NDArray[np.float64]:
+def rescore(box_scores: Floats, keypoint_scores: Floats, visibility_threshold: float = 0.2) -> Floats64:
     """Compute person scores: the box score times the mean of the keypoint scores above a threshold.
 
     Args:
@@ -164,7 +145,7 @@ def rescore(
     return np.asarray(box_scores * totals / np.maximum(counted.sum(axis=1), 1), dtype=np.float64)
 
 
-def _pairs(images: NDArray[np.integer], at_once: int = 2**14) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _pairs(images: NDArray[np.integer], at_once: int = 2**14) -> Iterator[tuple[Indices, Indices]]:
     """Yield all pairs (i, j), i < j, with equal numbers in sorted ``images``, ordered by i, then by j.
 
     The pairs are yielded in blocks of about ``at_once``, small enough for the processor's caches.
@@ -182,13 +163,8 @@ def _pairs(images: NDArray[np.integer], at_once: int = 2**14) -> Iterator[tuple[
 
 
 def _oks(
-    points: NDArray[np.floating],
-    others: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    other_areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
-    counted: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:
+    points: Floats, others: Floats, areas: Floats, other_areas: Floats, sigmas: Floats, counted: Mask | None = None
+) -> Floats64:
     # (..., keypoints, 2) and (...) of two groups of people, broadcast against each other -> (...)
     squared = (np.subtract(points, others, dtype=np.float64) ** 2).sum(axis=-1)
     areas = np.add(areas, other_areas, dtype=np.float64) / 2 + np.spacing(1)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Mask
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.sides import mirrored_pairs, plain_name, words
@@ -269,7 +269,7 @@ def _sigmas(mapping: Mapping[str, Any], names: tuple[str, ...], source: str) -> 
 _LOWER_BODY = {"pelvis", "hip", "knee", "ankle", "foot", "feet", "heel", "toe"}
 
 
-def lower_body(keypoint_set: KeypointSet) -> NDArray[np.bool_]:
+def lower_body(keypoint_set: KeypointSet) -> Mask:
     """Return a mask (keypoints,) of the lower body, recognized by name: hips, knees, ankles, feet and the pelvis.
 
     All other keypoints are the upper body (docs/spec/protocol.md, sections 1.1 and 1.2).

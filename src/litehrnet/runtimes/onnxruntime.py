@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.crop import normalize
@@ -57,7 +57,7 @@ class OnnxRuntime:
         self.description = f"onnxruntime {onnxruntime.__version__}, float32, {threads} threads"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="litehrnet")
 
-    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: Image) -> Floats32:
         """See ``Runtime``."""
         return np.concatenate(list(self._threads.map(self._one, crops)))
 
@@ -74,9 +74,9 @@ class OnnxRuntime:
         arguments = (self._path.absolute(), self.input_size_wh, self._asked_threads)
         return reopened, (OnnxRuntime, arguments, self.input_size_wh)
 
-    def _one(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _one(self, crop: Image) -> Floats32:
         image = normalize(crop[None], self.info.mean, self.info.std)
-        heatmaps: NDArray[np.float32] = self._session.run(None, {self._session.get_inputs()[0].name: image})[0]
+        heatmaps: Floats32 = self._session.run(None, {self._session.get_inputs()[0].name: image})[0]
         return heatmaps
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
@@ -58,7 +58,7 @@ class TorchRuntime:
         how = f"{precision}, compiled" if compiled else precision
         self.description = f"torch {torch.__version__}, {how}, {where}"
 
-    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: Image) -> Floats32:
         """See ``Runtime``; the network is switched to evaluation mode for the call."""
         import torch
 
@@ -68,7 +68,7 @@ class TorchRuntime:
         with torch.inference_mode(), lower:
             images = torch.from_numpy(normalize(crops, self.info.mean, self.info.std)).to(self.device)
             images = images.contiguous(memory_format=torch.channels_last)
-            heatmaps: NDArray[np.float32] = self._forward(images).float().cpu().contiguous().numpy()
+            heatmaps: Floats32 = self._forward(images).float().cpu().contiguous().numpy()
         self.network.train(training)
         return heatmaps
 

@@ -1,9 +1,10 @@
 """Class scores, at any resolution, to the classes of pixels."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Scores = NDArray[np.float32]
+from litehrnet.arrays import Floats32, Image
+
+Scores = Floats32
 
 
 def enlarged(scores: Scores, size_wh: tuple[int, int]) -> Scores:
@@ -21,7 +22,7 @@ def enlarged(scores: Scores, size_wh: tuple[int, int]) -> Scores:
     return np.stack([_enlarged_map(scores_of_class, size_wh) for scores_of_class in scores])
 
 
-def best_classes(scores: Scores, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+def best_classes(scores: Scores, size_wh: tuple[int, int]) -> Image:
     """Return the class with the highest score for every pixel; the first one of equal scores.
 
     The classes are compared one after another, so that memory holds at most two maps of the full size.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.detection import DetectionSet, completed, read_detection_set
 from litehrnet.detectors.box_detector import BoxDetector
@@ -44,7 +44,7 @@ def read_training_photos(config: RunConfig) -> DetectionSet:
     detector = open_detector(path, min_score=settings.ignore_above, threads=torch.get_num_threads())
     name = hashlib.sha256(read_bytes(path)).hexdigest() + f" {settings.ignore_above}"
 
-    def find_boxes(image_file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def find_boxes(image_file: Path) -> tuple[Floats32, Floats32]:
         found = detector.detect(read_image(image_file))
         first, size = found.boxes[:, :2], found.boxes[:, 2:]
         return np.concatenate([first, first + size], axis=1), found.scores

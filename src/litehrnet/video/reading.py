@@ -7,9 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 from litehrnet.processors import default_threads
@@ -42,7 +40,7 @@ class Frame:
 
     number: int
     time: float
-    image: NDArray[np.uint8]
+    image: Image
 
 
 def read_frames(source: str | Path, *, start: float = 0.0, end: float | None = None, every: int = 1) -> Iterator[Frame]:

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 from litehrnet.processors import default_threads
@@ -78,7 +78,7 @@ class VideoWriter:
             self.path = folder / f"{stem}-2{suffix}"  # never replaces the video that is read
         self._file: _File | None = None
 
-    def write(self, image: NDArray[np.uint8], time: float) -> None:
+    def write(self, image: Image, time: float) -> None:
         """Append a frame.
 
         Args:
@@ -155,7 +155,7 @@ class _File:
         self._reformatter = VideoReformatter()
         self._last = -1
 
-    def write(self, image: NDArray[np.uint8], seconds: float) -> None:
+    def write(self, image: Image, seconds: float) -> None:
         import av
 
         image = _even(image, self._size_wh)
@@ -270,7 +270,7 @@ def _plausible(rate: Fraction) -> Fraction:
     return min(max(rate, Fraction(1, 10)), Fraction(1000)).limit_denominator(1001)
 
 
-def _even(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+def _even(image: Image, size_wh: tuple[int, int]) -> Image:
     """Resize a picture to the file's size, and repeat its last line or column if that is odd."""
     import cv2
 
