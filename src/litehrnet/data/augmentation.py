@@ -68,11 +68,8 @@ class Person:
 def draw_variation(rng: RandomNumbers, visible_joints: int, settings: AugmentationConfig, halves: bool) -> Variation:
     """Draw a variation: first as in the reference implementation, in the same order, then the additional settings.
 
-    Args:
-        rng: Random generator.
-        visible_joints: Number of visible joints, on which the number of draws depends.
-        settings: Probabilities and ranges.
-        halves: Whether the keypoints have an upper and a lower body.
+    The number of draws depends on the number of visible joints, and on whether the keypoints have an upper and a lower
+    body (``halves``).
     """
     flipped = rng.random() <= settings.flip_probability
     half: Literal["upper", "lower"] | None = None
@@ -106,15 +103,9 @@ def vary(
     lower_body: Mask,
     input_size_wh: tuple[int, int],
 ) -> Person:
-    """Apply a variation to a person, except the rotation, which belongs to the crop.
+    """Apply a variation to a person in the photo, except the rotation, which belongs to the crop.
 
-    Args:
-        person: Person in the photo.
-        variation: Variation from ``draw_variation``.
-        image_width: Width of the photo in pixels.
-        flip_order: ``KeypointSet.flip_order``.
-        lower_body: Mask (keypoints,) of the lower body.
-        input_size_wh: (width, height) of the crop in pixels.
+    ``flip_order`` is that of the keypoint set, ``lower_body`` a mask (keypoints,).
     """
     if variation.flip:
         person = flip(person, image_width, flip_order)
@@ -138,12 +129,7 @@ def crop_to_half_body(
 
     The wanted half needs three visible joints. Otherwise the other half is used, or the upper one if the lower has too
     few as well. Nothing changes with fewer than two joints, or with all joints in one place.
-
-    Args:
-        person: Person in the photo.
-        half: Wanted half.
-        lower_body: Mask (keypoints,) of the lower body.
-        input_size_wh: (width, height) of the crop in pixels; the box of the joints grows to its aspect ratio.
+    The box of the joints grows to the aspect ratio of ``input_size_wh``.
     """
     upper, lower = (np.flatnonzero((person.visible > 0) & part) for part in (~lower_body, lower_body))
     wants_upper = half == "upper" and len(upper) > 2
@@ -158,13 +144,9 @@ def crop_to_half_body(
 def put_anywhere(
     person: Person, anywhere: tuple[float, float, float], image_size_wh: tuple[int, int], input_size_wh: tuple[int, int]
 ) -> Person:
-    """Move the crop anywhere in the photo and make all joints invisible; rotated corners may reach outside.
+    """Move the crop anywhere in the photo (see ``Variation``) and make all joints invisible.
 
-    Args:
-        person: Person in the photo.
-        anywhere: See ``Variation``.
-        image_size_wh: (width, height) of the photo in pixels.
-        input_size_wh: (width, height) of the crop in pixels.
+    Rotated corners may reach outside.
     """
     size, *place = anywhere
     photo_wh, shape = np.array(image_size_wh, np.float64), np.array(input_size_wh, np.float64)

@@ -121,22 +121,16 @@ def check_coco(
             used.setdefault(_key(annotation.get("image_id")), place)
             report.persons += _has_keypoints(annotation)
     report.problems += _duplicates(content["annotations"], "annotation", file)
-    if not report.problems:
-        report.problems += _refusal(path, content, category)
+    if not report.problems:  # training and evaluation refuse some whole files, such as keypoints in 0..1
+        report.problems += _refusal(lambda: read_annotations(path, load=lambda _: content, category=category))
     report.photos = [PhotoUse(images / names[i], sizes[i], file, place) for i, place in used.items() if i in names]
     return report
 
 
 def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
-    """Check the boxes of one category of an annotation file in COCO's format, without its photos.
+    """Check the boxes of a category, ``objects``, of an annotation file in COCO's format, without its photos.
 
-    Args:
-        path: Annotation file.
-        images: Folder of its photos.
-        objects: Name of the category.
-
-    Returns:
-        A report whose ``persons`` are the boxes that are not crowds.
+    The report's ``persons`` are the boxes that are not crowds.
     """
     report, file = FileReport(), str(path)
     try:
@@ -160,36 +154,25 @@ def check_detections(
     path: Path, annotations: Path, images: Path, load: Callable[[Path], Any] = read_json
 ) -> list[Problem]:
     """Check detected boxes of the photos of an annotation file; the first bad box is named."""
-    try:
-        detection_records(read_annotations(annotations, load=load), path, images, 1, (192, 256))
-    except UserError as error:
-        return [Problem("", "", str(error))]
-    return []
+    return _refusal(lambda: detection_records(read_annotations(annotations, load=load), path, images, 1, (192, 256)))
 
 
 def check_photo_lists(
     annotations: Path, only: str | None, without: str | None, load: Callable[[Path], Any] = read_json
 ) -> list[Problem]:
     """Check the lists of photos that select photos of an annotation file."""
-    try:
-        if only is not None or without is not None:
-            read_annotations(annotations, only, without, load)
-    except UserError as error:
-        return [Problem("", "", str(error))]
-    return []
+    if only is None and without is None:
+        return []
+    return _refusal(lambda: read_annotations(annotations, only, without, load))
 
 
 def check_mpii(
     path: Path, images: Path, keypoint_count: int | None, with_joints: bool = True, category: str | None = None
 ) -> FileReport:
-    """Check an annotation file in MPII's format, without its photos.
+    """Check an annotation file in MPII's format, without its photos; arguments as for ``check_coco``.
 
-    Args:
-        path: Annotation file.
-        images: Folder of its photos.
-        keypoint_count: Joints that every person must have; None for MPII's 16.
-        with_joints: Whether people must have joints, as for training.
-        category: Ignored: MPII's people have no categories.
+    ``with_joints`` says whether people must have joints, as for training. By default they have 16, and the category is
+    ignored: MPII's people have none.
     """
     report, file = FileReport(), str(path)
     try:
@@ -216,18 +199,12 @@ def check_keypoint_set(keypoint_set: KeypointSet, file: str) -> list[Problem]:
     expected = mirrored_pairs(names)
     unpaired = sides_without_partner(names, (*expected, *flip_pairs))
     wrong = [f"keypoint {name} has no partner (expected {mirrored_name(name)})" for name in unpaired]
-    given = {frozenset(pair) for pair in flip_pairs}
-    wrong += [
-        f"{names[a]} and {names[b]} are not a flip pair (expected one)"
-        for a, b in expected
-        if frozenset((a, b)) not in given
-    ]
+    given, wanted = ({frozenset(pair) for pair in pairs} for pairs in (flip_pairs, expected))
+    missing = [pair for pair in expected if frozenset(pair) not in given]
+    wrong += [f"{names[a]} and {names[b]} are not a flip pair (expected one)" for a, b in missing]
     paired = {index for pair in expected for index in pair}
-    wrong += [
-        f"{names[a]} and {names[b]} are a flip pair (expected left and right)"
-        for a, b in flip_pairs
-        if {a, b} & paired and not {(a, b), (b, a)} & set(expected)
-    ]
+    others = [pair for pair in flip_pairs if paired & {*pair} and frozenset(pair) not in wanted]
+    wrong += [f"{names[a]} and {names[b]} are a flip pair (expected left and right)" for a, b in others]
     return [Problem(file, "", each) for each in wrong]
 
 
@@ -244,10 +221,10 @@ def check_photo(use: PhotoUse) -> list[Problem]:
     return [Problem(use.file, use.place, fault)] if fault else []
 
 
-def _refusal(path: Path, content: Any, category: str | None) -> list[Problem]:
-    """Faults of a whole file for which training and evaluation refuse it, such as keypoints in 0..1."""
+def _refusal(read: Callable[[], object]) -> list[Problem]:
+    """Return the fault for which ``read`` refuses a file, if any."""
     try:
-        read_annotations(path, load=lambda _: content, category=category)
+        read()
     except UserError as error:
         return [Problem("", "", str(error))]
     return []

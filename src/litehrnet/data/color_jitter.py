@@ -35,12 +35,7 @@ def draw_colors(
 
 
 def recolor(image: Image, colors: Colors) -> Image:
-    """Change brightness, contrast and saturation of an image; gray levels are clipped to their range.
-
-    Args:
-        image: uint8 (height, width, 3), RGB.
-        colors: Amount of each change.
-    """
+    """Change brightness, contrast and saturation of an image (height, width, 3); gray levels are clipped."""
     import cv2
 
     levels = (np.arange(256) - 128.0) * colors.contrast + 128 + 255 * colors.brightness

@@ -42,9 +42,7 @@ class PackSource:
     Attributes:
         name: Folder of the packed set.
         annotations: Annotation file in COCO's format.
-        images: Folder of the photos.
-        only: See ``DataConfig``.
-        without: See ``DataConfig``.
+        images, only, without: See ``DataConfig``.
         input_size_wh: (width, height) of the training crops in pixels.
         longer_side: Longest side in pixels of the crop of each person; None for whole, unchanged photos.
         quality: WebP quality, 1 to 100, of the crops; None for JPEG of a high quality.
@@ -210,9 +208,7 @@ def _number(images: list[dict[str, Any]], persons: list[dict[str, Any]]) -> None
     for number, image in enumerate(images, start=1):
         image.setdefault("coco_image_id", image["id"])
         image["id"] = number
-        person = next(groups)
-        person["image_id"] = number
-        person["id"] = number
+        next(groups).update(image_id=number, id=number)
 
 
 def _write_shards(folder: Path, pictures: Iterator[tuple[str, bytes]], limit: int) -> dict[str, str]:

@@ -121,12 +121,7 @@ def check_photos(photos: Iterable[tuple[Path, Size | None]], source: str) -> Non
 
 
 def broken_photos(photos: Iterable[tuple[Path, Size | None]], source: str) -> tuple[str | None, bool]:
-    """Name photos that ``check_photos`` refuses in one sentence, None without any; and tell whether all are so.
-
-    Args:
-        photos: See ``check_photos``.
-        source: File that names them.
-    """
+    """Name photos that ``check_photos`` refuses in one sentence, None without any; and tell whether all are so."""
     each = dict(photos)
     faults = [fault for path, size_wh in each.items() if (fault := photo_fault(path, size_wh))]
     if not faults:
@@ -185,9 +180,7 @@ def photo_fault(path: Path, size_wh: Size | None = None) -> str | None:
 def reduction_for(photo: HeldPhoto, matrix: Floats64) -> int:
     """Find the strongest reduction of a photo at which the crop is not enlarged: 1, 2, 4 or 8; 1 unless it is a JPEG.
 
-    Args:
-        photo: The photo.
-        matrix: (2, 3), image_xy -> crop_xy.
+    ``matrix`` is (2, 3), image_xy -> crop_xy.
     """
     if photo.header.format != "JPEG":
         return 1

@@ -86,18 +86,7 @@ def draw_image(
     rng: np.random.Generator,
     cache: PhotoCache,
 ) -> Image:
-    """Draw the appearance of a crop at random, and cut it out.
-
-    Args:
-        training_set: People to train on.
-        index: Index of the record.
-        photo: A photo from ``cache``.
-        matrix: (2, 3), pixels of the photo -> pixels of the crop.
-        rng: Random generator.
-        cache: Recently used photos.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    """Draw the appearance of a crop at random, and cut it out; other arguments as for ``make_batch`` and ``cut``.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -118,13 +107,7 @@ def draw_image(
 def draw_crops(
     training_set: TrainingSet, indices: Sequence[int], generators: Sequence[RandomNumbers], cache: PhotoCache
 ) -> Crops:
-    """Draw the variation of samples at random, and compute their crops and joints.
-
-    Args:
-        training_set: People to train on.
-        indices: Indices of records.
-        generators: One random generator for each record.
-        cache: Recently used photos.
+    """Draw the variation of samples at random, each by its own generator, and compute their crops and joints.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -170,17 +153,10 @@ def photo_matrices(crops: Crops) -> Floats64:
 
 
 def cut(photo: HeldPhoto, matrix: Floats64, input_size_wh: tuple[int, int], cache: PhotoCache, *, exact: bool) -> Image:
-    """Cut one crop out of a photo.
+    """Cut one crop, uint8 (height, width, 3), out of a photo from ``cache``.
 
-    Args:
-        photo: A photo from ``cache``.
-        matrix: (2, 3), pixels of the photo -> pixels of the crop.
-        input_size_wh: (width, height) of the crop in pixels.
-        cache: Recently used photos.
-        exact: Decode the whole photo, even where the crop shrinks it by two or more.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    ``matrix`` is (2, 3), pixels of the photo -> pixels of the crop. ``exact`` decodes the whole photo, even where the
+    crop shrinks it by two or more.
 
     Raises:
         UserError: The photo cannot be decoded.

@@ -41,16 +41,9 @@ class SceneVariation:
 def make_segmentation_batch(
     segmentation_set: SegmentationSet, epoch: int, indices: Sequence[int], cache: PhotoCache
 ) -> Batch:
-    """Make the samples of some images in one epoch.
+    """Make the samples of some images in one epoch; arguments as for ``data.samples.make_batch``.
 
-    Args:
-        segmentation_set: Images to train on.
-        epoch: Epoch, counted from 0.
-        indices: Indices of one record or more.
-        cache: Recently used photos, for speed.
-
-    Returns:
-        A batch whose targets are classes, uint8 (samples, height, width), and whose weights are empty.
+    The targets of the batch are classes, uint8 (samples, height, width), and its weights are empty.
 
     Raises:
         UserError: A photo or label image is missing or broken, or they do not fit together.
@@ -75,17 +68,9 @@ def make_segmentation_batch(
 def vary_scene(
     image: Image, classes: Image, rng: np.random.Generator, settings: SegmentationConfig, crop_size_wh: tuple[int, int]
 ) -> tuple[Image, Image]:
-    """Make one random crop of an image and of its classes.
+    """Make one random crop of an image (height, width, 3) and of its classes (height, width).
 
-    Args:
-        image: uint8 (height, width, 3), RGB.
-        classes: uint8 (height, width).
-        rng: Random generator.
-        settings: Ranges of the variation.
-        crop_size_wh: (width, height) of the crop in pixels.
-
-    Returns:
-        uint8 (height, width, 3) and uint8 (height, width), ``IGNORED`` beyond the image.
+    Classes are ``IGNORED`` beyond the image.
     """
     variation = draw_scene_variation(rng, settings)
     size_wh = image.shape[1], image.shape[0]
@@ -111,14 +96,8 @@ def draw_crop(
 ) -> Floats64:
     """Draw the position of the crop: inside the scaled image, or around it along a side where the image is shorter.
 
-    Args:
-        rng: Random generator.
-        variation: Variation whose scale and flip are part of the matrix.
-        size_wh: (width, height) of the image in pixels.
-        crop_size_wh: (width, height) of the crop in pixels.
-
     Returns:
-        float64 (2, 3): pixels of the image -> pixels of the crop.
+        float64 (2, 3): pixels of the image -> pixels of the crop, with scale and flip of the variation.
     """
     room = [round(variation.scale * side) - crop for side, crop in zip(size_wh, crop_size_wh, strict=True)]
     corner_x, corner_y = (int(rng.integers(min(0, free), max(0, free) + 1)) for free in room)

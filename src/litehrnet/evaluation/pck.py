@@ -79,15 +79,7 @@ def pck(predicted: Floats, truth: Floats, counted: Mask, normalizers: Floats, th
 
 
 def auc(predicted: Floats, truth: Floats, counted: Mask, normalizer: float = AUC_PIXELS, steps: int = 20) -> float:
-    """Mean PCK over the thresholds 0, 1/steps, ... below 1.
-
-    Args:
-        predicted: Predicted positions (persons, keypoints, 2).
-        truth: Annotated positions (persons, keypoints, 2).
-        counted: Keypoints that count (persons, keypoints).
-        normalizer: Distance in pixels of threshold 1.
-        steps: Number of thresholds.
-    """
+    """Mean PCK over the thresholds 0, 1/steps, ... below 1; threshold 1 is a distance of ``normalizer`` pixels."""
     normalizers = np.full((len(truth), 2), normalizer)
     return float(np.mean([pck(predicted, truth, counted, normalizers, i / steps).average for i in range(steps)]))
 

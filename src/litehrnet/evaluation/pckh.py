@@ -1,4 +1,8 @@
-"""MPII's PCKh: the share of joints within a fraction of the head size (docs/spec/protocol.md, section 4.4)."""
+"""MPII's PCKh: the share of joints within a fraction of the head size (docs/spec/protocol.md, section 4.4).
+
+``predicted`` is (persons, 16, 2) in image pixels, counted from 0; ``truth`` is of the same people in the same order.
+Another number of people is a UserError.
+"""
 
 import io
 from collections.abc import Sequence
@@ -80,29 +84,17 @@ def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
 
 
 def pckh_hits(predicted: Floats, truth: MpiiGroundTruth, threshold: float) -> tuple[Mask, Mask]:
-    """Find which joints are correct.
-
-    Args:
-        predicted: (persons, 16, 2) image pixels, counted from 0.
-        truth: Ground truth of the same people in the same order.
-        threshold: Fraction of the head size; a joint at exactly this distance is correct.
+    """Find which joints are correct: within a fraction ``threshold`` of the head size, or at exactly this distance.
 
     Returns:
         Two masks (persons, 16): correct, annotated.
-
-    Raises:
-        UserError: The numbers of people differ.
     """
     visible = ~truth.missing
     return (pckh_errors(predicted, truth) <= threshold) & visible, visible
 
 
 def pckh_errors(predicted: Floats, truth: MpiiGroundTruth) -> Floats64:
-    """Compute distances (persons, 16) in head sizes; arguments as for ``pckh_hits``.
-
-    Raises:
-        UserError: The numbers of people differ.
-    """
+    """Compute distances (persons, 16) in head sizes."""
     if predicted.shape != truth.joints.shape:
         raise UserError(f"{len(predicted)} people predicted (expected {len(truth.joints)}, as in the ground truth)")
     diagonals = np.linalg.norm(truth.head_corners[:, 1] - truth.head_corners[:, 0], axis=1)
@@ -115,10 +107,6 @@ def pckh_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
 
     ``PCKh@0.1`` is taken at 0.11: the reference implementation uses the twelfth of the thresholds 0.00, 0.01, and so
     on. ``mean_pckh`` gives the value at 0.10. The upper neck counts in the mean but has no value of its own.
-
-    Args:
-        predicted: (persons, 16, 2) image pixels, counted from 0.
-        truth: Ground truth of the same people in the same order.
     """
     found, visible = pckh_hits(predicted, truth, 0.5)
     per_joint = 100 * found.sum(axis=0) / np.maximum(visible.sum(axis=0), 1)
@@ -133,7 +121,7 @@ def pckh_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
 
 
 def mean_pckh(predicted: Floats, truth: MpiiGroundTruth, threshold: float) -> float:
-    """Percentage of correct joints, without pelvis and thorax; arguments as for ``pckh_hits``."""
+    """Percentage of correct joints, without pelvis and thorax."""
     found, visible = pckh_hits(predicted, truth, threshold)
     counted = np.array([name not in _NOT_IN_MEAN for name in truth.joint_names])
     return float(100 * found[:, counted].sum() / max(1, visible[:, counted].sum()))
@@ -145,7 +133,7 @@ def reported_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, flo
 
 
 def score_joints(predicted: Floats, truth: MpiiGroundTruth) -> KeypointScore:
-    """Make a row per joint: PCKh at 0.5 as a share, and mean error; arguments as for ``pckh_hits``."""
+    """Make a row per joint: PCKh at 0.5 as a share, and mean error."""
     found, visible = pckh_hits(predicted, truth, 0.5)
     counts = visible.sum(axis=0)
     rates = np.where(counts > 0, found.sum(axis=0) / np.maximum(counts, 1), -1.0)
@@ -157,9 +145,7 @@ def score_joints(predicted: Floats, truth: MpiiGroundTruth) -> KeypointScore:
 def prediction_mat(predicted: Floats, test_photos: Sequence[MpiiPhoto] = ()) -> bytes:
     """Encode ``pred.mat`` of the reference implementation: ``preds`` float32 (persons, 16, 2), counted from 1.
 
-    Args:
-        predicted: (persons, 16, 2) image pixels, counted from 0.
-        test_photos: Photos of the test split, for which ``pred`` for MPII's own evaluation is added.
+    For ``test_photos``, photos of the test split, ``pred`` for MPII's own evaluation is added.
 
     Raises:
         UserError: SciPy is not installed.

@@ -1,5 +1,7 @@
 """Keypoints to heatmaps and back (default, DARK and UDP), and the average of the flip test.
 
+Heatmaps are float32 (people, keypoints, H, W) throughout; sizes are (width, height).
+
 Sources: docs/spec/protocol.md, sections 2.6, 2.7, 4.1 and 4.2. DARK is Zhang et al.,
 "Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020); UDP is Huang et al.,
 "The Devil is in the Details: Delving into Unbiased Data Processing for Human Pose Estimation" (CVPR 2020).
@@ -67,13 +69,12 @@ def encode(
     Args:
         keypoints: crop_xy (people, keypoints, 2) in pixels of the input.
         visible: (people, keypoints); 0 is unlabeled, anything above is labeled.
-        input_size_wh: Width and height of the network's input.
-        heatmap_size_wh: Width and height of the heatmaps.
+        input_size_wh: Size of the network's input.
+        heatmap_size_wh: Size of the heatmaps.
         codec: Codec; its kind and sigma are used.
 
     Returns:
-        Heatmaps float32 (people, keypoints, H, W), 0 if the weight is 0, and weights float32
-        (people, keypoints), 0 or 1.
+        Heatmaps, 0 if the weight is 0, and weights float32 (people, keypoints), 0 or 1.
     """
     between_centers = 1 if codec.kind == "udp" else 0
     sizes = np.array(heatmap_size_wh)
@@ -90,28 +91,13 @@ def encode(
     return (rows * weights[..., None])[..., :, None] * columns[..., None, :], weights
 
 
-def argmax(heatmaps: Floats32) -> tuple[Floats32, Floats32]:
-    """Find the highest cell of each heatmap (the first in reading order) and its value.
-
-    Args:
-        heatmaps: float32 (people, keypoints, H, W). Values that are not finite count as 0.
-
-    Returns:
-        heatmap_xy float32 (people, keypoints, 2), whole numbers in 0..W-1 and 0..H-1, or (-1, -1) if no value
-        is above 0; and the values float32 (people, keypoints), finite.
-    """
-    return _peaks(_finite(heatmaps))
-
-
 def decode(heatmaps: Floats32, codec: HeatmapCodec) -> tuple[Floats32, Floats32]:
     """Decode the position and score of each heatmap's peak.
 
     The Newton step of ``dark`` and ``udp`` may have any length, as in the reference implementation. Here it ends
     at most one cell outside the map, and is 0 if it cannot be computed.
 
-    Args:
-        heatmaps: float32 (people, keypoints, H, W). Values that are not finite count as 0.
-        codec: Codec; its kind and blur kernel are used.
+    Values that are not finite count as 0. The codec's sigma is not used.
 
     Returns:
         heatmap_xy float32 (people, keypoints, 2): x in -1..W and y in -1..H (``default``: 0..W-1 and
@@ -119,7 +105,7 @@ def decode(heatmaps: Floats32, codec: HeatmapCodec) -> tuple[Floats32, Floats32]
         the highest cell, finite, nominally 0..1.
     """
     heatmaps = _finite(heatmaps)
-    heatmap_xy, scores = _peaks(heatmaps)
+    heatmap_xy, scores = argmax(heatmaps)
     height, width = heatmaps.shape[2:]
     maps = heatmaps.reshape(-1, height, width)
     cells = heatmap_xy.reshape(-1, 2).astype(np.intp)
@@ -139,14 +125,11 @@ def merge_flipped(heatmaps: Floats32, flipped_heatmaps: Floats32, flip_order: In
     """Average the heatmaps of an image with those of its mirror image (docs/spec/protocol.md, section 4.1).
 
     Args:
-        heatmaps: float32 (people, keypoints, H, W).
-        flipped_heatmaps: float32 (people, keypoints, H, W), the network's output for the mirrored image.
+        heatmaps: The network's output for the image.
+        flipped_heatmaps: The network's output for the mirrored image.
         flip_order: (keypoints,) indices that reorder mirrored keypoints (``KeypointSet.flip_order``).
         shift: Whether to move the mirrored heatmaps one cell to the right. Column 0 keeps its values, so
             that column 1 repeats them.
-
-    Returns:
-        float32 (people, keypoints, H, W).
     """
     mirrored = flipped_heatmaps[:, flip_order, :, ::-1]
     # Infinities of a broken network may cancel to NaN. Decoding handles both, so no warning is needed here.
@@ -167,7 +150,7 @@ def heatmap_to_image(
         heatmap_xy: (people, keypoints, 2) in heatmap cells.
         centers: (people, 2), centers of the crops in image pixels.
         scales: (people, 2), scales of the crops in units of 200 image pixels; both columns are used.
-        heatmap_size_wh: Width and height of the heatmaps.
+        heatmap_size_wh: Size of the heatmaps.
         codec: Codec; ``udp`` measures between the centers of the outermost cells.
 
     Returns:
@@ -180,14 +163,9 @@ def heatmap_to_image(
 
 
 def blur_taps(kernel: int) -> Floats64:
-    """Return the blur weights of ``dark`` and ``udp`` along one axis.
+    """Return the blur weights of ``dark`` and ``udp`` along one axis, (kernel,) with sum 1.
 
-    Args:
-        kernel: Side of the kernel, in heatmap cells; odd.
-
-    Returns:
-        float64 (kernel,) with sum 1. The sigma follows from the side by OpenCV's rule, as in the reference
-        implementation.
+    The sigma follows from the side, an odd number of cells, by OpenCV's rule, as in the reference implementation.
     """
     import cv2
 
@@ -208,7 +186,11 @@ def _finite(heatmaps: Floats32) -> Floats32:
     return heatmaps if finite.all() else np.where(finite, heatmaps, np.float32(0))
 
 
-def _peaks(heatmaps: Floats32) -> tuple[Floats32, Floats32]:
+def argmax(heatmaps: Floats32) -> tuple[Floats32, Floats32]:
+    """Find the highest cell (people, keypoints, 2) of each finite heatmap, the first in reading order, and its value.
+
+    The cell is (-1, -1) if no value is above 0.
+    """
     persons, keypoints, height, width = heatmaps.shape
     flat = heatmaps.reshape(persons, keypoints, height * width)
     index = flat.argmax(axis=2)

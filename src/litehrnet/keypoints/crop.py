@@ -28,7 +28,7 @@ def crop_matrices(
     Args:
         centers: (people, 2) in image pixels.
         scales: (people, 2) in units of 200 image pixels; only the first column is used.
-        input_size_wh: Width and height of the crop.
+        input_size_wh: (width, height) of the crop.
         rotations_deg: (people,) degrees; None means 0.
 
     Returns:
@@ -53,13 +53,7 @@ def inverse_matrices(matrices: Floats64) -> Floats64:
     """Invert affine matrices, such as image_xy -> crop_xy to crop_xy -> image_xy.
 
     The reference implementation swaps the three points and solves again. That is the same map; the results
-    agree within 1e-10.
-
-    Args:
-        matrices: (people, 2, 3).
-
-    Returns:
-        float64 (people, 2, 3).
+    agree within 1e-10. Arguments and results are (people, 2, 3).
     """
     linear = _inverse_2x2(matrices[:, :, :2])
     return np.concatenate([linear, -_multiply(linear, matrices[:, :, 2:])], axis=2)
@@ -70,17 +64,8 @@ def udp_crop_matrices(
 ) -> Floats64:
     """Compute the matrices image_xy -> crop_xy of unbiased data processing (UDP), measured between pixel centers.
 
-    Both scales are used. A positive rotation is clockwise, the opposite of ``crop_matrices``, as in the reference
-    implementation.
-
-    Args:
-        centers: (people, 2) in image pixels.
-        scales: (people, 2) in units of 200 image pixels.
-        input_size_wh: Width and height of the crop.
-        rotations_deg: (people,) degrees; None means 0.
-
-    Returns:
-        float64 (people, 2, 3).
+    Arguments and result are those of ``crop_matrices``, but both columns of the scales are used. A positive rotation
+    is clockwise, the opposite of ``crop_matrices``, as in the reference implementation.
     """
     turns = np.radians(_rotations(rotations_deg, len(centers)))
     sizes = np.asarray(scales, dtype=np.float64) * PIXEL_STD
@@ -92,11 +77,7 @@ def udp_crop_matrices(
 
 
 def transform_points(points_xy: Floats, matrices: Floats64) -> Floats64:
-    """Transform points (..., points, 2) by matrices (..., 2, 3), one matrix for each group of points.
-
-    Returns:
-        float64 (..., points, 2).
-    """
+    """Transform points (..., points, 2) by matrices (..., 2, 3), one matrix for each group of points."""
     x, y = points_xy[..., 0, None], points_xy[..., 1, None]
     a, b, shift = (matrices[..., None, :, column] for column in range(3))
     return np.asarray(a * x + b * y + shift, dtype=np.float64)
@@ -106,15 +87,8 @@ def warp(image_rgb: Image, matrix: Floats64, input_size_wh: tuple[int, int]) -> 
     """Cut one crop from an image: bilinear, black outside the image.
 
     OpenCV before version 5 weights neighbors in steps of 1/32 pixel, version 5 exactly. On fine texture the
-    results differ by up to 5 gray levels.
-
-    Args:
-        image_rgb: uint8 (height, width, 3) of any size.
-        matrix: (2, 3), image_xy -> crop_xy.
-        input_size_wh: Width and height of the crop.
-
-    Returns:
-        uint8 (crop height, crop width, 3).
+    results differ by up to 5 gray levels. The image may have any size; the crop has
+    ``input_size_wh``. Both are uint8 (height, width, 3).
     """
     import cv2
 
