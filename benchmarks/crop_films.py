@@ -106,7 +106,7 @@ def make_film(data: Path, seed: int, path: Path, seconds: float = SECONDS) -> li
     """
     scene = cast(data / "coco_dev", seed)
     truth = []
-    with VideoWriter(path.parent, path.name, Fraction(RATE)) as writer:
+    with VideoWriter(path, Fraction(RATE)) as writer:
         for number in range(round(seconds * RATE)):
             picture, true = render(scene, number / RATE)
             writer.write(picture, number / RATE)

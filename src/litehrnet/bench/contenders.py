@@ -20,6 +20,7 @@ from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.optional import is_installed
 from litehrnet.runtimes import Runtime
 from litehrnet.runtimes.native import open_native
+from litehrnet.runtimes.onnxruntime import first_line
 from litehrnet.runtimes.openvino import openvino_core
 from litehrnet.segmentation.scores import enlarged
 
@@ -99,12 +100,8 @@ def attempt(name: str, open_contender: Callable[[], Contender]) -> Contender | A
         contender = open_contender()
         contender.run()
     except Exception as error:  # these libraries have no common class of exceptions
-        return Absent(name, f"does not run here ({_first_line(error)})")
+        return Absent(name, f"does not run here ({first_line(error)})")
     return contender
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 def open_native_contenders(subject: Subject, batch: int, threads: int) -> list[Contender | Absent]:

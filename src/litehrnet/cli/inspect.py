@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 
 from litehrnet.cli.options import add_input_size, input_size, say
+from litehrnet.engine.listing import LEGEND, step_row, totals_text
+from litehrnet.engine.programfile import SUFFIX, read_program
+from litehrnet.runtimes.native import compile_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +23,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: The file is missing, damaged, or neither a program nor weights.
     """
-    from litehrnet.engine.listing import LEGEND, step_row, totals_text
-    from litehrnet.engine.programfile import SUFFIX, read_program
-    from litehrnet.runtimes.native import compile_weights
-
     size = input_size(options)
     program, info = read_program(options.file) if options.file.suffix == SUFFIX else compile_weights(options.file, size)
     rows: list[tuple[str, ...]] = [

@@ -2,9 +2,10 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from litehrnet.errors import UserError
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from litehrnet.io.progress import Progress
     from litehrnet.runtimes import Runtime
 
+
+_Number = TypeVar("_Number", int, float)
 
 WHOLE_PICTURE = "no detector: each picture is taken as a crop of one person"
 
@@ -152,25 +155,27 @@ def input_size(options: argparse.Namespace) -> tuple[int, int] | None:
 
 def positive_int(text: str) -> int:
     """Parse a whole number above 0, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not above 0")
-    return value
+    return _within(int(text), int(text) > 0, "above 0")
 
 
 def positive_float(text: str) -> float:
     """Parse a number above 0, for argparse."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
+    return _within(float(text), 0 < float(text) < float("inf"), "a number above 0")
 
 
 def score(text: str) -> float:
     """Parse a number from 0 to 1, for argparse."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a score from 0 to 1")
+    return _within(float(text), 0 <= float(text) <= 1, "a score from 0 to 1")
+
+
+def seconds(text: str) -> float:
+    """Parse a time in seconds, 0 or more, for argparse."""
+    return _within(float(text), 0 <= float(text) < float("inf"), "a number of seconds, 0 or more")
+
+
+def _within(value: _Number, fits: bool, wanted: str) -> _Number:
+    if not fits:
+        raise argparse.ArgumentTypeError(f"{value:g} is not {wanted}")
     return value
 
 
@@ -181,14 +186,6 @@ def rgb_color(text: str) -> tuple[int, int, int]:
         raise argparse.ArgumentTypeError(f"{text} is not a color (expected six hexadecimal digits, such as ff8c00)")
     red, green, blue = bytes.fromhex(digits)
     return red, green, blue
-
-
-def seconds(text: str) -> float:
-    """Parse a time in seconds, 0 or more, for argparse."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds, 0 or more")
-    return value
 
 
 @contextlib.contextmanager
@@ -244,6 +241,37 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         metavar="a.b=c",
         help="settings that replace those of the configuration, under its own names",
     )
+
+
+def add_command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    """Add a command to argparse's ``commands``, with its summary as help and, as a sentence, as description."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+    )
+    return command
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments ``config`` and ``overrides``."""
+    parser.add_argument("config", help="a recipe by file or name, or an mmpose config")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration"
+    )
+
+
+def add_launcher_options(parser: argparse.ArgumentParser) -> None:
+    """Add mmpose's options ``--cfg-options``, ``--launcher`` and ``--local_rank``."""
+    add_cfg_options(parser)
+    launchers = ("none", "pytorch", "slurm", "mpi")
+    parser.add_argument("--launcher", choices=launchers, default="none", help="process launcher")
+    # Newer torch launchers use a hyphen, or only set the environment variable.
+    parser.add_argument("--local_rank", "--local-rank", type=int, metavar="R", help="set by older launchers")
+
+
+def pass_on_local_rank(options: argparse.Namespace) -> None:
+    """Set the environment variable ``LOCAL_RANK`` to ``--local_rank``, unless it is set already."""
+    if options.local_rank is not None:
+        os.environ.setdefault("LOCAL_RANK", str(options.local_rank))
 
 
 def note(text: str) -> None:

@@ -116,8 +116,7 @@ def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolde
     source = reader.source
     records, *_ = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv")  # the sound decides between MP4 and Matroska
     video = VideoWriter(
-        out.path,
-        records.stem,
+        records.with_suffix(""),
         reader.rate,
         sound_of=None if reader.endless else source,
         start=options.start,

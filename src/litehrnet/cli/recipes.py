@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from litehrnet.cli.options import say
+from litehrnet.cli.options import add_command, say
 from litehrnet.errors import UserError
 
 
@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet recipes``."""
     commands = parser.add_subparsers(dest="recipes_command", metavar="command")
     summary = "copy a recipe to a new file"
-    copy = commands.add_parser("copy", help=summary, description=f"{summary.capitalize()}.")
+    copy = add_command(commands, "copy", summary)
     copy.add_argument("name", metavar="NAME", help="a recipe that litehrnet recipes lists")
     copy.add_argument(
         "out", type=Path, metavar="FILE", help="the .py file to write; an existing file is never replaced"

@@ -3,14 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.inference.photo import Channels, ImageLike, as_rgb, name_of
-from litehrnet.runtimes import Runtime, open_runtime
+from litehrnet.runtimes import Runtime, RuntimeSettings, open_runtime
 from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.scores import Scores, best_classes, enlarged, probabilities
 
@@ -141,25 +141,14 @@ def open_segmenter(
     window: bool = False,
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
-    input_size_wh: Sequence[int] | None = None,
-    **settings: Any,
+    runtime: str | None = None,
+    **settings: Unpack[RuntimeSettings],
 ) -> Segmenter:
-    """Open a segmenter from a file of weights.
+    """Open a segmenter from a file of weights; arguments and errors as for ``open_runtime`` and ``Segmenter``.
 
-    Args:
-        weights: As in ``litehrnet.runtimes.open_runtime``. ONNX models and ``.native`` programs run at one input size:
-            images of other sizes need ``window``.
-        window: See ``Segmenter``.
-        flip: See ``Segmenter``.
-        scales: See ``Segmenter``.
-        input_size_wh: (width, height) of the windows; None for the size that the weights state.
-        **settings: Further arguments of ``open_runtime``.
-
-    Raises:
-        UserError: See ``litehrnet.runtimes.open_runtime`` and ``Segmenter``.
+    ONNX models and ``.native`` programs run at one input size: images of other sizes need ``window``.
     """
-    runtime = open_runtime(weights, input_size_wh=input_size_wh, **settings)
-    return Segmenter(runtime, window=window, flip=flip, scales=scales)
+    return Segmenter(open_runtime(weights, runtime, **settings), window=window, flip=flip, scales=scales)
 
 
 def window_starts(length: int, window: int) -> list[int]:

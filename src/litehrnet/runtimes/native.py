@@ -109,13 +109,9 @@ class NativeRuntime:
 def open_native(
     path: Path, input_size_wh: tuple[int, int] | None = None, threads: int | None = None, precision: str = "float32"
 ) -> NativeRuntime:
-    """Load a program, or compile weights.
+    """Load a program, or compile weights: ``.native``, ``.safetensors`` or a PyTorch checkpoint.
 
-    Args:
-        path: ``.native``, ``.safetensors`` or a PyTorch checkpoint.
-        input_size_wh: (width, height) if the weights do not state it; None for (192, 256).
-        threads: Number of CPU threads; None for all.
-        precision: ``float32`` or ``bf16``.
+    Other arguments are those of ``open_runtime``.
 
     Raises:
         UserError: See ``NativeRuntime`` and ``compile_weights``.

@@ -13,7 +13,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.crop import normalize
 from litehrnet.processors import default_threads
-from litehrnet.runtimes.graph import GraphShapes, graph_info, graph_shapes
+from litehrnet.runtimes.graph import read_graph
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime, fixed_size_message, reopened
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
@@ -47,12 +47,14 @@ class OnnxRuntime:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             # ONNX Runtime's exceptions share no public base class.
-            raise UserError(f"{path}: not an ONNX model that ONNX Runtime can load ({_first_line(error)})") from error
+            raise UserError(f"{path}: not an ONNX model that ONNX Runtime can load ({first_line(error)})") from error
         self._session, self._path, self._asked_threads = session, path, threads
-        shapes = _shapes(session, path)
-        self.info = graph_info(described, shapes, path)
-        self.input_size_wh = shapes.input_size_wh or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
-        self._fixed_size = shapes.input_size_wh is not None
+        inputs, outputs = session.get_inputs(), session.get_outputs()
+        if len(inputs) != 1 or not outputs:
+            raise UserError(f"{path}: has {len(inputs)} inputs (expected one: images)")
+        self.info, fixed = read_graph(inputs[0].shape, outputs[0].shape, described, path)
+        self.input_size_wh = fixed or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+        self._fixed_size = fixed is not None
         threads = threads or default_threads()
         self.description = f"onnxruntime {onnxruntime.__version__}, float32, {threads} threads"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="litehrnet")
@@ -80,12 +82,6 @@ class OnnxRuntime:
         return heatmaps
 
 
-def _shapes(session: Any, path: Path) -> GraphShapes:
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or not outputs:
-        raise UserError(f"{path}: has {len(inputs)} inputs (expected one: images)")
-    return graph_shapes(inputs[0].shape, outputs[0].shape, path)
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's message, or the name of the error without one."""
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

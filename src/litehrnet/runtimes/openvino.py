@@ -13,7 +13,7 @@ from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.processors import default_threads
-from litehrnet.runtimes.graph import graph_info, graph_shapes
+from litehrnet.runtimes.graph import read_graph
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime, fixed_size_message, reopened
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
@@ -53,13 +53,12 @@ class OpenVinoRuntime:
             [d.get_length() if d.is_static else str(d) for d in port.get_partial_shape()]
             for port in (model.inputs[0], model.outputs[0])
         ]
-        shapes = graph_shapes(dims[0], dims[1], path)
-        self.info = graph_info(described, shapes, path)
-        self.input_size_wh = shapes.input_size_wh or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+        self.info, fixed = read_graph(dims[0], dims[1], described, path)
+        self.input_size_wh = fixed or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
         width, height = self.input_size_wh
         # One crop per request, one request per thread: OpenVINO's fastest mode for this network.
         model.reshape([1, 3, height, width])
-        self._path, self._fixed_size, self._asked_threads = path, shapes.input_size_wh is not None, threads
+        self._path, self._fixed_size, self._asked_threads = path, fixed is not None, threads
         threads = threads or default_threads()
         settings = {
             "INFERENCE_PRECISION_HINT": "f32",
