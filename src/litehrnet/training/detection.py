@@ -11,20 +11,12 @@ from litehrnet.config.schema import RunConfig
 from litehrnet.data.detection import DetectionSet, completed, read_detection_set
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detector import open_detector
-from litehrnet.evaluation.detection import (
-    MIN_SCORE,
-    DetectionEvalSet,
-    Found,
-    box_figures,
-    found_boxes,
-    read_detection_eval_set,
-)
+from litehrnet.evaluation.detection import MIN_SCORE, DetectionEvalSet, Found, box_figures, found_boxes
 from litehrnet.io.files import read_bytes
 from litehrnet.io.images import read_image
 from litehrnet.models.lite_hrnet import Network
-from litehrnet.runtimes.torch import TorchRuntime
-from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
-from litehrnet.training.evaluate import weights_info
+from litehrnet.training.distributed import Processes, gather, own_share
+from litehrnet.training.evaluate import evaluated_runtime
 from litehrnet.weights.zoo import cache_folder, find_detector
 
 
@@ -52,13 +44,6 @@ def read_training_photos(config: RunConfig) -> DetectionSet:
     return completed(detection_set, find_boxes, name, cache_folder())
 
 
-def read_test_photos(config: RunConfig) -> DetectionEvalSet:
-    """Read the photos that a configuration evaluates on while training."""
-    assert config.validation is not None
-    assert config.detection is not None
-    return read_detection_eval_set(config.validation, config.detection.objects)
-
-
 def evaluate_detection(
     network: Network, config: RunConfig, test: DetectionEvalSet, processes: Processes
 ) -> dict[str, float] | None:
@@ -67,9 +52,8 @@ def evaluate_detection(
     Raises:
         UserError: A photo is broken.
     """
-    copy_from_first(network.buffers(), processes)
-    runtime = TorchRuntime(network, weights_info(config), config.input_size_wh)
-    own = found_boxes(BoxDetector(runtime, MIN_SCORE), own_share(test.records, processes))
+    detector = BoxDetector(evaluated_runtime(network, config, processes), MIN_SCORE)
+    own = found_boxes(detector, own_share(test.records, processes))
     parts = gather(torch.from_numpy(own), processes)
     if parts is None:
         return None

@@ -22,7 +22,7 @@ from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.processors import default_threads
-from litehrnet.training.best import best_by, best_epoch, best_score, check_figures
+from litehrnet.training.best import best_by, check_figures, read_best
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, alone_note, highest_of, joined, own_device
@@ -35,7 +35,7 @@ from litehrnet.training.run import Run
 from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
-from litehrnet.training.task import EvalSamples, task_of
+from litehrnet.training.task import TASKS, EvalSamples
 from litehrnet.weights.weights_file import Outputs, outputs_text
 
 PUBLISHED_PROCESSES = 8
@@ -45,30 +45,14 @@ HEAD = ("keypoint_head.final_layer.weight", "keypoint_head.final_layer.bias")
 """Names of the arrays with one row per keypoint."""
 
 
-def run_training(
-    config: RunConfig,
-    recipe: RunConfig,
-    launcher: Launcher = "none",
-    notes: tuple[str, ...] = (),
-    device: str | None = None,
-    max_minutes: float | None = None,
-) -> int:
-    """Train by a configuration; see ``train_run``.
-
-    Returns:
-        Exit code: 0 for a finished run, or one whose time was up; otherwise 128 plus the number of the signal that
-            stopped it. It is the same in all processes.
-    """
-    return train_run(config, recipe, launcher, notes, device, max_minutes).exit_code
-
-
 @dataclass(frozen=True)
 class RunEnd:
     """End of a run.
 
     Attributes:
         is_finished: Whether all epochs are done; otherwise the run can be resumed.
-        exit_code: See ``run_training``.
+        exit_code: 0 for a finished run, or one whose time was up; otherwise 128 plus the number of the signal that
+            stopped it. It is the same in all processes.
         folder: Folder of the run's files.
     """
 
@@ -77,7 +61,7 @@ class RunEnd:
     folder: Path
 
 
-def train_run(
+def run_training(
     config: RunConfig,
     recipe: RunConfig,
     launcher: Launcher = "none",
@@ -137,7 +121,7 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
     torch.backends.cudnn.benchmark = not settings.deterministic
     if uses_kernels(settings, device):
         instruction_set()  # one that this machine does not have is refused before anything is written
-    task = task_of(config)
+    task = TASKS[config.task]
     training_set = task.read(config)
     if settings.skip_broken_photos:
         training_set = with_broken_photos(training_set, config)
@@ -199,7 +183,7 @@ def make_ready(run: Run, resumed: bool) -> list[str]:
         return []
     remove_leftovers(make_folder(run.folder))
     note = None if resumed else set_aside(run.folder)
-    best_score(run.folder)  # reports a broken file now, not after hours
+    read_best(run.folder)  # reports a broken file now, not after hours
     write_bytes(run.folder / "config.py", run.config_text.encode())
     return [note] if note else []
 
@@ -391,8 +375,8 @@ def outcome(run: Run, state: TrainingState) -> str:
         return f"stopped in epoch {progress.epoch + 1} of {epochs} after {trained}; {resume}"
     files = [path for path in (run.folder / "last.safetensors", run.folder / "best.safetensors") if path.exists()]
     length = f"{epochs} epochs"
-    if progress.epoch < epochs and run.processes.is_first:
-        length = f"{progress.epoch} of {epochs} epochs, without improvement after epoch {best_epoch(run.folder)}"
+    if progress.epoch < epochs and (best := read_best(run.folder)):  # which only the first process has
+        length = f"{progress.epoch} of {epochs} epochs, without improvement after epoch {best[1]}"
     return f"done: {length}, {trained}; weights: {', '.join(map(str, files))}"
 
 
