@@ -15,9 +15,8 @@ import numpy as np
 from litehrnet.arrays import Floats, Floats64, Mask
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.evaluation.mpii_submission import MpiiPhoto, submission
+from litehrnet.evaluation.mpii_submission import MpiiPhoto, reading_mat, submission
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, keypoint_errors
-from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
 
 HEAD_FRACTION = 0.6
@@ -64,11 +63,7 @@ def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
     Raises:
         UserError: SciPy is not installed; the file is missing, broken, or another one.
     """
-    require("scipy", "train", f"{path}: reading this format")
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(io.BytesIO(read_bytes(path)))
+    with reading_mat(path, "not MPII's ground truth (expected a file like mpii_gt_val.mat)") as content:
         names = tuple(str(cell[0]) for cell in content["dataset_joints"][0])
         return MpiiGroundTruth(
             names,
@@ -76,11 +71,6 @@ def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
             missing=content["jnt_missing"].T.astype(bool),
             head_corners=content["headboxes_src"].transpose(2, 0, 1).astype(np.float64),
         )
-    except UserError:
-        raise
-    except Exception as error:
-        # SciPy's reader raises many kinds of errors for a damaged file.
-        raise UserError(f"{path}: not MPII's ground truth (expected a file like mpii_gt_val.mat)") from error
 
 
 def pckh_hits(predicted: Floats, truth: MpiiGroundTruth, threshold: float) -> tuple[Mask, Mask]:
@@ -180,15 +170,8 @@ def read_mpii_predictions(path: Path) -> Floats64:
 
 
 def _predictions_of_mat(path: Path) -> Floats64:
-    content = read_bytes(path)
-    require("scipy", "train", f"{path}: reading this format")
-    from scipy.io import loadmat
-
-    try:
-        preds = loadmat(io.BytesIO(content), variable_names=["preds"])["preds"].astype(np.float64)
-    except Exception as error:
-        # SciPy's reader raises many kinds of errors for a damaged file.
-        raise UserError(f"{path}: not predictions for MPII (expected a file like pred.mat, with preds)") from error
+    with reading_mat(path, "not predictions for MPII (expected a file like pred.mat, with preds)", "preds") as content:
+        preds = content["preds"].astype(np.float64)
     if preds.ndim != 3 or preds.shape[1:] != (16, 2):
         raise UserError(f"{path}: preds has shape {preds.shape} (expected people x 16 x 2)")
     return np.asarray(preds - 1.0)

@@ -57,13 +57,7 @@ class Predictions:
 def predict_records(
     runtime: Runtime, records: Sequence[Record], *, flip_test: bool, progress: Progress = SILENT
 ) -> Predictions:
-    """Predict the keypoints of every record.
-
-    Args:
-        runtime: The network.
-        records: People; neighbors in the same photo are read together.
-        flip_test: Average with the heatmaps of the mirrored crops.
-        progress: Counts people.
+    """Predict the keypoints of every record; neighbors in the same photo are read together. Progress counts people.
 
     Raises:
         UserError: A photo is missing or broken.
