@@ -79,7 +79,7 @@ def _predict(
 @contextlib.contextmanager
 def _page() -> Iterator[Show]:
     """Open a page in the browser; yield the function that shows a frame on it."""
-    from litehrnet.io.images import encode_jpeg
+    from litehrnet.io.images import encode_image
     from litehrnet.serving.http import LatestFrame
     from litehrnet.serving.show import open_show
 
@@ -88,7 +88,7 @@ def _page() -> Iterator[Show]:
         say(f"show: {site.url}")
         sys.stdout.flush()  # a program that reads our output needs the address now
         try:
-            yield lambda image: frames.publish(encode_jpeg(image, quality=80))
+            yield lambda image: frames.publish(encode_image(image, ".jpg", quality=80))
         finally:
             frames.end()
 

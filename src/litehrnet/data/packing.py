@@ -20,7 +20,7 @@ from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
 from litehrnet.io.files import make_folder, replacing
-from litehrnet.io.images import decode_image, encode_jpeg, encode_webp
+from litehrnet.io.images import decode_image, encode_image
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales, clean_box
 
@@ -187,8 +187,8 @@ def _crop(
     numbers = {"bbox": moved.round(2).tolist(), "keypoints": triples.round(2).ravel().tolist()}
     if "area" in person:
         numbers["area"] = round(float(person["area"] * shrink.prod()), 2)
-    content = encode_jpeg(cut, _QUALITY) if source.quality is None else encode_webp(cut, source.quality)
-    return _Picture(content, entry, [person | numbers])
+    kind = (".jpg", _QUALITY) if source.quality is None else (".webp", source.quality)
+    return _Picture(encode_image(cut, *kind), entry, [person | numbers])
 
 
 def _surroundings(

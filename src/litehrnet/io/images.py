@@ -98,12 +98,23 @@ def write_image(path: str | Path, image_rgb: Image, quality: int = 92) -> None:
     Raises:
         UserError: The suffix is unknown, the image is too large for the format, or the file cannot be written.
     """
-    import cv2
-
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITTEN_SUFFIXES:
         raise UserError(f"{path}: unknown suffix for an image (expected {', '.join(WRITTEN_SUFFIXES)})")
+    files.write_bytes(path, encode_image(image_rgb, suffix, quality, str(path)))
+
+
+def encode_image(image_rgb: Image, suffix: str, quality: int, name: str = "image") -> bytes:
+    """Encode an image as the content of a file with this suffix; arguments as for ``write_image``.
+
+    A side has at most 65,500 pixels in JPEG and 16,383 in WebP, whose files are smaller at the same quality.
+
+    Raises:
+        UserError: The image, which has this name, is too large for the format.
+    """
+    import cv2
+
     options = {".png": [], ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality]}
     bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
     try:
@@ -113,39 +124,7 @@ def write_image(path: str | Path, image_rgb: Image, quality: int = 92) -> None:
         written = False
     if not written:
         height, width = image_rgb.shape[:2]
-        raise UserError(f"{path}: {width} x {height} pixels are too many for this format (PNG allows more)")
-    files.write_bytes(path, content.tobytes())
-
-
-def encode_jpeg(image_rgb: Image, quality: int) -> bytes:
-    """Encode an image as the content of a JPEG file.
-
-    Args:
-        image_rgb: uint8 (height, width, 3), RGB, at most 65,500 pixels a side.
-        quality: 1..100.
-    """
-    import cv2
-
-    return _encode(image_rgb, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
-
-
-def encode_webp(image_rgb: Image, quality: int) -> bytes:
-    """Encode an image as the content of a WebP file, which is smaller than a JPEG file of the same quality.
-
-    Args:
-        image_rgb: uint8 (height, width, 3), RGB, at most 16,383 pixels a side.
-        quality: 1..100.
-    """
-    import cv2
-
-    return _encode(image_rgb, ".webp", [cv2.IMWRITE_WEBP_QUALITY, quality])
-
-
-def _encode(image_rgb: Image, suffix: str, options: list[int]) -> bytes:
-    import cv2
-
-    bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(suffix, bgr, options)
+        raise UserError(f"{name}: {width} x {height} pixels are too many for this format (PNG allows more)")
     return content.tobytes()
 
 
