@@ -228,9 +228,7 @@ def graph_name(subject: Subject, graph: Path) -> str:
 def better_graphs(subject: Subject, measure: Callable[[list[Contender]], dict[str, float]]) -> dict[str, str]:
     """Choose for each runtime of ONNX models the graph that is faster for one image on one thread.
 
-    Args:
-        subject: The network.
-        measure: Function that runs contenders in turn and returns seconds by name.
+    ``measure`` runs contenders in turn and returns seconds by name.
     """
     chosen: dict[str, str] = {}
     for name, open_peer in (("onnxruntime", open_onnxruntime), ("openvino", open_openvino)):

@@ -54,13 +54,7 @@ def runtime_arguments(options: argparse.Namespace) -> dict[str, Any]:
 def pose_estimator(options: argparse.Namespace, runtime: "Runtime", *, with_detector: bool) -> "PoseEstimator":
     """Make the estimator that the options of ``litehrnet predict`` describe, and print its runtime.
 
-    Args:
-        options: See ``litehrnet.cli.predict``.
-        runtime: The opened weights.
-        with_detector: Detect people if the options name no other way to find them.
-
-    Raises:
-        UserError: See ``PoseEstimator``.
+    ``with_detector`` detects people if the options name no other way to find them. Errors as in ``PoseEstimator``.
     """
     from litehrnet.inference.estimator import PoseEstimator
 
@@ -78,13 +72,7 @@ def pose_estimator(options: argparse.Namespace, runtime: "Runtime", *, with_dete
 
 
 def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without: str = WHOLE_PICTURE) -> None:
-    """Print how people are found.
-
-    Args:
-        options: See ``litehrnet.cli.predict``.
-        estimator: Made by ``pose_estimator``.
-        without: Sentence to print without a detector.
-    """
+    """Print how the estimator of ``pose_estimator`` finds people; ``without`` is the sentence without a detector."""
     if estimator.detector is not None:
         say(f"detector: {getattr(estimator.detector, 'description', 'your own')}")
     elif options.whole_image:
@@ -98,11 +86,7 @@ def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without:
 
 
 def check_people_options(options: argparse.Namespace, *names: str) -> None:
-    """Refuse options that contradict each other.
-
-    Args:
-        options: Also has ``min_box_score`` and ``whole_image``.
-        *names: Options of which at most one is allowed, such as ``whole-image``.
+    """Refuse options that contradict each other: at most one of ``names`` is allowed, such as ``whole-image``.
 
     Raises:
         UserError: Two of them are given, or a box score without boxes.
@@ -280,12 +264,7 @@ def note(text: str) -> None:
 
 
 def refuse_options(options: argparse.Namespace, task: str, *names: str) -> None:
-    """Refuse options that do not work with the task of the weights.
-
-    Args:
-        options: Options of the command.
-        task: Task of the weights, such as ``segmentation``.
-        *names: Names of the options, with underscores.
+    """Refuse options (``names``, with underscores) that do not work with the task of the weights.
 
     Raises:
         UserError: One of them is given.

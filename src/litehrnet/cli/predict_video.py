@@ -51,11 +51,7 @@ def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runt
 def _predict(
     options: argparse.Namespace, source: "Source", estimator: "PoseEstimator", out: OutputFolder, show: Show | None
 ) -> None:
-    """Predict, draw and write one video.
-
-    Raises:
-        UserError: See ``run``.
-    """
+    """Predict, draw and write one video; errors as in ``run``."""
     from litehrnet.video.overlap import Background, read_ahead
     from litehrnet.video.predicting import predict_frames
     from litehrnet.video.reading import VideoReader

@@ -81,10 +81,9 @@ def run(options: argparse.Namespace) -> int:
             say(f"with both: {command}")
         return code
     pass_on_local_rank(options)
-    end = run_training(
+    return run_training(
         loaded.config, loaded.recipe, options.launcher, loaded.notes, _device(options), options.max_minutes
     )
-    return end.exit_code
 
 
 def resolve(options: argparse.Namespace) -> "LoadedConfig":

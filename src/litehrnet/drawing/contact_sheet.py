@@ -22,12 +22,7 @@ _GLOW = np.array([255, 40, 160], np.float32)
 def contact_sheet(batch: Batch, training_set: TrainingSet) -> Image:
     """Draw samples in rows: crop, targets as a glow, the skeleton through their peaks, index and file of the record.
 
-    Args:
-        batch: One or more samples of ``training_set``.
-        training_set: Source of the keypoint names, limbs and file names.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    ``batch`` has one or more samples of ``training_set``.
     """
     magnified = max(1, round(_TILE_WIDTH / batch.images.shape[2]))
     poses = target_poses(batch, training_set)
@@ -41,12 +36,7 @@ def contact_sheet(batch: Batch, training_set: TrainingSet) -> Image:
 def detection_sheet(detection_set: DetectionSet, samples: int = 24) -> Image:
     """Draw training samples of a detector in rows: boxes in green, centers as a glow, unlabeled areas dark.
 
-    Args:
-        detection_set: Photos and boxes.
-        samples: Number of samples, spread over the set.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    The ``samples`` samples are spread over the set.
     """
     import cv2
 

@@ -72,11 +72,7 @@ class Gallery:
 def coco_gallery(
     annotations: CocoAnnotations, images: Path, results: list[dict[str, Any]], keypoint_set: KeypointSet
 ) -> Gallery:
-    """Make a gallery of COCO annotations; arguments as for ``match_persons``, and the folder of the photos.
-
-    Raises:
-        UserError: See ``match_persons``.
-    """
+    """Make a gallery of COCO annotations; the other arguments and errors are those of ``match_persons``."""
     persons = match_persons(annotations, results, keypoint_set)
     cases = tuple(_coco_case(person, images / annotations.images[person.image_id]["file_name"]) for person in persons)
     return Gallery(cases, keypoint_set, "OKS", "the longer side of the annotated box", 0.2)
@@ -117,13 +113,7 @@ def mpii_gallery(predictions: Predictions, truth: MpiiGroundTruth, keypoint_set:
 
 
 def chosen(gallery: Gallery, count: int, *, worst: bool) -> list[Case]:
-    """Choose the worst cases, worst first, or cases at even distances in the order of the files.
-
-    Args:
-        gallery: All cases.
-        count: Number of cases; fewer where there are not as many.
-        worst: Whether to choose the worst cases.
-    """
+    """Choose ``count`` cases, or all: the worst, worst first, or cases at even distances in the order of the files."""
     count = min(count, len(gallery.cases))
     if worst:
         return sorted(gallery.cases, key=lambda case: case.quality)[:count]
@@ -131,14 +121,7 @@ def chosen(gallery: Gallery, count: int, *, worst: bool) -> list[Case]:
 
 
 def draw_gallery(gallery: Gallery, cases: list[Case]) -> Image:
-    """Draw cases in rows: the annotated person, the predicted one beside it, and below them the errors.
-
-    Args:
-        gallery: Gallery of the cases.
-        cases: One or more of its cases.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    """Draw one or more cases in rows: the annotated person, the predicted one beside it, and below them the errors.
 
     Raises:
         UserError: A photo is missing or broken.

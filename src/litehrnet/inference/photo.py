@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,10 @@ from litehrnet.errors import UserError
 from litehrnet.io.images import decode_image, read_image
 from litehrnet.keypoints.boxes import check_boxes
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+    from torch import Tensor
+
 EXPECTED = "expected a file's name or content, a PIL image, or an array (H, W, 3) of uint8 or floats"
 
 Channels: TypeAlias = Literal["rgb", "bgr"]
@@ -23,42 +27,10 @@ _LEAST_BRIGHT = 8
 unclear."""
 
 
-class Readable(Protocol):
-    """An open file, such as ``io.BytesIO``."""
-
-    def read(self) -> bytes:
-        """Read the rest of the file."""
-        ...
-
-
-class PilImage(Protocol):
-    """The part of ``PIL.Image.Image`` that is used here; Pillow itself is not needed."""
-
-    mode: str
-
-    def convert(self, mode: str) -> Any:
-        """Convert to another mode."""
-        ...
-
-
-class Tensor(Protocol):
-    """The part of ``torch.Tensor`` that is used here; PyTorch itself is not needed."""
-
-    def detach(self) -> Any:
-        """Drop the gradient."""
-        ...
-
-    def float(self) -> "Tensor":
-        """Convert to float32, as NumPy has no bfloat16."""
-        ...
-
-    def is_floating_point(self) -> bool:
-        """Return whether the values are floats."""
-        ...
-
-
-ImageLike = NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | PilImage | Tensor
-"""What ``as_rgb`` accepts."""
+ImageLike: TypeAlias = (
+    "NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | PilImage | Tensor"
+)
+"""What ``as_rgb`` accepts. The packages of the last two are not needed."""
 
 
 @dataclass(frozen=True)
@@ -152,9 +124,9 @@ def as_rgb(image: ImageLike, name: str, channels: Channels = "rgb") -> Image:
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_image(bytes(image), name)
     if hasattr(image, "mode") and hasattr(image, "convert"):
-        return _from_pil(cast(PilImage, image), name)
+        return _from_pil(cast("PilImage", image), name)
     if hasattr(image, "detach") and hasattr(image, "is_floating_point"):
-        return _from_tensor(cast(Tensor, image), name, channels)
+        return _from_tensor(cast("Tensor", image), name, channels)
     content = image.read() if hasattr(image, "read") else None
     if not isinstance(content, bytes):
         raise UserError(f"{name}: {type(image).__name__} ({EXPECTED})")
@@ -190,8 +162,9 @@ def _from_floats(image: Floats, described: str) -> Image:
     return pixels
 
 
-def _from_tensor(image: Tensor, name: str, channels: Channels) -> Image:
+def _from_tensor(image: "Tensor", name: str, channels: Channels) -> Image:
     try:
+        # NumPy has no bfloat16.
         array = np.asarray((image.float() if image.is_floating_point() else image).detach().cpu())
     except (RuntimeError, TypeError, ValueError) as error:  # sparse, quantized, or without values
         raise UserError(f"{name}: a tensor that NumPy cannot read (expected a dense one)") from error
@@ -200,7 +173,7 @@ def _from_tensor(image: Tensor, name: str, channels: Channels) -> Image:
     return _from_array(array, name, channels)
 
 
-def _from_pil(image: PilImage, name: str) -> Image:
+def _from_pil(image: "PilImage", name: str) -> Image:
     if image.mode.startswith(("I", "F")):  # more than 8 bits, which convert() would clip instead of scaling
         raise UserError(f"{name}: a PIL image of mode {image.mode} (expected 8 bits per channel)")
     try:

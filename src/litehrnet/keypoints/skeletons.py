@@ -90,11 +90,7 @@ def unnamed(count: int) -> KeypointSet:
 
 
 def find_keypoint_set(name_or_path: str, category: str | None = None) -> KeypointSet:
-    """Look up a keypoint set by name (coco, mpii, lsp), or read one from a .toml or .json file.
-
-    Args:
-        name_or_path: Name or file.
-        category: See ``read_keypoint_set``.
+    """Look up a keypoint set by name (coco, mpii, lsp), or read one from a .toml or .json file: ``read_keypoint_set``.
 
     Raises:
         UserError: The name is unknown, or the file cannot be read or is invalid.
@@ -164,10 +160,6 @@ def to_dict(keypoint_set: KeypointSet) -> dict[str, Any]:
 
 def from_dict(mapping: object, source: str) -> KeypointSet:
     """Create a keypoint set from parsed TOML or JSON with the fields that ``read_keypoint_set`` describes.
-
-    Args:
-        mapping: The parsed fields.
-        source: Name for error messages, such as the file.
 
     Raises:
         UserError: A field is missing, unknown or invalid.

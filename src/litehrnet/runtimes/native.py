@@ -111,10 +111,7 @@ def open_native(
 ) -> NativeRuntime:
     """Load a program, or compile weights: ``.native``, ``.safetensors`` or a PyTorch checkpoint.
 
-    Other arguments are those of ``open_runtime``.
-
-    Raises:
-        UserError: See ``NativeRuntime`` and ``compile_weights``.
+    Other arguments are those of ``open_runtime``; errors as in ``NativeRuntime`` and ``compile_weights``.
     """
     if path.suffix.lower() == SUFFIX:
         flat, info = read_flat(path)

@@ -100,14 +100,9 @@ def reason(error: BaseException) -> str:
 
 
 class VideoReader:
-    """Iterable over the frames of a source, once; see ``read_frames``.
+    """Iterable over the frames of a source, once; arguments as for ``read_frames``.
 
-    Args:
-        source: Source of the frames.
-        start: See ``read_frames``.
-        end: See ``read_frames``.
-        every: See ``read_frames``.
-        threads: Number of CPU threads of the decoder; None for all.
+    The decoder has ``threads`` CPU threads; None for all.
 
     Attributes:
         endless: Whether the end is unknown, as with a camera.
