@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from litehrnet.errors import UserError
@@ -203,6 +203,14 @@ def say(text: str) -> None:
     """Print one line; characters that the output cannot show, as in some file names, are escaped."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def say_aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> None:
+    """Print rows in columns; those with the indices ``numbers`` are right-aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [f"{text:{'>' if i in numbers else '<'}{widths[i]}}" for i, text in enumerate(row)]
+        say("  ".join(cells).rstrip())
 
 
 def few(names: Sequence[str], most: int = 10) -> str:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from litehrnet.cli.options import add_command, say
+from litehrnet.cli.options import add_command, say, say_aligned
 from litehrnet.errors import UserError
 
 
@@ -58,7 +58,5 @@ def _list() -> None:
         width, height = config.input_size_wh
         photos = ", ".join(dict.fromkeys(data.images for data in config.train))
         rows.append((name, outputs_text(config.outputs), f"{width}x{height}", photos or "none"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    say_aligned(rows)
     say("\ninput: width x height; litehrnet recipes copy NAME mine.py makes a copy to edit")

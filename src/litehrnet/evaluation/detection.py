@@ -60,12 +60,7 @@ def read_detection_eval_set(test: EvalConfig, objects: str) -> DetectionEvalSet:
 
 
 def found_boxes(detector: Detector, records: Sequence[DetectionRecord], progress: Progress = SILENT) -> Found:
-    """Run a detector on photos.
-
-    Args:
-        detector: Detector with a low lowest score, such as ``MIN_SCORE``.
-        records: Photos.
-        progress: Counts photos.
+    """Run a detector with a low lowest score, such as ``MIN_SCORE``, on photos, which progress counts.
 
     Returns:
         float64 (boxes, 6): number of the photo, x, y, width, height, score.

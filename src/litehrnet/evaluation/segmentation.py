@@ -57,13 +57,9 @@ def read_segmentation_eval_set(test: EvalConfig, class_set: ClassSet) -> Segment
 def confusion_of(
     segmenter: Segmenter, records: Sequence[LabeledImage], progress: Progress = SILENT, out_dir: Path | None = None
 ) -> Confusion:
-    """Segment images and compare them with their label images.
+    """Segment images and compare them with their label images, which have the segmenter's classes.
 
-    Args:
-        segmenter: Segmenter with the classes of the label images.
-        records: Photos and label images.
-        progress: Counts images.
-        out_dir: Folder for predictions as label images, see ``write_prediction``; None for none.
+    Predictions are written as label images to ``out_dir``, see ``write_prediction``. Progress counts images.
 
     Returns:
         The confusion matrix of all images; all zero where no pixel has a class.
@@ -104,11 +100,6 @@ def write_prediction(folder: Path, image_file: Path, classes: Image, class_set: 
 
 def take_classes(segmenter: Segmenter, config: RunConfig, weights: Path) -> None:
     """Check that a segmenter has the network and classes of a configuration, and give it their names and label ids.
-
-    Args:
-        segmenter: Segmenter that runs ``weights``; its classes change.
-        config: Configuration of a segmentation.
-        weights: Weights file, for error messages.
 
     Raises:
         UserError: The weights belong to another network or to other classes.

@@ -43,14 +43,8 @@ def clean_box(
     """Clean an annotated COCO box as the reference implementation does; return None if nothing remains.
 
     The result is one pixel smaller than the annotation. A box that begins left of the image (or above it) is
-    moved inside, not clipped: its width does not shrink by the part outside.
-
-    Args:
-        box: (x, y, width, height) in image pixels.
-        image_size_wh: Width and height of the image.
-
-    Returns:
-        (x, y, width, height) with width and height above 0, or None.
+    moved inside, not clipped: its width does not shrink by the part outside. Boxes are (x, y, width, height) in image
+    pixels.
     """
     x, y, width, height = box
     x1, y1 = max(0, x), max(0, y)
@@ -60,14 +54,9 @@ def clean_box(
 
 
 def pairwise_iou(boxes: Floats, others: Floats) -> Floats64:
-    """Compute the intersection over union of every box in ``boxes`` with every box in ``others``.
+    """Compute the intersection over union, float64 (m, n), 0..1, of every box (m, 4) with every other box (n, 4).
 
-    Args:
-        boxes: (m, 4): (x, y, width, height), with an area above 0.
-        others: (n, 4).
-
-    Returns:
-        float64 (m, n), 0..1.
+    Boxes are (x, y, width, height), with an area above 0.
     """
     ours, theirs = (np.asarray(each, np.float64).reshape(-1, 2, 2) for each in (boxes, others))
     first = np.maximum(ours[:, None, 0], theirs[None, :, 0])

@@ -1,4 +1,4 @@
-"""Class scores, at any resolution, to the classes of pixels."""
+"""Class scores, float32 (classes, height, width) at any resolution, to the classes of pixels."""
 
 import numpy as np
 
@@ -8,15 +8,7 @@ Scores = Floats32
 
 
 def enlarged(scores: Scores, size_wh: tuple[int, int]) -> Scores:
-    """Resize scores bilinearly, like ``models.SegmentationNetwork``.
-
-    Args:
-        scores: float32 (classes, height, width).
-        size_wh: (width, height) in pixels; scores of this size are returned unchanged.
-
-    Returns:
-        float32 (classes, height, width).
-    """
+    """Resize scores bilinearly, like ``models.SegmentationNetwork``; those of this size are returned unchanged."""
     if scores.shape[:0:-1] == size_wh:
         return scores
     return np.stack([_enlarged_map(scores_of_class, size_wh) for scores_of_class in scores])
@@ -25,14 +17,8 @@ def enlarged(scores: Scores, size_wh: tuple[int, int]) -> Scores:
 def best_classes(scores: Scores, size_wh: tuple[int, int]) -> Image:
     """Return the class with the highest score for every pixel; the first one of equal scores.
 
-    The classes are compared one after another, so that memory holds at most two maps of the full size.
-
-    Args:
-        scores: float32 (classes, height, width).
-        size_wh: (width, height) of the result in pixels.
-
-    Returns:
-        uint8 (height, width).
+    The classes are compared one after another, so that memory holds at most two maps of the full size. The result is
+    uint8 (height, width).
     """
     best = _enlarged_map(scores[0], size_wh).copy()
     classes = np.zeros(best.shape, np.uint8)
@@ -44,7 +30,7 @@ def best_classes(scores: Scores, size_wh: tuple[int, int]) -> Image:
 
 
 def probabilities(scores: Scores) -> Scores:
-    """Apply the softmax over the classes of scores float32 (classes, height, width)."""
+    """Apply the softmax over the classes."""
     raised = np.exp(scores - scores.max(axis=0))
     result: Scores = raised / raised.sum(axis=0)
     return result

@@ -61,15 +61,8 @@ def evaluate_segmenter(
 ) -> dict[str, float] | None:
     """Evaluate a segmenter; exactly one process segments each image, and only the first gets the values.
 
-    There are no values where no pixel has a class.
-
-    Args:
-        segmenter: Segmenter, the same in every process.
-        test: Images to segment, the same in every process.
-        processes: The processes, which must all call this.
-        folder: Folder for files through which results are exchanged; None to use the backend.
-        out_dir: Folder for predictions as label images; None for none.
-        progress: Counts the images of this process.
+    There are no values where no pixel has a class. Arguments are as for ``evaluate_runtime``; predictions are written
+    to ``out_dir`` as label images.
 
     Raises:
         UserError: A file is broken, two do not fit together, or files cannot be written.
