@@ -122,7 +122,7 @@ class PoseEstimator:
         return next(self.predict_many([(image, boxes, box_scores)], channels))[1]
 
     def predict_many(
-        self, photos: Iterable[Photo | ImageLike | tuple[Any, ...]], channels: Channels = "rgb"
+        self, photos: "Iterable[Photo | ImageLike | tuple[Any, ...]]", channels: Channels = "rgb"
     ) -> Iterator[tuple[Photo, Poses]]:
         """Find the people in many photos; crops of several photos share a batch.
 
@@ -142,7 +142,7 @@ class PoseEstimator:
         for job, found in find_keypoints(self.runtime, jobs, flip_test=self.flip_test):
             yield job.source, self._poses(job, found)
 
-    def _photo(self, photo: Photo | ImageLike | tuple[Any, ...], channels: Channels) -> Photo:
+    def _photo(self, photo: "Photo | ImageLike | tuple[Any, ...]", channels: Channels) -> Photo:
         if isinstance(photo, Photo):
             return photo
         image, boxes, box_scores = _three(photo) if isinstance(photo, tuple) else (photo, None, None)
