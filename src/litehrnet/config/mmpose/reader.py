@@ -135,14 +135,7 @@ def _build(values: dict[str, Any], helpers: frozenset[str], path: Path, remarks:
     file.unused(*helpers - MMPOSE_KEYS)
     model = read_model(file.section("model"))
     data = read_data(file.section("data"), model.flip)
-    training = read_training(
-        file,
-        data.train.format,
-        batch_size=data.batch_size,
-        workers=data.workers,
-        loss=model.loss,
-        sync_batch_norm=model.sync_batch_norm,
-    )
+    training = read_training(file, model, data)
     work_dir, load_from, resume_from = (file.optional_text(key) for key in ("work_dir", "load_from", "resume_from"))
     file.close()
     codec = _codec(model, data, remarks)
