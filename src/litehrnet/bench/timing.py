@@ -50,6 +50,13 @@ class Summary:
     error: float
 
 
+def seconds_of(run: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    """Return the seconds that a call takes: CPU time of the process, or those of another clock."""
+    start = clock()
+    run()
+    return clock() - start
+
+
 def take_turns(
     contenders: list[Contender], error: Callable[[Floats32], float], *, seconds: float, least_rounds: int, pause: bool
 ) -> dict[str, Times]:
