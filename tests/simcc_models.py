@@ -1,6 +1,7 @@
 """Tiny ONNX models with SimCC heads: outputs written by hand, and a network that finds the brightest spot."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 SIZE_WH = (48, 64)
 """Input size of ``write_spot_finder``; its axes have twice as many bins."""
 
-SPOT_PIPELINE = {
+SPOT_PIPELINE: dict[str, Any] = {
     "pipeline": {
         "tasks": [
             {

@@ -45,8 +45,8 @@ def _figures(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict
 
 
 def test_joints_that_are_found_exactly_have_ap_1(one_person: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = ["--annotations", one_person / "annotations.json", "--images", one_person / "images"]
-    test = ["test", one_person / "person.onnx", *files, "--no-flip", "--threads", "1"]
+    files: list[str | Path] = ["--annotations", one_person / "annotations.json", "--images", one_person / "images"]
+    test: list[str | Path] = ["test", one_person / "person.onnx", *files, "--no-flip", "--threads", "1"]
     out = one_person / "results.json"
     assert _figures(capsys, *test, "--out", out)["AP"] == pytest.approx(1)
     assert json.loads(out.read_text())[0]["keypoints"][2::3] == pytest.approx([0.9] * 17)
@@ -93,7 +93,7 @@ def test_people_in_videos_are_tracked(tmp_path: Path, bundled: Bundled, count: i
         for number in range(5):
             writer.write(np.full((120, 160, 3), 90, np.uint8), number / 25)
     rows = [np.zeros((1, count, 2 * pixels), np.float32) for pixels in SIZE_WH]
-    for row, across in zip(rows, (np.tile([0.2, 0.8], count)[:count], np.linspace(0.1, 0.9, count)), strict=True):
+    for row, across in zip(rows, (np.tile([0.19, 0.81], count)[:count], np.linspace(0.19, 0.81, count)), strict=True):
         row[0, np.arange(count), (across * row.shape[2]).astype(int)] = 1
     model = write_rows(tmp_path / "zigzag.onnx", *rows, image=("batch", 3, *SIZE_WH[::-1]))
     out = tmp_path / "out"
@@ -101,5 +101,4 @@ def test_people_in_videos_are_tracked(tmp_path: Path, bundled: Bundled, count: i
     assert main([str(argument) for argument in [*arguments, *(["--whole-image"] if count == 21 else [])]]) == 0
     records = [json.loads(line) for line in (out / "film.jsonl").read_text().splitlines()]
     assert [len(person["keypoints"]) for record in records for person in record["persons"]] == [3 * count] * 5
-    if count == 26:
-        assert {person["id"] for record in records for person in record["persons"]} == {0}
+    assert len({person["id"] for record in records[2:] for person in record["persons"]}) == 1
