@@ -148,7 +148,7 @@ def _progress(samples: str, processes: "Processes") -> contextlib.AbstractContex
 
 def _runtime_name(checkpoint: Path) -> str | None:
     """PyTorch, as in mmpose, for every file that it can run."""
-    return None if checkpoint.suffix in (".onnx", ".native") else "torch"
+    return None if checkpoint.suffix in (".onnx", ".zip", ".native") else "torch"
 
 
 def _prepared(runtime: Runtime, fold: bool) -> Runtime:
