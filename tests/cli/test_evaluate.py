@@ -304,7 +304,7 @@ class _OneBox:
 def test_boxes_of_a_detector_are_cleaned_as_annotated_ones_are(
     small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("litehrnet.detectors.detector.open_detector", lambda path, **_: _OneBox())
+    monkeypatch.setattr("litehrnet.cli.evaluate.open_detector", lambda path, **_: _OneBox())
     out = dataset / "results.json"
     assert _test(small_onnx, dataset, "--no-flip", "--detector", "detector.onnx", "--out", str(out)) == 0
     assert "boxes: detections (by the detector)" in capsys.readouterr().out.replace("      ", " ")
