@@ -33,8 +33,8 @@ SURE, UNSURE = 0.5, 0.2
 AGREEMENT = 0.4
 """Lowest intersection over union of the detector's box of a person with the box of the joints."""
 
-INSIDE = 0.7
-"""Boxes with a larger part inside the marked person's box may show the same person: they are ignored regions."""
+SAME = 0.7
+"""Boxes that share a larger part of the smaller one show the same person."""
 
 GROUP = 3
 """A box without keypoints that contains this many other boxes is a group."""
@@ -117,12 +117,9 @@ def own_box(joints: Floats, found: Floats) -> Floats | None:
 
 
 def other_people(person: Floats, found: Floats, scores: NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Divide found boxes that do not belong to a person (1, 4) into other people and ignored regions."""
-    overlap = shared(found, person)[:, 0]
-    apart = overlap / (areas(found) + areas(person) - overlap) < 0.5
-    outside = overlap < INSIDE * areas(found)
-    sure = scores >= SURE
-    return found[apart & outside & sure], found[apart & ~(outside & sure)]
+    """Divide found boxes that do not show a person (1, 4) into other people and ignored regions."""
+    other = shared(found, person)[:, 0] < SAME * np.minimum(areas(found), areas(person))
+    return found[other & (scores >= SURE)], found[other & (scores < SURE)]
 
 
 def relative(box: Floats, inner: Floats) -> Floats:
