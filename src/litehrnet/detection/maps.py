@@ -30,7 +30,7 @@ MAX_OVERLAP = 0.6
 MAX_OBJECTS = 300
 """Maximum number of peaks decoded per image, the highest first."""
 
-_HIGHEST_LOGIT = 20.0  # a cell with the logit -20 has no weight, and its exp stays finite
+_HIGHEST_LOGIT = 20.0  # below its negative, a score has no weight; exp stays finite
 _GAUSSIAN_EXTENT = 0.54  # part of a box's side that its Gaussian covers, as in TTFNet
 _SIGMAS = 6.0  # standard deviations in that part
 _SMALLEST_SIGMA = 0.4  # cells: a small object still gets its nearest cell
@@ -136,10 +136,10 @@ def decode(maps: Floats, min_score: float) -> tuple[Floats, Floats]:
 
 
 def _corners_around(maps: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.floating]:
-    """Average the boxes in the 3x3 cells around each peak to corners (peaks, 4); weights are scores to the power of 4."""
+    """Mean corners (peaks, 4) of the boxes of the 3x3 cells around each peak, weighted by scores to the power of 4."""
     _, height, width = maps.shape
     around = np.arange(-1, 2)
-    # At the border, the nearest cell stands in for the one outside. It is a box of the same object.
+    # At the border, the nearest cell stands in for the one outside.
     y = (rows[:, None] + around.repeat(3)).clip(0, height - 1)
     x = (columns[:, None] + np.tile(around, 3)).clip(0, width - 1)
     weights = (1 + np.exp(np.minimum(-maps[0, y, x], _HIGHEST_LOGIT))) ** -4.0
