@@ -20,7 +20,7 @@ PUBLISHED = [
     "wider_naive_litehrnet_18_coco_256x192",
     "wider_naive_litehrnet_18_mpii_256x256",
 ]
-DETECTION = ["litehrnet_18_person_320x320"]
+DETECTION = ["litehrnet_18_person_320x320", "litehrnet_18_person_320x320_more"]
 SEGMENTATION = ["litehrnet_18_cityscapes_512x1024", "litehrnet_30_cityscapes_512x1024"]
 OWN = [
     "litehrnet_18_128x96",
