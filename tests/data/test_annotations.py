@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from litehrnet.data.annotations import AREA_OF_BOX, Normalized, id_key, normalized
+from litehrnet.data.annotations import AREA_OF_BOX, Normalized, examined, id_key, normalized
 from litehrnet.errors import UserError
 
 Change = Callable[[dict[str, Any]], object]
@@ -171,6 +171,12 @@ def test_what_has_no_safe_meaning_is_refused(change: Change, fault: str) -> None
         _read(change)
     assert str(caught.value).startswith("a.json: ")
     assert fault in str(caught.value)
+
+
+def test_people_on_an_incomplete_image_are_no_faults_of_their_own() -> None:
+    own = examined(Path("a.json"), _content() | {"images": [{"id": 7}, _content()["images"][1]]})
+    assert own.faults == ["image 0 (id 7): is incomplete (expected id, file_name, width and height)"]
+    assert (own.indices, [person["id"] for person in own.annotations]) == ([1], [2])
 
 
 def test_all_faults_are_named_at_once() -> None:

@@ -69,12 +69,15 @@ def examined(path: Path, content: Any) -> Normalized:
     images = [image for image in read if image is not None]
     numbers = _numbers([image["id"] for image in images], counts)
     faults += duplicate_ids(images, "image")
+    incomplete = {id_key(image.get("id")) for image in content["images"] if isinstance(image, dict)} - numbers.keys()
     # A tool that does not measure areas, or does not count keypoints, writes 0 for everybody.
     unknown = [name for name in ("area", "num_keypoints") if _is_zero_for_all(content["annotations"], name)]
     people = [each for each in content["annotations"] if isinstance(each, dict) and each.get("keypoints")]
     has_boxes = any(each.get("bbox") for each in people)
     annotations: dict[int, dict[str, Any]] = {}
     for index, annotation in enumerate(content["annotations"]):
+        if isinstance(annotation, dict) and id_key(annotation.get("image_id")) in incomplete:
+            continue  # the fault of its image says enough
         try:
             own = _on_image(annotation, numbers)
             own = {name: value for name, value in own.items() if name not in unknown}
