@@ -68,7 +68,7 @@ class FileReport:
     Attributes:
         persons: Number of annotated people with keypoints.
         photos: Photos with annotations, once each.
-        problems: Faults, in the order of the file.
+        problems: Faults for which the file is refused, then probable mistakes.
     """
 
     persons: int = 0
@@ -135,17 +135,19 @@ def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
     """
     report, file = FileReport(), str(path)
     try:
-        annotations = read_annotations(path)
+        content = read_json(path)
+        own = examined(path, content)
+        report.problems += [Problem(file, "", fault) for fault in own.faults]
+        annotations = collected(path, content, own)
         category = category_of(annotations, objects)
     except UserError as error:
-        return FileReport(problems=[Problem("", "", str(error))])
-    entries = [entry for own in annotations.by_image.values() for entry in own]
-    for index, entry in enumerate(entries):
+        return FileReport(problems=[*report.problems, Problem("", "", str(error))])
+    for index, entry in zip(own.indices, own.annotations, strict=True):
         if category is None or entry.get("category_id") == category:
             odd = _odd_region(entry, annotations.images[entry["image_id"]])
             report.problems += [Problem(file, place("annotation", index, entry), each) for each in odd]
             report.persons += not entry.get("iscrowd")
-    report.problems += [Problem(file, "", each) for each in duplicate_ids(entries, "annotation")]
+    report.problems += [Problem(file, "", each) for each in duplicate_ids(own.annotations, "annotation")]
     report.photos = [
         _photo_use(image, images, file, place("image", index, image))
         for index, image in enumerate(annotations.images.values())
@@ -198,12 +200,12 @@ def check_mpii(
     used: dict[str, str] = {}
     count = keypoint_count or 16
     for index, entry in enumerate(entries):
-        place = f"person {index}"
-        report.problems += [Problem(file, place, wrong) for wrong in _mpii_entry(entry, count, with_joints)]
+        where = f"person {index}"
+        report.problems += [Problem(file, where, wrong) for wrong in _mpii_entry(entry, count, with_joints)]
         if isinstance(entry, dict) and isinstance(entry.get("image"), str):
-            used.setdefault(entry["image"], place)
+            used.setdefault(entry["image"], where)
             report.persons += any(value == 1 for value in _list(entry.get("joints_vis")))
-    report.photos = [PhotoUse(images / name, None, file, place) for name, place in used.items()]
+    report.photos = [PhotoUse(images / name, None, file, where) for name, where in used.items()]
     return report
 
 
