@@ -60,8 +60,8 @@ def _change(dataset: Path, change: Any) -> None:
     [
         (lambda c: [a.update(keypoints=[1, 2, 2] * 16) for a in c["annotations"]], "have 16 keypoints (expected 17"),
         (lambda c: c["annotations"][0].update(keypoints=[1, 2, 2] * 5), "have [5, 17] keypoints"),
-        (lambda c: c["annotations"][0].update(image_id=99), "annotation 0 belongs to no image"),
-        (lambda c: c["images"][0].pop("width"), "image 0 is incomplete"),
+        (lambda c: c["annotations"][0].update(image_id=99), "is on image 99, which the file does not have"),
+        (lambda c: c["images"][0].pop("width"), "image 0 (id 1): is incomplete"),
         (lambda c: c.pop("annotations"), "not COCO annotations"),
         (lambda c: c["images"][1].update(file_name="gone.png"), "gone.png: no such file (1 of the 3 photos of"),
         (lambda c: c["annotations"][2].update(area="wide"), "annotation 2 (id 3): area is wide (expected square"),
