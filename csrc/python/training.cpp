@@ -240,6 +240,36 @@ void product_norm_backward(const ImageArray& x, const Array& matrix, const Image
                                     threads);
 }
 
+// The shape of a 3x3 convolution's result, which y must have but for its columns.
+Shape convolved(const Shape& shape, Int stride, const ImageArray& y) {
+    require(stride == 1 || stride == 2, "a stride is neither 1 nor 2");
+    const Depthwise size{nullptr, stride};
+    return with_columns(strided(shape, size), y);
+}
+
+void convolution_norm_forward(const ImageArray& x, const Array& matrix, Int stride, const ImageArray& y,
+                              const NormArrays& norm, const Sums& statistics, bool relu, const ImageArray& out,
+                              Int threads) {
+    const Images in = dense(x);
+    const Shape shape = convolved(in.shape, stride, y);
+    const Int columns = shape.channels;
+    kernels().convolution_norm_forward(in.shape, in.values, stride, sized(matrix, columns * 9 * in.shape.channels),
+                                       columns, shaped(y, shape), norm.of(columns), statistics_of(statistics, columns),
+                                       relu, shaped(out, shape), threads);
+}
+
+void convolution_norm_backward(const ImageArray& x, Int stride, const ImageArray& y, const NormArrays& norm,
+                               const Sums& statistics, bool relu, const ImageArray& dout, const Array& dmatrix,
+                               const Array& dweight, const Array& dbias, Int threads) {
+    const Images in = dense(x);
+    const Shape shape = convolved(in.shape, stride, y);
+    const Int columns = shape.channels;
+    kernels().convolution_norm_backward(in.shape, in.values, stride, columns, shaped(y, shape), norm.of(columns),
+                                        statistics_of(statistics, columns), relu, shaped(dout, shape),
+                                        sized(dmatrix, columns * 9 * in.shape.channels),
+                                        gradient_of(dweight, dbias, columns), threads);
+}
+
 void unit_forward(const ImageArray& x, const ImageArray& cells, Int first, const Array& kernel, const NormArrays& norm,
                   const WeightingArrays& weighting, const ImageArray& y, const Sums& moments, const ImageArray& out,
                   Int threads) {
@@ -312,6 +342,8 @@ NB_MODULE(_kernels, module) {
     module.def("depthwise_backward", &depthwise_backward, Release());
     module.def("product_norm_forward", &product_norm_forward, Release());
     module.def("product_norm_backward", &product_norm_backward, Release());
+    module.def("convolution_norm_forward", &convolution_norm_forward, Release());
+    module.def("convolution_norm_backward", &convolution_norm_backward, Release());
     module.def("unit_forward", &unit_forward, Release());
     module.def("unit_backward", &unit_backward, Release());
     module.def("pool_forward", &pool_forward, Release());

@@ -85,6 +85,21 @@ Values products(const Kernels& kernels, Int threads, const Shape& shape, Int col
     return y;
 }
 
+Values convolutions(const Kernels& kernels, Int threads, const Shape& shape, Int columns, Int stride) {
+    const Int c = shape.channels;
+    const Int places = shape.images * ((shape.height + stride - 1) / stride) * ((shape.width + stride - 1) / stride);
+    const Values x = numbers(shape.images * shape.places() * c, 27), matrix = numbers(columns * 9 * c, 28);
+    const Values dout = numbers(places * columns, 29);
+    Values y(dout.size()), out(dout.size()), dmatrix(matrix.size());
+    NormArrays a(columns);
+    kernels.convolution_norm_forward(shape, x.data(), stride, matrix.data(), columns, y.data(), a.norm(), a.saved(),
+                                     true, out.data(), threads);
+    kernels.convolution_norm_backward(shape, x.data(), stride, columns, y.data(), a.norm(), a.saved(), true,
+                                      dout.data(), dmatrix.data(), a.gradient(), threads);
+    for (const Values* more : {&out, &dmatrix, &a.dweight, &a.dbias, &a.mean, &a.variance}) append(y, *more);
+    return y;
+}
+
 Values units(const Kernels& kernels, Int threads, const Shape& shape, Int factor, Int reduced) {
     const Int c = shape.channels, pixels = shape.images * shape.places(), step = c + 3;
     const Int cells = shape.images * (shape.height / factor) * (shape.width / factor);
@@ -166,6 +181,9 @@ int main() {
                         return products(k, t, shape, columns, c + 1, relu);
                     });
         }
+        for (const Shape& shape : {Shape{2, 5, 7, 3}, Shape{3, 1, 1, 3}, Shape{2, 50, 60, 3}, Shape{2, 5, 7, c}})
+            for (const Int stride : {1, 2})
+                check("convolution", [&](const Kernels& k, Int t) { return convolutions(k, t, shape, 17, stride); });
         const Shape large{1, 50, 60, c};  // of several blocks, and of two parts
         check("product", [&](const Kernels& k, Int t) { return products(k, t, large, 20, c, true); });
         for (const Int factor : {1, 2, 4}) {

@@ -102,6 +102,15 @@ struct Kernels {
                                   const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm,
                                   Int threads);
 
+    // A 3x3 convolution of few channels, padded with zeros, by a matrix (columns, 3, 3, channels), and normalization
+    // after it: y = convolution(x); out = norm(y), or ReLU of it. x gets no gradient.
+    void (*convolution_norm_forward)(const Shape& shape, const float* x, Int stride, const float* matrix, Int columns,
+                                     float* y, const Norm& norm, const Statistics& statistics, bool relu, float* out,
+                                     Int threads);
+    void (*convolution_norm_backward)(const Shape& shape, const float* x, Int stride, Int columns, const float* y,
+                                      const Norm& norm, const Statistics& statistics, bool relu, const float* dout,
+                                      float* dmatrix, const NormGradient& dnorm, Int threads);
+
     // One branch of conditional channel weighting. x has twice the channels: its second half is weighted by cells,
     // convolved, normalized, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
     // channels), are sums and sums of squares of the convolution y.

@@ -150,6 +150,25 @@ def test_product_norm(shape: tuple[int, int, int, int], columns: int, half: bool
 
 
 @pytest.mark.parametrize(
+    ("n", "c", "h", "w"), [(2, 3, 8, 6), (2, 3, 5, 7), (4, 3, 1, 1), (1, 3, 2, 9), (2, 5, 4, 3), (1, 3, 50, 60)]
+)
+@pytest.mark.parametrize("columns", [1, 17, 32])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("relu", [False, True])
+def test_convolution_norm(n: int, c: int, h: int, w: int, columns: int, stride: int, relu: bool) -> None:
+    conv, norm = nn.Conv2d(c, columns, 3, stride, padding=1, bias=False), _norm(columns)
+    conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    exact, x = copy.deepcopy(nn.Sequential(conv, norm)).double(), _tensor(n, c, h, w)
+    found = convolutions.convolution_norm(x, conv, norm, relu=relu)
+    expected = F.relu(exact(x.double())) if relu else exact(x.double())
+    _assert_close([found], [expected], 1e-4)
+    _assert_close(
+        _gradients(found, [*conv.parameters(), *norm.parameters()]), _gradients(expected, [*exact.parameters()]), 1e-3
+    )
+    _assert_close(list(norm.buffers()), list(exact[1].buffers()), 1e-5)
+
+
+@pytest.mark.parametrize(
     ("channels", "images", "lowest"),
     [([40, 80], 3, 2), ([40, 80, 160, 320], 3, 2), ([12, 28, 36], 3, 2), ([10, 14], 1, 2), ([10, 14], 3, 1)],
 )

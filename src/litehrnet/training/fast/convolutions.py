@@ -59,6 +59,17 @@ def product_norm(
     return out
 
 
+def convolution_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d, *, relu: bool) -> Tensor:
+    """A 3x3 convolution without bias of few channels (n, c, h, w), then batch normalization, and ReLU if ``relu``.
+
+    ``x`` gets no gradient: this is for the first layer.
+    """
+    out: Tensor = _ConvolutionNorm.apply(  # type: ignore[no-untyped-call]
+        x, conv.weight, layer.weight, layer.bias, layer, conv.stride[0], relu
+    )
+    return out
+
+
 class _Norm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, layer: nn.BatchNorm2d, relu: bool) -> Tensor:
@@ -155,3 +166,39 @@ class _ProductNorm(Function):
         dmatrix *= gain
         # Normalization takes away what the offset adds: its gradient is 0.
         return dx, dweight, dgain, torch.zeros_like(gain), *dnorm, None, None
+
+
+class _ConvolutionNorm(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        norm_weight: Tensor,
+        norm_bias: Tensor,
+        layer: nn.BatchNorm2d,
+        stride: int,
+        relu: bool,
+    ) -> Tensor:
+        x, matrix = dense(x), dense(weight)
+        n, _, h, w = x.shape
+        y = empty_images(n, len(matrix), -(-h // stride), -(-w // stride))
+        out, statistics = torch.empty_like(y), torch.empty(2, len(matrix), dtype=torch.float64)
+        count_batch(layer, y)
+        norm = norm_of(layer)
+        given = (array(x), array(matrix.permute(0, 2, 3, 1)), stride)
+        compiled.convolution_norm_forward(
+            *given, array(y), norm, array(statistics), relu, array(out), threads_for(y)
+        )
+        ctx.save_for_backward(x, weight, norm_weight, norm_bias, y, statistics)
+        ctx.norm, ctx.stride, ctx.relu = norm, stride, relu
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, norm_weight, norm_bias, y, statistics = ctx.saved_tensors
+        dout, dmatrix, dnorm = dense(gradients[0]), torch.empty_like(dense(weight)), like(norm_weight, norm_bias)
+        given = (array(x), ctx.stride, array(y), ctx.norm, array(statistics), ctx.relu, array(dout))
+        written = arrays(dmatrix.permute(0, 2, 3, 1), *dnorm)
+        compiled.convolution_norm_backward(*given, *written, threads_for(y))
+        return None, dmatrix, *dnorm, None, None, None

@@ -85,9 +85,23 @@ def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
             assert isinstance(pointwise, nn.Conv2d)
             x, *affine = convolutions.depthwise_norm(x, layer, norm)
             x = _pointwise(x, pointwise, layers, (affine[0], affine[1]))
+        elif _is_first_convolution(layer, x, layers):
+            norm = layers.pop(0)
+            x = convolutions.convolution_norm(x, layer, norm, relu=_take_relu(layers))
         else:
             x = layer(x)
     return x
+
+
+def _is_first_convolution(layer: nn.Module, x: Tensor, following: list[nn.Module]) -> bool:
+    """Whether this is a 3x3 convolution of images that need no gradient, with batch normalization after it."""
+    return (
+        isinstance(layer, nn.Conv2d)
+        and (layer.kernel_size, layer.padding, layer.groups, layer.bias) == ((3, 3), (1, 1), 1, None)
+        and layer.stride in ((1, 1), (2, 2))
+        and not x.requires_grad
+        and isinstance(following[0], nn.BatchNorm2d)
+    )
 
 
 def _pointwise(
