@@ -139,13 +139,13 @@ public:
         }
     }
 
-    // out (count, columns) = left (count, depth) times the matrix, plus the bias.
-    void multiply_rows(const Left& left, Int count, float* out) const {
+    // out (count, columns) = left (count, depth) times the matrix, plus the bias; or that added to it.
+    void multiply_rows(const Left& left, Int count, float* out, bool add = false) const {
         for (Int first = 0; first < columns_; first += most_columns) {
             const Int width = std::min(most_columns, columns_ - first);
             const float* block = values_ + first / most_columns * block_floats();
             const Right right{block, depth_, packed(width), has_bias_ ? block + depth_ * packed(width) : nullptr};
-            multiply(left, right, out + first, columns_, width, count, false);
+            multiply(left, right, out + first, columns_, width, count, add);
         }
     }
 
@@ -244,12 +244,13 @@ void multiply_backward(const Rows& x, Int depth, const Shape& shape, const float
 
 void product_norm_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
                            const float* y, const Norm& norm, const Statistics& statistics, bool relu,
-                           const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm, Int threads) {
+                           const float* dout, float* dx, bool add, float* dmatrix, const NormGradient& dnorm,
+                           Int threads) {
     const Int depth = shape.channels;
     const PackedMatrix packed_matrix(matrix, columns, depth, depth, 1, nullptr);
     multiply_backward(Pixels{x, x_stride}, depth, {shape.images, shape.height, shape.width, columns}, y, norm,
                       statistics, relu, dout, dmatrix, dnorm, threads, [&](Int first, Int count, const float* dy) {
-                          packed_matrix.multiply_rows({dy, columns, 1}, count, dx + first * depth);
+                          packed_matrix.multiply_rows({dy, columns, 1}, count, dx + first * depth, add);
                       });
 }
 

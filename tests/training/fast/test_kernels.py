@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from litehrnet.models.blocks import ConditionalChannelWeighting, TwiceTrackedBatchNorm, depthwise, pointwise
 from litehrnet.training.fast import convolutions, kernels, sums, weighting
+from litehrnet.training.fast.layouts import SharedGradient
 
 pytestmark = pytest.mark.skipif(
     not kernels.available and os.environ.get("LITEHRNET_REQUIRE_SHARED") != "1", reason="the kernels were not built"
@@ -191,6 +192,26 @@ def test_conditional_channel_weighting(channels: list[int], images: int, lowest:
         _gradients(outputs, [*ours, *unit.parameters()]), _gradients(expected, [*wanted, *exact.parameters()]), 1e-3
     )
     _assert_close(list(unit.buffers()), list(exact.buffers()), 1e-5)
+
+
+def test_operations_that_share_a_gradient_add_to_one_buffer() -> None:
+    conv, down, norms = pointwise(20, 20), depthwise(20, stride=2), [_norm(20), _norm(20)]
+    exact = copy.deepcopy(nn.ModuleList([conv, down, *norms])).double()
+    (leaf,), (wanted,) = _leaves(_tensor(2, 20, 8, 6))
+    x, shared = leaf * 1, SharedGradient()
+    y, gain, offset = convolutions.depthwise_norm(x, down, norms[1], shared)
+    outputs = [
+        convolutions.product_norm(x, conv, norms[0], relu=False, shared=shared),
+        y * gain[:, None, None] + offset[:, None, None],
+        *sums.fused_sum(x, 2.0, [], shared),
+    ]
+    expected = [exact[2](exact[0](wanted)), exact[3](exact[1](wanted)), 2 * wanted, F.relu(2 * wanted)]
+    weights = [_tensor(*z.shape, seed=i) for i, z in enumerate(outputs)]
+    for used in (slice(0, 4), slice(0, 4), slice(1, 2), slice(0, 4)):  # every backward pass starts anew
+        (found,) = torch.autograd.grad(outputs[used], [leaf], weights[used], retain_graph=True)
+        exactly = [w.double() for w in weights[used]]
+        (of_wanted,) = torch.autograd.grad(expected[used], [wanted], exactly, retain_graph=True)
+        _assert_close([found], [of_wanted], 1e-3)
 
 
 def _both(total: Tensor, rectified: Tensor) -> list[Tensor]:
