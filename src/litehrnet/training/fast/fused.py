@@ -89,8 +89,9 @@ def _chain(x: Tensor, *modules: nn.Module, shared: SharedGradient | None = None)
             assert isinstance(pointwise, nn.Conv2d)
             x, *affine = convolutions.depthwise_norm(x, layer, norm, shared)
             x = _pointwise(x, pointwise, layers, (affine[0], affine[1]))
-        elif _is_first_convolution(layer, x, layers):
+        elif isinstance(layer, nn.Conv2d) and _is_first_convolution(layer, x, layers):
             norm = layers.pop(0)
+            assert isinstance(norm, nn.BatchNorm2d)
             x = convolutions.convolution_norm(x, layer, norm, relu=_take_relu(layers))
         else:
             x = layer(x)
@@ -98,11 +99,10 @@ def _chain(x: Tensor, *modules: nn.Module, shared: SharedGradient | None = None)
     return x
 
 
-def _is_first_convolution(layer: nn.Module, x: Tensor, following: list[nn.Module]) -> bool:
+def _is_first_convolution(layer: nn.Conv2d, x: Tensor, following: list[nn.Module]) -> bool:
     """Whether this is a 3x3 convolution of images that need no gradient, with batch normalization after it."""
     return (
-        isinstance(layer, nn.Conv2d)
-        and (layer.kernel_size, layer.padding, layer.groups, layer.bias) == ((3, 3), (1, 1), 1, None)
+        (layer.kernel_size, layer.padding, layer.groups, layer.bias) == ((3, 3), (1, 1), 1, None)
         and layer.stride in ((1, 1), (2, 2))
         and not x.requires_grad
         and isinstance(following[0], nn.BatchNorm2d)
