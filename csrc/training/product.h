@@ -168,7 +168,7 @@ struct Pixels {
     const float* values;
     Int stride;
 
-    static constexpr Int scratch = 0;          // floats that a block needs
+    static constexpr Int scratch = 1;         // floats that a block needs; none would be no memory for some calloc
     static constexpr bool is_padded = false;  // whether floats after the end of a row can be read
 
     Left block(Int first, Int, float*) const { return {values + first * stride, stride, 1}; }
