@@ -10,7 +10,7 @@ from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import usual_keypoint_set
 from litehrnet.models.checkpoint import read_checkpoint
-from litehrnet.models.lite_hrnet import Network, create_network
+from litehrnet.models.networks import Network, create_network
 from litehrnet.segmentation.classes import ClassSet, unnamed_classes
 from litehrnet.variants import describe_weights, identify_variant
 from litehrnet.weights.weights_file import Outputs, WeightsInfo, read_weights, write_weights

@@ -20,7 +20,7 @@ from litehrnet.weights.weights_file import WeightsInfo
 if TYPE_CHECKING:
     import torch
 
-    from litehrnet.models.lite_hrnet import Network
+    from litehrnet.models.networks import Network
 
 
 class TorchRuntime:

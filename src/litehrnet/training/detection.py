@@ -21,7 +21,7 @@ from litehrnet.evaluation.detection import (
 )
 from litehrnet.io.files import read_bytes
 from litehrnet.io.images import read_image
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
 from litehrnet.training.evaluate import weights_info

@@ -11,7 +11,7 @@ from litehrnet.errors import UserError
 from litehrnet.evaluation.segmentation import SegmentationEvalSet, confusion_of, read_segmentation_eval_set
 from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.progress import SILENT, Progress
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.confusion import figures

@@ -17,7 +17,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.keypoints.sides import mirroring_text, plain_name
 from litehrnet.models.checkpoint import read_contents
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import litehrnet
 from litehrnet.config.schema import OptimizerConfig, RunConfig
 from litehrnet.errors import UserError
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.training.muon import Muon, matrices_of
 
 

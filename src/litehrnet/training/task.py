@@ -18,7 +18,7 @@ from litehrnet.evaluation.predictions import predictions_of
 from litehrnet.evaluation.protocol import read_eval_set, report
 from litehrnet.evaluation.report import EvalReport, EvalSet
 from litehrnet.evaluation.score import records_pck
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.training.best import PCK, evaluates_pck
 from litehrnet.training.detection import detection_figures, evaluate_detection, read_test_photos, read_training_photos
 from litehrnet.training.distributed import Processes

@@ -141,12 +141,13 @@ def _fused_module(self: FusedModule, branches: list[Tensor]) -> list[Tensor]:
 
 
 def _exchange(layers: Fuse, branches: Sequence[Tensor]) -> list[Tensor]:
-    """``Fuse`` and the ReLU after it: branch 0 counts twice, and the lower branches get its sum."""
+    """``Fuse`` and the ReLU after it: branch 0 counts twice, and the lower branches get its sum, maybe rectified."""
     first, outputs = branches[0], []
     for i, x in enumerate(branches):
         terms = [_term(layers, i, j, first if j == 0 else other) for j, other in enumerate(branches) if j != i]
         total, rectified = sums.fused_sum(x, 2.0 if i == 0 else 1.0, terms)
-        first = total if i == 0 else first
+        if i == 0:
+            first = rectified if layers.rectified else total
         outputs.append(rectified)
     return outputs
 
