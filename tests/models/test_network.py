@@ -10,6 +10,7 @@ from litehrnet.errors import UserError
 from litehrnet.models import PoseNetwork, create_network
 from litehrnet.models.blocks import Fuse, TwiceTrackedBatchNorm, channel_shuffle
 from litehrnet.models.folding import fold_batch_norms
+from litehrnet.models.networks import channels_last
 from litehrnet.variants import VARIANTS
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -140,16 +141,14 @@ def test_channels_last_gives_the_same(variant: str) -> None:
     network, images = _settled_float64(variant)
     with torch.no_grad():
         expected = network(images)
-        ours = network.to(memory_format=torch.channels_last)(  # type: ignore[call-overload]
-            images.to(memory_format=torch.channels_last)
-        )
+        ours = channels_last(network)(images.to(memory_format=torch.channels_last))
     assert _relative_error(ours, expected) < 1e-10
 
 
 @one_quickly
 def test_training_in_channels_last_gives_the_same_gradients(variant: str) -> None:
     network, images = _settled_float64(variant)
-    other = copy.deepcopy(network).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    other = channels_last(copy.deepcopy(network).train())
     expected = torch.autograd.grad(network.train()(images).square().mean(), list(network.parameters()))
     ours = torch.autograd.grad(other(images).square().mean(), list(other.parameters()))
     largest = max(float(g.abs().max()) for g in expected)
@@ -159,7 +158,7 @@ def test_training_in_channels_last_gives_the_same_gradients(variant: str) -> Non
 
 @every_variant
 def test_activations_stay_channels_last_in_training(variant: str) -> None:
-    network = create_network(variant).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = channels_last(create_network(variant))
     formats: list[bool] = []
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -130,7 +130,7 @@ def measure(network: nn.Module, input_size_wh: tuple[int, int]) -> Complexity:
     layers = tuple(
         _cost(name, layer, *shapes.get(name, _NOT_CALLED), executions=2 if name.startswith(twice) else 1)
         for name, layer in shadow.named_modules()
-        if not any(layer.children()) and (name in shapes or any(layer.parameters()))
+        if not any(layer.children()) and (name in shapes or any(True for _ in layer.parameters()))
     )
     return Complexity(input_size_wh, layers, shapes)
 

@@ -162,10 +162,11 @@ def _pool_runs(x: Tensor, logits: Tensor, height: int, width: int) -> Tensor:
     channel and row by row, as (cells, c, run); cell s pools run s of every such row with the weights of the s-th run of
     positions. Trained weights depend on it (docs/spec/architecture.md, section 20.3).
     """
-    cells, channels = height * width, x.shape[1]
-    weights = logits.flatten(1).softmax(dim=1).unflatten(1, (cells, -1)).unsqueeze(3)
-    runs = x.flatten(1).unflatten(1, (cells, channels, -1))
-    return (runs @ weights).squeeze(3).transpose(1, 2).unflatten(2, (height, width))
+    channels, cells = x.shape[1], height * width
+    weights = logits.flatten(1).softmax(dim=1).reshape(-1, cells, logits[0].numel() // cells, 1)
+    runs = x.flatten(1).reshape(-1, cells, channels, x[0, 0].numel() // cells)
+    pooled: Tensor = (runs @ weights).squeeze(3).transpose(1, 2)
+    return pooled.reshape(-1, channels, height, width)
 
 
 class SplitConv(nn.Module):

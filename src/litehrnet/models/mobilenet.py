@@ -97,7 +97,14 @@ class SearchedUnit(nn.Module):
     """Unit of MobileNetV3, with the activated projection of the published code."""
 
     def __init__(
-        self, in_channels: int, size: int, hidden: int, channels: int, squeezed: bool, activation: type[nn.Module], stride: int
+        self,
+        in_channels: int,
+        size: int,
+        hidden: int,
+        channels: int,
+        squeezed: bool,
+        activation: type[nn.Module],
+        stride: int,
     ) -> None:
         super().__init__()
         self.expand_conv = ConvBlock(pointwise(in_channels, hidden), activation=activation)

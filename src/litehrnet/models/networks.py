@@ -1,7 +1,8 @@
 """The networks for poses, segmentation and detection: a backbone and a head (docs/spec/architecture.md)."""
 
-from typing import Literal, TypeAlias, overload
+from typing import Literal, TypeAlias, TypeVar, overload
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -9,6 +10,8 @@ from litehrnet.errors import UserError
 from litehrnet.models.backbones import BACKBONES, SMALL_STD
 from litehrnet.models.heads import DeconvolutionHead, DetectionHead, HeatmapHead, SegmentationHead
 from litehrnet.variants import VARIANTS, Variant, check_input_size, find_variant
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class PoseNetwork(nn.Module):
@@ -158,12 +161,25 @@ def create_network(
         raise UserError(f"{num_classes} classes: out of range for a segmentation network (expected 2 to 255)")
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            in_backbone = name.startswith("backbone.") and isinstance(module, nn.Conv2d)
-            nn.init.normal_(module.weight, std=BACKBONES[entry.unit].initial_std(module) if in_backbone else SMALL_STD)
+            std = SMALL_STD
+            if name.startswith("backbone.") and isinstance(module, nn.Conv2d):
+                std = BACKBONES[entry.unit].initial_std(module)
+            nn.init.normal_(module.weight, std=std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     if isinstance(network, DetectionNetwork):
         bias = network.detection_head.box_layer.bias
         assert bias is not None
         nn.init.constant_(bias[:1], RARE_CENTER)
+    return network
+
+
+def channels_last(network: _Module) -> _Module:
+    """Store the weights of convolutions in channels last, in place, and return the network.
+
+    PyTorch's ``Module.to`` would refuse the five dimensions of dynamic kernels.
+    """
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network

@@ -98,9 +98,7 @@ def _fuse_map(channels: Sequence[int], i: int, j: int) -> nn.Sequential:
 
 
 def _downward(in_channels: int, out_channels: int, *following: nn.Module, stride: int = 2) -> nn.Sequential:
-    return nn.Sequential(
-        conv3(in_channels, out_channels, stride=stride), nn.BatchNorm2d(out_channels), *following
-    )
+    return nn.Sequential(conv3(in_channels, out_channels, stride=stride), nn.BatchNorm2d(out_channels), *following)
 
 
 class HRModule(nn.Module):
