@@ -151,11 +151,11 @@ class DenseContext(nn.Module):
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         *higher, lowest = branches
         height, width = lowest.shape[2:]
-        pooled = [_pool_runs(x, mask(x), height, width) for x, mask in zip(higher, self.conv_mask, strict=False)]
+        pooled = [pool_runs(x, mask(x), height, width) for x, mask in zip(higher, self.conv_mask, strict=False)]
         return weight_branches(branches, self.channel_attention(torch.cat([*pooled, lowest], dim=1)))
 
 
-def _pool_runs(x: Tensor, logits: Tensor, height: int, width: int) -> Tensor:
+def pool_runs(x: Tensor, logits: Tensor, height: int, width: int) -> Tensor:
     """Pool (n, c, H, W) to (n, c, height, width) by the softmax of ``logits`` (n, 1, H, W) over all positions.
 
     A cell does not pool the positions around it. The published network reads the numbers of one image, channel by

@@ -112,7 +112,7 @@ def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsIn
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     variant = identify_variant(shapes)
     if variant is None:
-        raise UserError(f"{path}: not weights of a Lite-HRNet network ({describe_weights(shapes)})")
+        raise UserError(f"{path}: not weights of a known network ({describe_weights(shapes)})")
     if _BOX_LAYER in shapes:
         return WeightsInfo(variant.name, ObjectClass("object"), provenance=f"PyTorch checkpoint {path.name}")
     segments = _CLASSIFIER in shapes
