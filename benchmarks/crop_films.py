@@ -21,8 +21,8 @@ from litehrnet.keypoints.skeletons import COCO
 from litehrnet.video.writing import VideoWriter
 
 SIZE_WH, RATE, SECONDS = (1280, 720), 25, 20.0
-_PEOPLE = 4
-_BLUR = (8.0, 12.0)  # standard deviation in pixels: people in the background are recognizable, their limbs are not
+PEOPLE = 4
+BLUR = (8.0, 12.0)  # standard deviation in pixels: people in the background are recognizable, their limbs are not
 _DARKEST = (0.6, 0.8)  # relative brightness of the dark side
 _OPAQUE = 127  # opacity (of 255) above which a person hides the background
 Box = tuple[int, int, int, int]
@@ -92,7 +92,14 @@ class Scene:
     light: NDArray[np.float32]
 
 
-def make_film(data: Path, seed: int, path: Path, seconds: float = SECONDS) -> list[TrueFrame]:
+def make_film(
+    data: Path,
+    seed: int,
+    path: Path,
+    seconds: float = SECONDS,
+    people: int = PEOPLE,
+    blur: tuple[float, float] = BLUR,
+) -> list[TrueFrame]:
     """Write the film of a seed as ``.mp4``.
 
     Args:
@@ -100,11 +107,13 @@ def make_film(data: Path, seed: int, path: Path, seconds: float = SECONDS) -> li
         seed: Chooses people, paths and background.
         path: The film's file without its suffix.
         seconds: Length of the film.
+        people: Number of people.
+        blur: Smallest and largest standard deviation of the background's blur, in pixels.
 
     Returns:
         The truth, one for each frame.
     """
-    scene = cast(data / "coco_dev", seed)
+    scene = cast(data / "coco_dev", seed, people, blur)
     truth = []
     with VideoWriter(path.parent, path.name, Fraction(RATE)) as writer:
         for number in range(round(seconds * RATE)):
@@ -114,7 +123,7 @@ def make_film(data: Path, seed: int, path: Path, seconds: float = SECONDS) -> li
     return truth
 
 
-def cast(folder: Path, seed: int) -> Scene:
+def cast(folder: Path, seed: int, count: int = PEOPLE, blur: tuple[float, float] = BLUR) -> Scene:
     """Choose a film's people and background."""
     content = json.loads((folder / "annotations.json").read_text())
     names = {image["id"]: image["file_name"] for image in content["images"] if image["id"] % 2 == seed % 2}
@@ -122,11 +131,11 @@ def cast(folder: Path, seed: int) -> Scene:
     rng = np.random.default_rng(seed)
     whole = {a["image_id"]: a for a in annotations if _is_whole(a)}  # one of each photo
     people = []
-    feet = np.sort(rng.uniform(0.82, 1.0, _PEOPLE))
-    for number, image_id in enumerate(rng.choice(sorted(whole), _PEOPLE, replace=False).tolist()):
+    feet = np.sort(rng.uniform(0.82, 1.0, count))
+    for number, image_id in enumerate(rng.choice(sorted(whole), count, replace=False).tolist()):
         image = read_image(folder / "images" / names[image_id])
         people.append(_person(image, whole[image_id], float(feet[number]), leaves=number % 2 == 0, rng=rng))
-    ground = _background(read_image(folder / "images" / names[_crowd(content, names, rng)]), rng.uniform(*_BLUR))
+    ground = _background(read_image(folder / "images" / names[_crowd(content, names, rng)]), rng.uniform(*blur))
     left, right = rng.permutation([1, rng.uniform(*_DARKEST)]).tolist()
     light = np.linspace(left, right, SIZE_WH[0], dtype=np.float32)[None, :, None]
     return Scene(people, np.rint(ground * light).astype(np.uint8), light)

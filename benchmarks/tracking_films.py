@@ -1,9 +1,10 @@
 """Identities in films of real cut-outs: how many, IDF1, switches, quality of keypoints, and cost.
 
-Run: ``python -m benchmarks.tracking_films DATA DETECTOR [--seeds 6 8 10] [--seconds 20] [--interval 0] [--keep DIR]``
-where DATA contains ``coco_dev``. Films of the seeds are written (``crop_films.py``) and read again. The detector and
-the bundled network find the people, the tracker assigns identities, and trackeval evaluates them. The tracker was
-tuned with the seeds 0, 2 and 4. Cost is CPU time of the thread; the cost of finding includes decoding the film.
+Run: ``python -m benchmarks.tracking_films DATA DETECTOR [--seeds 6 8 10] [--people 4] [--seconds 20] [--interval 0]``
+where DATA contains ``coco_dev``, and DETECTOR is a file, ``person``, or ``none`` to follow one person. Films of the
+seeds are written (``crop_films.py``) and read again. The detector and the bundled network find the people, the tracker
+assigns identities, and trackeval evaluates them. The tracker was tuned with the seeds 0, 2 and 4. Cost is CPU time of
+the thread; the cost of finding includes decoding the film.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from benchmarks.crop_films import SECONDS, TrueFrame, make_film
+from benchmarks.crop_films import BLUR, PEOPLE, SECONDS, TrueFrame, make_film
 from benchmarks.identity_scores import IdentityScores, NamedFrame, judge
 from numpy.typing import NDArray
 
@@ -23,7 +24,7 @@ from litehrnet import PoseEstimator, open_detector, read_frames
 from litehrnet.keypoints.boxes import BODY_SHARE
 from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.poses import Poses
-from litehrnet.video.predicting import DETECTOR_INTERVAL, FramePoses, predict_frames
+from litehrnet.video.predicting import FramePoses, predict_frames
 from litehrnet.video.tracking import Tracker
 
 _CLEAR = 0.5  # minimum visible share of a person who is evaluated
@@ -43,19 +44,20 @@ def main() -> None:
     """Evaluate all films and print a row for each."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="folder with coco_dev")
-    parser.add_argument("detector", type=Path)
+    parser.add_argument("detector")
     parser.add_argument("--seeds", type=int, nargs="+", default=[6, 8, 10])
     parser.add_argument("--seconds", type=float, default=SECONDS)
-    parser.add_argument("--interval", type=float, default=DETECTOR_INTERVAL, help="seconds between detector frames")
-    parser.add_argument("--keep", type=Path, help="folder for the films")
+    parser.add_argument("--interval", type=float, help="seconds between detector frames; default as in predict_frames")
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    parser.add_argument("--blur", type=float, nargs=2, default=BLUR, help="of the background, in pixels: from, to")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     print("| film | people | identities | per person | IDF1 | switches | OKS | finding, ms a frame | tracking, ms |")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = options.keep or Path(temporary)
-        folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
         for seed in options.seeds:
-            print(_row(seed, run_film(options.data, options.detector, folder, seed, options.seconds, options.interval)))
+            path = Path(folder) / f"film-{seed}"
+            truth = make_film(options.data, seed, path, options.seconds, options.people, tuple(options.blur))
+            print(_row(seed, evaluate_film(path.with_suffix(".mp4"), truth, options.detector, options.interval)))
 
 
 def _row(seed: int, result: FilmResult) -> str:
@@ -65,21 +67,23 @@ def _row(seed: int, result: FilmResult) -> str:
     return f"| {seed} | {counts} | {quality} | {result.cost:.1f} | {result.tracking_cost:.2f} |"
 
 
-def run_film(data: Path, detector: Path, folder: Path, seed: int, seconds: float, interval: float) -> FilmResult:
-    """Make a film, find and track its people, and evaluate the result.
+def evaluate_film(
+    film: Path, truth: list[TrueFrame], detector: str | Path, interval: float | None = None
+) -> FilmResult:
+    """Find and track the people of a film, and evaluate the result.
 
     Args:
-        data: Folder that contains ``coco_dev``.
-        detector: File for ``open_detector``.
-        folder: Folder for the film.
-        seed: Random seed of the film.
-        seconds: Length of the film.
-        interval: Seconds between two runs of the detector; 0 for every frame.
+        film: The film.
+        truth: The truth of each frame.
+        detector: File or name for ``open_detector``; ``"none"`` follows one person.
+        interval: Seconds between two runs of the detector; 0 for every frame; None as in ``predict_frames``.
     """
-    truth = make_film(data, seed, folder / f"film-{seed}", seconds)
-    estimator = PoseEstimator(threads=1, detector=open_detector(detector, threads=1))
+    if detector == "none":
+        estimator = PoseEstimator(threads=1, whole_image=True)
+    else:
+        estimator = PoseEstimator(threads=1, detector=open_detector(detector, threads=1))
     tracker, found, named, cost, tracking_cost = Tracker(), list[Poses](), list[NamedFrame](), 0.0, 0.0
-    frames = predict_frames(estimator, read_frames(folder / f"film-{seed}.mp4"), detector_interval=interval)
+    frames = predict_frames(estimator, read_frames(film), detector_interval=interval)
     for true, (each, spent) in zip(truth, _timed(frames), strict=True):
         cost += spent
         start = time.thread_time()

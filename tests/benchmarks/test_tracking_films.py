@@ -16,7 +16,8 @@ def test_people_keep_their_identities_in_a_film_that_nothing_was_tuned_with(
     monkeypatch.syspath_prepend(project)
     films = importlib.import_module("benchmarks.tracking_films")
     detector = shared / "reference" / "person_detector" / "picodet_s_320.xml"
-    result = films.run_film(shared / "data", detector, tmp_path, seed=8, seconds=12, interval=0)
+    truth = films.make_film(shared / "data", 8, tmp_path / "film", seconds=12)
+    result = films.evaluate_film(tmp_path / "film.mp4", truth, detector)
     assert result.scores.people == 4
     assert result.scores.identities <= 6
     assert result.scores.idf1 >= 0.85

@@ -48,6 +48,16 @@ def test_a_limb_to_a_joint_of_the_center_has_the_color_of_its_side() -> None:
     assert tuple(drawn[200, 200]) == SIDE_COLORS["left"]
 
 
+def test_hands_and_faces_are_drawn_with_thinner_lines() -> None:
+    def reach(count: int) -> int:
+        kind = KeypointSet("set", tuple(str(i) for i in range(count)), (), (), (0.1,) * count)
+        points = np.full((count, 2), [200, 200])
+        return int(changed(draw_poses(gray(), poses(points, kind=kind)))[200].sum())
+
+    assert reach(26) == reach(40) > 1.5 * reach(41)
+    assert reach(41) == reach(133) >= 3
+
+
 @pytest.mark.parametrize("background", [0, 90, 255])
 def test_a_line_stands_out_from_any_background(background: int) -> None:
     across = draw_poses(gray(value=background), poses())[120, :80].astype(int)

@@ -22,6 +22,7 @@ from litehrnet.keypoints.skeletons import (
     to_dict,
     unnamed,
 )
+from litehrnet.keypoints.wholebody import COCO_WHOLEBODY, HALPE_26
 from litehrnet.poses import KeypointSet
 
 OWN: dict[str, Any] = {"name": "chair", "keypoints": ["left_leg", "right_leg", "seat"]}
@@ -65,7 +66,9 @@ def test_every_side_has_its_pair_and_left_is_named_first(keypoint_set: KeypointS
     for left, right in keypoint_set.flip_pairs:
         assert names[left].replace("left_", "right_") == names[right]
         assert names[left].startswith("left_")
-        assert keypoint_set.sigmas[left] == keypoint_set.sigmas[right]
+        # COCO-WholeBody measured those of feet and face for each side.
+        if keypoint_set is not COCO_WHOLEBODY:
+            assert keypoint_set.sigmas[left] == keypoint_set.sigmas[right]
     sided = [name for name in names if name.startswith(("left_", "right_"))]
     assert len(sided) == 2 * len(keypoint_set.flip_pairs)
 
@@ -79,8 +82,29 @@ def test_sets_are_found_by_name_and_by_file(tmp_path: Path) -> None:
     assert find_keypoint_set(str(file)).name == "chair"
 
 
+@pytest.mark.parametrize(
+    ("keypoint_set", "count", "sum_of_sigmas"), [(HALPE_26, 26, 1.73), (COCO_WHOLEBODY, 133, 3.861)]
+)
+def test_sets_with_feet_begin_with_cocos_keypoints(keypoint_set: KeypointSet, count: int, sum_of_sigmas: float) -> None:
+    assert len(keypoint_set) == len(set(keypoint_set.keypoint_names)) == count
+    assert keypoint_set.keypoint_names[:17] == COCO.keypoint_names
+    assert keypoint_set.sigmas[:17] == COCO.sigmas
+    assert sum(keypoint_set.sigmas) == pytest.approx(sum_of_sigmas)
+
+
+def test_the_face_of_coco_wholebody_is_mirrored_as_published() -> None:
+    """Numbers in the face, from its 23rd keypoint on: outer corners of the eyes, jaw, brows, nostrils, lips."""
+    face = COCO_WHOLEBODY.flip_order[23:91] - 23
+    changed = {0: 16, 7: 9, 8: 8, 17: 26, 21: 22, 27: 27, 31: 35, 33: 33, 36: 45, 39: 42, 40: 47, 41: 46}
+    changed |= {48: 54, 50: 52, 51: 51, 55: 59, 56: 58, 57: 57, 60: 64, 61: 63, 62: 62, 65: 67, 66: 66}
+    assert {index: int(face[index]) for index in changed} == changed
+    hands = COCO_WHOLEBODY.flip_order[91:]
+    assert hands.tolist() == [*range(112, 133), *range(91, 112)]
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    message = r"^coocoo: unknown keypoint set \(expected coco, mpii, lsp or a \.toml or \.json file\)$"
+    known = "coco, mpii, lsp, halpe_26, coco_wholebody"
+    message = rf"^coocoo: unknown keypoint set \(expected {known} or a \.toml or \.json file\)$"
     with pytest.raises(UserError, match=message):
         find_keypoint_set("coocoo")
 

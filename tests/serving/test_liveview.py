@@ -4,9 +4,11 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
+from tests.simcc_models import SPOT_PIPELINE, write_spot_finder
 
 import litehrnet.export.onnx
 from litehrnet.cli.main import main
@@ -52,6 +54,18 @@ def test_the_page_gets_its_files_the_model_and_what_is_to_know_of_it(installed: 
         "right": "rgb(30, 160, 255)",
         "center": "rgb(240, 240, 225)",
     }
+
+
+def test_the_page_gets_the_model_in_an_archive_and_its_kind_of_head(installed: Path, tmp_path: Path) -> None:
+    model, archive = write_spot_finder(tmp_path / "end2end.onnx"), tmp_path / "spots.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.write(model, "spots/end2end.onnx")
+        opened.writestr("spots/pipeline.json", json.dumps(SPOT_PIPELINE))
+    with open_live_view(open_model(archive), port=0) as site:
+        assert _get(site, "model.onnx")[1] == model.read_bytes()
+        told = json.loads(_get(site, "model.json")[1])
+    assert (told["name"], told["codec"]["kind"], told["input_size_wh"]) == ("spots", "simcc", [48, 64])
+    assert (told["mean"], told["std"]) == ([0, 0, 0], [1, 1, 1])
 
 
 def test_a_page_with_a_detector_gets_it_and_what_to_know_of_it(installed: Path) -> None:

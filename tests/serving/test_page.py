@@ -1,5 +1,6 @@
 """The page in Debian's Chromium without a screen, with a film in the place of the camera."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from tests.serving.browsers import Browser, as_base64, open_page, run_script, text_of, wait_for
+from tests.simcc_models import SPOT_PIPELINE, write_spot_finder
 
 from litehrnet import PoseEstimator, read_image, write_image
 from litehrnet.inference.batching import CropJob, cut_crops
@@ -22,6 +24,7 @@ from litehrnet.io.images import encode_jpeg
 from litehrnet.keypoints.boxes import PADDING, centers_and_scales
 from litehrnet.keypoints.codec import HeatmapCodec, blur_taps, decode, heatmap_to_image
 from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
+from litehrnet.keypoints.simcc import decode_simcc
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.poses import Poses
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
@@ -135,6 +138,43 @@ def test_on_the_same_crop_the_keypoints_equal_pythons(browser: Browser, small_on
     distances = np.linalg.norm(np.array([person[0] for person in found]) - expected, axis=2)
     assert distances[clear].max() < WITHIN
     np.testing.assert_allclose([person[1] for person in found], scores, atol=1e-4)
+
+
+def test_rows_of_simcc_are_read_as_python_reads_them(browser: Browser) -> None:
+    """Noise, equal bins, rows with nothing above 0, and values that are no numbers."""
+    rows = np.random.default_rng(6).normal(0, 1, (1, 133, 24 + 32)).round(1).astype(np.float32)
+    rows[0, 0, :24], rows[0, 1] = -1, 0
+    rows[0, 2, 3], rows[0, 3, 30] = np.nan, np.inf
+    points, scores = decode_simcc(rows, 24)
+    code = """
+        const { decode } = await import("/codec.js");
+        const read = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+        const { points, scores } = decode({ rows: given.rows.map(read), size: [24, 32] }, { kind: "simcc" });
+        return [points, scores];
+    """
+    axes = [as_base64(np.ascontiguousarray(axis)) for axis in (rows[..., :24], rows[..., 24:])]
+    found, found_scores = run_script(browser, code, {"rows": axes})
+    np.testing.assert_array_equal(found, points[0])
+    np.testing.assert_allclose(found_scores, scores[0])
+
+
+def test_a_simcc_network_finds_and_shows_what_predict_finds(
+    programs: dict[str, str], photo: Path, tmp_path: Path
+) -> None:
+    """Its rows are turned into a map of the chosen keypoint, laid over the picture."""
+    (tmp_path / "pipeline.json").write_text(json.dumps(SPOT_PIPELINE))
+    model = write_spot_finder(tmp_path / "spots.onnx")
+    with (
+        open_live_view(open_model(model), port=0) as site,
+        open_page(programs, site.url, read_image(EXAMPLE), tmp_path) as browser,
+    ):
+        found, expected = _load(browser, photo), _expected(model, photo)
+        np.testing.assert_allclose(found[:, 0], expected[:, 0], atol=0.02)
+        assert np.abs(found[:, 1:] - expected[:, 1:]).max() < WITHIN
+        code = "return document.getElementById('crop').toDataURL()"
+        before = browser.execute_script(code)
+        browser.find_element(By.NAME, "heatmap").click()
+        wait_for(lambda: browser.execute_script(code) != before)
 
 
 @pytest.mark.parametrize("kind", ["default", "dark", "udp"])

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.simcc_models import write_rows
 from torch import nn
 
 from litehrnet.config.schema import DistillConfig, RunConfig
@@ -126,6 +127,13 @@ def test_teacher_of_other_keypoints_is_one_sentence(small_config: RunConfig, tmp
     said = user_error(lambda: open_teacher(small_config, DistillConfig(str(path)), CPU))
     assert "finds 16 keypoints" in said
     assert "expected the 17 that are trained" in said
+
+
+def test_teacher_with_a_simcc_head_is_one_sentence(small_config: RunConfig, tmp_path: Path, user_error: Any) -> None:
+    rows = np.zeros((1, 17, 128), np.float32)
+    path = write_rows(tmp_path / "rtmpose.onnx", rows, rows, image=("batch", 3, 64, 64))
+    said = user_error(lambda: open_teacher(small_config, DistillConfig(str(path)), CPU))
+    assert said == f"{path}: has a SimCC head (expected a network with heatmaps)"
 
 
 def test_a_run_learns_from_heatmaps_and_resumes_exactly(runs: Any, teacher_file: Path) -> None:

@@ -67,14 +67,17 @@ def test_between_looks_of_the_detector_boxes_move_with_the_keypoints(small_weigh
     for each in found:  # nothing moves, so nothing else changes
         np.testing.assert_allclose(each.poses.boxes, [[8, 4, 32, 40]], atol=0.01)
         np.testing.assert_allclose(each.poses.keypoints, found[0].poses.keypoints, atol=0.01)
-    looked.clear()
-    list(predict_frames(estimator, bright, detector_interval=0))
-    assert len(looked) == 11
+    for interval, looks in ((0, 11), (None, 3)):
+        looked.clear()
+        list(predict_frames(estimator, bright, detector_interval=interval))
+        assert len(looked) == looks
 
 
-@pytest.mark.parametrize(("shift", "looks"), [(16, 11), (33, 3)])
-def test_the_detector_looks_at_every_frame_while_boxes_overlap(small_weights: Path, shift: int, looks: int) -> None:
-    """Two boxes that overlap by a third, and two that are apart."""
+@pytest.mark.parametrize(("shift", "interval", "looks"), [(16, 0.2, 11), (33, 0.2, 3), (33, None, 11)])
+def test_the_detector_looks_at_every_frame_while_boxes_overlap(
+    small_weights: Path, shift: int, interval: float | None, looks: int
+) -> None:
+    """Two boxes that overlap by a third, and two that are apart: only by default every frame is looked at."""
     looked: list[int] = []
 
     class Two:
@@ -84,7 +87,7 @@ def test_the_detector_looks_at_every_frame_while_boxes_overlap(small_weights: Pa
             return DetectedBoxes(boxes, np.full(2, 0.9, np.float32))
 
     bright = [Frame(number, number / 25, numbered(9, (64, 48))) for number in range(11)]
-    list(predict_frames(PoseEstimator(small_weights, threads=1, detector=Two()), bright, detector_interval=0.2))
+    list(predict_frames(PoseEstimator(small_weights, threads=1, detector=Two()), bright, detector_interval=interval))
     assert len(looked) == looks
 
 

@@ -8,8 +8,12 @@ import pytest
 
 from litehrnet import PoseEstimator
 from litehrnet.errors import UserError
+from litehrnet.keypoints.skeletons import KEYPOINT_SETS
+from litehrnet.runtimes.sdk import ONNX_SUFFIXES
 from litehrnet.weights import zoo
-from litehrnet.weights.zoo import AUTHORS_LINKS, DETECTORS, DOWNLOADS, find_detector, find_weights
+from litehrnet.weights.zoo import AUTHORS_LINKS, DETECTORS, DOWNLOADS, SIMCC_LINKS, find_detector, find_weights
+
+_RTMPOSE = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/onnx_sdk/"
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +29,9 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_names_carry_the_digits_that_files_are_checked_by() -> None:
     networks = (*DOWNLOADS, *DETECTORS)
     assert len({network.name for network in networks}) == len({n.url for n in networks}) == len(networks)
-    for download in DOWNLOADS:
+    checkpoints = [download for download in DOWNLOADS if download.path.suffix == ".pth"]
+    assert len(checkpoints) == 16
+    for download in checkpoints:
         assert re.fullmatch(r"[0-9a-f]{8}", download.sha256)
         assert f"-{download.sha256}_20" in download.url
         assert download.url.startswith("https://download.openmmlab.com/mmpose/")
@@ -35,6 +41,11 @@ def test_names_carry_the_digits_that_files_are_checked_by() -> None:
         assert f"{download.finds}" in download.url
         assert height_x_width in download.url
         assert download.checked_by == "first 8 digits of the SHA-256"
+    for simcc in (download for download in DOWNLOADS if download not in checkpoints):
+        assert re.fullmatch(r"[0-9a-f]{64}", simcc.sha256)
+        assert simcc.path.suffix in ONNX_SUFFIXES
+        assert simcc.finds in KEYPOINT_SETS
+    assert all(link.startswith(f"{_RTMPOSE}rtmpose-") for link in SIMCC_LINKS.values())
     for detector in DETECTORS:
         assert re.fullmatch(r"[0-9a-f]{64}", detector.sha256)
         assert detector.path.name == f"{detector.name}.onnx"

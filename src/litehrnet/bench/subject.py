@@ -106,7 +106,7 @@ def make_subject(name: str, input_size_wh: tuple[int, int] | None, folder: Path)
         write_random_weights(weights, find_variant(config.variant), size_wh, config.outputs)
     elif not weights.is_file():
         raise UserError(f"{name}: neither a network ({', '.join(VARIANTS)}), a recipe nor a weights file")
-    elif weights.suffix.lower() in (".onnx", ".native"):
+    elif weights.suffix.lower() in (".onnx", ".zip", ".native"):
         raise UserError(f"{name}: only works with some runtimes (expected .safetensors or a PyTorch checkpoint)")
     program, info = compile_weights(weights, input_size_wh)
     info = replace(info, input_size_wh=program.input_size_wh)

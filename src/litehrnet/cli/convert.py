@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("out", type=Path, help="the .safetensors file to write")
     add_input_size(parser)
-    parser.add_argument("--keypoints", metavar="SET", help="coco, mpii, lsp, or a .toml or .json file")
+    parser.add_argument("--keypoints", metavar="SET", help="a built-in set such as coco, or a .toml or .json file")
     parser.add_argument("--classes", metavar="SET", help="segmentation only: cityscapes, or a .toml or .json file")
     parser.add_argument("--objects", metavar="NAME", help="detectors only: name of the objects, such as person")
     parser.add_argument("--codec", choices=("default", "dark", "udp"), help="how positions are decoded from heatmaps")

@@ -218,7 +218,7 @@ def _print(figures: dict[str, float], images: "SegmentationEvalSet") -> None:
 
 def _runtime_name(checkpoint: Path) -> str | None:
     """PyTorch, as in mmpose, for every file that it can run."""
-    return None if checkpoint.suffix in (".onnx", ".native") else "torch"
+    return None if checkpoint.suffix in (".onnx", ".zip", ".native") else "torch"
 
 
 def _prepared(runtime: "Runtime", fold: bool) -> "Runtime":

@@ -41,7 +41,15 @@ def _fetch(names: list[str]) -> None:
 
 
 def _list() -> None:
-    from litehrnet.weights.zoo import AUTHORS_LINKS, BUNDLED, DETECTORS, DOWNLOADS, bundled_files, cache_folder
+    from litehrnet.weights.zoo import (
+        AUTHORS_LINKS,
+        BUNDLED,
+        DETECTORS,
+        DOWNLOADS,
+        SIMCC_LINKS,
+        bundled_files,
+        cache_folder,
+    )
 
     files = bundled_files()
     say(f"bundled ({BUNDLED}):" if files else "bundled: nothing")
@@ -50,8 +58,8 @@ def _list() -> None:
     say(f"\ndownloadable, by others (to {cache_folder()}):")
     for download in (*DOWNLOADS, *DETECTORS):
         say(f"  {download.name:30} {_state(download)}\n  {'':30} {download.url}")
-    say("\nby the authors of Lite-HRNet and Dite-HRNet, to be downloaded by hand (without a known checksum):")
-    for name, link in AUTHORS_LINKS.items():
+    say("\nby the authors of Lite-HRNet, Dite-HRNet and RTMPose, to be downloaded by hand (without a known checksum):")
+    for name, link in (AUTHORS_LINKS | SIMCC_LINKS).items():
         say(f"  {name:30} {link}")
     say("\nlitehrnet models fetch NAME downloads; use weights with --weights NAME, detectors with --detector NAME")
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keypoints",
         metavar="NAME|FILE",
-        help="names and sigmas: coco, mpii, lsp or a .toml or .json file (default: the names in the annotations)",
+        help="names and sigmas: a built-in set such as coco, or a .toml or .json file (default: as in the annotations)",
     )
     parser.add_argument(
         "--pck-threshold",

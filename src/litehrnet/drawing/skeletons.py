@@ -19,6 +19,8 @@ OUTLINE: Color = (25, 25, 25)
 FAINTEST = 0.15
 HIDDEN_SCORE = 0.1
 """Lowest score of keypoints that the commands draw; most keypoints on background have less."""
+DENSE_SET, DENSE_WIDTH = 40, 1 / 3
+"""Sets of more keypoints show hands and faces: their lines have this part of the usual width."""
 _FRACTION_BITS = 4  # of OpenCV's fixed-point numbers: joints are placed to a sixteenth of a pixel
 
 
@@ -54,7 +56,7 @@ def draw_poses(
     A joint with a score of ``style.full_score`` or more is opaque. The opacity of weaker joints falls with their score,
     to ``FAINTEST`` at 0; those below ``style.hidden_score`` are not drawn. A limb is as faint as the weaker of its
     ends. Joints that are not finite are left out, with their limbs. Lines are wider for larger boxes, with a minimum
-    that depends on the picture.
+    that depends on the picture, and thinner for sets with hands and a face.
 
     Args:
         image_rgb: uint8 (height, width, 3); it is not changed.
@@ -77,7 +79,7 @@ def draw_onto(
     for points, scores, box in zip(poses.keypoints, poses.scores, poses.boxes, strict=True):
         drawn = np.isfinite(points).all(axis=1) & (np.nan_to_num(scores).clip(0) >= style.hidden_score)
         opacity = np.where(drawn, _opacity(scores, style.full_score), 0)
-        width = style.line_width or _line_width(box, image.shape)
+        width = style.line_width or _line_width(box, image.shape, len(points))
         colors = _colors(poses.keypoint_set, style)
         _draw_person(image, points, opacity, width, poses.keypoint_set.limbs, colors)
     for box, label in zip(poses.boxes, labels, strict=True) if labels is not None else ():
@@ -92,10 +94,11 @@ def _opacity(scores: NDArray[np.float32], full_score: float) -> NDArray[np.float
     return FAINTEST + (1 - FAINTEST) * share
 
 
-def _line_width(box: NDArray[np.float32], shape_hw: tuple[int, ...]) -> int:
+def _line_width(box: NDArray[np.float32], shape_hw: tuple[int, ...], keypoints: int) -> int:
     picture = max(shape_hw[:2])
     width, height = (0 if math.isnan(side) else min(max(side, 0), picture) for side in box[2:].tolist())
-    return max(1, round(max(picture / 500, math.sqrt(width * height) / 75)))
+    usual = max(picture / 500, math.sqrt(width * height) / 75)
+    return max(1, round(usual * (DENSE_WIDTH if keypoints > DENSE_SET else 1)))
 
 
 def _draw_person(

@@ -53,12 +53,13 @@ def open_weights(
         raise UserError(f"{weights}: weights of {info.variant} (expected {config.variant}, as in {config.name})")
     if info.input_size_wh is not None:
         if config is not None and info.codec != config.codec:
-            codec = f"{config.codec}, as in {config.name}"
-            raise UserError(f"{weights}: heatmaps are decoded by {info.codec} (expected {codec})")
+            expected = f"{config.codec}, as in {config.name}"
+            raise UserError(f"{weights}: heatmaps are decoded by {info.codec} (expected {expected})")
         return opened, "from the weights' file"
     if config is not None:
         check_keypoint_count(config.keypoint_set, len(info.keypoint_set), weights, Path(config.name))
-        opened.info = replace(info, outputs=config.keypoint_set, codec=config.codec)
+        codec = info.codec if info.simcc_bins_wh else config.codec  # UDP would cut other crops than SimCC's
+        opened.info = replace(info, outputs=config.keypoint_set, codec=codec)
     by_itself = "the default" if weights.is_file() else "known of these weights"
     source = "--input-size" if input_size_wh else f"from {config.name}" if config else by_itself
     return opened, source

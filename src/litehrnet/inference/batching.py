@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from litehrnet.keypoints.codec import decode, heatmap_to_image, merge_flipped
 from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
+from litehrnet.keypoints.simcc import decode_simcc, merge_flipped_simcc
 from litehrnet.runtimes import Runtime
 
 BATCH_SIZE = 32
@@ -58,7 +59,7 @@ def find_keypoints(
     Args:
         runtime: The network.
         jobs: People to find; read no further ahead than a batch needs.
-        flip_test: Average with the heatmaps of the mirrored crops.
+        flip_test: Average with the network's output for the mirrored crops.
         batch_size: Number of crops to collect, from several photos, before the network runs.
 
     Yields:
@@ -84,12 +85,14 @@ def cut_crops(job: CropJob[_Source], runtime: Runtime) -> NDArray[np.uint8]:
 
 
 def heatmaps_of(runtime: Runtime, crops: NDArray[np.uint8], flip_test: bool) -> NDArray[np.float32]:
-    """Compute heatmaps (persons, keypoints, h, w), with ``flip_test`` averaged with those of the mirrored crops."""
+    """Compute heatmaps or SimCC's rows (see ``Runtime``), with ``flip_test`` averaged with those of mirrored crops."""
     heatmaps = runtime.forward(crops)
     if not flip_test:
         return heatmaps
     mirrored = runtime.forward(np.ascontiguousarray(crops[:, :, ::-1]))
     info = runtime.info
+    if info.simcc_bins_wh is not None:
+        return merge_flipped_simcc(heatmaps, mirrored, info.keypoint_set.flip_order, info.simcc_bins_wh[0])
     return merge_flipped(heatmaps, mirrored, info.keypoint_set.flip_order, info.codec.flip_shift)
 
 
@@ -111,8 +114,12 @@ def _run(
     for start in range(0, len(crops), batch_size):
         part = slice(start, start + batch_size)
         heatmaps = heatmaps_of(runtime, crops[part], flip_test)
-        heatmap_xy, scores[part] = decode(heatmaps, codec)
-        heatmap_size_wh = (heatmaps.shape[3], heatmaps.shape[2])
+        if (bins_wh := runtime.info.simcc_bins_wh) is not None:
+            heatmap_size_wh = bins_wh
+            heatmap_xy, scores[part] = decode_simcc(heatmaps, bins_wh[0])
+        else:
+            heatmap_size_wh = (heatmaps.shape[3], heatmaps.shape[2])
+            heatmap_xy, scores[part] = decode(heatmaps, codec)
         image_xy[part] = heatmap_to_image(heatmap_xy, centers[part], scales[part], heatmap_size_wh, codec)
     start = 0
     for job, job_crops in waiting:

@@ -34,12 +34,13 @@ class PoseEstimator:
     """Finds people and their keypoints in photos.
 
     Photos without given boxes first pass through a person detector: the named one, or the bundled one. The bundled
-    detector finds people, so it is only used for weights with the keypoints of COCO, MPII or LSP. For other weights,
+    detector finds people, so it is only used for weights with the keypoints of a built-in set. For other weights,
     and with ``whole_image``, the whole picture is one person's box.
 
     Args:
-        weights: ``.safetensors``, ``.onnx`` or ``.native``; PyTorch checkpoints with the extra ``train``; or a name
-            that ``litehrnet models`` lists, by default the bundled weights. Or a runtime from ``open_runtime``.
+        weights: ``.safetensors``, ``.onnx`` (also in MMDeploy's ``.zip``) or ``.native``; PyTorch checkpoints with the
+            extra ``train``; or a name that ``litehrnet models`` lists, by default the bundled weights. Or a runtime
+            from ``open_runtime``.
         runtime: ``native``, ``onnxruntime``, ``openvino`` or ``torch``; None to choose by the file.
         flip_test: Average with the mirrored crop: slightly better, half as fast.
         input_size_wh: (width, height) of the crops if the weights' file does not state it.

@@ -31,6 +31,15 @@ def inside_archive(path: Path) -> tuple[Path, str] | None:
     return None
 
 
+def member_names(archive: Path) -> list[str]:
+    """List the files in an archive.
+
+    Raises:
+        UserError: The archive cannot be read or is damaged.
+    """
+    return _opened(archive).namelist()
+
+
 def find_member(archive: Path, name: str) -> zipfile.ZipInfo:
     """Look up a file in an archive without reading it.
 
@@ -55,14 +64,18 @@ def read_member(archive: Path, name: str) -> bytes:
         raise UserError(f"{archive}: is damaged ({name} cannot be unpacked: {error})") from error
 
 
-def _find(archive: Path, name: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+def _opened(archive: Path) -> zipfile.ZipFile:
     try:
         status = archive.stat()
-        opened = _open(archive, status.st_size, status.st_mtime_ns, os.getpid())
+        return _open(archive, status.st_size, status.st_mtime_ns, os.getpid())
     except OSError as error:
         raise UserError(f"{archive}: cannot be read ({error.strerror})") from error
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise UserError(f"{archive}: is not a zip archive, or is cut short ({error})") from error
+
+
+def _find(archive: Path, name: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+    opened = _opened(archive)
     try:
         member = opened.getinfo(name)
     except KeyError as error:

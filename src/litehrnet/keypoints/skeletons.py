@@ -1,4 +1,4 @@
-"""Keypoint sets of COCO, MPII and LSP, and reading a user's own set from a TOML or JSON file.
+"""Built-in keypoint sets, and reading a user's own set from a TOML or JSON file.
 
 Source: docs/spec/protocol.md, sections 1.1 and 1.2. The limbs of MPII and LSP follow the human body.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.sides import mirrored_pairs, plain_name, words
+from litehrnet.keypoints.wholebody import COCO_WHOLEBODY, HALPE_26
 from litehrnet.poses import KeypointSet
 
 DEFAULT_SIGMA = 0.05
@@ -71,11 +72,11 @@ LSP = _built_in(
      (2, 3)),
 )
 # fmt: on
-KEYPOINT_SETS: dict[str, KeypointSet] = {each.name: each for each in (COCO, MPII, LSP)}
+KEYPOINT_SETS: dict[str, KeypointSet] = {each.name: each for each in (COCO, MPII, LSP, HALPE_26, COCO_WHOLEBODY)}
 
 
 def is_of_people(keypoint_set: KeypointSet) -> bool:
-    """Return whether these are the keypoints of COCO, MPII or LSP, in any order and under any set name.
+    """Return whether these are the keypoints of a built-in set, in any order and under any set name.
 
     Sets with only some of these names may describe animals, which have noses and shoulders too.
     """
@@ -90,7 +91,7 @@ def unnamed(count: int) -> KeypointSet:
 
 
 def find_keypoint_set(name_or_path: str, category: str | None = None) -> KeypointSet:
-    """Look up a keypoint set by name (coco, mpii, lsp), or read one from a .toml or .json file.
+    """Look up a built-in keypoint set by name, such as coco, or read one from a .toml or .json file.
 
     Args:
         name_or_path: Name or file.
@@ -279,7 +280,7 @@ def lower_body(keypoint_set: KeypointSet) -> NDArray[np.bool_]:
 
 
 def usual_keypoint_set(count: int) -> KeypointSet:
-    """Return the usual set of ``count`` keypoints (COCO 17, MPII 16, LSP 14), else a set with numbers as names."""
+    """Return the built-in set of ``count`` keypoints (COCO has 17, MPII 16), else a set with numbers as names."""
     for known in KEYPOINT_SETS.values():
         if len(known) == count:
             return known

@@ -42,7 +42,7 @@ def read_any_weights(path: Path, average: bool = False) -> tuple[dict[str, Tenso
     With ``average``, the average that a checkpoint has beside the weights is read; see ``read_checkpoint``.
     """
     path = find_weights(path, "torch").path
-    if path.suffix == ".onnx":
+    if path.suffix in (".onnx", ".zip"):
         raise UserError(f"{path}: is an ONNX model (expected .safetensors or .pth for PyTorch)")
     if path.suffix == ".safetensors":
         if average:

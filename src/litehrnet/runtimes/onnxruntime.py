@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import read_data_file
 from litehrnet.keypoints.crop import normalize
 from litehrnet.processors import default_threads
-from litehrnet.runtimes.graph import GraphShapes, graph_info, graph_shapes
+from litehrnet.runtimes.graph import GraphShapes, graph_info, graph_shapes, simcc_info
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime, fixed_size_message, reopened
+from litehrnet.runtimes.sdk import model_file, read_pipeline
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 
@@ -27,7 +28,8 @@ class OnnxRuntime:
 
     Args:
         path: A model from ``litehrnet export``, or another one that maps images (n, 3, H, W) to heatmaps
-            (n, keypoints, h, w).
+            (n, keypoints, h, w), or to the two outputs of a SimCC head: bins along x (n, keypoints, bins) and along y.
+            Or a zip archive of MMDeploy with such a model.
         input_size_wh: (width, height) if the model does not fix it.
         threads: Number of CPU threads; None for all.
 
@@ -38,7 +40,8 @@ class OnnxRuntime:
     def __init__(self, path: Path, input_size_wh: tuple[int, int] | None = None, threads: int | None = None) -> None:
         import onnxruntime
 
-        content = read_bytes(path)
+        file = model_file(path)
+        content = read_data_file(file)
         described = read_info(content, path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -50,8 +53,14 @@ class OnnxRuntime:
             raise UserError(f"{path}: not an ONNX model that ONNX Runtime can load ({_first_line(error)})") from error
         self._session, self._path, self._asked_threads = session, path, threads
         shapes = _shapes(session, path)
-        self.info = graph_info(described, shapes, path)
-        self.input_size_wh = shapes.input_size_wh or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+        if shapes.maps is None:
+            pipeline = read_pipeline(file)
+            size_wh = shapes.input_size_wh or pipeline.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+            self.info = simcc_info(self._outputs_for_black(size_wh), size_wh, pipeline, path)
+        else:
+            self.info = graph_info(described, shapes.maps, path)
+            size_wh = shapes.input_size_wh or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+        self.input_size_wh = size_wh
         self._fixed_size = shapes.input_size_wh is not None
         threads = threads or default_threads()
         self.description = f"onnxruntime {onnxruntime.__version__}, float32, {threads} threads"
@@ -75,16 +84,26 @@ class OnnxRuntime:
         return reopened, (OnnxRuntime, arguments, self.input_size_wh)
 
     def _one(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-        image = normalize(crop[None], self.info.mean, self.info.std)
-        heatmaps: NDArray[np.float32] = self._session.run(None, {self._session.get_inputs()[0].name: image})[0]
-        return heatmaps
+        outputs = self._run(normalize(crop[None], self.info.mean, self.info.std))
+        return outputs[0] if self.info.simcc_bins_wh is None else np.concatenate(outputs, axis=2)
+
+    def _run(self, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        outputs: list[NDArray[np.float32]] = self._session.run(None, {self._session.get_inputs()[0].name: image})
+        return outputs
+
+    def _outputs_for_black(self, size_wh: tuple[int, int]) -> list[NDArray[np.float32]]:
+        width, height = size_wh
+        try:
+            return self._run(np.zeros((1, 3, height, width), np.float32))
+        except Exception as error:
+            raise UserError(f"{self._path}: does not run on {width}x{height} images ({_first_line(error)})") from error
 
 
 def _shapes(session: Any, path: Path) -> GraphShapes:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or not outputs:
         raise UserError(f"{path}: has {len(inputs)} inputs (expected one: images)")
-    return graph_shapes(inputs[0].shape, outputs[0].shape, path)
+    return graph_shapes(inputs[0].shape, [output.shape for output in outputs], path)
 
 
 def _first_line(error: Exception) -> str:

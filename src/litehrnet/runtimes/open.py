@@ -14,6 +14,7 @@ from litehrnet.optional import is_installed
 from litehrnet.runtimes.native import open_native
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime, fixed_size_message
+from litehrnet.runtimes.sdk import ONNX_SUFFIXES
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
 from litehrnet.weights.zoo import find_weights
 
@@ -35,7 +36,7 @@ def open_runtime(
 
     Args:
         weights: ``.safetensors`` and PyTorch checkpoints (native, torch), ``.native`` (native) or ``.onnx``
-            (onnxruntime, openvino); or a name that ``litehrnet models`` lists.
+            (onnxruntime, openvino), also in a zip archive of MMDeploy; or a name that ``litehrnet models`` lists.
         runtime: One of ``RUNTIMES``; None for the first of native, onnxruntime and torch that accepts the file.
         input_size_wh: (width, height) of the crops if the file does not state it.
         threads: Number of CPU threads, 1 or more; None for all.
@@ -85,6 +86,8 @@ def described_weights(weights: str | Path) -> WeightsInfo | None:
                 return read_weights(path)[1]
             case ".onnx":
                 return read_info(read_bytes(path), path)
+            case ".zip":
+                return None
             case ".native":
                 return read_flat(path)[1]
             case _:
@@ -99,14 +102,14 @@ def described_weights(weights: str | Path) -> WeightsInfo | None:
 
 def _default_runtime(weights: Path) -> str:
     suffix = weights.suffix.lower()
-    if suffix == ".native" or (suffix != ".onnx" and native_module() is not None):
+    if suffix == ".native" or (suffix not in ONNX_SUFFIXES and native_module() is not None):
         return "native"
-    if suffix != ".onnx" and not is_installed("torch"):
+    if suffix not in ONNX_SUFFIXES and not is_installed("torch"):
         raise UserError(
             f"{weights}: {ABSENT}, and PyTorch, which also runs this format, is not installed "
             "(pip install 'litehrnet[train]'; ONNX models need neither)"
         )
-    runtime = "onnxruntime" if suffix == ".onnx" else "torch"
+    runtime = "onnxruntime" if suffix in ONNX_SUFFIXES else "torch"
     if native_module() is None:
         say_once(f"{ABSENT}: running on {runtime}")
     return runtime
@@ -132,9 +135,9 @@ def _check_format(weights: Path, runtime: str) -> None:
     suffix = weights.suffix.lower()
     if suffix == ".native" and runtime != "native":
         raise UserError(f"{weights}: {runtime} does not run programs of the native engine (expected native)")
-    if suffix == ".onnx" and runtime in ("native", "torch"):
+    if suffix in ONNX_SUFFIXES and runtime in ("native", "torch"):
         raise UserError(f"{weights}: {runtime} does not run ONNX models (expected .safetensors or .pth)")
-    if suffix not in (".onnx", ".native") and runtime in ("onnxruntime", "openvino"):
+    if suffix not in (*ONNX_SUFFIXES, ".native") and runtime in ("onnxruntime", "openvino"):
         raise UserError(f"{weights}: {runtime} runs ONNX models (make one with: litehrnet export {weights})")
 
 

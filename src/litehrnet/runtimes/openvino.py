@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
-from litehrnet.io.files import read_bytes
+from litehrnet.io.archives import read_data_file
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.processors import default_threads
-from litehrnet.runtimes.graph import graph_info, graph_shapes
+from litehrnet.runtimes.graph import graph_info, graph_shapes, simcc_info
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime, fixed_size_message, reopened
+from litehrnet.runtimes.sdk import Pipeline, model_file, read_pipeline
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
 
 if TYPE_CHECKING:
@@ -42,23 +43,26 @@ class OpenVinoRuntime:
         require("openvino", "openvino", "the runtime openvino")
         import openvino
 
-        content = read_bytes(path)
+        file = model_file(path)
+        content = read_data_file(file)
         described = read_info(content, path)
         core = openvino_core()
         try:
             model = core.read_model(content)
         except RuntimeError as error:
             raise UserError(f"{path}: not an ONNX model that OpenVINO can load") from error
-        dims = [
-            [d.get_length() if d.is_static else str(d) for d in port.get_partial_shape()]
-            for port in (model.inputs[0], model.outputs[0])
-        ]
-        shapes = graph_shapes(dims[0], dims[1], path)
-        self.info = graph_info(described, shapes, path)
-        self.input_size_wh = shapes.input_size_wh or self.info.input_size_wh or input_size_wh or DEFAULT_INPUT_SIZE_WH
+        shapes = graph_shapes(_dims(model.inputs[0]), [_dims(port) for port in model.outputs], path)
+        pipeline = Pipeline() if shapes.maps is not None else read_pipeline(file)
+        stated = pipeline.input_size_wh if described is None else described.input_size_wh
+        self.input_size_wh = shapes.input_size_wh or stated or input_size_wh or DEFAULT_INPUT_SIZE_WH
+        if shapes.maps is not None:
+            self.info = graph_info(described, shapes.maps, path)
         width, height = self.input_size_wh
-        # One crop per request, one request per thread: OpenVINO's fastest mode for this network.
-        model.reshape([1, 3, height, width])
+        try:
+            # One crop per request, one request per thread: OpenVINO's fastest mode for this network.
+            model.reshape([1, 3, height, width])
+        except RuntimeError as error:
+            raise UserError(f"{path}: does not run on {width}x{height} images") from error
         self._path, self._fixed_size, self._asked_threads = path, shapes.input_size_wh is not None, threads
         threads = threads or default_threads()
         settings = {
@@ -68,6 +72,9 @@ class OpenVinoRuntime:
             "NUM_STREAMS": threads,
         }
         self._compiled = core.compile_model(model, "CPU", settings)
+        if shapes.maps is None:
+            outputs = self._compiled(np.zeros((1, 3, height, width), np.float32)).values()
+            self.info = simcc_info(list(outputs), self.input_size_wh, pipeline, path)
         self._queue = openvino.AsyncInferQueue(self._compiled, threads)
         self.description = f"openvino {openvino.__version__.split('-')[0]}, float32, {threads} threads"
 
@@ -77,7 +84,8 @@ class OpenVinoRuntime:
         results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(images)
 
         def keep(request: object, index: int) -> None:
-            results[index] = request.get_output_tensor(0).data.copy()  # type: ignore[attr-defined]
+            outputs = [tensor.data for tensor in request.output_tensors]  # type: ignore[attr-defined]
+            results[index] = outputs[0].copy() if self.info.simcc_bins_wh is None else np.concatenate(outputs, axis=2)
 
         self._queue.set_callback(keep)
         for index in range(len(images)):
@@ -95,3 +103,11 @@ class OpenVinoRuntime:
         """Pickle the name of the file, which is opened again."""
         arguments = (self._path.absolute(), self.input_size_wh, self._asked_threads)
         return reopened, (OpenVinoRuntime, arguments, self.input_size_wh)
+
+
+def _dims(port: Any) -> list[int | str]:
+    """Return the dimensions of an input or output; those that are not fixed as text."""
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return []
+    return [dim.get_length() if dim.is_static else str(dim) for dim in shape]

@@ -25,12 +25,15 @@ class Runtime(Protocol):
     def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the network on a batch: heatmaps, class scores of a segmentation network, or the five maps of a detector.
 
+        A SimCC head (``info.simcc_bins_wh``) gives rows of bins instead, as in ``keypoints.simcc``.
+
         Args:
             crops: uint8 (n, height, width, 3), RGB, of ``input_size_wh``; n is 1 or more.
 
         Returns:
             float32 (n, keypoints, ceil(height/4), ceil(width/4)). For segmentation (n, classes, height, width), or
-            a quarter of that size from the native engine: ``segmentation.scores`` enlarges it.
+            a quarter of that size from the native engine: ``segmentation.scores`` enlarges it. For SimCC (n, keypoints,
+            bins along x and then along y).
         """
         ...
 

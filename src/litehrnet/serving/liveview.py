@@ -10,9 +10,10 @@ import litehrnet
 from litehrnet.detection import maps
 from litehrnet.detection.letterbox import BACKGROUND
 from litehrnet.detectors.detector import MIN_SCORE as DETECTOR_MIN_SCORE
-from litehrnet.drawing.skeletons import HIDDEN_SCORE, SIDE_COLORS
+from litehrnet.drawing.skeletons import DENSE_SET, DENSE_WIDTH, HIDDEN_SCORE, SIDE_COLORS
 from litehrnet.errors import UserError
 from litehrnet.inference.estimator import COUNTED_SCORE, LEAST_BOX_SCORE, LEAST_POSE_SCORE, MOST_SIMILAR
+from litehrnet.io.archives import read_data_file
 from litehrnet.io.files import make_folder, read_bytes
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps
@@ -20,6 +21,7 @@ from litehrnet.keypoints.skeletons import is_of_people
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
+from litehrnet.runtimes.sdk import ONNX_SUFFIXES, model_file
 from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK, Document, JpegStream, Site
 from litehrnet.weights.weights_file import WeightsInfo
 from litehrnet.weights.zoo import DEFAULT_DETECTOR, cache_folder, find_detector, find_weights
@@ -90,13 +92,18 @@ def describe(network: PageNetwork, detector: PageDetector | None) -> dict[str, A
     keypoint_set, codec = network.info.keypoint_set, network.info.codec
     return _describe_input(network, "/model.onnx") | {
         "padding": PADDING,
-        "codec": {"kind": codec.kind, "blur_taps": blur_taps(codec.blur_kernel).tolist()},
+        "codec": {
+            "kind": "simcc" if network.info.simcc_bins_wh else codec.kind,
+            "blur_taps": blur_taps(codec.blur_kernel).tolist(),
+        },
         "keypoint_names": keypoint_set.keypoint_names,
         "limbs": keypoint_set.limbs,
         "sigmas": keypoint_set.sigmas,
         "colors": {side: f"rgb{color}" for side, color in SIDE_COLORS.items()},
         "min_score": MIN_SCORE,
         "hidden_score": HIDDEN_SCORE,
+        "dense_set": DENSE_SET,
+        "dense_width": DENSE_WIDTH,
         "counted_score": COUNTED_SCORE,
         "most_similar": MOST_SIMILAR,
         "detector": None if detector is None else _describe_detector(detector),
@@ -131,8 +138,8 @@ def open_model(weights: str | Path, input_size_wh: tuple[int, int] | None = None
     """Open an ONNX model, or export weights to one, which is kept for the next time.
 
     Args:
-        weights: ``.onnx``; or ``.safetensors`` and PyTorch checkpoints, with the extra ``serve``; or a name that
-            ``litehrnet models`` lists.
+        weights: ``.onnx``, also in a zip archive of MMDeploy; or ``.safetensors`` and PyTorch checkpoints, with the
+            extra ``serve``; or a name that ``litehrnet models`` lists.
         input_size_wh: (width, height) of the crops if the file does not state it.
 
     Raises:
@@ -173,9 +180,10 @@ def open_page_detector(
 def _opened(path: Path, input_size_wh: tuple[int, int] | None) -> PageNetwork:
     if path.suffix.lower() == ".native":
         raise UserError(f"{path}: browsers do not run programs of the native engine (expected .onnx or weights)")
-    model = path if path.suffix.lower() == ".onnx" else _exported(path, input_size_wh)
+    model = path if path.suffix.lower() in ONNX_SUFFIXES else _exported(path, input_size_wh)
     runtime = OnnxRuntime(model, input_size_wh, threads=1)
-    return PageNetwork(path.stem, read_bytes(model), runtime.info, runtime.input_size_wh)
+    content = read_data_file(model_file(model))
+    return PageNetwork(path.stem, content, runtime.info, runtime.input_size_wh)
 
 
 def open_live_view(

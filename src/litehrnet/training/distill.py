@@ -68,6 +68,8 @@ def open_teacher(config: RunConfig, distill: DistillConfig, device: torch.device
             f"{distill.teacher}: finds {len(names)} keypoints, {', '.join(names[:3])} ... (expected the "
             f"{len(own)} that are trained, {', '.join(own[:3])} ...)"
         )
+    if runtime.info.simcc_bins_wh is not None:
+        raise UserError(f"{distill.teacher}: has a SimCC head (expected a network with heatmaps)")
     spread, wanted = distill.teacher_sigma or runtime.info.codec.sigma, config.codec.sigma
     if not 0 < spread <= wanted:
         raise UserError(f"{config.name}: the teacher's sigma is {spread:g} (expected 0 to codec.sigma, {wanted:g})")

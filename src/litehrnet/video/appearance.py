@@ -40,7 +40,7 @@ def limb_colors(image: NDArray[np.uint8], poses: Poses) -> Appearance:
         image: uint8 (H, W, 3), RGB.
         poses: People in the picture.
     """
-    ends = np.array(poses.keypoint_set.limbs)
+    ends = np.array(poses.keypoint_set.limbs, np.intp).reshape(-1, 2)  # also without limbs
     start, stop = poses.keypoints[:, ends[:, 0]], poses.keypoints[:, ends[:, 1]]
     points = start[:, :, None] + (stop - start)[:, :, None] * _ALONG[:, None]
     last = np.array(image.shape[1::-1]) - 1

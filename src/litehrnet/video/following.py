@@ -21,6 +21,7 @@ _SURE = 0.2  # lowest score of the keypoints that the next box encloses
 _BODY_MARGIN = 0.15  # of the pose's sides, on each side: the body extends beyond its outermost keypoints
 _FALLEN = 0.6  # share of the mean score at the last detection, below which the detector runs again
 _DOUBLE = 0.6  # OKS from which two poses are one person found twice
+_ALONE_INTERVAL = 0.2  # seconds between two runs of the detector while it sees one person
 _CROWDED = 0.1  # overlap (IoU) of two boxes from which only the detector can separate the people
 _LEAST_SHARE = 0.25  # smallest ratio of a box's sides, for people seen from the side
 
@@ -72,10 +73,11 @@ class GroupFollower:
 
     Args:
         estimator: Estimator of the keypoints, with a detector.
-        interval: Seconds between two runs of the detector; 0 for every frame.
+        interval: Seconds between two runs of the detector; 0 for every frame. None: 0.2 while one person is in the
+            picture, every frame while several are, because their boxes and identities are slightly better then.
     """
 
-    def __init__(self, estimator: PoseEstimator, interval: float) -> None:
+    def __init__(self, estimator: PoseEstimator, interval: float | None) -> None:
         self._estimator, self._interval = estimator, interval
         self._detected_at = -math.inf
         self._at_detection: Poses | None = None  # the people at the last detection
@@ -89,9 +91,7 @@ class GroupFollower:
             time: Time of the frame in seconds, strictly increasing.
         """
         before, anchors = self._poses, self._at_detection
-        # Times are sums of rounded fractions, so a millisecond early counts as on time.
-        due = time - self._detected_at >= self._interval - 1e-3
-        if before is None or anchors is None or due or not len(before) or _crowded(before.boxes):
+        if before is None or anchors is None or not len(before) or self._due(before, time):
             return self._detected(image, time)
         poses = self._estimator.predict(image, before.boxes, before.box_scores)
         first, now = anchors.scores.mean(axis=1), poses.scores.mean(axis=1)
@@ -104,6 +104,13 @@ class GroupFollower:
             return self._detected(image, time)
         self._poses = poses
         return self._poses
+
+    def _due(self, before: Poses, time: float) -> bool:
+        interval = self._interval
+        if interval is None:
+            interval = _ALONE_INTERVAL if len(before) == 1 else 0
+        # Times are sums of rounded fractions, so a millisecond early counts as on time.
+        return time - self._detected_at >= interval - 1e-3 or _crowded(before.boxes)
 
     def _detected(self, image: NDArray[np.uint8], time: float) -> Poses:
         self._poses = self._at_detection = self._estimator.predict(image)

@@ -47,6 +47,8 @@ class WeightsInfo:
         mean: Mean of each RGB channel, 0..1, subtracted from the image.
         std: Standard deviation of each RGB channel, 0..1; the difference is divided by it.
         provenance: Origin of the weights, in a sentence or two.
+        simcc_bins_wh: Numbers of bins along x and y of a foreign ONNX model with a SimCC head, whose output
+            ``keypoints.simcc`` decodes; None for heatmaps. It is not stored.
     """
 
     variant: str | None
@@ -56,6 +58,7 @@ class WeightsInfo:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     provenance: str = ""
+    simcc_bins_wh: tuple[int, int] | None = None
 
     @property
     def segments(self) -> bool:
@@ -124,7 +127,7 @@ def outputs_text(outputs: Outputs) -> str:
 def info_to_json(info: WeightsInfo) -> str:
     """Convert the description to one JSON object."""
     fields = asdict(info)
-    del fields["outputs"]
+    del fields["outputs"], fields["simcc_bins_wh"]
     return json.dumps(fields | _outputs_to_dict(info.outputs))
 
 

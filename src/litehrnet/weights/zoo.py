@@ -69,7 +69,16 @@ def _of_mmpose_mpii(network: str, file: str) -> Download:
     return _of_mmpose(f"mmpose_{network}_mpii", file, (256, 256), "mpii")
 
 
-# Addresses and names as in MMPose's own tables, for COCO and for MPII. MMPose 1.x has trained some networks again.
+_RTMPOSE = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/onnx_sdk/"
+
+
+def _of_rtmpose(name: str, file: str, sha256: str, keypoints: str) -> Download:
+    return Download(name, _RTMPOSE + file, sha256, (192, 256), keypoints, "MMPose")
+
+
+# Addresses and names as in MMPose's own tables, for COCO and for MPII. MMPose 1.x has trained some networks again. The
+# last four are SimCC networks: RTMPose and DWPose. Eight digits in their names are those of PyTorch's checkpoints, and no
+# checksums of these files are published: they were measured by users.
 DOWNLOADS = (
     *_of_mmpose_coco(
         "lite_hrnet_18",
@@ -105,6 +114,32 @@ DOWNLOADS = (
         f"{_MMPOSE_1}shufflenetv2_8xb64-210e_coco-256x192-51fb931e_20221014.pth",
         f"{_MMPOSE_1}shufflenetv2_8xb64-210e_coco-384x288-d30ab55c_20221014.pth",
     ),
+    _of_rtmpose(
+        "rtmpose_t",
+        "rtmpose-t_simcc-body7_pt-body7_420e-256x192-026a1439_20230504.zip",
+        "937003a70832d9cc34ea16927f504792f3133e92dda1b9c626236bbbe9e805cb",
+        "coco",
+    ),
+    _of_rtmpose(
+        "rtmpose_m",
+        "rtmpose-m_simcc-body7_pt-body7_420e-256x192-e48f03d0_20230504.zip",
+        "f7fbb6c5c11a1bb70f3d445e4ddec5d144ea89ad5649c081ef976f9b24a0b741",
+        "coco",
+    ),
+    _of_rtmpose(
+        "rtmpose_m_halpe_26",
+        "rtmpose-m_simcc-body7_pt-body7-halpe26_700e-256x192-4d3e73dd_20230605.zip",
+        "55b81170e236040b59fc792ad0a8315301ac4c079a3bdb1095d838aad3088d18",
+        "halpe_26",
+    ),
+    Download(
+        "dwpose_l_wholebody",
+        "https://huggingface.co/yzd-v/DWPose/resolve/main/dw-ll_ucoco_384.onnx",
+        "724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
+        (288, 384),
+        "coco_wholebody",
+        "DWPose",
+    ),
 )
 
 _YOLOX = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0/"
@@ -131,6 +166,13 @@ AUTHORS_LINKS = {
     "Lite-HRNet-18, MPII, 256x256": "https://drive.google.com/file/d/1Bw4shzVJoaaQWngkL4qnlnaPE87uiJtW/view",
     "Lite-HRNet-30, MPII, 256x256": "https://drive.google.com/file/d/1bVOahaHY61bhAPFYYfkgkJviyV-3fLKE/view",
     "Dite-HRNet, all": "https://drive.google.com/drive/folders/1_unL2XMll5vL1_zstnm3EC9BVFr_jrsf",
+}
+
+# No checksum is known of these.
+SIMCC_LINKS = {
+    "RTMPose-s, COCO, 256x192": _RTMPOSE + "rtmpose-s_simcc-body7_pt-body7_420e-256x192-acd4a1ef_20230504.zip",
+    "RTMPose-l, COCO, 384x288": _RTMPOSE + "rtmpose-l_simcc-body7_pt-body7_420e-384x288-3f5a1437_20230504.zip",
+    "DWPose-m, COCO-WholeBody, 256x192": _RTMPOSE + "rtmpose-m_simcc-ucoco_dw-ucoco_270e-256x192-c8b76419_20230728.zip",
 }
 
 

@@ -24,7 +24,8 @@ export function drawPose(context, { points, scores }, model, scale, boxSides) {
   const shown = scores.map((s) => s >= model.hidden_score);
   const spots = points.map((point) => point.map((value) => (value + 0.5) * scale));
   const longest = Math.max(context.canvas.width, context.canvas.height);
-  const width = Math.max(longest / 500, (Math.sqrt(boxSides[0] * boxSides[1]) / 75) * scale);
+  const usual = Math.max(longest / 500, (Math.sqrt(boxSides[0] * boxSides[1]) / 75) * scale);
+  const width = points.length > model.dense_set ? usual * model.dense_width : usual;
   for (const [a, b] of model.limbs.filter((ends) => ends.every((end) => shown[end]))) {
     stroke(context, spots[a], spots[b], width, model.colors[limbSide(sides[a], sides[b])], Math.min(opacity[a], opacity[b]));
   }
@@ -45,13 +46,14 @@ export function drawBox(context, box, scale, dashes) {
 /**
  * Lay the heatmap of a keypoint over a canvas.
  *
- * @param heatmaps {data, size}.
+ * @param heatmaps As Network.forward gives them.
  * @param keypoint Its number.
  * @param area [x, y, width, height] of the canvas that the heatmap's cells cover.
  */
-export function drawHeatmap(context, { data, size }, keypoint, area) {
+export function drawHeatmap(context, heatmaps, keypoint, area) {
+  const { size } = heatmaps;
   const [width, height] = size;
-  const values = data.subarray(keypoint * width * height, (keypoint + 1) * width * height);
+  const values = heatmaps.rows ? productOf(heatmaps, keypoint) : partOf(heatmaps.data, keypoint, width * height);
   const most = values.reduce((a, b) => Math.max(a, b), FULL_GLOW);
   const image = new ImageData(width, height);
   values.forEach((value, i) => image.data.set(glow(Math.max(0, value) / most), 4 * i));
@@ -62,6 +64,18 @@ export function drawHeatmap(context, { data, size }, keypoint, area) {
   context.imageSmoothingQuality = "high";
   context.drawImage(cells, ...area);
   context.restore();
+}
+
+function partOf(values, number, length) {
+  return values.subarray(number * length, (number + 1) * length);
+}
+
+// The map of a SimCC head: each bin along x times each along y.
+function productOf({ rows, size }, keypoint) {
+  const [along, down] = rows.map((values, axis) => partOf(values, keypoint, size[axis]));
+  return Float32Array.from({ length: size[0] * size[1] }, (_, i) => {
+    return Math.max(0, along[i % size[0]]) * Math.max(0, down[Math.floor(i / size[0])]);
+  });
 }
 
 /** Paint a crop (Uint8Array of RGB) over a canvas of its size. */

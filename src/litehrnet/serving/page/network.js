@@ -44,14 +44,18 @@ class Network {
    * Heatmaps of one crop, or a detector's maps of one picture.
    *
    * @param crop Uint8Array of height x width x 3, RGB, of the network's input size.
-   * @returns {data, size: [width, height]}: Float32Array of maps x height x width.
+   * @returns {data, size: [width, height]}: Float32Array of maps x height x width. Or of a SimCC head {rows, size}:
+   * Float32Arrays of keypoints x width bins and of keypoints x height bins.
    */
   async forward(crop) {
     const [width, height] = this.#model.input_size_wh;
     const images = new this.#ort.Tensor("float32", normalize(crop, this.#model), [1, 3, height, width]);
     const outputs = await this.#session.run({ [this.#session.inputNames[0]]: images });
-    const heatmaps = outputs[this.#session.outputNames[0]];
-    return { data: heatmaps.data, size: [heatmaps.dims[3], heatmaps.dims[2]] };
+    const [first, second] = this.#session.outputNames.map((name) => outputs[name]);
+    if (this.#model.codec?.kind === "simcc") {
+      return { rows: [first.data, second.data], size: [first.dims[2], second.dims[2]] };
+    }
+    return { data: first.data, size: [first.dims[3], first.dims[2]] };
   }
 
   /** Free what the network holds. */
