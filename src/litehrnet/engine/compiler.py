@@ -58,7 +58,8 @@ def compile_network(
     """
     if variant.unit not in STEPS:
         raise UnsupportedUnitError(
-            f"{source}: the native engine does not support {variant.name} (PyTorch does, and ONNX Runtime after litehrnet export)"
+            f"{source}: the native engine does not support {variant.name} (PyTorch does, and ONNX Runtime after "
+            "litehrnet export)"
         )
     check_input_size(*input_size_wh)
     p = Parameters(arrays, source)

@@ -247,7 +247,8 @@ class Fuse(nn.ModuleList):
 
     Args:
         channels: Channels of the branches.
-        rectified: Whether the lower branches see ReLU(S) in place of S, as in Dite-HRNet (docs/spec/architecture.md, section 20).
+        rectified: Whether the lower branches see ReLU(S) in place of S, as in Dite-HRNet
+            (docs/spec/architecture.md, section 20).
     """
 
     def __init__(self, channels: Sequence[int], rectified: bool = False) -> None:

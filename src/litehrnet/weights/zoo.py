@@ -77,8 +77,8 @@ def _of_rtmpose(name: str, file: str, sha256: str, keypoints: str) -> Download:
 
 
 # Addresses and names as in MMPose's own tables, for COCO and for MPII. MMPose 1.x has trained some networks again. The
-# last four are SimCC networks: RTMPose and DWPose. Eight digits in their names are those of PyTorch's checkpoints, and no
-# checksums of these files are published: they were measured by users.
+# last four are SimCC networks: RTMPose and DWPose. Eight digits in their names are those of PyTorch's checkpoints, and
+# no checksums of these files are published: they were measured by users.
 DOWNLOADS = (
     *_of_mmpose_coco(
         "lite_hrnet_18",
