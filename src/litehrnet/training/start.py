@@ -159,8 +159,8 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
         )
     if config.training.batch_size < 2 and find_variant(config.variant).unit is DYNAMIC:
         raise UserError(
-            f"{config.name}: training.batch_size is {config.training.batch_size}, but {config.variant} normalizes single "
-            "numbers over the batch (expected 2 or more)"
+            f"{config.name}: training.batch_size is 1, but {config.variant} normalizes single numbers over the batch "
+            "(expected 2 or more)"
         )
     return run
 
