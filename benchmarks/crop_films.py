@@ -115,7 +115,7 @@ def make_film(
     """
     scene = cast(data / "coco_dev", seed, people, blur)
     truth = []
-    with VideoWriter(path.parent, path.name, Fraction(RATE)) as writer:
+    with VideoWriter(path, Fraction(RATE)) as writer:
         for number in range(round(seconds * RATE)):
             picture, true = render(scene, number / RATE)
             writer.write(picture, number / RATE)

@@ -111,7 +111,7 @@ def make_video(path: Path, persons: list[CutOut], seconds: float) -> None:
     rng = np.random.default_rng(0)
     ground = cv2.resize(cv2.GaussianBlur(persons[0].image, (0, 0), 25), SIZE_WH, interpolation=cv2.INTER_CUBIC)
     ground = np.clip(0.6 * ground + 60 + rng.normal(0, 4, ground.shape), 0, 255).astype(np.uint8)
-    with VideoWriter(path.parent, path.stem, Fraction(RATE)) as writer:
+    with VideoWriter(path.with_suffix(""), Fraction(RATE)) as writer:
         for number in range(round(seconds * RATE)):
             picture = ground.copy()
             for person in persons:
@@ -177,7 +177,7 @@ def run(video: Path, detector_file: Path, weights: Path, folder: Path) -> None:
     for _ in predict_frames(estimator, empty, track=True):
         pass  # the first calls prepare and import
     reader, records = VideoReader(file_source(video), threads=1), RecordFile(folder / "drawn.jsonl")
-    writer = VideoWriter(folder, "drawn", reader.rate, sound_of=reader.source, threads=1)
+    writer = VideoWriter(folder / "drawn", reader.rate, sound_of=reader.source, threads=1)
     clock = Clock()
     clock.watch("detector", detector, "detect")
     clock.watch("network", estimator.runtime, "heatmaps")

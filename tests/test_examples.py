@@ -41,7 +41,7 @@ def test_predict_prints_and_draws_three_people(tmp_path: Path) -> None:
 
 def test_track_video_names_the_person_and_the_time(tmp_path: Path) -> None:
     picture = read_image(PROJECT / "src" / "litehrnet" / "photos" / "astronaut.jpg")[::2, ::2]
-    with VideoWriter(tmp_path, "film", Fraction(10)) as writer:
+    with VideoWriter(tmp_path / "film", Fraction(10)) as writer:
         for number in range(10):
             writer.write(picture, number / 10)
     lines = _run("track_video.py", writer.path).splitlines()

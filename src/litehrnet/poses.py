@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Indices
 from litehrnet.keypoints.oks import rescore
 
 
@@ -34,7 +35,7 @@ class KeypointSet:
         return len(self.keypoint_names)
 
     @property
-    def flip_order(self) -> NDArray[np.intp]:
+    def flip_order(self) -> Indices:
         """Indices (keypoints,) that reorder the keypoints of a mirrored image."""
         order = np.arange(len(self))
         for left, right in self.flip_pairs:
@@ -54,10 +55,10 @@ class Poses:
         keypoint_set: Names, limbs and flip pairs of the keypoints.
     """
 
-    keypoints: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    boxes: NDArray[np.float32]
-    box_scores: NDArray[np.float32]
+    keypoints: Floats32
+    scores: Floats32
+    boxes: Floats32
+    box_scores: Floats32
     keypoint_set: KeypointSet
 
     def __post_init__(self) -> None:
@@ -83,9 +84,9 @@ class Poses:
         )
 
     @property
-    def pose_scores(self) -> NDArray[np.float32]:
+    def pose_scores(self) -> Floats32:
         """float32 (people,): the box score times the mean keypoint score."""
-        scores: NDArray[np.float32] = self.box_scores * self.scores.mean(axis=1)
+        scores: Floats32 = self.box_scores * self.scores.mean(axis=1)
         return scores
 
     def to_dict(self) -> dict[str, Any]:

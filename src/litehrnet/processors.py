@@ -21,6 +21,12 @@ def usable_cpus() -> int:
     return count if quota is None else max(1, min(count, int(quota)))
 
 
+def cpu_info(name: str) -> list[str]:
+    """Return what Linux reports about each CPU under a name such as ``model name``; empty on other systems."""
+    pairs = [line.partition(":") for line in _text(Path("/proc/cpuinfo")).splitlines()]
+    return [value.strip() for key, _, value in pairs if key.strip() == name]
+
+
 def cpu_quota(root: Path = Path("/")) -> float | None:
     """Return the CPUs' worth of time that the control groups of this process allow, or None without a limit.
 

@@ -60,8 +60,8 @@ def _change(dataset: Path, change: Any) -> None:
     [
         (lambda c: [a.update(keypoints=[1, 2, 2] * 16) for a in c["annotations"]], "have 16 keypoints (expected 17"),
         (lambda c: c["annotations"][0].update(keypoints=[1, 2, 2] * 5), "have [5, 17] keypoints"),
-        (lambda c: c["annotations"][0].update(image_id=99), "annotation 0 belongs to no image"),
-        (lambda c: c["images"][0].pop("width"), "image 0 is incomplete"),
+        (lambda c: c["annotations"][0].update(image_id=99), "is on image 99, which the file does not have"),
+        (lambda c: c["images"][0].pop("width"), "image 0 (id 1): is incomplete"),
         (lambda c: c.pop("annotations"), "not COCO annotations"),
         (lambda c: c["images"][1].update(file_name="gone.png"), "gone.png: no such file (1 of the 3 photos of"),
         (lambda c: c["annotations"][2].update(area="wide"), "annotation 2 (id 3): area is wide (expected square"),
@@ -304,7 +304,7 @@ class _OneBox:
 def test_boxes_of_a_detector_are_cleaned_as_annotated_ones_are(
     small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("litehrnet.detectors.detector.open_detector", lambda path, **_: _OneBox())
+    monkeypatch.setattr("litehrnet.cli.evaluate.open_detector", lambda path, **_: _OneBox())
     out = dataset / "results.json"
     assert _test(small_onnx, dataset, "--no-flip", "--detector", "detector.onnx", "--out", str(out)) == 0
     assert "boxes: detections (by the detector)" in capsys.readouterr().out.replace("      ", " ")

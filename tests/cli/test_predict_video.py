@@ -42,7 +42,7 @@ def film(tmp_path: Path) -> Film:
         codec: str | None = None,
     ) -> Path:
         figure, _, _ = draw_figure((90, 120))
-        with VideoWriter(tmp_path, name, Fraction(RATE), codec=codec) as writer:
+        with VideoWriter(tmp_path / name, Fraction(RATE), codec=codec) as writer:
             for number in range(frames + empty):
                 picture = np.full((size_wh[1], size_wh[0], 3), (120, 130, 140), np.uint8)
                 if number < frames:

@@ -89,7 +89,7 @@ def test_whole_bodies_are_drawn_and_written(
 @pytest.mark.parametrize("count", [26, 21])
 def test_people_in_videos_are_tracked(tmp_path: Path, bundled: Bundled, count: int) -> None:
     """Also with keypoints without limbs, such as those of hands."""
-    with VideoWriter(tmp_path, "film", Fraction(25)) as writer:
+    with VideoWriter(tmp_path / "film", Fraction(25)) as writer:
         for number in range(5):
             writer.write(np.full((120, 160, 3), 90, np.uint8), number / 25)
     rows = [np.zeros((1, count, 2 * pixels), np.float32) for pixels in SIZE_WH]

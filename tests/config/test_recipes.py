@@ -30,7 +30,7 @@ NETWORKS = {
 }
 """Folder and variant of the recipes of the other networks, by the start of their names."""
 OTHERS = [f"{name}_{data}" for name in NETWORKS for data in ("coco_256x192", "coco_384x288", "mpii_256x256")]
-DETECTION = ["litehrnet_18_person_320x320"]
+DETECTION = ["litehrnet_18_person_320x320", "litehrnet_18_person_320x320_more"]
 SEGMENTATION = ["litehrnet_18_cityscapes_512x1024", "litehrnet_30_cityscapes_512x1024"]
 OWN = [
     "litehrnet_18_128x96",
@@ -157,6 +157,11 @@ def test_the_older_name_of_the_format_is_read_in_files_and_overrides(tmp_path: P
         ("(64, 96)", "(64, 96.5)", r"input_size_wh is 96.5 \(expected int\)"),
         ("(64, 96)", "(64, True)", r"input_size_wh is True \(expected int\)"),
         ("(64, 96)", "64", r"input_size_wh is 64"),
+        (
+            "test = dict(",
+            "train = (dict())\ntest = dict(",
+            r"train is {} \(expected several in brackets, or one and a c",
+        ),
         ("(64, 96)", "(64, 100)", "64x100"),
         ('kind="dark"', 'kind="drak"', r"codec.kind is 'drak' \(expected 'default' or 'dark' or 'udp'\)"),
         ("lite_hrnet_18", "lite_hrnet_19", "lite_hrnet_19: unknown network"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from litehrnet.data.annotations import AREA_OF_BOX, Normalized, id_key, normalized
+from litehrnet.data.annotations import AREA_OF_BOX, Normalized, examined, id_key, normalized
 from litehrnet.errors import UserError
 
 Change = Callable[[dict[str, Any]], object]
@@ -133,9 +133,12 @@ def test_people_who_are_left_out_are_counted() -> None:
         (lambda c: c["images"][1].update(id=7), "2 images have the id 7 (expected different ids)"),
         (lambda c: c["images"][1].update(width=None), "image 1 (id 8): width and height are None and 100"),
         (lambda c: c["images"][1].update(width=0), "image 1 (id 8): width and height are 0 and 100"),
-        (lambda c: c["images"][0].update(id=[1]), "image 0 is incomplete (expected id, file_name, width and height)"),
-        (lambda c: c["annotations"][1].update(image_id=9), "annotation 1 belongs to no image of the file"),
-        (lambda c: c["annotations"].append(5), "annotation 2 belongs to no image of the file"),
+        (lambda c: c["images"][0].update(id=[1]), "image 0: is incomplete (expected id, file_name, width and height)"),
+        (
+            lambda c: c["annotations"][1].update(image_id=9),
+            "annotation 1 (id 2): is on image 9, which the file does not",
+        ),
+        (lambda c: c["annotations"].append(5), "annotation 2: is not an object"),
         (lambda c: c["annotations"][1].update(bbox=[1, 2, 3]), "annotation 1 (id 2): bbox is [1, 2, 3] (expected x,"),
         (
             lambda c: c["annotations"][1].update(bbox=[1, 2, 3, 4, 0.9]),
@@ -170,6 +173,12 @@ def test_what_has_no_safe_meaning_is_refused(change: Change, fault: str) -> None
     assert fault in str(caught.value)
 
 
+def test_people_on_an_incomplete_image_are_no_faults_of_their_own() -> None:
+    own = examined(Path("a.json"), _content() | {"images": [{"id": 7}, _content()["images"][1]]})
+    assert own.faults == ["image 0 (id 7): is incomplete (expected id, file_name, width and height)"]
+    assert (own.indices, [person["id"] for person in own.annotations]) == ([1], [2])
+
+
 def test_all_faults_are_named_at_once() -> None:
     def change(c: dict[str, Any]) -> None:
         c["annotations"][0]["bbox"] = [1]
@@ -181,25 +190,44 @@ def test_all_faults_are_named_at_once() -> None:
         _read(change)
 
 
-@pytest.mark.parametrize(
-    ("factor", "people", "step", "refused"),
-    [(0.4, 5, 9, True), (0.4, 4, 9, False), (1, 5, 9, False), (0.4, 5, 1, False)],
-)
-def test_boxes_of_many_people_in_percent_are_refused(factor: float, people: int, step: int, refused: bool) -> None:
-    content = _content()
-    for image in content["images"]:
-        image |= {"width": 250, "height": 250}
-    person = content["annotations"][0]
-    content["annotations"] = []
-    for number in range(2 * people):
-        x = 200 * factor - step * (number // 2)
-        keypoints = [x + 4, 20, 2, x + 8, 40, 1, 0, 0, 0]
-        own = {"id": number, "image_id": 7 + number % 2, "bbox": [x, 10, 40 * factor, 80], "keypoints": keypoints}
-        content["annotations"].append(person | own)
-    if not refused:
-        assert len(normalized(Path("a.json"), content).annotations) == 2 * people
-        return
-    with pytest.raises(
-        UserError, match=r"a\.json: boxes seem to be in percent, such as \[80\.0, 10\.0, 16\.0, 80\.0\]"
-    ):
+def _spread(photos: int, size: int, places: list[float]) -> dict[str, Any]:
+    """Photos with one person each, whose three keypoints are in turn at all pairs of these places."""
+    pairs = [(x, y) for x in places for y in places]
+    content: dict[str, Any] = {"images": [], "annotations": []}
+    for number in range(photos):
+        content["images"].append({"id": number, "file_name": f"{number}.jpg", "width": size, "height": size})
+        flat = [value for n in range(3) for value in (*pairs[(3 * number + n) % len(pairs)], 2)]
+        person = {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "keypoints": flat}
+        content["annotations"].append(person | {"num_keypoints": 3})
+    return content
+
+
+PERCENT = [4.5, 30.25, 61.0, 97.5]
+
+
+@pytest.mark.parametrize("has_boxes", [False, True])
+def test_keypoints_of_many_photos_in_percent_are_refused(has_boxes: bool) -> None:
+    content = _spread(10, 640, PERCENT)
+    if has_boxes:
+        _both(content, bbox=[1.5, 2.5, 97.0, 96.0], area=9000)
+    sentence = (
+        r"a\.json: keypoints seem to be in percent, such as \(4\.5, 4\.5\): in 10 photos none is beyond 100 \(exp"
+    )
+    with pytest.raises(UserError, match=sentence):
         normalized(Path("a.json"), content)
+
+
+@pytest.mark.parametrize(
+    ("photos", "size", "places"),
+    [
+        (9, 640, PERCENT),
+        (10, 240, PERCENT),  # most of a small photo
+        (10, 640, [4, 30, 61, 97]),  # whole pixels
+        (10, 640, [4.5, 30.25, 61.0, 78.0]),  # a cage of 80 pixels in the first corner
+        (10, 640, [20.5, 40.25, 97.5]),  # a dial that is not at the edge
+        (10, 640, [*PERCENT, 130.5]),
+        (10, 640, [-3.5, *PERCENT]),
+    ],
+)
+def test_pixels_of_a_corner_are_not_taken_for_percent(photos: int, size: int, places: list[float]) -> None:
+    assert len(normalized(Path("a.json"), _spread(photos, size, places)).annotations) == photos

@@ -54,39 +54,49 @@ def test_good_annotations_have_no_problem(drawn_coco: DataConfig) -> None:
             "bbox is [100, 5, 50, 10] (expected most of it inside the photo of 120x160)",
         ),
         ({"area": 0}, "area is 0 (expected a number above 0)"),
-        ({"area": "large"}, "area is large (expected a number above 0)"),
+        ({"area": "large"}, "area is large (expected square pixels)"),
         ({"keypoints": [1, 2, 2]}, "has 1 keypoints (expected 17)"),
-        ({"keypoints": [1, 2]}, "keypoints is not a list of x, y, visibility triples"),
-        ({"keypoints": ["a", 2, 3]}, "keypoints is not a list of x, y, visibility triples"),
-        ({"num_keypoints": 5}, "num_keypoints is 5 (expected 17, the number of labeled keypoints)"),
+        ({"keypoints": [30, 30, 7] * 17}, [f"keypoint {i} has visibility 7 (expected 0, 1 or 2)" for i in range(17)]),
+        ({"keypoints": [1, 2]}, "keypoints has 2 numbers (expected x, y and visibility in turn)"),
+        ({"keypoints": ["a", 2, 3]}, "keypoints is ['a', 2, 3]... (expected x, y and visibility in turn)"),
+        ({"num_keypoints": 0}, "num_keypoints is 0 (expected 17, the number of labeled keypoints)"),
         ({"image_id": 77}, "is on image 77, which the file does not have"),
     ],
 )
 def test_what_is_wrong_with_a_person_is_named_with_its_index_and_id(
-    coco_content: dict[str, Any], save_coco: Save, change: dict[str, Any], wrong: str
+    coco_content: dict[str, Any], save_coco: Save, change: dict[str, Any], wrong: str | list[str]
 ) -> None:
     coco_content["annotations"][1] |= {"num_keypoints": None} | change
     texts = _texts(_check(save_coco(coco_content)))
-    assert texts == [f"annotation 1 (id 2): {wrong}"]
+    assert texts == [f"annotation 1 (id 2): {each}" for each in ([wrong] if isinstance(wrong, str) else wrong)]
 
 
 def test_all_problems_are_found_at_once(coco_content: dict[str, Any], save_coco: Save) -> None:
     first, second, third = coco_content["annotations"]
-    first["keypoints"][2] = 7
     first["keypoints"][3] = math.inf
-    second["bbox"] = [0, 0, -5, 5]
+    second["num_keypoints"] = 0
     third["id"] = 1
     coco_content["images"][2]["id"] = 1
     coco_content["images"].append({"id": 9})
     assert _texts(_check(save_coco(coco_content))) == [
         "image 3 (id 9): is incomplete (expected id, file_name, width and height)",
         "2 images have the id 1 (expected different ids)",
-        "annotation 0 (id 1): keypoint 0 has visibility 7 (expected 0, 1 or 2)",
         f"annotation 0 (id 1): keypoint 1 is at (inf, {first['keypoints'][4]}) (expected finite numbers)",
-        "annotation 1 (id 2): bbox is [0, 0, -5, 5] (expected finite numbers and an area)",
         "annotation 2 (id 1): is on image 3, which the file does not have",
+        "annotation 1 (id 2): num_keypoints is 0 (expected 17, the number of labeled keypoints)",
         "2 annotations have the id 1 (expected different ids)",
     ]
+
+
+def test_what_is_read_in_another_form_is_one_note_and_no_problem(
+    coco_content: dict[str, Any], save_coco: Save, caplog: pytest.LogCaptureFixture
+) -> None:
+    for person in coco_content["annotations"]:
+        person |= {"num_keypoints": 5, "area": None, "keypoints": [*person["keypoints"][:-1], -1]}
+    config = save_coco(coco_content)
+    assert _check(config).problems == []
+    changed = "keypoints taken as unlabeled (3), num_keypoints counted (3), areas estimated (3)"
+    assert caplog.messages == [f"note: {config.annotations}: {changed}"]
 
 
 def test_keypoints_are_counted_as_the_recipe_says_before_the_file(drawn_coco: DataConfig) -> None:
@@ -106,7 +116,7 @@ def test_a_file_of_another_form_is_one_problem(tmp_path: Path, content: str) -> 
     path = tmp_path / "a.json"
     path.write_text(content)
     assert _texts(check_coco(path, tmp_path, None)) == [
-        "not COCO annotations (expected lists 'images' and 'annotations')"
+        f"{path}: not COCO annotations (expected an object with lists 'images' and 'annotations')"
     ]
 
 
@@ -124,7 +134,7 @@ def test_annotations_that_are_no_objects_are_named(coco_content: dict[str, Any],
     coco_content["annotations"] += [5, {"image_id": [1]}]
     texts = _texts(_check(save_coco(coco_content)))
     assert texts[0] == "annotation 3: is not an object"
-    assert texts[1] == "annotation 4: is on image None, which the file does not have"
+    assert texts[1] == "annotation 4: is on image [1], which the file does not have"
 
 
 def test_names_of_a_category_are_checked(coco_content: dict[str, Any], save_coco: Save) -> None:

@@ -111,6 +111,20 @@ def test_a_detector_fills_in_what_it_is_sure_of_and_ignores_the_rest(write: Writ
     assert len(looked_at) == 2
 
 
+def test_a_photo_of_a_set_that_is_listed_twice_is_looked_at_once(write: WriteAnnotations) -> None:
+    config = write([[10, 10, 20, 20]], image={"boxes_complete": False})
+    detection_set = read_detection_set([config, config], DetectionConfig(), (64, 64), 0)
+    looked_at = []
+
+    def find(image_file: Path) -> tuple[np.ndarray, np.ndarray]:
+        looked_at.append(image_file)
+        return as_corners([[50, 5, 70, 40]]), np.array([0.6], np.float32)
+
+    records = completed(detection_set, find, "a detector", None).records
+    assert [record.corners.tolist() for record in records] == 2 * [[[10, 10, 30, 30], [50, 5, 70, 40]]]
+    assert len(looked_at) == 1
+
+
 @given(st.integers(0, 1000), st.integers(20, 200), st.integers(20, 200))
 def test_boxes_move_with_the_pixels_of_their_photo(seed: int, width: int, height: int) -> None:
     window = (8, 0, 56, 64)
@@ -125,6 +139,21 @@ def test_boxes_move_with_the_pixels_of_their_photo(seed: int, width: int, height
     found = np.concatenate([learned, ignored])
     if len(found):
         np.testing.assert_allclose(found[0], expected, atol=1e-3)
+
+
+@given(st.integers(20, 200), st.integers(20, 200))
+def test_a_photo_fits_at_scale_one_and_in_a_mosaic_has_the_area_of_its_part(width: int, height: int) -> None:
+    settings, window = DetectionConfig(scale=(1.0, 1.0), aspect=0.0), (8, 0, 56, 64)
+    moved = [
+        np.abs(
+            draw_matrix(np.random.default_rng(0), settings, (width, height), window, in_mosaic=mosaic)[[0, 1], [0, 1]]
+        )
+        * (width, height)
+        for mosaic in (False, True)
+    ]
+    assert (moved[0] <= np.array([56, 64]) + 1e-9).all()
+    assert np.isclose(moved[0], [56, 64]).any()
+    assert moved[1].prod() == pytest.approx(56 * 64)
 
 
 def _drawn_set(tmp_path: Path, settings: DetectionConfig, complete: bool = True) -> DetectionSet:

@@ -105,3 +105,15 @@ def test_huge_outputs_stay_finite() -> None:
 def test_of_two_boxes_in_one_place_the_likelier_is_kept() -> None:
     corners = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 0, 40, 10]], np.float32)
     assert suppress(corners, np.array([0.5, 0.9, 0.2], np.float32)).tolist() == [1, 2]
+
+
+def test_a_box_is_the_mean_around_its_peak_weighted_by_scores() -> None:
+    maps = np.full((5, 8, 8), -20, np.float32)
+    maps[0, 3, 4], maps[0, 3, 5] = 0, -np.log(2)  # scores of 1/2 and 1/3
+    maps[1:, 3, 4] = 0  # distances of 16 pixels
+    maps[1:, 3, 5] = np.log([24 / 16, 1, 1, 1])
+    (corners,), (score,) = decode(maps, 0.4)
+    own, other = np.array([2, -2, 34, 30]), np.array([-2, -2, 38, 30])
+    share = 1 / (1 + 1.5**4)
+    np.testing.assert_allclose(corners, (1 - share) * own + share * other, atol=1e-4)
+    assert score == 0.5

@@ -173,6 +173,9 @@ def test_names_of_several_photos_need_their_folders(tmp_path: Path) -> None:
     results.write_text(json.dumps([result(LEFT, image_id=9, file_name="a.jpg")]))
     with pytest.raises(UserError, match=r"entry 0 is on photo a\.jpg, which .*annotations\.json does not have"):
         read_results(results, read_annotations(path), 2)
+    images.append({"id": 3, "file_name": "a.jpg", "width": 200, "height": 100})  # its whole path is the name's end
+    path.write_text(json.dumps({"images": images, "annotations": [], "categories": [category]}))
+    assert read_results(results, read_annotations(path), 2)[0]["image_id"] == 3
 
 
 def test_what_a_reader_of_the_figures_must_know_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from litehrnet.io.images import encode_jpeg
+from litehrnet.io.images import encode_image
 
 Browser = webdriver.Chrome
 
@@ -29,7 +29,7 @@ def open_page(programs: dict[str, str], url: str, frame: NDArray[np.uint8], fold
         folder: Folder for the camera's film.
     """
     film = folder / "film.mjpeg"
-    film.write_bytes(encode_jpeg(frame, 95) * 3)
+    film.write_bytes(encode_image(frame, ".jpg", 95) * 3)
     options = webdriver.ChromeOptions()
     options.binary_location = programs["chromium"]
     options.page_load_strategy = "eager"  # a page with a film in it is never loaded to its end

@@ -20,7 +20,7 @@ from tests.simcc_models import SPOT_PIPELINE, write_spot_finder
 from litehrnet import PoseEstimator, read_image, write_image
 from litehrnet.inference.batching import CropJob, cut_crops
 from litehrnet.inference.estimator import is_seen
-from litehrnet.io.images import encode_jpeg
+from litehrnet.io.images import encode_image
 from litehrnet.keypoints.boxes import PADDING, centers_and_scales
 from litehrnet.keypoints.codec import HeatmapCodec, blur_taps, decode, heatmap_to_image
 from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
@@ -258,7 +258,7 @@ def test_whether_somebody_is_there_is_decided_as_in_python(browser: Browser) -> 
 
 def test_a_turned_photo_stands_upright(browser: Browser, small_onnx: Path, tmp_path: Path) -> None:
     """With the orientation of a phone held upright: 6 of Exif."""
-    jpeg = encode_jpeg(np.ascontiguousarray(np.rot90(read_image(EXAMPLE)[:, 100:400])), 95)
+    jpeg = encode_image(np.ascontiguousarray(np.rot90(read_image(EXAMPLE)[:, 100:400])), ".jpg", 95)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     path = tmp_path / "turned.jpg"
     path.write_bytes(jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:])
@@ -357,13 +357,13 @@ def test_a_film_is_shown_while_it_is_made(browser: Browser) -> None:
 
     def publish_until_shown(width: int) -> None:
         def shown() -> bool:
-            frames.publish(encode_jpeg(np.zeros((30, width, 3), np.uint8), 90))
+            frames.publish(encode_image(np.zeros((30, width, 3), np.uint8), ".jpg", 90))
             return bool(browser.execute_script("return document.querySelector('img')?.naturalWidth") == width)
 
         wait_for(shown)
 
     with open_show(frames) as show:
-        frames.publish(encode_jpeg(np.zeros((30, 20, 3), np.uint8), 90))
+        frames.publish(encode_image(np.zeros((30, 20, 3), np.uint8), ".jpg", 90))
         browser.get(show.url)
         publish_until_shown(40)
         publish_until_shown(60)

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import torch
 
+from litehrnet import read_image, write_image
+from litehrnet.config.read import load_config
 from litehrnet.config.schema import RunConfig
 from litehrnet.config.write import recipe_text
 from litehrnet.data.settings import EvalConfig
@@ -225,6 +227,41 @@ def test_the_death_of_a_process_is_one_sentence_in_the_others(
     assert processes[0].returncode == 2
     assert "error: process 0 of 2: another process has ended, see its error (" in printed
     assert "Traceback" not in printed
+
+
+def test_a_photo_broken_in_its_middle_ends_all_processes_with_a_checkpoint_or_is_left_out(
+    start: Start, project: Path, recipe: Path, tmp_path: Path
+) -> None:
+    config = load_config(str(recipe)).config
+    photos = tmp_path / "photos"
+    shutil.copytree(config.train[0].images, photos)
+    broken = sorted(photos.iterdir())[2]
+    write_image(tmp_path / "whole.png", read_image(broken))
+    content = bytearray((tmp_path / "whole.png").read_bytes())
+    content[len(content) // 2] ^= 255
+    broken.write_bytes(content)  # its beginning and its end are those of a good file
+    cut = tmp_path / "cut.py"
+    cut.write_text(recipe_text(replace(config, train=(replace(config.train[0], images=str(photos)),)), []))
+    settings = ("--cfg-options", "training.epochs=2", "training.evaluate_every=0")
+    processes = start([_train(project, cut, "pytorch", tmp_path / "run", *settings)] * 2)
+    printed = [process.communicate(timeout=600)[0] for process in processes]
+    assert [process.returncode for process in processes] == [2, 2], printed
+    latest = tmp_path / "run" / "latest.pth"
+    done = torch.load(latest, weights_only=True)["meta"]["iter"]
+    saved = f"saved after iteration {done}: resume with --resume-from {latest}"
+    reason = f"{broken}: "
+    errors = [line for text in printed for line in text.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert all(saved in line for line in errors)
+    assert (
+        sum(reason in line and "training.skip_broken_photos=true trains on without it" in line for line in errors) == 1
+    )
+    assert sum("of 2: another process cannot load its samples, see its error" in line for line in errors) == 1
+    assert not any("Traceback" in text for text in printed)
+    options = ("--resume-from", "latest", *settings, "training.skip_broken_photos=true")
+    printed = _finish(start([_train(project, cut, "pytorch", tmp_path / "run", *options)] * 2))
+    assert f" left out 1 broken photos: {reason}" in printed[0]
+    assert torch.load(latest, weights_only=True)["meta"]["epoch"] == 2
 
 
 def test_torchrun_starts_a_killed_run_again_and_it_goes_on_by_itself(

@@ -146,10 +146,10 @@ def test_stop_during_an_evaluation_ends_it_first(runs: Any, monkeypatch: pytest.
 
     def interrupted(*arguments: Any) -> Any:
         signal.raise_signal(signal.SIGTERM)
-        return evaluate.evaluate(*arguments)
+        return evaluate.evaluate_runtime(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("litehrnet.training.task.evaluate", interrupted)
+        patch.setattr("litehrnet.training.task.evaluate_runtime", interrupted)
         assert runs.run(runs.config("parts", validate=True)) == 143
     assert (runs.folder / "parts" / LATEST).readlink() == Path("snapshot.pth")
     assert [line["epoch"] for line in log_lines(runs.folder / "parts") if line["mode"] == "val"] == [1]
@@ -162,9 +162,9 @@ def test_stop_during_the_last_evaluation_ends_a_finished_run(runs: Any, monkeypa
 
     def interrupted(*arguments: Any) -> Any:
         signal.raise_signal(signal.SIGTERM)
-        return evaluate.evaluate(*arguments)
+        return evaluate.evaluate_runtime(*arguments)
 
-    monkeypatch.setattr("litehrnet.training.task.evaluate", interrupted)
+    monkeypatch.setattr("litehrnet.training.task.evaluate_runtime", interrupted)
     assert runs.run(runs.config("run", validate=True, epochs=1)) == 0
     assert (runs.folder / "run" / "last.safetensors").exists()
 

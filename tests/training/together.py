@@ -19,7 +19,7 @@ from litehrnet.models.weights import load_network
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training import distributed, steps
 from litehrnet.training.distributed import Processes
-from litehrnet.training.evaluate import evaluate, evaluate_runtime, weights_info
+from litehrnet.training.evaluate import evaluate_runtime, evaluated_runtime, weights_info
 from litehrnet.training.loader import TensorBatch
 from litehrnet.training.loop import remaining_steps
 from litehrnet.training.start import prepare, starting_state
@@ -84,7 +84,9 @@ def evaluation(config: RunConfig, processes: Processes, folder: Path) -> dict[st
     for name, buffer in network.named_buffers():
         if name.endswith("running_var"):
             buffer += processes.rank
-    reports["by the statistics of the first"] = evaluate(network, config, several, processes)
+    reports["by the statistics of the first"] = evaluate_runtime(
+        evaluated_runtime(network, config, processes), several, processes
+    )
     found = {name: report and (report.figures, report.results) for name, report in reports.items()}
     return {"done": counted.done, "found": found, "left": [path.name for path in (folder / "parts").glob("*")]}
 

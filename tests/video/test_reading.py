@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from litehrnet import UserError, read_frames
-from litehrnet.io.images import encode_jpeg
+from litehrnet.io.images import encode_image
 from litehrnet.serving.http import JpegStream, Site
 from litehrnet.video.pictures import upright
 from litehrnet.video.reading import Frame, VideoReader
@@ -310,7 +310,7 @@ class TestCamera:
     def test_photo_after_photo_is_timed_as_it_comes(self) -> None:
         def film() -> Iterator[bytes]:
             for number in range(20):
-                yield encode_jpeg(numbered(number, (64, 48)), 90)
+                yield encode_image(numbered(number, (64, 48)), ".jpg", 90)
                 time.sleep(0.1)
 
         frames: list[Frame] = []

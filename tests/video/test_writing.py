@@ -15,7 +15,7 @@ from .conftest import WriteVideo, brightness, numbered, sound_packets
 @pytest.mark.parametrize("codec", CODECS)
 def test_what_is_written_is_read_again(tmp_path: Path, codec: str) -> None:
     times = [0, 1001 / 30000, 2002 / 30000, 0.5, 2.25]
-    with VideoWriter(tmp_path, "out", Fraction(30000, 1001), codec=codec) as writer:
+    with VideoWriter(tmp_path / "out", Fraction(30000, 1001), codec=codec) as writer:
         for number, time in enumerate(times):
             writer.write(numbered(number, (64, 48)), time)
     assert writer.path == tmp_path / "out.mp4"
@@ -29,7 +29,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, codec: str) -> None:
 def test_colors_of_high_definition_are_kept(tmp_path: Path) -> None:
     image = np.full((720, 1280, 3), (30, 160, 255), np.uint8)
     image[:, 640:] = (255, 140, 0)
-    with VideoWriter(tmp_path, "out", Fraction(25)) as writer:
+    with VideoWriter(tmp_path / "out", Fraction(25)) as writer:
         writer.write(image, 0)
     (frame,) = read_frames(writer.path)
     assert np.abs(frame.image.astype(int) - image)[:, ::100].max() < 6
@@ -38,7 +38,7 @@ def test_colors_of_high_definition_are_kept(tmp_path: Path) -> None:
 
 
 def test_odd_sides_get_one_more_line(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path, "out", Fraction(25)) as writer:
+    with VideoWriter(tmp_path / "out", Fraction(25)) as writer:
         writer.write(numbered(0, (63, 47)), 0)
         writer.write(numbered(1, (31, 23)), 0.04)  # a stream may change its size
     first, second = read_frames(writer.path)
@@ -60,7 +60,7 @@ def test_sound_is_copied_packet_by_packet(
     write_video: WriteVideo, tmp_path: Path, name: str, sound: str, suffix: str
 ) -> None:
     path = write_video(name, sound=sound, codec="mpeg4" if name == "film.avi" else "libx264")
-    with VideoWriter(tmp_path, "out", Fraction(25), sound_of=file_source(path)) as writer:
+    with VideoWriter(tmp_path / "out", Fraction(25), sound_of=file_source(path)) as writer:
         for frame in read_frames(path):
             writer.write(frame.image, frame.time)
     assert writer.path.suffix == suffix
@@ -77,7 +77,7 @@ def test_sound_is_copied_packet_by_packet(
 
 def test_sound_of_a_part_is_that_of_the_part(write_video: WriteVideo, tmp_path: Path) -> None:
     path = write_video(frames=75, sound="aac")
-    with VideoWriter(tmp_path, "out", Fraction(25), sound_of=file_source(path), start=1, end=2) as writer:
+    with VideoWriter(tmp_path / "out", Fraction(25), sound_of=file_source(path), start=1, end=2) as writer:
         for frame in read_frames(path, start=1, end=2):
             writer.write(frame.image, frame.time)
     given, written = sound_packets(path), sound_packets(writer.path)
@@ -87,7 +87,7 @@ def test_sound_of_a_part_is_that_of_the_part(write_video: WriteVideo, tmp_path: 
 
 
 def test_it_can_be_played_while_it_is_written(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path, "out", Fraction(25)) as writer:
+    with VideoWriter(tmp_path / "out", Fraction(25)) as writer:
         for number in range(250):
             writer.write(numbered(number, (64, 48)), number / 25)
         copy = tmp_path / "copy.mp4"
@@ -98,7 +98,7 @@ def test_it_can_be_played_while_it_is_written(tmp_path: Path) -> None:
 
 
 def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path, "out", Fraction(25)):
+    with VideoWriter(tmp_path / "out", Fraction(25)):
         pass
     assert not list(tmp_path.iterdir())
 
@@ -106,7 +106,7 @@ def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "out.mp4").mkdir()
     with (
-        VideoWriter(tmp_path, "out", Fraction(25)) as writer,
+        VideoWriter(tmp_path / "out", Fraction(25)) as writer,
         pytest.raises(UserError, match=r"out\.mp4: cannot be wr"),
     ):
         writer.write(numbered(0, (64, 48)), 0)
@@ -114,14 +114,14 @@ def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
 
 def test_the_video_that_is_read_is_not_written_over(write_video: WriteVideo, tmp_path: Path) -> None:
     path = write_video()
-    with VideoWriter(tmp_path, "film", Fraction(25), sound_of=file_source(path)) as writer:
+    with VideoWriter(tmp_path / "film", Fraction(25), sound_of=file_source(path)) as writer:
         writer.write(numbered(0, (64, 48)), 0)
     assert writer.path == tmp_path / "film-2.mp4"
     assert len(list(read_frames(path))) == 20
 
 
 def test_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
-    with VideoWriter(tmp_path, "out", Fraction(25), pixel_aspect=Fraction(4, 3)) as writer:
+    with VideoWriter(tmp_path / "out", Fraction(25), pixel_aspect=Fraction(4, 3)) as writer:
         writer.write(numbered(0, (64, 48)), 0)
     with av.open(str(writer.path)) as container:
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)

@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image
 from litehrnet.bench.subject import Subject
 from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.optional import is_installed
 from litehrnet.runtimes import Runtime
 from litehrnet.runtimes.native import open_native
+from litehrnet.runtimes.onnxruntime import first_line
 from litehrnet.runtimes.openvino import openvino_core
 from litehrnet.segmentation.scores import enlarged
 
-Run = Callable[[], NDArray[np.float32]]
+Run = Callable[[], Floats32]
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,8 @@ def attempt(name: str, open_contender: Callable[[], Contender]) -> Contender | A
         contender = open_contender()
         contender.run()
     except Exception as error:  # these libraries have no common class of exceptions
-        return Absent(name, f"does not run here ({_first_line(error)})")
+        return Absent(name, f"does not run here ({first_line(error)})")
     return contender
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 def open_native_contenders(subject: Subject, batch: int, threads: int) -> list[Contender | Absent]:
@@ -122,7 +119,7 @@ def open_native_contenders(subject: Subject, batch: int, threads: int) -> list[C
     return contenders
 
 
-def maps(runtime: Runtime, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def maps(runtime: Runtime, crops: Image) -> Floats32:
     """Run a network: heatmaps, or class scores enlarged to the size of the images, as the engine does not do that."""
     found = runtime.forward(crops)
     if not runtime.info.segments:
@@ -144,7 +141,7 @@ def open_onnxruntime(graph: Path, subject: Subject, batch: int, threads: int, st
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
-    def run(part: NDArray[np.float32]) -> Any:
+    def run(part: Floats32) -> Any:
         return session.run(None, {name: part})[0]
 
     settings = f"onnxruntime {onnxruntime.__version__}, {graph_name(subject, graph)}, all optimizations, static shape"
@@ -190,7 +187,7 @@ def open_openvino(graph: Path, subject: Subject, batch: int, threads: int, strea
     def keep(request: Any, index: int) -> None:
         results[index] = request.get_output_tensor(0).data[0]
 
-    def run() -> NDArray[np.float32]:
+    def run() -> Floats32:
         for index in range(batch):
             queue.start_async([images[index : index + 1]], index, share_inputs=True)
         queue.wait_all()
@@ -213,7 +210,7 @@ def open_torch(subject: Subject, batch: int, threads: int, singles: bool, *, com
     images = torch.from_numpy(subject.normalized(batch)).contiguous(memory_format=torch.channels_last)
     parts = [images[i : i + 1] for i in range(batch)] if singles else [images]
 
-    def run() -> NDArray[np.float32]:
+    def run() -> Floats32:
         with torch.inference_mode():
             return np.concatenate([forward(part).contiguous().numpy() for part in parts])
 
@@ -231,9 +228,7 @@ def graph_name(subject: Subject, graph: Path) -> str:
 def better_graphs(subject: Subject, measure: Callable[[list[Contender]], dict[str, float]]) -> dict[str, str]:
     """Choose for each runtime of ONNX models the graph that is faster for one image on one thread.
 
-    Args:
-        subject: The network.
-        measure: Function that runs contenders in turn and returns seconds by name.
+    ``measure`` runs contenders in turn and returns seconds by name.
     """
     chosen: dict[str, str] = {}
     for name, open_peer in (("onnxruntime", open_onnxruntime), ("openvino", open_openvino)):

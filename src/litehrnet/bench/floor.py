@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from litehrnet.bench.subject import Subject
+from litehrnet.bench.timing import seconds_of
 from litehrnet.engine.native import native_module
 from litehrnet.engine.program import Kind
 from litehrnet.runtimes.native import open_native
@@ -95,7 +97,8 @@ def measure_floor(subject: Subject, seconds: float) -> Floor:
     times = _cpu_times(lambda: runtime.forward(crop), seconds)
     peak = max(before, native.peak_macs())
     profiles = [runtime.runner.profile(crop) for _ in range(len(times))]
-    loads = [_seconds(lambda: open_native(subject.program_file, threads=1)) for _ in range(_LOADS)]
+    load = partial(open_native, subject.program_file, threads=1)
+    loads = [seconds_of(load, time.perf_counter) for _ in range(_LOADS)]
     floor_ms, least = 1000 * subject.program.macs / peak, 1000 * min(times)
     return Floor(
         macs=subject.program.macs,
@@ -116,16 +119,8 @@ def _cpu_times(run: Callable[[], object], seconds: float) -> list[float]:
     times: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < _WARM_RUNS:
-        start = time.process_time()
-        run()
-        times.append(time.process_time() - start)
+        times.append(seconds_of(run))
     return times
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def _per_kind(subject: Subject, step_ms: np.ndarray) -> tuple[KindCost, ...]:

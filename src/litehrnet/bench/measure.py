@@ -86,16 +86,7 @@ class Result:
 
 
 def measure(network: str, settings: Settings, say: Callable[[str], None]) -> Result:
-    """Measure one network.
-
-    Args:
-        network: A variant (measured with random weights) or a weights file.
-        settings: Settings of the measurement.
-        say: Function that receives progress messages.
-
-    Raises:
-        UserError: See ``make_subject``.
-    """
+    """Measure one network, and send progress messages to ``say``; ``network`` and errors as for ``make_subject``."""
     with tempfile.TemporaryDirectory() as folder:
         say(f"{network}: compiling and exporting")
         subject = make_subject(network, settings.input_size_wh, Path(folder))

@@ -1,14 +1,14 @@
 """JPEG bytes to poses with the native engine: people per second, and the time of each part."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32
 from litehrnet.bench.subject import Subject
+from litehrnet.bench.timing import seconds_of
 from litehrnet.errors import UserError
 from litehrnet.inference.batching import BATCH_SIZE, CropJob, cut_crops
 from litehrnet.inference.estimator import PoseEstimator
@@ -85,7 +85,7 @@ def measure_pipeline(subject: Subject, photos: tuple[list[bytes], str], rounds: 
         times: dict[str, list[float]] = {name: [] for name in parts}
         for counted in [False] + [True] * rounds:
             for name, run in parts.items():
-                seconds = _cpu_seconds(run)
+                seconds = seconds_of(run)
                 if counted:
                     times[name].append(seconds)
     finally:
@@ -103,14 +103,8 @@ def _job(photo: Photo, input_size_wh: tuple[int, int]) -> CropJob[None]:
     return CropJob(photo.image, *centers_and_scales(photo.boxes, input_size_wh), None)
 
 
-def _positions(subject: Subject, jobs: list[CropJob[None]], heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+def _positions(subject: Subject, jobs: list[CropJob[None]], heatmaps: Floats32) -> Floats32:
     centers = np.concatenate([job.centers for job in jobs])
     scales = np.concatenate([job.scales for job in jobs])
     codec, size_wh = subject.info.codec, (heatmaps.shape[3], heatmaps.shape[2])
     return heatmap_to_image(decode(heatmaps, codec)[0], centers, scales, size_wh, codec)
-
-
-def _cpu_seconds(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start

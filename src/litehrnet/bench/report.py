@@ -13,7 +13,7 @@ from litehrnet.bench.floor import Floor, Peaks
 from litehrnet.bench.measure import Case, Result
 from litehrnet.io.files import replacing, write_bytes
 from litehrnet.optional import require
-from litehrnet.processors import default_threads
+from litehrnet.processors import cpu_info, default_threads
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,11 +31,7 @@ def machine() -> str:
 
 def cpu_name() -> str:
     """Return the name of the CPU, as far as the system knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    names = cpu_info("model name")
     return names[0] if names else platform.processor() or platform.machine()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Floats64, Image
 from litehrnet.config.read import load_config
 from litehrnet.config.recipes import recipe_names
 from litehrnet.detection.objects import ObjectClass
@@ -66,19 +66,19 @@ class Subject:
     program_file: Path
     graphs: dict[str, Path]
     no_graphs: str
-    crops: NDArray[np.uint8]
-    expected: NDArray[np.float64]
+    crops: Image
+    expected: Floats64
     reference: str
 
-    def batch(self, size: int) -> NDArray[np.uint8]:
+    def batch(self, size: int) -> Image:
         """Return a batch of test images, uint8 (size, height, width, 3)."""
         return np.ascontiguousarray(self.crops[np.arange(size) % IMAGES])
 
-    def normalized(self, size: int) -> NDArray[np.float32]:
+    def normalized(self, size: int) -> Floats32:
         """Return the same batch for runtimes that do not normalize, float32 (size, 3, height, width)."""
         return np.ascontiguousarray(normalize(self.batch(size), self.info.mean, self.info.std))
 
-    def error(self, heatmaps: NDArray[np.float32]) -> float:
+    def error(self, heatmaps: Floats32) -> float:
         """Return the largest difference from the expected heatmaps, divided by their largest absolute value."""
         expected = self.expected[np.arange(len(heatmaps)) % IMAGES]
         return float(np.abs(heatmaps - expected).max() / np.abs(self.expected).max())
@@ -159,7 +159,7 @@ class RandomParameters(Parameters):
     def __init__(self, variant: Variant, outputs: Outputs, seed: int) -> None:
         super().__init__({}, "random weights")
         self._modules = variant.modules
-        self.arrays: dict[str, NDArray[np.float32]] = {}
+        self.arrays: dict[str, Floats32] = {}
         self._outputs, self._rng = outputs, np.random.default_rng(seed)
 
     def take(self, name: str, shape: tuple[int, ...]) -> Floats:
@@ -253,7 +253,7 @@ def _fuse_term_by_term(maps: Any, branches: "list[Tensor]") -> "list[Tensor]":
     return fused
 
 
-def _expected_by_torch(weights: Path, info: WeightsInfo, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _expected_by_torch(weights: Path, info: WeightsInfo, crops: Image) -> Floats64:
     import torch
 
     from litehrnet.models.weights import load_network
@@ -261,5 +261,5 @@ def _expected_by_torch(weights: Path, info: WeightsInfo, crops: NDArray[np.uint8
     network = load_network(weights)[0].double()
     images = (crops.astype(np.float64) / 255 - np.array(info.mean)) / np.array(info.std)
     with torch.inference_mode():
-        heatmaps: NDArray[np.float64] = network(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+        heatmaps: Floats64 = network(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
     return heatmaps

@@ -1,33 +1,32 @@
 """Timing of contenders in turn: each round runs all of them once, so a slow moment of the machine affects all."""
 
+import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32
 from litehrnet.bench.contenders import Contender
 
 _PAUSE = 0.02
 """Seconds until the threads of the previous contender stop busy waiting, which would count as the next one's time."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Times:
-    """Times of one contender, one value for each of its rounds.
+    """Times of one contender.
 
     Attributes:
-        wall: Wall time in seconds.
-        cpu: CPU time of the whole process in seconds.
-        rounds: Numbers of the rounds.
+        wall: Wall time in seconds by number of the round.
+        cpu: CPU time of the whole process in seconds by number of the round.
         error: Largest error of all rounds, see ``Subject.error``.
     """
 
-    wall: tuple[float, ...]
-    cpu: tuple[float, ...]
-    rounds: tuple[int, ...]
-    error: float
+    wall: dict[int, float] = field(default_factory=dict)
+    cpu: dict[int, float] = field(default_factory=dict)
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,15 @@ class Summary:
     error: float
 
 
+def seconds_of(run: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
+    """Return the seconds that a call takes: CPU time of the process, or those of another clock."""
+    start = clock()
+    run()
+    return clock() - start
+
+
 def take_turns(
-    contenders: list[Contender],
-    error: Callable[[NDArray[np.float32]], float],
-    *,
-    seconds: float,
-    least_rounds: int,
-    pause: bool,
+    contenders: list[Contender], error: Callable[[Floats32], float], *, seconds: float, least_rounds: int, pause: bool
 ) -> dict[str, Times]:
     """Run the contenders in turn until the time is over.
 
@@ -74,30 +75,27 @@ def take_turns(
     Returns:
         Times by name.
     """
-    wall: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    cpu: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    rounds: dict[str, list[int]] = {contender.name: [] for contender in contenders}
-    errors = dict.fromkeys(wall, 0.0)
+    times = {contender.name: Times() for contender in contenders}
+    share = seconds / max(len(contenders), 1)
     for contender in contenders:
         contender.run()
-    start, number = time.perf_counter(), 0
-    while contenders and (number < least_rounds or time.perf_counter() - start < seconds):
+    start = time.perf_counter()
+    for number in itertools.count() if contenders else ():
+        spent = {name: sum(own.wall.values()) for name, own in times.items()}
+        if number >= least_rounds and (time.perf_counter() - start >= seconds or min(spent.values()) > share):
+            break
         for contender in contenders:
-            name = contender.name
-            if number >= least_rounds and sum(wall[name]) > seconds / len(contenders):
+            own = times[contender.name]
+            if number >= least_rounds and spent[contender.name] > share:
                 continue
             if pause:
                 time.sleep(_PAUSE)
             wall_before, cpu_before = time.perf_counter(), time.process_time()
             heatmaps = contender.run()
-            cpu[name].append(time.process_time() - cpu_before)
-            wall[name].append(time.perf_counter() - wall_before)
-            rounds[name].append(number)
-            errors[name] = max(errors[name], error(heatmaps))
-        number += 1
-        if all(sum(times) > seconds / len(contenders) for times in wall.values()) and number >= least_rounds:
-            break
-    return {n: Times(tuple(wall[n]), tuple(cpu[n]), tuple(rounds[n]), errors[n]) for n in wall}
+            own.cpu[number] = time.process_time() - cpu_before
+            own.wall[number] = time.perf_counter() - wall_before
+            own.error = max(own.error, error(heatmaps))
+    return times
 
 
 def summarize(times: dict[str, Times], batch: int, ours: str = "native") -> dict[str, Summary]:
@@ -113,22 +111,20 @@ def summarize(times: dict[str, Times], batch: int, ours: str = "native") -> dict
         name: Summary(
             _per_image(own.wall, batch),
             _per_image(own.cpu, batch),
-            None if base is None else _ratio(own.rounds, own.wall, base.rounds, base.wall),
-            None if base is None else _ratio(own.rounds, own.cpu, base.rounds, base.cpu),
-            len(own.rounds),
+            None if base is None else _ratio(own.wall, base.wall),
+            None if base is None else _ratio(own.cpu, base.cpu),
+            len(own.wall),
             own.error,
         )
         for name, own in times.items()
     }
 
 
-def _per_image(seconds: tuple[float, ...], batch: int) -> tuple[float, float]:
-    return 1000 * float(np.median(seconds)) / batch, 1000 * min(seconds) / batch
+def _per_image(seconds: dict[int, float], batch: int) -> tuple[float, float]:
+    times = [*seconds.values()]
+    return 1000 * float(np.median(times)) / batch, 1000 * min(times) / batch
 
 
-def _ratio(
-    rounds: tuple[int, ...], seconds: tuple[float, ...], base_rounds: tuple[int, ...], base_seconds: tuple[float, ...]
-) -> float | None:
-    base = dict(zip(base_rounds, base_seconds, strict=True))
-    ratios = [own / base[number] for number, own in zip(rounds, seconds, strict=True) if base.get(number)]
+def _ratio(seconds: dict[int, float], base: dict[int, float]) -> float | None:
+    ratios = [own / base[number] for number, own in seconds.items() if base.get(number)]
     return float(np.median(ratios)) if ratios else None

@@ -3,12 +3,17 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from litehrnet.bench.measure import Settings, measure
+from litehrnet.bench.pipeline import read_photos
+from litehrnet.bench.report import case_notes, case_table, machine, other_lines, profile_table, write_json
 from litehrnet.cli.options import add_input_size, input_size, positive_float, positive_int, say
-
-if TYPE_CHECKING:
-    from litehrnet.bench.measure import Settings
+from litehrnet.errors import UserError
+from litehrnet.optional import require
+from litehrnet.processors import default_threads
+from litehrnet.runtimes.native import instruction_set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,12 +53,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: A network or file cannot be used, or a file cannot be written.
     """
-    from rich.console import Console
-
-    from litehrnet.bench.measure import measure
-    from litehrnet.bench.report import case_notes, case_table, machine, other_lines, profile_table, write_json
-    from litehrnet.runtimes.native import instruction_set
-
     instruction_set()  # fails early if this machine does not support it
     settings = _settings(options)
     if options.plot:
@@ -85,11 +84,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace) -> "Settings":
-    from litehrnet.bench.measure import Settings
-    from litehrnet.bench.pipeline import read_photos
-    from litehrnet.processors import default_threads
-
+def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         input_size(options),
         tuple(options.batch),
@@ -106,9 +101,6 @@ def _tell(text: str) -> None:
 
 
 def _check_plot(path: Path) -> None:
-    from litehrnet.errors import UserError
-    from litehrnet.optional import require
-
     require("matplotlib", "train", f"{path}: drawing")
     if path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"{path}: unknown suffix for a plot (expected .png, .pdf or .svg)")

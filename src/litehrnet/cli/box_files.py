@@ -1,6 +1,5 @@
 """Boxes for ``litehrnet predict`` from COCO files."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.data.annotations import normalized
+from litehrnet.data.photo_names import Photos, Shared, by_file_name, closest
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.notes import say_once
@@ -20,8 +20,6 @@ LOW_SCORE = 0.3
 
 _LARGEST_NUMBER = 2**53  # beyond, readers of JSON round whole numbers
 Key = int | str
-_ByFileName = Mapping[str, list[tuple[Key, tuple[str, ...]]]]
-_Shared = tuple[int, bool]  # how many parts two paths share, from the end; whether these are all of the entry's
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,9 @@ class BoxFile:
         Returns:
             For each photo its boxes, or the error that says why they are unknown.
         """
-        by_name = None if self.names is None else _by_file_name(self.names)
+        by_name = None if self.names is None else by_file_name(self.names)
         found = {photo: _candidates(photo, by_name) for photo in photos}
-        takers: dict[Key, tuple[_Shared, list[Path]]] = {}  # by entry: the photos that share most of its path
+        takers: dict[Key, tuple[Shared, list[Path]]] = {}  # by entry: the photos that share most of its path
         for photo, (shared, keys) in found.items():
             for key in keys:
                 most, others = takers.get(key, ((0, False), []))
@@ -80,7 +78,7 @@ class BoxFile:
         return {photo: self._of(photo, keys, takers) for photo, (_, keys) in found.items()}
 
     def _of(
-        self, photo: Path, keys: list[Key], takers: Mapping[Key, tuple[_Shared, list[Path]]]
+        self, photo: Path, keys: list[Key], takers: Mapping[Key, tuple[Shared, list[Path]]]
     ) -> PhotoBoxes | UserError:
         if not keys and (self.lists_all or self.names is None):
             wanted = "a name like 000000000785.jpg" if self.names is None else "a photo that it lists"
@@ -267,30 +265,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _by_file_name(names: Mapping[Key, str]) -> _ByFileName:
-    """Group the photos by file name: their keys and the parts of their paths."""
-    by_name: defaultdict[str, list[tuple[Key, tuple[str, ...]]]] = defaultdict(list)
-    for key, name in names.items():
-        parts = tuple(name.replace("\\", "/").split("/"))
-        by_name[parts[-1]].append((key, parts))
-    return by_name
-
-
-def _candidates(photo: Path, by_name: _ByFileName | None) -> tuple[_Shared, list[Key]]:
+def _candidates(photo: Path, by_name: Photos[Key] | None) -> tuple[Shared, list[Key]]:
     """Return how much of its path a photo shares with the best entries, and the keys of these entries."""
-    if by_name is None:
-        number = number_of(photo)
-        return (1, True), [] if number is None else [number]
-    path = photo.absolute().parts
-    shared = [(_shared_parts(path, parts), key) for key, parts in by_name.get(photo.name, ())]
-    most = max((each for each, _ in shared), default=(0, False))
-    return most, [key for each, key in shared if each == most]
-
-
-def _shared_parts(path: Sequence[str], named: Sequence[str]) -> _Shared:
-    count = 0
-    for one, other in zip(reversed(path), reversed(named), strict=False):
-        if one != other:
-            break
-        count += 1
-    return count, count == len(named)
+    if by_name is not None:
+        return closest(str(photo.absolute()), by_name)
+    number = number_of(photo)
+    return (1, True), [] if number is None else [number]

@@ -3,15 +3,16 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import add_input_size, input_size, refuse_options, say, size_text
+from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
+from litehrnet.keypoints.skeletons import find_keypoint_set
+from litehrnet.optional import require
+from litehrnet.poses import KeypointSet
+from litehrnet.segmentation.classes import find_class_set
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH
-
-if TYPE_CHECKING:
-    from litehrnet.poses import KeypointSet
-    from litehrnet.weights.weights_file import WeightsInfo
+from litehrnet.weights.weights_file import WeightsInfo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +43,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: The checkpoint cannot be read, the options contradict it, or the file cannot be written.
     """
-    from litehrnet.optional import require
-
     require("torch", "train", f"{options.checkpoint}: reading this format")
     from litehrnet.models.weights import network_from_weights, read_any_weights, save_network
 
@@ -62,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _with_options(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
+def _with_options(info: WeightsInfo, options: argparse.Namespace) -> WeightsInfo:
     if info.segments:
         return _with_classes(info, options)
     if info.detects:
@@ -88,9 +87,7 @@ def _with_options(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsI
     )
 
 
-def _keypoint_set(info: "WeightsInfo", options: argparse.Namespace) -> "KeypointSet":
-    from litehrnet.keypoints.skeletons import find_keypoint_set
-
+def _keypoint_set(info: WeightsInfo, options: argparse.Namespace) -> KeypointSet:
     if not options.keypoints:
         return info.keypoint_set
     keypoint_set = find_keypoint_set(options.keypoints)
@@ -102,19 +99,15 @@ def _keypoint_set(info: "WeightsInfo", options: argparse.Namespace) -> "Keypoint
     return keypoint_set
 
 
-def _with_objects(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
+def _with_objects(info: WeightsInfo, options: argparse.Namespace) -> WeightsInfo:
     """Set the object name and input size of a detector."""
-    from litehrnet.detection.objects import ObjectClass
-
     refuse_options(options, "detection", "keypoints", "classes", "codec", "sigma", "no_flip_shift")
     outputs = ObjectClass(options.objects) if options.objects else info.outputs
     return replace(info, outputs=outputs, input_size_wh=input_size(options) or info.input_size_wh)
 
 
-def _with_classes(info: "WeightsInfo", options: argparse.Namespace) -> "WeightsInfo":
+def _with_classes(info: WeightsInfo, options: argparse.Namespace) -> WeightsInfo:
     """Set the classes of a segmentation; it has no default input size, as windows may have any size."""
-    from litehrnet.segmentation.classes import find_class_set
-
     refuse_options(options, "segmentation", "keypoints", "objects", "codec", "sigma", "no_flip_shift")
     class_set = find_class_set(options.classes) if options.classes else info.class_set
     if len(class_set) != len(info.class_set):

@@ -2,18 +2,40 @@
 
 import argparse
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from litehrnet.cli import detection, segmentation
-from litehrnet.cli.options import note, positive_int, progress_bar, say
+from litehrnet.cli.options import add_command, add_config, note, positive_int, progress_bar, say
+from litehrnet.config.packed import further_files, pack_sources, packed_config
+from litehrnet.config.read import LoadedConfig, load_config
+from litehrnet.config.schema import RunConfig
+from litehrnet.config.write import differences, recipe_text
+from litehrnet.data.annotations import normalized
+from litehrnet.data.checks import (
+    FileReport,
+    Problem,
+    check_detections,
+    check_keypoint_set,
+    check_photo,
+    check_photo_lists,
+)
+from litehrnet.data.formats import find_format
+from litehrnet.data.packing import pack
+from litehrnet.data.photos import PhotoCache
+from litehrnet.data.samples import make_batch
+from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.data.tools.kinds import KINDS, read_project
+from litehrnet.data.tools.writing import converted
+from litehrnet.data.trainingset import read_training_set
+from litehrnet.drawing.contact_sheet import contact_sheet
 from litehrnet.errors import UserError
-
-if TYPE_CHECKING:
-    from litehrnet.config.schema import RunConfig
-    from litehrnet.data.checks import FileReport, Problem
+from litehrnet.io.files import new_folder, write_bytes
+from litehrnet.io.images import WRITTEN_SUFFIXES, write_image
+from litehrnet.keypoints.sides import mirroring_text
+from litehrnet.keypoints.skeletons import find_keypoint_set
 
 SHEET_SAMPLES = 24
 
@@ -22,14 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet data``."""
     commands = parser.add_subparsers(dest="data_command", metavar="command", required=True)
     summary = "validate all annotations and photos of a configuration; write a contact sheet of augmented samples"
-    check = commands.add_parser("check", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-    check.add_argument("config", help="a recipe by file or name, or an mmpose config")
-    check.add_argument("overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration")
+    check = add_command(commands, "check", summary)
+    add_config(check)
     check.add_argument("--sheet", type=Path, default=Path("contact_sheet.jpg"), help="default: contact_sheet.jpg")
     summary = "pack the training data of a recipe into files of at most 60 MiB, with a recipe that trains on them"
-    pack = commands.add_parser("pack", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-    pack.add_argument("config", help="a recipe by file or name, or an mmpose config")
-    pack.add_argument("overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration")
+    pack = add_command(commands, "pack", summary)
+    add_config(pack)
     pack.add_argument("--out", type=Path, default=Path("packed"), metavar="DIR", help="new folder (default: packed)")
     pack.add_argument(
         "--longer-side",
@@ -40,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     quality = "pack the crops as WebP of this quality, 1 to 100 (default: JPEG of a high quality)"
     pack.add_argument("--quality", type=positive_int, metavar="N", help=quality)
     summary = "convert annotations of CVAT, Label Studio, YOLO-pose, DeepLabCut or SLEAP to an annotation file"
-    convert = commands.add_parser("convert", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    convert = add_command(commands, "convert", summary)
     convert.add_argument("source", type=Path, help="file or folder of the tool, see docs/own_keypoints.md")
     convert.add_argument(
         "--out",
@@ -55,29 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass(frozen=True)
-class Source:
-    """One annotation file of a configuration.
-
-    Attributes:
-        role: Settings that name it, such as ``train`` or ``validation``.
-        format: Name of its format.
-        annotations: Annotation file.
-        images: Folder of the photos.
-        keypoint_count: Number of keypoints that people must have; None for what the file says.
-        trains: Whether its keypoints are trained on.
-        category: Category with the keypoints; None for the first that has any.
-    """
-
-    role: str
-    format: str
-    annotations: Path
-    images: Path
-    keypoint_count: int | None
-    trains: bool
-    category: str | None
-
-
 def run(options: argparse.Namespace) -> int:
     """Check, pack or convert, and print; 1 if anything is wrong with the data.
 
@@ -88,10 +85,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from litehrnet.data.annotations import normalized
-    from litehrnet.data.tools.writing import converted
-    from litehrnet.io.files import write_bytes
-
     out = options.out
     if out.suffix.lower() != ".json":
         raise UserError(f"{out}: not a name for annotations (expected one that ends in .json)")
@@ -125,15 +118,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    from litehrnet.config.packed import further_files, pack_sources, packed_config
-    from litehrnet.config.read import load_config
-    from litehrnet.config.write import differences, recipe_text
-    from litehrnet.data.packing import pack
-    from litehrnet.io.files import new_folder, write_bytes
-
-    loaded = load_config(options.config, options.overrides)
-    for text in loaded.notes:
-        note(text)
+    loaded = _load(options)
     sources = pack_sources(loaded.config, options.longer_side, options.quality)
     with new_folder(options.out) as folder:
         for source in sources:
@@ -153,15 +138,17 @@ def _pack(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_all(options: argparse.Namespace) -> int:
-    from litehrnet.config.read import load_config
-    from litehrnet.io.images import WRITTEN_SUFFIXES
-
-    if options.sheet.suffix.lower() not in WRITTEN_SUFFIXES:
-        raise UserError(f"{options.sheet}: not a name for a picture (expected {', '.join(WRITTEN_SUFFIXES)})")
+def _load(options: argparse.Namespace) -> LoadedConfig:
     loaded = load_config(options.config, options.overrides)
     for text in loaded.notes:
         note(text)
+    return loaded
+
+
+def _check_all(options: argparse.Namespace) -> int:
+    if options.sheet.suffix.lower() not in WRITTEN_SUFFIXES:
+        raise UserError(f"{options.sheet}: not a name for a picture (expected {', '.join(WRITTEN_SUFFIXES)})")
+    loaded = _load(options)
     config = loaded.config
     problems = _CHECKS[config.task](config, options.sheet)
     for problem in problems:
@@ -170,18 +157,14 @@ def _check_all(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _check_keypoints(config: "RunConfig", sheet: Path) -> list[str]:
+def _check_keypoints(config: RunConfig, sheet: Path) -> list[str]:
     """Check annotations and photos, and draw samples as the network sees them; return everything that is wrong."""
-    from litehrnet.data.checks import check_keypoint_set
-    from litehrnet.keypoints.sides import mirroring_text
-
     say(f"mirroring: {mirroring_text(config.keypoint_set)}")
     problems = check_keypoint_set(config.keypoint_set, str(config.keypoints))
-    for source in _sources(config):
-        report = _check(source)
+    for roles, annotations, report in _reports(config):
         problems += report.problems
         say(
-            f"{source.role}: {source.annotations}: {report.persons} people with keypoints, "
+            f"{roles}: {annotations}: {report.persons} people with keypoints, "
             f"{len(report.photos)} photos, {len(report.problems)} problems"
         )
     problems += _check_tests(config)
@@ -189,54 +172,33 @@ def _check_keypoints(config: "RunConfig", sheet: Path) -> list[str]:
     return [str(problem) for problem in problems]
 
 
-def _sources(config: "RunConfig") -> list[Source]:
-    from litehrnet.data.settings import DataConfig, EvalConfig
-    from litehrnet.keypoints.skeletons import find_keypoint_set
-
-    sources = []
+def _reports(config: RunConfig) -> Iterator[tuple[str, str, FileReport]]:
+    """Check every annotation file and its photos once; yield the settings that name it, the file and its report."""
+    files: dict[tuple[str, str, str | None], list[tuple[str, DataConfig | EvalConfig]]] = {}
     for role, data in config.sources():
-        trains = isinstance(data, DataConfig)
-        if isinstance(data, EvalConfig):
-            count: int | None = len(config.keypoint_set)
-        else:
-            count = len(find_keypoint_set(data.keypoints)) if data.keypoints else None
-        files = Path(data.annotations), Path(data.images)
-        sources.append(Source(role, data.format, *files, count, trains, data.category))
-    return _merged(sources)
+        files.setdefault((data.annotations, data.images, data.category), []).append((role, data))
+    for (annotations, images, category), uses in files.items():
+        first = uses[0][1]
+        count = next(filter(None, (_keypoint_count(config, data) for _, data in uses)), None)
+        trains = isinstance(first, DataConfig)
+        report = find_format(first.format).check(Path(annotations), Path(images), count, trains, category)
+        with progress_bar("photos") as progress:
+            progress.start(len(report.photos))
+            for photo in report.photos:
+                report.problems += check_photo(photo)
+                progress.advance(1)
+        yield ", ".join(role for role, _ in uses), annotations, report
 
 
-def _merged(sources: list[Source]) -> list[Source]:
-    """Join the roles of sources with the same file and folder, so that each file is read once."""
-    merged: dict[tuple[Path, Path, str | None], Source] = {}
-    for source in sources:
-        files = source.annotations, source.images, source.category
-        if files in merged:
-            first = merged[files]
-            count = first.keypoint_count or source.keypoint_count
-            source = replace(first, role=f"{first.role}, {source.role}", keypoint_count=count)
-        merged[files] = source
-    return list(merged.values())
+def _keypoint_count(config: RunConfig, data: DataConfig | EvalConfig) -> int | None:
+    """Number of keypoints that people must have; None for what the file says."""
+    if isinstance(data, EvalConfig):
+        return len(config.keypoint_set)
+    return len(find_keypoint_set(data.keypoints)) if data.keypoints else None
 
 
-def _check(source: Source) -> "FileReport":
-    from litehrnet.data.checks import check_photo
-    from litehrnet.data.formats import find_format
-
-    check = find_format(source.format).check
-    report = check(source.annotations, source.images, source.keypoint_count, source.trains, source.category)
-    with progress_bar("photos") as progress:
-        progress.start(len(report.photos))
-        for photo in report.photos:
-            report.problems += check_photo(photo)
-            progress.advance(1)
-    return report
-
-
-def _check_tests(config: "RunConfig") -> "list[Problem]":
+def _check_tests(config: RunConfig) -> list[Problem]:
     """Check the boxes and lists of photos of ``validation`` and ``test``; the contact sheet checks ``train``."""
-    from litehrnet.data.checks import check_detections, check_photo_lists
-    from litehrnet.data.formats import find_format
-
     tests = {test for test in (config.validation, config.test) if test is not None}
     problems: list[Problem] = []
     for test in tests:
@@ -249,17 +211,8 @@ def _check_tests(config: "RunConfig") -> "list[Problem]":
     return problems
 
 
-def _write_sheet(config: "RunConfig", path: Path) -> "list[Problem]":
+def _write_sheet(config: RunConfig, path: Path) -> list[Problem]:
     """Write the contact sheet, or return why it cannot be written."""
-    import numpy as np
-
-    from litehrnet.data.checks import Problem
-    from litehrnet.data.photos import PhotoCache
-    from litehrnet.data.samples import make_batch
-    from litehrnet.data.trainingset import read_training_set
-    from litehrnet.drawing.contact_sheet import contact_sheet
-    from litehrnet.io.images import write_image
-
     if not config.train:
         return []
     size, seed = config.input_size_wh, config.training.seed

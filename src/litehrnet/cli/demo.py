@@ -5,6 +5,9 @@ from pathlib import Path
 
 from litehrnet.cli.options import add_runtime_options, runtime_arguments, say, size_text
 from litehrnet.cli.outputs import output_folder
+from litehrnet.drawing.skeletons import draw_poses
+from litehrnet.inference.estimator import PoseEstimator
+from litehrnet.io.images import write_image
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 PHOTO = Path(__file__).parents[1] / "photos" / "three_people.jpg"
@@ -27,10 +30,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: The weights, the photo or the output folder cannot be used.
     """
-    from litehrnet.drawing.skeletons import draw_poses
-    from litehrnet.inference.estimator import PoseEstimator
-    from litehrnet.io.images import write_image
-
     estimator = PoseEstimator(options.weights, flip_test=True, **runtime_arguments(options))
     ((photo, poses),) = estimator.predict_many([options.photo])
     with output_folder(options.out_dir, [options.photo]) as out:

@@ -4,30 +4,30 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from litehrnet.cli.options import progress_bar, refuse_options, runtime_arguments, say
+from litehrnet.cli.tables import print_figures
+from litehrnet.config.schema import RunConfig
+from litehrnet.data.checks import check_boxes, check_photo
+from litehrnet.data.detection import read_detection_set
+from litehrnet.data.formats import BOX_FORMATS
+from litehrnet.data.settings import EvalConfig
+from litehrnet.detectors.box_detector import BoxDetector
+from litehrnet.drawing.contact_sheet import detection_sheet
 from litehrnet.errors import UserError
+from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_eval_set
+from litehrnet.io.images import write_image
+from litehrnet.runtimes import open_runtime
 
-if TYPE_CHECKING:
-    from litehrnet.config.schema import RunConfig
-    from litehrnet.data.settings import EvalConfig
 
-
-def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "EvalConfig") -> int:
+def evaluate(options: argparse.Namespace, config: RunConfig | None, test: EvalConfig) -> int:
     """Evaluate a detector on annotated boxes, and print average precision and recall.
 
     Raises:
         UserError: A file is missing or broken, or two do not belong together.
     """
-    from rich.console import Console
-
-    from litehrnet.cli.tables import print_figures
-    from litehrnet.data.formats import BOX_FORMATS
-    from litehrnet.detectors.box_detector import BoxDetector
-    from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_eval_set
-    from litehrnet.runtimes import open_runtime
-
     refuse_options(options, "detection", "boxes", "detector", "per_keypoint", "gallery", "worst", "gallery_out", "out")
     runtime = open_runtime(options.weights, **runtime_arguments(options))
     if not runtime.info.detects:
@@ -52,7 +52,7 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
     return 0
 
 
-def check(config: "RunConfig", sheet: Path) -> list[str]:
+def check(config: RunConfig, sheet: Path) -> list[str]:
     """Check boxes and photos of a recipe, and draw samples as the network sees them.
 
     Returns:
@@ -61,11 +61,6 @@ def check(config: "RunConfig", sheet: Path) -> list[str]:
     Raises:
         UserError: The sheet cannot be written.
     """
-    from litehrnet.data.checks import check_boxes, check_photo
-    from litehrnet.data.detection import read_detection_set
-    from litehrnet.drawing.contact_sheet import detection_sheet
-    from litehrnet.io.images import write_image
-
     assert config.detection is not None
     problems: list[str] = []
     roles: dict[tuple[str, str], list[str]] = {}  # by file and folder, so that each is read once

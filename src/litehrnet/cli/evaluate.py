@@ -5,7 +5,8 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from litehrnet.cli import detection, segmentation
 from litehrnet.cli.options import (
@@ -19,14 +20,22 @@ from litehrnet.cli.options import (
     say,
     size_text,
 )
+from litehrnet.cli.tables import print_figures, print_keypoints
+from litehrnet.config.read import load_config
+from litehrnet.config.schema import RunConfig, TaskName
+from litehrnet.data.formats import COCO, find_format, guess_format, guess_label_format
+from litehrnet.data.settings import EvalConfig
+from litehrnet.detectors.detections import Detector
+from litehrnet.detectors.detector import open_detector
 from litehrnet.errors import UserError
-
-if TYPE_CHECKING:
-    from litehrnet.config.schema import RunConfig, TaskName
-    from litehrnet.data.settings import EvalConfig
-    from litehrnet.detectors.detections import Detector
-    from litehrnet.evaluation.pck import KeypointScore
-    from litehrnet.evaluation.report import EvalReport
+from litehrnet.evaluation.gallery import chosen, draw_gallery
+from litehrnet.evaluation.metrics import find_measure
+from litehrnet.evaluation.pck import KeypointScore
+from litehrnet.evaluation.protocol import open_weights, run_evaluation
+from litehrnet.evaluation.report import EvalReport
+from litehrnet.io.files import write_bytes
+from litehrnet.io.images import WRITTEN_SUFFIXES, write_image
+from litehrnet.runtimes import described_weights
 
 DETECTOR_MIN_SCORE = 0.15
 """Lower than for pictures: average precision punishes missed people, and unsure extra boxes little."""
@@ -81,8 +90,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: A file is missing or broken, or two do not belong together.
     """
-    from litehrnet.config.read import load_config
-
     if options.cfg_options and not options.config:
         raise UserError("--cfg-options: there is no configuration to change (expected --config)")
     loaded = load_config(options.config, options.cfg_options) if options.config else None
@@ -93,10 +100,8 @@ def run(options: argparse.Namespace) -> int:
     return _EVALUATIONS[task](options, config, _what_to_evaluate(options, config, task))
 
 
-def _task(options: argparse.Namespace, config: "RunConfig | None") -> "TaskName":
+def _task(options: argparse.Namespace, config: RunConfig | None) -> TaskName:
     """Task of the recipe, or else of the annotations and the weights."""
-    from litehrnet.runtimes import described_weights
-
     if config is not None:
         return config.task
     if options.annotations and Path(options.annotations).is_dir():
@@ -105,7 +110,7 @@ def _task(options: argparse.Namespace, config: "RunConfig | None") -> "TaskName"
     return "detection" if info is not None and info.detects else "keypoints"
 
 
-def _what_to_evaluate(options: argparse.Namespace, config: "RunConfig | None", task: "TaskName") -> "EvalConfig":
+def _what_to_evaluate(options: argparse.Namespace, config: RunConfig | None, task: TaskName) -> EvalConfig:
     if config is None:
         require_pair(options.annotations, options.images, "--annotations and --images")
         test = _guessed(options, task)
@@ -123,11 +128,8 @@ def _what_to_evaluate(options: argparse.Namespace, config: "RunConfig | None", t
     )
 
 
-def _guessed(options: argparse.Namespace, task: "TaskName") -> "EvalConfig":
+def _guessed(options: argparse.Namespace, task: TaskName) -> EvalConfig:
     """Settings without a recipe: the format is that of the annotations."""
-    from litehrnet.data.formats import COCO, guess_format, guess_label_format
-    from litehrnet.data.settings import EvalConfig
-
     annotations = Path(options.annotations)
     match task:
         case "keypoints":
@@ -139,11 +141,7 @@ def _guessed(options: argparse.Namespace, task: "TaskName") -> "EvalConfig":
             return EvalConfig(COCO.name, options.annotations, options.images)
 
 
-def _evaluate_keypoints(options: argparse.Namespace, config: "RunConfig | None", test: "EvalConfig") -> int:
-    from litehrnet.evaluation.metrics import find_measure
-    from litehrnet.evaluation.protocol import open_weights, run_evaluation
-    from litehrnet.io.files import write_bytes
-
+def _evaluate_keypoints(options: argparse.Namespace, config: RunConfig | None, test: EvalConfig) -> int:
     measure = find_measure(test)
     measure.check_out(options.out, test)
     gallery_out = _gallery_out(options)
@@ -168,10 +166,7 @@ def _evaluate_keypoints(options: argparse.Namespace, config: "RunConfig | None",
     return 0
 
 
-def _detector(options: argparse.Namespace, test: "EvalConfig") -> "Detector | None":
-    from litehrnet.data.formats import find_format
-    from litehrnet.detectors.detector import open_detector
-
+def _detector(options: argparse.Namespace, test: EvalConfig) -> Detector | None:
     if options.detector is None:
         return None
     if not find_format(test.format).takes_boxes:
@@ -186,8 +181,6 @@ def _detector(options: argparse.Namespace, test: "EvalConfig") -> "Detector | No
 
 def _gallery_out(options: argparse.Namespace) -> Path | None:
     """File of the gallery, or None; a bad one is refused before the network runs."""
-    from litehrnet.io.images import WRITTEN_SUFFIXES
-
     if options.gallery is None:
         if options.worst or options.gallery_out:
             raise UserError("--worst, --gallery-out: there is nothing to draw (expected --gallery N)")
@@ -198,11 +191,7 @@ def _gallery_out(options: argparse.Namespace) -> Path | None:
     return out
 
 
-def _draw_gallery(out: Path, options: argparse.Namespace, report: "EvalReport") -> None:
-    from litehrnet.evaluation.gallery import chosen, draw_gallery
-    from litehrnet.evaluation.metrics import find_measure
-    from litehrnet.io.images import write_image
-
+def _draw_gallery(out: Path, options: argparse.Namespace, report: EvalReport) -> None:
     gallery = find_measure(report.eval_set.test).gallery(report)
     cases = chosen(gallery, options.gallery, worst=options.worst)
     write_image(out, draw_gallery(gallery, cases))
@@ -210,13 +199,7 @@ def _draw_gallery(out: Path, options: argparse.Namespace, report: "EvalReport") 
         say(f"{out}: {len(cases)} of {len(gallery.cases)} people{', worst first' if options.worst else ''}\n")
 
 
-def _print(report: "EvalReport", score: "KeypointScore | None") -> None:
-    from rich.console import Console
-
-    from litehrnet.cli.tables import print_figures, print_keypoints
-    from litehrnet.data.formats import find_format
-    from litehrnet.evaluation.metrics import find_measure
-
+def _print(report: EvalReport, score: KeypointScore | None) -> None:
     people, test = report.eval_set, report.eval_set.test
     say(f"boxes:      {people.box_source}")
     flip = "on" if test.flip else "off"

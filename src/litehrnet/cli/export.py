@@ -4,7 +4,11 @@ import argparse
 from pathlib import Path
 
 from litehrnet.cli.options import add_input_size, input_size, say, size_text
+from litehrnet.engine.listing import totals_text
 from litehrnet.errors import UserError
+from litehrnet.export.native import export_native
+from litehrnet.export.onnx import export_onnx
+from litehrnet.runtimes.onnxruntime import OnnxRuntime
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +36,6 @@ def run(options: argparse.Namespace) -> int:
         if options.half:
             raise UserError("--half: only works with --format onnx (programs of the native engine store float32)")
         return _export_native(options, out)
-    from litehrnet.export.onnx import export_onnx
-    from litehrnet.runtimes.onnxruntime import OnnxRuntime
-
     comparisons = export_onnx(options.weights, out, input_size(options), half=options.half)
     written = OnnxRuntime(out)
     segmented = written.info.segments
@@ -49,8 +50,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _export_native(options: argparse.Namespace, out: Path) -> int:
-    from litehrnet.engine.listing import totals_text
-    from litehrnet.export.native import export_native
-
     say(f"{out}: written, {totals_text(export_native(options.weights, out, input_size(options)))}")
     return 0

@@ -3,7 +3,10 @@
 import argparse
 from pathlib import Path
 
-from litehrnet.cli.options import add_input_size, input_size, say
+from litehrnet.cli.options import add_input_size, input_size, say, say_aligned
+from litehrnet.engine.listing import LEGEND, step_row, totals_text
+from litehrnet.engine.programfile import SUFFIX, read_program
+from litehrnet.runtimes.native import compile_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,23 +23,12 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: The file is missing, damaged, or neither a program nor weights.
     """
-    from litehrnet.engine.listing import LEGEND, step_row, totals_text
-    from litehrnet.engine.programfile import SUFFIX, read_program
-    from litehrnet.runtimes.native import compile_weights
-
     size = input_size(options)
     program, info = read_program(options.file) if options.file.suffix == SUFFIX else compile_weights(options.file, size)
     rows: list[tuple[str, ...]] = [
         ("step", "kind", "name", "inputs", "outputs", "10^3 MACs", "KB", "places of the inputs")
     ]
     rows += [step_row(index, step) for index, step in enumerate(program.steps)]
-    numbers = {0, 5, 6}
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            text.rjust(w) if i in numbers else text.ljust(w)
-            for i, (text, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        say("  ".join(cells).rstrip())
+    say_aligned(rows, numbers={0, 5, 6})
     say(f"\n{info.variant}: {totals_text(program)}\n{LEGEND}")
     return 0

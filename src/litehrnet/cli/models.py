@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.options import say
+from litehrnet.cli.options import add_command, say
 
 if TYPE_CHECKING:
     from litehrnet.weights.zoo import Download
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet models``."""
     commands = parser.add_subparsers(dest="models_command", metavar="command")
     summary = "download weights or detectors to the cache folder, and verify them"
-    fetch = commands.add_parser("fetch", help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    fetch = add_command(commands, "fetch", summary)
     fetch.add_argument("names", nargs="+", metavar="NAME", help="a name that litehrnet models lists")
 
 

@@ -2,9 +2,10 @@
 
 import argparse
 import contextlib
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from litehrnet.errors import UserError
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from litehrnet.io.progress import Progress
     from litehrnet.runtimes import Runtime
 
+
+_Number = TypeVar("_Number", int, float)
 
 WHOLE_PICTURE = "no detector: each picture is taken as a crop of one person"
 
@@ -51,13 +54,7 @@ def runtime_arguments(options: argparse.Namespace) -> dict[str, Any]:
 def pose_estimator(options: argparse.Namespace, runtime: "Runtime", *, with_detector: bool) -> "PoseEstimator":
     """Make the estimator that the options of ``litehrnet predict`` describe, and print its runtime.
 
-    Args:
-        options: See ``litehrnet.cli.predict``.
-        runtime: The opened weights.
-        with_detector: Detect people if the options name no other way to find them.
-
-    Raises:
-        UserError: See ``PoseEstimator``.
+    ``with_detector`` detects people if the options name no other way to find them. Errors as in ``PoseEstimator``.
     """
     from litehrnet.inference.estimator import PoseEstimator
 
@@ -75,13 +72,7 @@ def pose_estimator(options: argparse.Namespace, runtime: "Runtime", *, with_dete
 
 
 def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without: str = WHOLE_PICTURE) -> None:
-    """Print how people are found.
-
-    Args:
-        options: See ``litehrnet.cli.predict``.
-        estimator: Made by ``pose_estimator``.
-        without: Sentence to print without a detector.
-    """
+    """Print how the estimator of ``pose_estimator`` finds people; ``without`` is the sentence without a detector."""
     if estimator.detector is not None:
         say(f"detector: {getattr(estimator.detector, 'description', 'your own')}")
     elif options.whole_image:
@@ -95,11 +86,7 @@ def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without:
 
 
 def check_people_options(options: argparse.Namespace, *names: str) -> None:
-    """Refuse options that contradict each other.
-
-    Args:
-        options: Also has ``min_box_score`` and ``whole_image``.
-        *names: Options of which at most one is allowed, such as ``whole-image``.
+    """Refuse options that contradict each other: at most one of ``names`` is allowed, such as ``whole-image``.
 
     Raises:
         UserError: Two of them are given, or a box score without boxes.
@@ -152,25 +139,27 @@ def input_size(options: argparse.Namespace) -> tuple[int, int] | None:
 
 def positive_int(text: str) -> int:
     """Parse a whole number above 0, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not above 0")
-    return value
+    return _within(int(text), int(text) > 0, "above 0")
 
 
 def positive_float(text: str) -> float:
     """Parse a number above 0, for argparse."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
+    return _within(float(text), 0 < float(text) < float("inf"), "a number above 0")
 
 
 def score(text: str) -> float:
     """Parse a number from 0 to 1, for argparse."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a score from 0 to 1")
+    return _within(float(text), 0 <= float(text) <= 1, "a score from 0 to 1")
+
+
+def seconds(text: str) -> float:
+    """Parse a time in seconds, 0 or more, for argparse."""
+    return _within(float(text), 0 <= float(text) < float("inf"), "a number of seconds, 0 or more")
+
+
+def _within(value: _Number, fits: bool, wanted: str) -> _Number:
+    if not fits:
+        raise argparse.ArgumentTypeError(f"{value:g} is not {wanted}")
     return value
 
 
@@ -181,14 +170,6 @@ def rgb_color(text: str) -> tuple[int, int, int]:
         raise argparse.ArgumentTypeError(f"{text} is not a color (expected six hexadecimal digits, such as ff8c00)")
     red, green, blue = bytes.fromhex(digits)
     return red, green, blue
-
-
-def seconds(text: str) -> float:
-    """Parse a time in seconds, 0 or more, for argparse."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds, 0 or more")
-    return value
 
 
 @contextlib.contextmanager
@@ -224,6 +205,14 @@ def say(text: str) -> None:
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
+def say_aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> None:
+    """Print rows in columns; those with the indices ``numbers`` are right-aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [f"{text:{'>' if i in numbers else '<'}{widths[i]}}" for i, text in enumerate(row)]
+        say("  ".join(cells).rstrip())
+
+
 def few(names: Sequence[str], most: int = 10) -> str:
     """Join the first names, and count the others."""
     more = f", and {len(names) - most} more" if len(names) > most else ""
@@ -246,18 +235,44 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    """Add a command to argparse's ``commands``, with its summary as help and, as a sentence, as description."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+    )
+    return command
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments ``config`` and ``overrides``."""
+    parser.add_argument("config", help="a recipe by file or name, or an mmpose config")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration"
+    )
+
+
+def add_launcher_options(parser: argparse.ArgumentParser) -> None:
+    """Add mmpose's options ``--cfg-options``, ``--launcher`` and ``--local_rank``."""
+    add_cfg_options(parser)
+    launchers = ("none", "pytorch", "slurm", "mpi")
+    parser.add_argument("--launcher", choices=launchers, default="none", help="process launcher")
+    # Newer torch launchers use a hyphen, or only set the environment variable.
+    parser.add_argument("--local_rank", "--local-rank", type=int, metavar="R", help="set by older launchers")
+
+
+def pass_on_local_rank(options: argparse.Namespace) -> None:
+    """Set the environment variable ``LOCAL_RANK`` to ``--local_rank``, unless it is set already."""
+    if options.local_rank is not None:
+        os.environ.setdefault("LOCAL_RANK", str(options.local_rank))
+
+
 def note(text: str) -> None:
     """Print a note about a setting that is interpreted differently from how it was written."""
     sys.stderr.write(f"note: {text}\n")
 
 
 def refuse_options(options: argparse.Namespace, task: str, *names: str) -> None:
-    """Refuse options that do not work with the task of the weights.
-
-    Args:
-        options: Options of the command.
-        task: Task of the weights, such as ``segmentation``.
-        *names: Names of the options, with underscores.
+    """Refuse options (``names``, with underscores) that do not work with the task of the weights.
 
     Raises:
         UserError: One of them is given.

@@ -7,15 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from litehrnet.arrays import Image
 from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_people
 from litehrnet.cli.outputs import OutputFolder
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from litehrnet.cli.inputs import Inputs
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.runtimes import Runtime
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from litehrnet.video.sources import Source
 
 
-Show = Callable[["NDArray[np.uint8]"], None]
+Show = Callable[["Image"], None]
 """Shows a drawn frame."""
 
 
@@ -53,11 +51,7 @@ def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runt
 def _predict(
     options: argparse.Namespace, source: "Source", estimator: "PoseEstimator", out: OutputFolder, show: Show | None
 ) -> None:
-    """Predict, draw and write one video.
-
-    Raises:
-        UserError: See ``run``.
-    """
+    """Predict, draw and write one video; errors as in ``run``."""
     from litehrnet.video.overlap import Background, read_ahead
     from litehrnet.video.predicting import predict_frames
     from litehrnet.video.reading import VideoReader
@@ -81,7 +75,7 @@ def _predict(
 @contextlib.contextmanager
 def _page() -> Iterator[Show]:
     """Open a page in the browser; yield the function that shows a frame on it."""
-    from litehrnet.io.images import encode_jpeg
+    from litehrnet.io.images import encode_image
     from litehrnet.serving.http import LatestFrame
     from litehrnet.serving.show import open_show
 
@@ -90,7 +84,7 @@ def _page() -> Iterator[Show]:
         say(f"show: {site.url}")
         sys.stdout.flush()  # a program that reads our output needs the address now
         try:
-            yield lambda image: frames.publish(encode_jpeg(image, quality=80))
+            yield lambda image: frames.publish(encode_image(image, ".jpg", quality=80))
         finally:
             frames.end()
 
@@ -118,8 +112,7 @@ def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolde
     source = reader.source
     records, *_ = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv")  # the sound decides between MP4 and Matroska
     video = VideoWriter(
-        out.path,
-        records.stem,
+        records.with_suffix(""),
         reader.rate,
         sound_of=None if reader.endless else source,
         start=options.start,

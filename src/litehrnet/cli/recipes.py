@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from litehrnet.cli.options import say
+from litehrnet.cli.options import add_command, say, say_aligned
 from litehrnet.errors import UserError
 
 
@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet recipes``."""
     commands = parser.add_subparsers(dest="recipes_command", metavar="command")
     summary = "copy a recipe to a new file"
-    copy = commands.add_parser("copy", help=summary, description=f"{summary.capitalize()}.")
+    copy = add_command(commands, "copy", summary)
     copy.add_argument("name", metavar="NAME", help="a recipe that litehrnet recipes lists")
     copy.add_argument(
         "out", type=Path, metavar="FILE", help="the .py file to write; an existing file is never replaced"
@@ -58,7 +58,5 @@ def _list() -> None:
         width, height = config.input_size_wh
         photos = ", ".join(dict.fromkeys(data.images for data in config.train))
         rows.append((name, outputs_text(config.outputs), f"{width}x{height}", photos or "none"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        say("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    say_aligned(rows)
     say("\ninput: width x height; litehrnet recipes copy NAME mine.py makes a copy to edit")

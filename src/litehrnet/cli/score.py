@@ -4,14 +4,22 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from litehrnet.cli.options import note, positive_float, say
+from litehrnet.cli.tables import print_figures, print_keypoints
+from litehrnet.data.coco import annotated_keypoints, check_keypoint_count, in_order_of, read_annotations
+from litehrnet.data.formats import AP, MPII, PCKH, Format, format_of
+from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-
-if TYPE_CHECKING:
-    from litehrnet.data.formats import Format
-    from litehrnet.evaluation.pck import KeypointScore
+from litehrnet.evaluation import pckh
+from litehrnet.evaluation.coco import coco_figures
+from litehrnet.evaluation.pck import KeypointScore
+from litehrnet.evaluation.score import PCK_THRESHOLD, read_results, score_keypoints
+from litehrnet.keypoints.sides import part_key
+from litehrnet.keypoints.skeletons import find_keypoint_set, read_keypoint_set, usual_keypoint_set
+from litehrnet.optional import require
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +61,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _format(annotations: Path) -> "Format":
-    from litehrnet.data.formats import MPII, format_of
-    from litehrnet.data.records import read_json
-
+def _format(annotations: Path) -> Format:
     if annotations.suffix.lower() == ".mat":
         return MPII
     content = read_json(annotations)
@@ -66,14 +71,6 @@ def _format(annotations: Path) -> "Format":
 
 
 def _score_coco(options: argparse.Namespace) -> None:
-    from litehrnet.data.coco import annotated_keypoints, check_keypoint_count, in_order_of, read_annotations
-    from litehrnet.data.formats import AP
-    from litehrnet.evaluation.coco import coco_figures
-    from litehrnet.evaluation.score import PCK_THRESHOLD, read_results, score_keypoints
-    from litehrnet.keypoints.sides import part_key
-    from litehrnet.keypoints.skeletons import find_keypoint_set, read_keypoint_set, usual_keypoint_set
-    from litehrnet.optional import require
-
     require("pycocotools", "train", "computing AP")
     annotations = read_annotations(options.annotations, category=options.category)
     named, category = options.keypoints or str(options.annotations), options.category
@@ -93,9 +90,6 @@ def _score_coco(options: argparse.Namespace) -> None:
 
 
 def _score_mpii(options: argparse.Namespace) -> None:
-    from litehrnet.data.formats import PCKH
-    from litehrnet.evaluation import pckh
-
     annotations: Path = options.annotations
     if options.keypoints or options.pck_threshold or options.category:
         raise UserError(
@@ -109,12 +103,8 @@ def _score_mpii(options: argparse.Namespace) -> None:
 
 
 def _print(
-    title: str, figures: Mapping[str, float | None], score: "KeypointScore", digits: int, *, as_json: bool
+    title: str, figures: Mapping[str, float | None], score: KeypointScore, digits: int, *, as_json: bool
 ) -> None:
-    from rich.console import Console
-
-    from litehrnet.cli.tables import print_figures, print_keypoints
-
     if as_json:
         say(json.dumps({**figures, **score.to_dict()}))
         return

@@ -141,11 +141,6 @@ def _write_sheet(config: "RunConfig", path: Path) -> None:
 def predict(options: argparse.Namespace, inputs: "Inputs", runtime: "Runtime") -> int:
     """Segment photos and write tinted pictures and label images; a bad photo does not stop the others.
 
-    Args:
-        options: See ``litehrnet.cli.predict``.
-        inputs: Photos.
-        runtime: The opened weights.
-
     Returns:
         0, or 1 if photos were left out.
 

@@ -15,6 +15,7 @@ from litehrnet.cli.options import (
     size_text,
 )
 from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK
+from litehrnet.serving.liveview import check_installed, open_live_view, open_model, open_page_detector
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 
@@ -46,8 +47,6 @@ def run(options: argparse.Namespace) -> int:
         UserError: ONNX Runtime Web or a package is missing, the weights cannot be used, the port is taken, or options
             contradict each other.
     """
-    from litehrnet.serving.liveview import check_installed, open_live_view, open_model, open_page_detector
-
     check_people_options(options, "detector", "whole-image")
     check_installed()
     model = open_model(options.weights, input_size(options))

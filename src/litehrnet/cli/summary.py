@@ -178,11 +178,5 @@ def _figures(complexity: Complexity, full: bool) -> dict[str, Any]:
 
 
 def _totals(complexity: Complexity) -> dict[str, int]:
-    return {
-        "params": complexity.params,
-        "published_flops": complexity.published_flops,
-        "macs": complexity.macs,
-        "macs_as_published": complexity.macs_as_published,
-        "memory_read_bytes": complexity.memory_read_bytes,
-        "memory_written_bytes": complexity.memory_written_bytes,
-    }
+    names = ("params", "published_flops", "macs", "macs_as_published", "memory_read_bytes", "memory_written_bytes")
+    return {name: getattr(complexity, name) for name in names}

@@ -6,10 +6,10 @@ import csv
 import io
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from litehrnet.io.files import write_bytes
 
@@ -30,27 +30,6 @@ _PAGE = (
     '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>litehrnet summary</title>\n'
     "<style>{stylesheet} body {{color: {foreground}; background: {background}}}</style>\n<pre>{code}</pre>\n</html>\n"
 )
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """A table of texts.
-
-    Attributes:
-        title: Heading.
-        columns: Column heads, of one or two lines.
-        text_columns: Number of columns, from the left, that hold text; numbers in the others are right-aligned.
-        wrapped: Indices of the columns that are wrapped in narrow terminals.
-        rows: Rows with one text per column.
-        total: Last row, separated from the others; None for none.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    text_columns: int
-    wrapped: tuple[int, ...]
-    rows: Sequence[tuple[str, ...]]
-    total: tuple[str, ...] | None = None
 
 
 def show(complexity: Complexity, title: str, remark: str | None, *, full: bool) -> None:
@@ -92,16 +71,16 @@ def _print(
     console: Console, wide: Console, complexity: Complexity, title: str, remark: str | None, *, full: bool
 ) -> None:
     console.print(title, style="bold", markup=False)
-    _print_grid(wide, _layers(complexity) if full else _parts(complexity))
-    _print_grid(console, _kinds(complexity))
+    (_print_layers if full else _print_parts)(wide, complexity)
+    _print_kinds(console, complexity)
     console.print(f"\n{_LEGEND}", markup=False, width=min(console.width, 120))
-    _print_grid(console, _figures(complexity))
+    _print_totals(console, complexity)
     if remark is not None:
         console.print(f"\n{remark}", markup=False, width=min(console.width, 120))
 
 
-def _parts(complexity: Complexity) -> _Grid:
-    """Make one row per part of the network: stem, transitions, units and fusions of each stage, head, last layer."""
+def _print_parts(console: Console, complexity: Complexity) -> None:
+    """Print one row per part of the network: stem, transitions, units and fusions of each stage, head, last layer."""
     parts: dict[str, list[LayerCost]] = {}
     for layer in complexity.layers:
         parts.setdefault(_part(_block(layer)), []).append(layer)
@@ -114,7 +93,7 @@ def _parts(complexity: Complexity) -> _Grid:
     columns = ("part", "input", "output", "params", "MACs\n10^6", "read\nMB", "written\nMB")
     whole = complexity.shapes[""]
     total = ("total", *(_ends([*shapes]) for shapes in whole), *_costs(complexity))
-    return _Grid("Parts of the network", columns, 3, (1, 2), rows, total)
+    _print_table(console, "Parts of the network", columns, rows, total, texts=3, wrapped=(1, 2))
 
 
 def _block(layer: LayerCost) -> str:
@@ -149,28 +128,23 @@ def _costs(part: Complexity) -> tuple[str, ...]:
     )
 
 
-def _kinds(complexity: Complexity) -> _Grid:
+def _print_kinds(console: Console, complexity: Complexity) -> None:
     def row(name: str, part: Complexity) -> tuple[str, ...]:
         return name, f"{len(part.layers):,}", f"{part.published_flops / 2**20:,.1f}", *_costs(part)
 
     columns = ("kind", "layers", "FLOPs\n2^20", "params", "MACs\n10^6", "read\nMB", "written\nMB")
     rows = [row(kind, part) for kind, part in complexity.per_kind().items()]
-    return _Grid("Kinds of layers", columns, 1, (), rows, row("total", complexity))
+    _print_table(console, "Kinds of layers", columns, rows, row("total", complexity), texts=1)
 
 
-def _layers(complexity: Complexity) -> _Grid:
+def _print_layers(console: Console, complexity: Complexity) -> None:
     rows = [
-        (
-            layer.name,
-            layer.kind,
-            _shape_text(layer.input_shape),
-            _shape_text(layer.output_shape),
-            *_exact_costs(layer),
-        )
+        (layer.name, layer.kind, *map(_shape_text, (layer.input_shape, layer.output_shape)), *_exact_costs(layer))
         for layer in complexity.layers
     ]
     columns = ("layer", "kind", "input", "output", "params", "MACs", "FLOPs", "read\nbytes", "written\nbytes")
-    return _Grid("Layers", columns, 4, (), rows, ("total", "", "", "", *_exact_costs(complexity)))
+    total = ("total", "", "", "", *_exact_costs(complexity))
+    _print_table(console, "Layers", columns, rows, total, texts=4)
 
 
 def _exact_costs(part: Complexity | LayerCost) -> tuple[str, ...]:
@@ -178,8 +152,8 @@ def _exact_costs(part: Complexity | LayerCost) -> tuple[str, ...]:
     return tuple(f"{number:,}" for number in numbers)
 
 
-def _figures(complexity: Complexity) -> _Grid:
-    """List the totals, rounded and exact."""
+def _print_totals(console: Console, complexity: Complexity) -> None:
+    """Print the totals, rounded and exact."""
     flops, macs, executed = complexity.published_flops, complexity.macs, complexity.macs_as_published
     rows = [
         (
@@ -195,28 +169,43 @@ def _figures(complexity: Complexity) -> _Grid:
         ),
         ("parameters", f"{complexity.params / 1e6:,.2f} x 10^6", f"{complexity.params:,}"),
     ]
-    return _Grid("Totals", ("metric", "rounded", "exact"), 1, (0,), rows)
+    _print_table(console, "Totals", ("metric", "rounded", "exact"), rows, texts=1, wrapped=(0,))
 
 
-def _print_grid(console: Console, grid: _Grid) -> None:
+def _print_table(
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    total: Sequence[str] | None = None,
+    *,
+    texts: int,
+    wrapped: Sequence[int] = (),
+) -> None:
+    """Print a table of texts.
+
+    Args:
+        console: Console to print on.
+        title: Heading.
+        columns: Column heads, of one or two lines.
+        rows: Rows with one text per column.
+        total: Last row, separated from the others; None for none.
+        texts: Number of columns, from the left, that hold text; numbers in the others are right-aligned.
+        wrapped: Indices of the columns that are wrapped in narrow terminals.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    total = grid.total or ("",) * len(grid.columns)
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), show_footer=bool(grid.total))
-    for number, (column, sum_of_column) in enumerate(zip(grid.columns, total, strict=True)):
-        table.add_column(
-            Text(column),
-            Text(sum_of_column),
-            justify="left" if number < grid.text_columns else "right",
-            overflow="fold",
-            no_wrap=number not in grid.wrapped,
-        )
-    for row in grid.rows:
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0), show_footer=total is not None)
+    for number, (column, footer) in enumerate(zip(columns, total or ("",) * len(columns), strict=True)):
+        justify: Literal["left", "right"] = "left" if number < texts else "right"
+        no_wrap = number not in wrapped
+        table.add_column(Text(column), Text(footer), justify=justify, overflow="fold", no_wrap=no_wrap)
+    for row in rows:
         table.add_row(*map(Text, row))
     console.print()
-    console.print(grid.title, style="bold")
+    console.print(title, style="bold")
     console.print(table)
 
 

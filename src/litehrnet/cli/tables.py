@@ -1,18 +1,15 @@
 """Tables that several commands print."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from rich.console import Console
+from rich.table import Table
 
-    from litehrnet.evaluation.pck import KeypointScore
+from litehrnet.evaluation.pck import KeypointScore
 
 
-def print_figures(console: "Console", figures: Mapping[str, float | None], digits: int) -> None:
+def print_figures(console: Console, figures: Mapping[str, float | None], digits: int) -> None:
     """Print one line per value of a metric; ``none`` where there is nothing to measure."""
-    from rich.table import Table
-
     table = Table("metric", "value")
     table.columns[1].justify = "right"
     for name, value in figures.items():
@@ -20,10 +17,8 @@ def print_figures(console: "Console", figures: Mapping[str, float | None], digit
     console.print(table)
 
 
-def print_keypoints(console: "Console", score: "KeypointScore") -> None:
+def print_keypoints(console: Console, score: KeypointScore) -> None:
     """Print one line per keypoint; ``none`` where there is nothing to measure."""
-    from rich.table import Table
-
     table = Table("keypoint", "annotated", score.share, "mean error (pixels)")
     for column in table.columns[1:]:
         column.justify = "right"

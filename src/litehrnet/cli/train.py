@@ -5,8 +5,14 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from litehrnet.cli.mmpose import add_shared_arguments, pass_on_local_rank
-from litehrnet.cli.options import positive_float, positive_int, say
+from litehrnet.cli.options import (
+    add_config,
+    add_launcher_options,
+    pass_on_local_rank,
+    positive_float,
+    positive_int,
+    say,
+)
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 
@@ -17,10 +23,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet train``: with all of mmpose's (docs/spec/protocol.md, section 5.1)."""
-    parser.add_argument("config", help="a recipe by file or name, or an mmpose config")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="a.b=c", help="settings that replace those of the configuration"
-    )
+    add_config(parser)
     parser.add_argument(
         "--work-dir", metavar="DIR", help="folder for the run's files (default: that of the configuration)"
     )
@@ -50,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="afterwards train a detector from the same annotations, in WORK_DIR/detector",
     )
-    add_shared_arguments(parser)
+    add_launcher_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:

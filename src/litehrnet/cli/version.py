@@ -3,11 +3,11 @@
 import argparse
 import platform
 from importlib import metadata
-from pathlib import Path
 
 from litehrnet import __version__
 from litehrnet.cli.options import say
 from litehrnet.optional import is_installed
+from litehrnet.processors import cpu_info
 
 _CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "asimd", "bf16")
 _RUNTIMES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "torch"}
@@ -37,13 +37,5 @@ def run(options: argparse.Namespace) -> int:
 
 def cpu_features() -> list[str]:
     """List the vector instruction sets that Linux reports for this CPU; empty on other systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
-    flags: set[str] = set()
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() in ("flags", "Features"):
-            flags.update(value.split())
+    flags = {flag for name in ("flags", "Features") for value in cpu_info(name) for flag in value.split()}
     return [feature for feature in _CPU_FEATURES if feature in flags]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from litehrnet.config.schema import RunConfig
-from litehrnet.config.write import plain_values
+from litehrnet.config.write import settings
 from litehrnet.data.formats import COCO
 from litehrnet.data.packing import ANNOTATIONS, PackSource
 from litehrnet.data.settings import DataConfig, EvalConfig
@@ -77,5 +77,5 @@ def _placed(data: _Data, folder: str) -> _Data:
 
 def further_files(config: RunConfig) -> list[str]:
     """Find files that a recipe names beside its data, such as initial weights; they are not packed."""
-    values = plain_values(replace(config, train=(), validation=None, test=None))
-    return sorted({value for value in values if isinstance(value, str) and Path(value).is_file()})
+    others = settings(replace(config, train=(), validation=None, test=None))
+    return sorted({value for _, value in others if isinstance(value, str) and Path(value).is_file()})

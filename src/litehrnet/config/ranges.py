@@ -1,10 +1,10 @@
 """Ranges of numeric settings, checked when a recipe is read."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 from litehrnet.config.schema import RunConfig
+from litehrnet.config.write import settings
 from litehrnet.errors import UserError
 
 Range = tuple[str, Callable[[float], bool]]
@@ -18,76 +18,66 @@ def _from(least: float) -> Range:
 _ABOVE_ZERO: Range = ("a number above 0", lambda value: 0 < value < math.inf)
 _PART: Range = ("0 to 1", lambda value: 0 <= value <= 1)
 _DECAY: Range = ("0 or more and below 1", lambda value: 0 <= value < 1)
+_ANY: Range = ("any value", lambda value: True)
 _EVALUATE: Range = ("1 or more, or 0 or -1 to train without evaluating", lambda value: -1 <= value < math.inf)
 
 _RANGES: dict[str, Range] = {
     "input_size_wh": _from(1),
-    "codec.sigma": _ABOVE_ZERO,
-    "codec.blur_kernel": _from(1),
-    "augmentation.flip_probability": _PART,
-    "augmentation.half_body_probability": _PART,
-    "augmentation.half_body_above": _from(0),
-    "augmentation.rotation_deg": _from(0),
-    "augmentation.rotation_probability": _PART,
+    "sigma": _ABOVE_ZERO,
+    "blur_kernel": _from(1),
+    "flip_probability": _PART,
+    "half_body_probability": _PART,
+    "half_body_above": _from(0),
+    "rotation_deg": _from(0),
+    "rotation_probability": _PART,
     "augmentation.scale": _DECAY,
-    "augmentation.center_jitter_probability": _PART,
-    "augmentation.brightness": _PART,
-    "augmentation.contrast": _PART,
-    "augmentation.saturation": _PART,
-    "augmentation.blur_probability": _PART,
-    "augmentation.cutout_probability": _PART,
-    "augmentation.background_probability": _PART,
-    "augmentation.anywhere_probability": _PART,
-    "segmentation.scale": _ABOVE_ZERO,
-    "segmentation.max_class_share": _PART,
-    "segmentation.flip_probability": _PART,
-    "segmentation.brightness": _PART,
-    "segmentation.contrast": _PART,
-    "segmentation.saturation": _PART,
-    "detection.scale": _ABOVE_ZERO,
-    "detection.aspect": _DECAY,
-    "detection.flip_probability": _PART,
-    "detection.mosaic_probability": _PART,
-    "detection.brightness": _PART,
-    "detection.contrast": _PART,
-    "detection.saturation": _PART,
-    "detection.fill_above": _PART,
-    "detection.ignore_above": _PART,
-    "training.epochs": _from(1),
-    "training.batch_size": _from(1),
-    "training.workers": _from(0),
-    "training.accumulate": _from(1),
-    "training.optimizer.learning_rate": _ABOVE_ZERO,
-    "training.optimizer.betas": _DECAY,
-    "training.optimizer.momentum": _DECAY,
-    "training.optimizer.weight_decay": _from(0),
-    "training.optimizer.clip_norm": _ABOVE_ZERO,
-    "training.schedule.steps": _from(0),
-    "training.schedule.factor": _ABOVE_ZERO,
-    "training.schedule.warmup_iterations": _from(0),
-    "training.schedule.warmup_factor": _PART,
-    "training.schedule.power": _ABOVE_ZERO,
-    "training.loss.hard_keypoints": _from(1),
-    "training.loss.hard_pixels": _PART,
-    "training.loss.hard_below": _PART,
-    "training.loss.class_weights": _from(0),
-    "training.ema": _DECAY,
-    "training.evaluate_every": _EVALUATE,
-    "training.stop_after": _from(1),
-    "training.save_every": _from(1),
-    "training.snapshot_minutes": _from(0),
-    "training.log_every": _from(1),
-    "training.seed": _from(0),
-    "distill.share": _PART,
-    "distill.teacher_sigma": _ABOVE_ZERO,
+    "scale": _ABOVE_ZERO,
+    "center_jitter_probability": _PART,
+    "brightness": _PART,
+    "contrast": _PART,
+    "saturation": _PART,
+    "blur_probability": _PART,
+    "cutout_probability": _PART,
+    "background_probability": _PART,
+    "anywhere_probability": _PART,
+    "max_class_share": _PART,
+    "aspect": _DECAY,
+    "mosaic_probability": _PART,
+    "fill_above": _PART,
+    "ignore_above": _PART,
+    "epochs": _from(1),
+    "batch_size": _from(1),
+    "workers": _from(0),
+    "accumulate": _from(1),
+    "learning_rate": _ABOVE_ZERO,
+    "betas": _DECAY,
+    "momentum": _DECAY,
+    "weight_decay": _from(0),
+    "clip_norm": _ABOVE_ZERO,
+    "steps": _from(0),
+    "factor": _ABOVE_ZERO,
+    "warmup_iterations": _from(0),
+    "warmup_factor": _PART,
+    "power": _ABOVE_ZERO,
+    "hard_keypoints": _from(1),
+    "hard_pixels": _PART,
+    "hard_below": _PART,
+    "class_weights": _from(0),
+    "ema": _DECAY,
+    "evaluate_every": _EVALUATE,
+    "stop_after": _from(1),
+    "save_every": _from(1),
+    "snapshot_minutes": _from(0),
+    "log_every": _from(1),
+    "seed": _from(0),
+    "share": _PART,
+    "teacher_sigma": _ABOVE_ZERO,
+    "min_box_score": _PART,
+    "oks_threshold": _PART,
+    "visibility_threshold": _PART,
+    "scales": _ABOVE_ZERO,
 }
-for _role in ("validation", "test"):
-    _RANGES |= {
-        f"{_role}.min_box_score": _PART,
-        f"{_role}.oks_threshold": _PART,
-        f"{_role}.visibility_threshold": _PART,
-        f"{_role}.scales": _ABOVE_ZERO,
-    }
+"""By the name of a setting, or by its whole name where another of the same name has another range."""
 
 
 def check_numbers(config: RunConfig, source: str) -> None:
@@ -100,17 +90,8 @@ def check_numbers(config: RunConfig, source: str) -> None:
     Raises:
         UserError: A number is outside its range.
     """
-    for name, (expected, fits) in _RANGES.items():
-        for value in _values(config, name):
-            if not fits(value):
-                raise UserError(f"{source}: {name} is {value:g} (expected {expected})")
-
-
-def _values(config: RunConfig, name: str) -> Iterator[float]:
-    """Yield the numbers of a setting: none if it or its parent is None, several for a sequence."""
-    value: Any = config
-    for part in name.split("."):
-        value = getattr(value, part)
-        if value is None:
-            return
-    yield from value if isinstance(value, tuple) else (value,)
+    for name, value in settings(config):
+        expected, fits = _RANGES.get(name) or _RANGES.get(name.rpartition(".")[2]) or _ANY
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int | float) and not fits(number):
+                raise UserError(f"{source}: {name} is {number:g} (expected {expected})")

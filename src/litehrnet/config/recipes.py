@@ -245,6 +245,8 @@ def _typed(hint: Any, value: Any, source: str, name: str) -> Any:
         return float(value)
     if origin is None and _fits(hint, value):
         return value
+    if origin is tuple and arguments[-1] is Ellipsis and not isinstance(value, tuple):
+        raise UserError(f"{source}: {name} is {value!r} (expected several in brackets, or one and a comma: (...,))")
     wanted = " or ".join(map(repr, arguments)) if origin is typing.Literal else _hint_text(hint)
     raise UserError(f"{source}: {name} is {value!r} (expected {wanted})")
 

@@ -22,17 +22,13 @@ def recipe_text(config: RunConfig, changes: list[str]) -> str:
 
 def differences(config: RunConfig, recipe: RunConfig) -> list[str]:
     """List the values of ``config`` that differ from ``recipe``, each as ``key: old -> new``."""
-    old, new = dict(_settings(recipe)), dict(_settings(config))
+    old, new = dict(settings(recipe)), dict(settings(config))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return [f"{key}: {old.get(key)!r} -> {new.get(key)!r}" for key in keys]
 
 
-def plain_values(config: RunConfig) -> list[Any]:
-    """List all numbers, strings and tuples of a configuration."""
-    return [value for _, value in _settings(config)]
-
-
-def _settings(config: RunConfig) -> Iterator[tuple[str, Any]]:
+def settings(config: RunConfig) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of every setting that recipes state."""
     for f in fields(config):
         if f.name not in SET_BY_READER:
             yield from _flat(getattr(config, f.name), f.name)

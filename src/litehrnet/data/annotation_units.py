@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SIDE_ROOM = 0.5  # how far a keypoint may be outside its box, divided by the box's longer side
-_MANY, _MOVES = 10, 25  # boxes, and how far their corners are apart, that are not in one corner of all photos by chance
+# Percent of photos that are several hundred pixels wide look like pixels of their first corner. Pixels are so only if
+# all people of many photos are in a square of 100 pixels at the very corner, and come to each of its four sides.
+_PHOTOS, _SIDE, _NEAR = 10, 300, 10
 _OVERFLOW = 1.05  # how far a box of pixels may end beyond its photo, divided by the photo's side
 
 
@@ -33,6 +35,9 @@ def unit_fault(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) 
     if len(every) > 1 and every.max() <= 1:
         return f"keypoints are in 0..1, such as {_pair(every[0])} (expected pixels of the photo)"
     sizes = {image["id"]: (image["width"], image["height"]) for image in images}
+    photos = {person["image_id"] for person, xy in zip(people, labeled, strict=True) if len(xy)}
+    if fault := _percent_fault(every, [sizes[photo] for photo in photos]):
+        return fault
     with_box = [(a, xy) for a, xy in zip(people, labeled, strict=True) if a.get("bbox") and min(a["bbox"][2:]) > 0]
     if not with_box:
         return None
@@ -41,14 +46,19 @@ def unit_fault(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) 
     return _box_fault(boxes, sizes_wh) or _place_fault(with_box, boxes)
 
 
+def _percent_fault(points: NDArray[np.float64], sizes_wh: list[tuple[float, float]]) -> str | None:
+    if len(sizes_wh) < _PHOTOS or min(map(min, sizes_wh)) < _SIDE or points.min() < 0 or points.max() > 100:
+        return None
+    if (points.min(axis=0) > _NEAR).any() or (points.max(axis=0) < 100 - _NEAR).any() or not (points % 1).any():
+        return None
+    beyond = f"in {len(sizes_wh)} photos none is beyond 100"
+    return f"keypoints seem to be in percent, such as {_pair(points[0])}: {beyond} (expected pixels of the photo)"
+
+
 def _box_fault(boxes: NDArray[np.float64], sizes_wh: NDArray[np.float64]) -> str | None:
     first = boxes[0].tolist()
     if boxes.max() <= 1:
         return f"boxes are in 0..1, such as {first} (expected pixels of the photo)"
-    # An object that never leaves a corner, such as a dial before a fixed camera, has boxes up to 100 pixels, too.
-    moves = np.ptp(boxes[:, :2], axis=0).max() > _MOVES
-    if len(boxes) >= _MANY and moves and (boxes[:, :2] + boxes[:, 2:]).max() <= 100.5 and sizes_wh.min() > 200:
-        return f"boxes seem to be in percent, such as {first}: none reaches beyond 100 (expected pixels of the photo)"
     starts, ends = boxes[:, :2], boxes[:, 2:]
     could_be_corners = (ends > starts).all() and (ends <= sizes_wh + 1).all()
     overflow = (starts + ends > _OVERFLOW * sizes_wh).any(axis=1)

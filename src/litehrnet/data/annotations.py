@@ -24,14 +24,18 @@ class Normalized:
         images: Entries of ``images``; ``id`` is an integer, ``width`` and ``height`` are numbers.
         annotations: Entries of ``annotations`` with the integer ``image_id``. Those with keypoints have a flat list of
             numbers, ``num_keypoints``, ``bbox`` if they can, ``area`` and ``iscrowd``.
+        indices: Place of each annotation in the file, from 0.
         original_ids: Ids of the images as the file has them, by their integers.
         note: What was normalized, with counts, in one sentence; None for a file in COCO's own form.
+        faults: Everything that has no safe meaning. Entries with a fault of their own are not among the others.
     """
 
     images: list[dict[str, Any]]
     annotations: list[dict[str, Any]]
+    indices: list[int]
     original_ids: dict[int, Any]
     note: str | None
+    faults: list[str]
 
 
 def normalized(path: Path, content: Any) -> Normalized:
@@ -44,37 +48,61 @@ def normalized(path: Path, content: Any) -> Normalized:
     Raises:
         UserError: Something has no safe meaning; one error names the first faults with their index and value.
     """
+    own = examined(path, content)
+    if own.faults:
+        more = f"; and {len(own.faults) - _NAMED} more" if len(own.faults) > _NAMED else ""
+        raise UserError(f"{path}: {'; '.join(own.faults[:_NAMED])}{more}")
+    return own
+
+
+def examined(path: Path, content: Any) -> Normalized:
+    """Normalize the annotations of a file as far as they go, and list all faults; arguments as ``normalized``.
+
+    Raises:
+        UserError: The content is no object with images and annotations.
+    """
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         raise UserError(f"{path}: not COCO annotations (expected an object with lists 'images' and 'annotations')")
     faults: list[str] = []
     counts: Counter[str] = Counter()
-    images = [_image(image, index, faults) for index, image in enumerate(content["images"])]
-    _refuse(path, faults)
+    read = [_image(image, index, faults) for index, image in enumerate(content["images"])]
+    images = [image for image in read if image is not None]
     numbers = _numbers([image["id"] for image in images], counts)
-    _find_duplicates(images, faults)
-    annotations = []
+    faults += duplicate_ids(images, "image")
+    incomplete = {id_key(image.get("id")) for image in content["images"] if isinstance(image, dict)} - numbers.keys()
     # A tool that does not measure areas, or does not count keypoints, writes 0 for everybody.
     unknown = [name for name in ("area", "num_keypoints") if _is_zero_for_all(content["annotations"], name)]
     people = [each for each in content["annotations"] if isinstance(each, dict) and each.get("keypoints")]
     has_boxes = any(each.get("bbox") for each in people)
+    annotations: dict[int, dict[str, Any]] = {}
     for index, annotation in enumerate(content["annotations"]):
-        key = id_key(annotation.get("image_id")) if isinstance(annotation, dict) else None
-        if key is None or key not in numbers:
-            faults.append(f"annotation {index} belongs to no image of the file (expected the id of one)")
-            continue
-        own = {**annotation, "image_id": numbers[key]}
-        own = {name: value for name, value in own.items() if name not in unknown}
+        if isinstance(annotation, dict) and id_key(annotation.get("image_id")) in incomplete:
+            continue  # the fault of its image says enough
         try:
-            annotations.append(_annotation(own, counts, has_boxes))
+            own = _on_image(annotation, numbers)
+            own = {name: value for name, value in own.items() if name not in unknown}
+            annotations[index] = _annotation(own, counts, has_boxes)
         except ValueError as error:
-            faults.append(f"annotation {index} (id {annotation.get('id')}): {error}")
-    _refuse(path, faults)
+            faults.append(f"{place('annotation', index, annotation)}: {error}")
     originals = {numbers[str(id_key(image["id"]))]: image["id"] for image in images}
     images = [{**image, "id": numbers[str(id_key(image["id"]))]} for image in images]
-    if fault := unit_fault(images, annotations):
-        raise UserError(f"{path}: {fault}")
+    entries, indices = list(annotations.values()), list(annotations)
+    if not faults and (fault := unit_fault(images, entries)):
+        faults.append(fault)
     listed = ", ".join(f"{what} ({count})" for what, count in counts.items() if count)
-    return Normalized(images, annotations, originals, f"{path}: {listed}" if listed else None)
+    return Normalized(images, entries, indices, originals, f"{path}: {listed}" if listed else None, faults)
+
+
+def place(kind: str, index: int, entry: Any) -> str:
+    """Name an entry of a file, such as ``annotation 3 (id 481918)``; places count from 0."""
+    number = entry.get("id") if isinstance(entry, dict) else None
+    return f"{kind} {index}" if id_key(number) is None else f"{kind} {index} (id {number})"
+
+
+def duplicate_ids(entries: Sequence[dict[str, Any]], kind: str) -> list[str]:
+    """Name the ids that several entries have; entries without an id do not count."""
+    counts = Counter(key for entry in entries if (key := id_key(entry.get("id"))) is not None)
+    return [f"{count} {kind}s have the id {key} (expected different ids)" for key, count in counts.items() if count > 1]
 
 
 def id_key(value: Any) -> str | None:
@@ -86,28 +114,22 @@ def id_key(value: Any) -> str | None:
     return str(int(value)) if value == int(value) else str(value)
 
 
-def _refuse(path: Path, faults: Sequence[str]) -> None:
-    if faults:
-        more = f"; and {len(faults) - _NAMED} more" if len(faults) > _NAMED else ""
-        raise UserError(f"{path}: {'; '.join(faults[:_NAMED])}{more}")
-
-
-def _image(image: Any, index: int, faults: list[str]) -> dict[str, Any]:
+def _image(image: Any, index: int, faults: list[str]) -> dict[str, Any] | None:
     if (
         not isinstance(image, dict)
         or id_key(image.get("id")) is None
         or not isinstance(image.get("file_name"), str)
         or not {"width", "height"} <= image.keys()
     ):
-        faults.append(f"image {index} is incomplete (expected id, file_name, width and height)")
-        return {}
+        faults.append(f"{place('image', index, image)}: is incomplete (expected id, file_name, width and height)")
+        return None
     size = [_number(image["width"]), _number(image["height"])]
     if not all(1 <= side < math.inf for side in size):
         said = f"{image['width']} and {image['height']}"
-        faults.append(f"image {index} (id {image['id']}): width and height are {said} (expected pixels)")
-    if isinstance(image["width"], str) or isinstance(image["height"], str):
-        return {**image, "width": size[0], "height": size[1]}
-    return image
+        faults.append(f"{place('image', index, image)}: width and height are {said} (expected pixels)")
+    if {type(image["width"]), type(image["height"])} <= {int, float}:
+        return image
+    return {**image, "width": size[0], "height": size[1]}
 
 
 def _numbers(ids: list[Any], counts: Counter[str]) -> dict[str, int]:
@@ -120,11 +142,18 @@ def _numbers(ids: list[Any], counts: Counter[str]) -> dict[str, int]:
     return {key: number for number, key in enumerate(dict.fromkeys(keys), start=1)}
 
 
-def _find_duplicates(images: list[dict[str, Any]], faults: list[str]) -> None:
-    repeated = Counter(str(id_key(image["id"])) for image in images)
-    faults += [
-        f"{count} images have the id {key} (expected different ids)" for key, count in repeated.items() if count > 1
-    ]
+def _on_image(annotation: Any, numbers: dict[str, int]) -> dict[str, Any]:
+    """Copy an entry with the integer id of its image.
+
+    Raises:
+        ValueError: It is no object, or on no image.
+    """
+    if not isinstance(annotation, dict):
+        raise ValueError("is not an object")
+    key = id_key(annotation.get("image_id"))
+    if key is None or key not in numbers:
+        raise ValueError(f"is on image {annotation.get('image_id')}, which the file does not have")
+    return {**annotation, "image_id": numbers[key]}
 
 
 def _is_zero_for_all(annotations: list[Any], name: str) -> bool:

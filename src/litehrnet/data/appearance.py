@@ -7,13 +7,13 @@ only affect pixels of the uint8 crop, so labels stay.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Image
 from litehrnet.data.color_jitter import Colors, draw_colors, recolor
 from litehrnet.data.settings import AugmentationConfig
 from litehrnet.keypoints.crop import inverse_matrices
 
-Crop = NDArray[np.uint8]
+Crop = Image
 
 BLUR_SIGMA = (0.5, 2.5)
 """Range of the blur in pixels of the crop.
@@ -72,13 +72,9 @@ class Appearance:
 
 
 def draw_appearance(rng: np.random.Generator, settings: AugmentationConfig, index: int, records: int) -> Appearance:
-    """Draw the appearance of one crop; settings that are off draw no numbers.
+    """Draw the appearance of the crop of record ``index``; settings that are off draw no numbers.
 
-    Args:
-        rng: Random generator.
-        settings: Probabilities and ranges.
-        index: Index of the crop's record.
-        records: Number of records in the training set; the background is the photo of another one.
+    The background is the photo of another one of the ``records`` records of the training set.
     """
     background, blur_sigma, colors, cutout = None, None, None, None
     if _happens(rng, settings.background_probability) and records > 1:
@@ -98,12 +94,7 @@ def _happens(rng: np.random.Generator, probability: float) -> bool:
 
 
 def altered(crop: Crop, appearance: Appearance) -> Crop:
-    """Blur, recolor and partly hide a crop; ``filled`` does the background.
-
-    Args:
-        crop: uint8 (height, width, 3), RGB; it is not changed.
-        appearance: Appearance from ``draw_appearance``.
-    """
+    """Blur, recolor and partly hide a crop, uint8 (height, width, 3), which stays; ``filled`` does the background."""
     import cv2
 
     if appearance.blur_sigma is not None:
@@ -125,13 +116,10 @@ def hidden(crop: Crop, cutout: Cutout) -> Crop:
     return crop
 
 
-def outside(matrix: NDArray[np.float64], image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int]) -> Crop | None:
+def outside(matrix: Floats64, image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int]) -> Crop | None:
     """Find the pixels of a crop outside a picture: beyond the centers of its outermost pixels, where black mixes in.
 
-    Args:
-        matrix: (2, 3), pixels of the picture -> pixels of the crop.
-        image_size_wh: (width, height) of the picture in pixels.
-        crop_size_wh: (width, height) of the crop in pixels.
+    ``matrix`` is (2, 3), pixels of the picture -> pixels of the crop; the sizes are theirs.
 
     Returns:
         uint8 (height, width), 255 outside and 0 inside; None where all are inside.
@@ -151,15 +139,11 @@ def outside(matrix: NDArray[np.float64], image_size_wh: tuple[int, int], crop_si
     return np.asarray(cv2.bitwise_not(inside), np.uint8)
 
 
-def covering_matrix(image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int], place: float) -> NDArray[np.float64]:
+def covering_matrix(image_size_wh: tuple[int, int], crop_size_wh: tuple[int, int], place: float) -> Floats64:
     """Compute a matrix (2, 3), pixels of a picture -> pixels of a crop, that scales the picture to cover the crop.
 
     It covers one pixel more on each side, because black mixes into the outermost pixels of a reduced picture.
-
-    Args:
-        image_size_wh: (width, height) of the picture in pixels.
-        crop_size_wh: (width, height) of the crop in pixels.
-        place: Visible part along the cropped side, 0..1.
+    ``place`` is the visible part along the cropped side, 0..1.
     """
     last = np.maximum(np.array(image_size_wh) - 1, 1)
     wanted = np.array(crop_size_wh) + 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64, Indices, Mask
 from litehrnet.data.settings import AugmentationConfig
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
 
@@ -59,20 +59,17 @@ class Person:
         visible: float32 (keypoints,), 0 or 1.
     """
 
-    center: NDArray[np.floating]
-    scale: NDArray[np.floating]
-    joints_xy: NDArray[np.float32]
-    visible: NDArray[np.float32]
+    center: Floats
+    scale: Floats
+    joints_xy: Floats32
+    visible: Floats32
 
 
 def draw_variation(rng: RandomNumbers, visible_joints: int, settings: AugmentationConfig, halves: bool) -> Variation:
     """Draw a variation: first as in the reference implementation, in the same order, then the additional settings.
 
-    Args:
-        rng: Random generator.
-        visible_joints: Number of visible joints, on which the number of draws depends.
-        settings: Probabilities and ranges.
-        halves: Whether the keypoints have an upper and a lower body.
+    The number of draws depends on the number of visible joints, and on whether the keypoints have an upper and a lower
+    body (``halves``).
     """
     flipped = rng.random() <= settings.flip_probability
     half: Literal["upper", "lower"] | None = None
@@ -102,19 +99,13 @@ def vary(
     person: Person,
     variation: Variation,
     image_width: int,
-    flip_order: NDArray[np.intp],
-    lower_body: NDArray[np.bool_],
+    flip_order: Indices,
+    lower_body: Mask,
     input_size_wh: tuple[int, int],
 ) -> Person:
-    """Apply a variation to a person, except the rotation, which belongs to the crop.
+    """Apply a variation to a person in the photo, except the rotation, which belongs to the crop.
 
-    Args:
-        person: Person in the photo.
-        variation: Variation from ``draw_variation``.
-        image_width: Width of the photo in pixels.
-        flip_order: ``KeypointSet.flip_order``.
-        lower_body: Mask (keypoints,) of the lower body.
-        input_size_wh: (width, height) of the crop in pixels.
+    ``flip_order`` is that of the keypoint set, ``lower_body`` a mask (keypoints,).
     """
     if variation.flip:
         person = flip(person, image_width, flip_order)
@@ -123,7 +114,7 @@ def vary(
     return replace(person, scale=(person.scale * variation.zoom).astype(person.scale.dtype))
 
 
-def flip(person: Person, image_width: int, flip_order: NDArray[np.intp]) -> Person:
+def flip(person: Person, image_width: int, flip_order: Indices) -> Person:
     """Mirror a person with the photo; invisible joints move to (0, 0), as in the reference implementation."""
     center, joints, visible = person.center.copy(), person.joints_xy[flip_order], person.visible[flip_order]
     center[0] = image_width - 1 - center[0]
@@ -132,18 +123,13 @@ def flip(person: Person, image_width: int, flip_order: NDArray[np.intp]) -> Pers
 
 
 def crop_to_half_body(
-    person: Person, half: Literal["upper", "lower"], lower_body: NDArray[np.bool_], input_size_wh: tuple[int, int]
+    person: Person, half: Literal["upper", "lower"], lower_body: Mask, input_size_wh: tuple[int, int]
 ) -> Person:
     """Crop to the visible joints of one half of the body; all joints stay visible.
 
     The wanted half needs three visible joints. Otherwise the other half is used, or the upper one if the lower has too
     few as well. Nothing changes with fewer than two joints, or with all joints in one place.
-
-    Args:
-        person: Person in the photo.
-        half: Wanted half.
-        lower_body: Mask (keypoints,) of the lower body.
-        input_size_wh: (width, height) of the crop in pixels; the box of the joints grows to its aspect ratio.
+    The box of the joints grows to the aspect ratio of ``input_size_wh``.
     """
     upper, lower = (np.flatnonzero((person.visible > 0) & part) for part in (~lower_body, lower_body))
     wants_upper = half == "upper" and len(upper) > 2
@@ -158,13 +144,9 @@ def crop_to_half_body(
 def put_anywhere(
     person: Person, anywhere: tuple[float, float, float], image_size_wh: tuple[int, int], input_size_wh: tuple[int, int]
 ) -> Person:
-    """Move the crop anywhere in the photo and make all joints invisible; rotated corners may reach outside.
+    """Move the crop anywhere in the photo (see ``Variation``) and make all joints invisible.
 
-    Args:
-        person: Person in the photo.
-        anywhere: See ``Variation``.
-        image_size_wh: (width, height) of the photo in pixels.
-        input_size_wh: (width, height) of the crop in pixels.
+    Rotated corners may reach outside.
     """
     size, *place = anywhere
     photo_wh, shape = np.array(image_size_wh, np.float64), np.array(input_size_wh, np.float64)
@@ -174,9 +156,7 @@ def put_anywhere(
     return replace(person, center=center, scale=crop_wh / PIXEL_STD, visible=np.zeros_like(person.visible))
 
 
-def jitter(
-    center: NDArray[np.floating], box_wh: NDArray[np.float64], rng: RandomNumbers, probability: float
-) -> NDArray[np.floating]:
+def jitter(center: Floats, box_wh: Floats64, rng: RandomNumbers, probability: float) -> Floats:
     """Move the center with ``probability`` by up to a fifth of the box in each direction; its dtype stays.
 
     As in the reference implementation, this happens once for each person of a data set, not in every epoch.

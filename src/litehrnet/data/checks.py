@@ -1,16 +1,16 @@
 """All faults of annotation files at once, for ``litehrnet data check``.
 
-Reading for training stops at the first fault, or leaves a person out. These checks report everything.
+They are those for which ``annotations`` refuses a file, and what is read all the same but is probably a mistake.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from litehrnet.data.coco import read_annotations
+from litehrnet.data.annotations import duplicate_ids, examined, place
+from litehrnet.data.coco import collected, dicts, read_annotations
 from litehrnet.data.coco_records import detection_records
 from litehrnet.data.detection import category_of
 from litehrnet.data.photos import size_fault
@@ -68,7 +68,7 @@ class FileReport:
     Attributes:
         persons: Number of annotated people with keypoints.
         photos: Photos with annotations, once each.
-        problems: Faults, in the order of the file.
+        problems: Faults for which the file is refused, then probable mistakes.
     """
 
     persons: int = 0
@@ -97,62 +97,55 @@ def check_coco(
     report, file = FileReport(), str(path)
     try:
         content = load(path)
+        own = examined(path, content)
+        report.problems += [Problem(file, "", fault) for fault in own.faults]
+        annotations = collected(path, content, own, category)
     except UserError as error:
-        return FileReport(problems=[Problem("", "", str(error))])
-    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
-        report.problems.append(Problem(file, "", "not COCO annotations (expected lists 'images' and 'annotations')"))
-        return report
-    categories = [c for c in _dicts(content.get("categories")) if c.get("keypoints")]
+        return FileReport(problems=[*report.problems, Problem("", "", str(error))])
+    categories = [c for c in dicts(content.get("categories")) if c.get("keypoints")]
     report.problems += [problem for category in categories for problem in _check_category(category, file)]
     if content["annotations"] and not categories:
         report.problems.append(Problem(file, "", "no category has keypoints (expected their names in one category)"))
-    own = [c for c in categories if isinstance(c["keypoints"], list) and category in (None, c.get("name"))]
-    others = {_key(c.get("id")) for c in _dicts(content.get("categories"))} - {_key(c.get("id")) for c in own[:1]}
-    if keypoint_count is None and own:
-        keypoint_count = len(own[0]["keypoints"])
-    sizes, names = _coco_images(content["images"], file, report)
-    used: dict[Any, str] = {}
-    for index, annotation in enumerate(content["annotations"]):
-        place = _place("annotation", index, annotation)
-        is_other = own and isinstance(annotation, dict) and _key(annotation.get("category_id")) in others
-        count = None if is_other else keypoint_count
-        report.problems += [Problem(file, place, w) for w in _coco_annotation(annotation, sizes, count)]
-        if isinstance(annotation, dict) and not is_other:
-            used.setdefault(_key(annotation.get("image_id")), place)
-            report.persons += _has_keypoints(annotation)
-    report.problems += _duplicates(content["annotations"], "annotation", file)
-    if not report.problems:
-        report.problems += _refusal(path, content, category)
-    report.photos = [PhotoUse(images / names[i], sizes[i], file, place) for i, place in used.items() if i in names]
+    if keypoint_count is None and annotations.keypoint_names:
+        keypoint_count = len(annotations.keypoint_names)
+    used: dict[int, str] = {}
+    for index, entry in zip(own.indices, own.annotations, strict=True):
+        where, image = place("annotation", index, entry), annotations.images[entry["image_id"]]
+        is_person = annotations.is_person(entry)
+        odd = [*_odd_region(entry, image), *(_odd_person(entry, keypoint_count) if is_person else ())]
+        report.problems += [Problem(file, where, each) for each in odd]
+        if is_person:
+            used.setdefault(image["id"], where)
+            report.persons += not entry.get("iscrowd") and any(v > 0 for v in entry.get("keypoints", ())[2::3])
+    report.problems += [Problem(file, "", each) for each in duplicate_ids(dicts(content["annotations"]), "annotation")]
+    report.photos = [_photo_use(annotations.images[key], images, file, where) for key, where in used.items()]
     return report
 
 
 def check_boxes(path: Path, images: Path, objects: str) -> FileReport:
-    """Check the boxes of one category of an annotation file in COCO's format, without its photos.
+    """Check the boxes of a category, ``objects``, of an annotation file in COCO's format, without its photos.
 
-    Args:
-        path: Annotation file.
-        images: Folder of its photos.
-        objects: Name of the category.
-
-    Returns:
-        A report whose ``persons`` are the boxes that are not crowds.
+    The report's ``persons`` are the boxes that are not crowds.
     """
     report, file = FileReport(), str(path)
     try:
-        annotations = read_annotations(path)
+        content = read_json(path)
+        own = examined(path, content)
+        report.problems += [Problem(file, "", fault) for fault in own.faults]
+        annotations = collected(path, content, own)
         category = category_of(annotations, objects)
     except UserError as error:
-        return FileReport(problems=[Problem("", "", str(error))])
-    sizes, names = _coco_images(list(annotations.images.values()), file, report)
-    entries = [entry for own in annotations.by_image.values() for entry in own]
-    for index, entry in enumerate(entries):
+        return FileReport(problems=[*report.problems, Problem("", "", str(error))])
+    for index, entry in zip(own.indices, own.annotations, strict=True):
         if category is None or entry.get("category_id") == category:
-            faults = _box(entry.get("bbox"), sizes.get(_key(entry.get("image_id"))))
-            report.problems += [Problem(file, _place("annotation", index, entry), fault) for fault in faults]
+            odd = _odd_region(entry, annotations.images[entry["image_id"]])
+            report.problems += [Problem(file, place("annotation", index, entry), each) for each in odd]
             report.persons += not entry.get("iscrowd")
-    report.problems += _duplicates(entries, "annotation", file) if entries else []
-    report.photos = [PhotoUse(images / n, sizes[i], file, _place("image", 0, {"id": i})) for i, n in names.items()]
+    report.problems += [Problem(file, "", each) for each in duplicate_ids(own.annotations, "annotation")]
+    report.photos = [
+        _photo_use(image, images, file, place("image", index, image))
+        for index, image in enumerate(annotations.images.values())
+    ]
     return report
 
 
@@ -160,36 +153,25 @@ def check_detections(
     path: Path, annotations: Path, images: Path, load: Callable[[Path], Any] = read_json
 ) -> list[Problem]:
     """Check detected boxes of the photos of an annotation file; the first bad box is named."""
-    try:
-        detection_records(read_annotations(annotations, load=load), path, images, 1, (192, 256))
-    except UserError as error:
-        return [Problem("", "", str(error))]
-    return []
+    return _refusal(lambda: detection_records(read_annotations(annotations, load=load), path, images, 1, (192, 256)))
 
 
 def check_photo_lists(
     annotations: Path, only: str | None, without: str | None, load: Callable[[Path], Any] = read_json
 ) -> list[Problem]:
     """Check the lists of photos that select photos of an annotation file."""
-    try:
-        if only is not None or without is not None:
-            read_annotations(annotations, only, without, load)
-    except UserError as error:
-        return [Problem("", "", str(error))]
-    return []
+    if only is None and without is None:
+        return []
+    return _refusal(lambda: read_annotations(annotations, only, without, load))
 
 
 def check_mpii(
     path: Path, images: Path, keypoint_count: int | None, with_joints: bool = True, category: str | None = None
 ) -> FileReport:
-    """Check an annotation file in MPII's format, without its photos.
+    """Check an annotation file in MPII's format, without its photos; arguments as for ``check_coco``.
 
-    Args:
-        path: Annotation file.
-        images: Folder of its photos.
-        keypoint_count: Joints that every person must have; None for MPII's 16.
-        with_joints: Whether people must have joints, as for training.
-        category: Ignored: MPII's people have no categories.
+    ``with_joints`` says whether people must have joints, as for training. By default they have 16, and the category is
+    ignored: MPII's people have none.
     """
     report, file = FileReport(), str(path)
     try:
@@ -201,12 +183,12 @@ def check_mpii(
     used: dict[str, str] = {}
     count = keypoint_count or 16
     for index, entry in enumerate(entries):
-        place = f"person {index}"
-        report.problems += [Problem(file, place, wrong) for wrong in _mpii_entry(entry, count, with_joints)]
+        where = f"person {index}"
+        report.problems += [Problem(file, where, wrong) for wrong in _mpii_entry(entry, count, with_joints)]
         if isinstance(entry, dict) and isinstance(entry.get("image"), str):
-            used.setdefault(entry["image"], place)
+            used.setdefault(entry["image"], where)
             report.persons += any(value == 1 for value in _list(entry.get("joints_vis")))
-    report.photos = [PhotoUse(images / name, None, file, place) for name, place in used.items()]
+    report.photos = [PhotoUse(images / name, None, file, where) for name, where in used.items()]
     return report
 
 
@@ -216,18 +198,12 @@ def check_keypoint_set(keypoint_set: KeypointSet, file: str) -> list[Problem]:
     expected = mirrored_pairs(names)
     unpaired = sides_without_partner(names, (*expected, *flip_pairs))
     wrong = [f"keypoint {name} has no partner (expected {mirrored_name(name)})" for name in unpaired]
-    given = {frozenset(pair) for pair in flip_pairs}
-    wrong += [
-        f"{names[a]} and {names[b]} are not a flip pair (expected one)"
-        for a, b in expected
-        if frozenset((a, b)) not in given
-    ]
+    given, wanted = ({frozenset(pair) for pair in pairs} for pairs in (flip_pairs, expected))
+    missing = [pair for pair in expected if frozenset(pair) not in given]
+    wrong += [f"{names[a]} and {names[b]} are not a flip pair (expected one)" for a, b in missing]
     paired = {index for pair in expected for index in pair}
-    wrong += [
-        f"{names[a]} and {names[b]} are a flip pair (expected left and right)"
-        for a, b in flip_pairs
-        if {a, b} & paired and not {(a, b), (b, a)} & set(expected)
-    ]
+    others = [pair for pair in flip_pairs if paired & {*pair} and frozenset(pair) not in wanted]
+    wrong += [f"{names[a]} and {names[b]} are a flip pair (expected left and right)" for a, b in others]
     return [Problem(file, "", each) for each in wrong]
 
 
@@ -244,10 +220,10 @@ def check_photo(use: PhotoUse) -> list[Problem]:
     return [Problem(use.file, use.place, fault)] if fault else []
 
 
-def _refusal(path: Path, content: Any, category: str | None) -> list[Problem]:
-    """Faults of a whole file for which training and evaluation refuse it, such as keypoints in 0..1."""
+def _refusal(read: Callable[[], object]) -> list[Problem]:
+    """Return the fault for which ``read`` refuses a file, if any."""
     try:
-        read_annotations(path, load=lambda _: content, category=category)
+        read()
     except UserError as error:
         return [Problem("", "", str(error))]
     return []
@@ -264,78 +240,44 @@ def _check_category(category: dict[str, Any], file: str) -> list[Problem]:
     return problems
 
 
-def _coco_images(images: list[Any], file: str, report: FileReport) -> tuple[dict[Any, Size], dict[Any, str]]:
-    """Sizes and file names by id, of the entries that have both."""
-    sizes, names = {}, {}
-    for index, image in enumerate(images):
-        if not _is_image(image):
-            wrong = "is incomplete (expected id, file_name, width and height)"
-            report.problems.append(Problem(file, _place("image", index, image), wrong))
-            continue
-        sizes[image["id"]] = image["width"], image["height"]
-        names[image["id"]] = image["file_name"]
-    report.problems += _duplicates(images, "image", file)
-    return sizes, names
+def _photo_use(image: dict[str, Any], images: Path, file: str, where: str) -> PhotoUse:
+    size = image["width"], image["height"]
+    return PhotoUse(images / image["file_name"], size if all(map(math.isfinite, size)) else None, file, where)
 
 
-def _is_image(image: Any) -> bool:
-    return (
-        isinstance(image, dict)
-        and isinstance(image.get("id"), int | str)
-        and isinstance(image.get("file_name"), str)
-        and _are_numbers([image.get("width"), image.get("height")], 2)
-    )
-
-
-def _coco_annotation(annotation: Any, sizes: dict[Any, Size], keypoint_count: int | None) -> Iterator[str]:
-    if not isinstance(annotation, dict):
-        yield "is not an object"
-        return
-    image_id = _key(annotation.get("image_id"))
-    if image_id not in sizes:
-        yield f"is on image {image_id}, which the file does not have"
-    box_faults = list(_box(annotation.get("bbox"), sizes.get(image_id)))
-    yield from box_faults
-    if annotation.get("iscrowd"):
-        return  # a region, which is not used
-    area = annotation.get("area", 1)
-    if not _is_number(area) or not 0 < area < math.inf:
-        yield f"area is {area} (expected a number above 0)"
-    elif annotation.get("bbox") and not box_faults and area > 2 * math.prod(annotation["bbox"][2:]) > 0:
-        yield f"area is {area}, more than twice its box (expected square pixels of the object)"
-    if annotation.get("keypoints"):
-        yield from _keypoints(annotation["keypoints"], annotation.get("num_keypoints"), keypoint_count)
-
-
-def _box(box: Any, size_wh: Size | None) -> Iterator[str]:
-    if not _are_numbers(box, 4):
+def _odd_region(entry: dict[str, Any], image: dict[str, Any]) -> Iterator[str]:
+    """Find a box or an area that is probably a mistake."""
+    box, size_wh = entry.get("bbox"), (image["width"], image["height"])
+    if not box:
         yield f"bbox is {box} (expected x, y, width and height)"
         return
     x, y, width, height = box
-    if not all(map(math.isfinite, box)) or width <= 0 or height <= 0:
+    axes = zip((x, y), (width, height), size_wh, strict=True)
+    inside = [max(0.0, min(start + length, end) - max(start, 0)) for start, length, end in axes]
+    is_crowd, area = entry.get("iscrowd"), entry.get("area", 1)
+    if width <= 0 or height <= 0:
         yield f"bbox is {box} (expected finite numbers and an area)"
-    elif size_wh is not None:
-        axes = zip((x, y), (width, height), size_wh, strict=True)
-        inside = [max(0.0, min(start + length, end) - max(start, 0)) for start, length, end in axes]
-        if inside[0] * inside[1] < width * height / 2:
-            yield f"bbox is {box} (expected most of it inside the photo of {size_wh[0]}x{size_wh[1]})"
+    elif inside[0] * inside[1] < width * height / 2:
+        yield f"bbox is {box} (expected most of it inside the photo of {size_wh[0]}x{size_wh[1]})"
+    elif not is_crowd and area > 2 * width * height:
+        yield f"area is {area}, more than twice its box (expected square pixels of the object)"
+    if not is_crowd and area <= 0:
+        yield f"area is {area} (expected a number above 0)"
 
 
-def _keypoints(flat: Any, count: Any, expected: int | None) -> Iterator[str]:
-    if not _are_numbers(flat, None) or len(flat) % 3:
-        yield "keypoints is not a list of x, y, visibility triples"
+def _odd_person(entry: dict[str, Any], expected: int | None) -> Iterator[str]:
+    """Find keypoints that are probably a mistake, or leave the person out."""
+    flat = entry.get("keypoints")
+    if not flat or entry["iscrowd"]:
         return
     if expected is not None and len(flat) != 3 * expected:
         yield f"has {len(flat) // 3} keypoints (expected {expected})"
-    for index in range(0, len(flat), 3):
-        x, y, visibility = flat[index : index + 3]
-        if not math.isfinite(x) or not math.isfinite(y):
-            yield f"keypoint {index // 3} is at ({x}, {y}) (expected finite numbers)"
+    for index, visibility in enumerate(flat[2::3]):
         if visibility not in (0, 1, 2):
-            yield f"keypoint {index // 3} has visibility {visibility} (expected 0, 1 or 2)"
+            yield f"keypoint {index} has visibility {visibility} (expected 0, 1 or 2)"
     labeled = sum(visibility > 0 for visibility in flat[2::3])
-    if count is not None and count != labeled:
-        yield f"num_keypoints is {count} (expected {labeled}, the number of labeled keypoints)"
+    if entry.get("num_keypoints") not in (None, labeled):
+        yield f"num_keypoints is {entry['num_keypoints']} (expected {labeled}, the number of labeled keypoints)"
 
 
 def _mpii_entry(entry: Any, keypoint_count: int, with_joints: bool) -> Iterator[str]:
@@ -358,33 +300,6 @@ def _mpii_entry(entry: Any, keypoint_count: int, with_joints: bool) -> Iterator[
     for index, value in enumerate(visible):
         if value not in (0, 1):
             yield f"joint {index} has visibility {value} (expected 0 or 1)"
-
-
-def _duplicates(entries: list[Any], kind: str, file: str) -> list[Problem]:
-    counts = Counter(_key(entry.get("id")) for entry in entries if isinstance(entry, dict))
-    if set(counts) == {None}:
-        return [Problem(file, "", f"no {kind} has an id")]
-    repeated = [f"{count} {kind}s have the id {number}" for number, count in counts.items() if count > 1]
-    return [Problem(file, "", f"{each} (expected different ids)") for each in repeated]
-
-
-def _has_keypoints(annotation: dict[str, Any]) -> bool:
-    flat = annotation.get("keypoints")
-    return not annotation.get("iscrowd") and _are_numbers(flat, None) and any(v > 0 for v in flat[2::3])
-
-
-def _place(kind: str, index: int, entry: Any) -> str:
-    number = entry.get("id") if isinstance(entry, dict) else None
-    return f"{kind} {index}" if number is None else f"{kind} {index} (id {number})"
-
-
-def _key(value: Any) -> Any:
-    """Return an id as a key; lists and objects have none."""
-    return value if isinstance(value, int | str) else None
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [each for each in _list(value) if isinstance(each, dict)]
 
 
 def _list(value: Any) -> list[Any]:

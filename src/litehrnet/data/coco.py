@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from litehrnet.data.annotations import id_key, normalized
+from litehrnet.data.annotations import Normalized, id_key, normalized
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
@@ -38,11 +38,12 @@ class CocoAnnotations:
     original_ids: dict[int, Any]
 
     def people(self, image_id: int) -> list[dict[str, Any]]:
-        """Return the annotations of a photo in the category with the keypoints; a file's only category is meant."""
-        entries = self.by_image[image_id]
-        if len(self.categories) <= 1:
-            return entries
-        return [entry for entry in entries if entry.get("category_id", self.category) == self.category]
+        """Return the annotations of a photo in the category with the keypoints."""
+        return [entry for entry in self.by_image[image_id] if self.is_person(entry)]
+
+    def is_person(self, entry: dict[str, Any]) -> bool:
+        """Whether an annotation is in the category with the keypoints; a file's only category is meant."""
+        return len(self.categories) <= 1 or entry.get("category_id", self.category) == self.category
 
     @functools.cached_property
     def numbers(self) -> dict[str, int]:
@@ -72,7 +73,8 @@ def read_annotations(
         UserError: The file is missing, is not JSON, or an entry has no safe meaning; a list is missing, broken or names
             other photos; no category with keypoints has the name.
     """
-    annotations = _checked(path, load(path), category)
+    content = load(path)
+    annotations = collected(path, content, normalized(path, content), category)
     for listed, keep in ((only, True), (without, False)):
         if listed is not None:
             annotations = _chosen(annotations, Path(listed), keep)
@@ -136,8 +138,18 @@ def _reordered(entry: dict[str, Any], places: list[int]) -> dict[str, Any]:
     return {**entry, "keypoints": [flat[place] for place in places]} if flat and len(flat) == len(places) else entry
 
 
-def _checked(path: Path, content: Any, wanted: str | None) -> CocoAnnotations:
-    own = normalized(path, content)
+def collected(path: Path, content: Any, own: Normalized, wanted: str | None = None) -> CocoAnnotations:
+    """Group normalized annotations by photo.
+
+    Args:
+        path: Annotation file.
+        content: Its parsed content, for its categories.
+        own: Its normalized images and annotations.
+        wanted: Name of the category with the keypoints; None for the first that has any.
+
+    Raises:
+        UserError: No category with keypoints has the name.
+    """
     if own.note is not None:
         say_once(f"note: {own.note}")
     images = {image["id"]: image for image in own.images}
@@ -152,12 +164,12 @@ def _checked(path: Path, content: Any, wanted: str | None) -> CocoAnnotations:
 
 
 def _category_names(categories: Any) -> dict[Any, str]:
-    return {each["id"]: str(each["name"]) for each in _dicts(categories) if id_key(each.get("id")) and "name" in each}
+    return {each["id"]: str(each["name"]) for each in dicts(categories) if id_key(each.get("id")) and "name" in each}
 
 
 def _keypoint_names(path: Path, categories: Any, wanted: str | None) -> tuple[tuple[str, ...] | None, Any]:
     """Return keypoint names and id of the wanted category, by default of the first with keypoints, or two None."""
-    having = [each for each in _dicts(categories) if isinstance(each.get("keypoints"), list) and each["keypoints"]]
+    having = [each for each in dicts(categories) if isinstance(each.get("keypoints"), list) and each["keypoints"]]
     own = [each for each in having if wanted in (None, each.get("name"))]
     if wanted is not None and not own:
         known = ", ".join(str(each.get("name")) for each in having) or "a category with keypoint names"
@@ -165,7 +177,8 @@ def _keypoint_names(path: Path, categories: Any, wanted: str | None) -> tuple[tu
     return (tuple(map(str, own[0]["keypoints"])), own[0].get("id")) if own else (None, None)
 
 
-def _dicts(values: Any) -> list[dict[str, Any]]:
+def dicts(values: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list, and nothing of anything else."""
     return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.data.settings import AugmentationConfig, DetectionConfig, SegmentationConfig
 
 
@@ -34,13 +34,8 @@ def draw_colors(
     )
 
 
-def recolor(image: NDArray[np.uint8], colors: Colors) -> NDArray[np.uint8]:
-    """Change brightness, contrast and saturation of an image; gray levels are clipped to their range.
-
-    Args:
-        image: uint8 (height, width, 3), RGB.
-        colors: Amount of each change.
-    """
+def recolor(image: Image, colors: Colors) -> Image:
+    """Change brightness, contrast and saturation of an image (height, width, 3); gray levels are clipped."""
     import cv2
 
     levels = (np.arange(256) - 128.0) * colors.contrast + 128 + 255 * colors.brightness

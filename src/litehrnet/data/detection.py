@@ -183,31 +183,27 @@ def completed(
     Raises:
         UserError: A photo is broken.
     """
-    incomplete = [record for record in detection_set.records if not record.complete]
-    if not incomplete:
+    # A photo of several sets, or of one that is listed twice, is looked at once.
+    files = list(dict.fromkeys(record.image_file for record in detection_set.records if not record.complete))
+    if not files:
         return detection_set
-    found = _found_boxes(incomplete, find_boxes, detector_name, cache)
-    settings = detection_set.settings
-    filled = {
-        id(record): _filled(record, boxes, settings.fill_above, settings.ignore_above)
-        for record, boxes in zip(incomplete, found, strict=True)
-    }
-    return replace(detection_set, records=tuple(filled.get(id(r), r) for r in detection_set.records))
+    found = dict(zip(files, _found_boxes(files, find_boxes, detector_name, cache), strict=True))
+    limits = detection_set.settings.fill_above, detection_set.settings.ignore_above
+    filled = (r if r.complete else _filled(r, found[r.image_file], *limits) for r in detection_set.records)
+    return replace(detection_set, records=tuple(filled))
 
 
-def _found_boxes(
-    records: Sequence[DetectionRecord], find_boxes: FindBoxes, detector_name: str, cache: Path | None
-) -> list[Floats]:
+def _found_boxes(files: Sequence[Path], find_boxes: FindBoxes, detector_name: str, cache: Path | None) -> list[Floats]:
     """Corners and scores float32 (boxes, 5) of each photo, from the cache if it has them."""
     key = hashlib.sha256(detector_name.encode())
-    for record in records:
-        key.update(f"{record.image_file.resolve()} {record.image_file.stat().st_size}".encode())
+    for image_file in files:
+        key.update(f"{image_file.resolve()} {image_file.stat().st_size}".encode())
     file = None if cache is None else cache / f"boxes-{key.hexdigest()[:16]}.json"
     if file is not None and file.is_file():
         return [np.array(boxes, np.float32).reshape(-1, 5) for boxes in read_json(file)]
     found = []
-    for record in records:
-        corners, scores = find_boxes(record.image_file)
+    for image_file in files:
+        corners, scores = find_boxes(image_file)
         found.append(np.concatenate([corners, scores[:, None]], axis=1).astype(np.float32))
     if file is not None:
         make_folder(file.parent)

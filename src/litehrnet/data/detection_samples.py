@@ -123,7 +123,8 @@ def draw_placements(
     placements = []
     for photo_index, window in zip(indices, windows, strict=True):
         size_wh = cache.photo(detection_set.records[photo_index].image_file).size_wh
-        placements.append(Placement(photo_index, draw_matrix(rng, settings, size_wh, window), window))
+        matrix = draw_matrix(rng, settings, size_wh, window, in_mosaic=len(windows) > 1)
+        placements.append(Placement(photo_index, matrix, window))
     return placements
 
 
@@ -132,6 +133,8 @@ def draw_matrix(
     settings: DetectionConfig,
     photo_size_wh: tuple[int, int],
     window: tuple[int, int, int, int],
+    *,
+    in_mosaic: bool = False,
 ) -> NDArray[np.float64]:
     """Draw scale, aspect, mirroring and shift of one photo.
 
@@ -140,14 +143,16 @@ def draw_matrix(
         settings: Ranges and probabilities.
         photo_size_wh: Width and height of the photo in pixels.
         window: (x, y, width, height) of the part of the sample that shows the photo.
+        in_mosaic: Whether other photos fill the rest of the sample.
 
     Returns:
         float64 (2, 3): pixels of the photo to pixels of the sample. Along each side, a photo smaller than its window is
         inside it, and a larger one covers it.
     """
-    fitting = min(side / own for side, own in zip(window[2:], photo_size_wh, strict=True))
+    factors = np.array(window[2:]) / photo_size_wh
     low, high = np.log(settings.scale)
-    scale = fitting * np.exp(rng.uniform(low, high))
+    # At scale 1, the photo has the area of its part of a mosaic: a photo that fits leaves much of most parts empty.
+    scale = (np.sqrt(factors.prod()) if in_mosaic else factors.min()) * np.exp(rng.uniform(low, high))
     stretch = np.exp(rng.uniform(-1, 1) * np.log1p(settings.aspect) / 2)
     flipped = rng.random() < settings.flip_probability
     rows = []

@@ -113,13 +113,7 @@ class LabelFormat:
 def coco_like(
     name: str, load: Callable[[Path], Any], recognizes: Callable[[Any], bool] = lambda content: False
 ) -> Format:
-    """A format whose files can be parsed into COCO's object.
-
-    Args:
-        name: Name in recipes.
-        load: Parse an annotation file into COCO's object.
-        recognizes: See ``Format``.
-    """
+    """A format whose files ``load`` can parse into COCO's object; arguments as the attributes of ``Format``."""
     return Format(
         name,
         load,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.data.photos import check_photos
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
@@ -57,12 +57,7 @@ def check_labeled_images(records: Sequence[LabeledImage], source: str, *, skip_b
 def cityscapes_images(images: str, labels: str) -> list[LabeledImage]:
     """Find Cityscapes' pairs: ``CITY/NAME_leftImg8bit.png`` and ``CITY/NAME_gtFine_labelIds.png``.
 
-    Args:
-        images: Folder of one split, such as ``leftImg8bit/train``.
-        labels: Folder of its label images, such as ``gtFine/train``.
-
-    Raises:
-        UserError: See ``folder_images``.
+    The folders are those of one split, ``leftImg8bit/train`` and ``gtFine/train``; errors as in ``folder_images``.
     """
     image_files = _by_key(images, f"*/*{_CITYSCAPES_IMAGE}", _CITYSCAPES_IMAGE)
     label_files = _by_key(labels, f"*/*{_CITYSCAPES_LABEL}", _CITYSCAPES_LABEL)
@@ -151,7 +146,7 @@ def refuse_white_masks(records: Iterable[LabeledImage], class_set: ClassSet, sou
         )
 
 
-def read_classes(record: LabeledImage, class_set: ClassSet) -> NDArray[np.uint8]:
+def read_classes(record: LabeledImage, class_set: ClassSet) -> Image:
     """Read the class of every pixel of a label image.
 
     Returns:
@@ -209,10 +204,7 @@ def _header_fault(record: LabeledImage) -> tuple[str, str] | None:
     if start.startswith(_PNG):
         image_size = _png_size(start)
     else:
-        header = read_header(read_bytes(record.image_file), str(record.image_file))
-        image_size = header.width, header.height
-        if header.orientation >= 5:
-            image_size = image_size[::-1]
+        image_size = read_header(read_bytes(record.image_file), str(record.image_file)).upright_wh
     if size == image_size:
         return None
     sizes = f"{size[0]}x{size[1]}, not {image_size[0]}x{image_size[1]}"

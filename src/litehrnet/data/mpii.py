@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats
 from litehrnet.data.coco import check_keypoint_count
 from litehrnet.data.records import PeopleToEvaluate, Record, mapped, read_json
 from litehrnet.data.settings import DataConfig, EvalConfig
@@ -65,7 +65,7 @@ def _check_joint_count(records: list[Record], expected: int, source: str) -> Non
             raise UserError(f"{source}: person {record.box_id} has {len(record.visible)} joints (expected {expected})")
 
 
-def _grown(record: Record, input_size_wh: tuple[int, int]) -> NDArray[np.floating]:
+def _grown(record: Record, input_size_wh: tuple[int, int]) -> Floats:
     # MPII's scale belongs to a square; crops of another shape are grown until they contain it.
     aspect = input_size_wh[0] / input_size_wh[1]
     return record.scale * (max(1.0, aspect), max(1.0, 1 / aspect))

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats64, Image
 from litehrnet.data.coco import CocoAnnotations, photo_number, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
 from litehrnet.io.files import make_folder, replacing
-from litehrnet.io.images import decode_image, encode_jpeg, encode_webp
+from litehrnet.io.images import decode_image, encode_image
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales, clean_box
 
@@ -42,9 +42,7 @@ class PackSource:
     Attributes:
         name: Folder of the packed set.
         annotations: Annotation file in COCO's format.
-        images: Folder of the photos.
-        only: See ``DataConfig``.
-        without: See ``DataConfig``.
+        images, only, without: See ``DataConfig``.
         input_size_wh: (width, height) of the training crops in pixels.
         longer_side: Longest side in pixels of the crop of each person; None for whole, unchanged photos.
         quality: WebP quality, 1 to 100, of the crops; None for JPEG of a high quality.
@@ -82,12 +80,7 @@ class _Picture:
     annotations: list[dict[str, Any]]
 
 
-def pack(
-    source: PackSource,
-    folder: Path,
-    progress: Progress = SILENT,
-    shard_bytes: int = SHARD_BYTES,
-) -> Packed:
+def pack(source: PackSource, folder: Path, progress: Progress = SILENT, shard_bytes: int = SHARD_BYTES) -> Packed:
     """Pack the photos that show people with keypoints.
 
     Args:
@@ -163,11 +156,7 @@ def _pictures(source: PackSource, annotations: CocoAnnotations, image: dict[str,
 
 
 def _crop(
-    pixels: NDArray[np.uint8],
-    image: dict[str, Any],
-    person: dict[str, Any],
-    longer_side: int,
-    source: PackSource,
+    pixels: Image, image: dict[str, Any], person: dict[str, Any], longer_side: int, source: PackSource
 ) -> _Picture | None:
     """Crop a person with some surroundings; None where the box has no area."""
     import cv2
@@ -198,15 +187,12 @@ def _crop(
     numbers = {"bbox": moved.round(2).tolist(), "keypoints": triples.round(2).ravel().tolist()}
     if "area" in person:
         numbers["area"] = round(float(person["area"] * shrink.prod()), 2)
-    content = encode_jpeg(cut, _QUALITY) if source.quality is None else encode_webp(cut, source.quality)
-    return _Picture(content, entry, [person | numbers])
+    kind = (".jpg", _QUALITY) if source.quality is None else (".webp", source.quality)
+    return _Picture(encode_image(cut, *kind), entry, [person | numbers])
 
 
 def _surroundings(
-    center: NDArray[np.floating],
-    crop_wh: NDArray[np.floating],
-    keypoints: NDArray[np.float64],
-    size_wh: tuple[int, int],
+    center: Floats, crop_wh: Floats, keypoints: Floats64, size_wh: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Corners in whole pixels of a crop around a center, with all keypoints, inside the photo."""
     low = np.minimum(center - crop_wh / 2, keypoints.min(axis=0) - 1)
@@ -222,9 +208,7 @@ def _number(images: list[dict[str, Any]], persons: list[dict[str, Any]]) -> None
     for number, image in enumerate(images, start=1):
         image.setdefault("coco_image_id", image["id"])
         image["id"] = number
-        person = next(groups)
-        person["image_id"] = number
-        person["id"] = number
+        next(groups).update(image_id=number, id=number)
 
 
 def _write_shards(folder: Path, pictures: Iterator[tuple[str, bytes]], limit: int) -> dict[str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Image
 from litehrnet.errors import UserError
 from litehrnet.io.archives import find_member, inside_archive, read_data_file
 from litehrnet.io.image_headers import ImageHeader, header_of_start, read_header
@@ -74,7 +74,7 @@ class PhotoCache:
 
         return self._get((path, 0), read)
 
-    def image(self, photo: HeldPhoto, reduction: int = 1) -> NDArray[np.uint8]:
+    def image(self, photo: HeldPhoto, reduction: int = 1) -> Image:
         """Return the pixels of a photo, decoded if they are not in the cache; they must not be changed.
 
         Args:
@@ -85,7 +85,7 @@ class PhotoCache:
             UserError: The photo cannot be decoded.
         """
 
-        def decode() -> tuple[NDArray[np.uint8], int]:
+        def decode() -> tuple[Image, int]:
             image = decode_image(photo.content, str(photo.path), reduction, photo.header)
             return image, image.nbytes
 
@@ -121,12 +121,7 @@ def check_photos(photos: Iterable[tuple[Path, Size | None]], source: str) -> Non
 
 
 def broken_photos(photos: Iterable[tuple[Path, Size | None]], source: str) -> tuple[str | None, bool]:
-    """Name photos that ``check_photos`` refuses in one sentence, None without any; and tell whether all are so.
-
-    Args:
-        photos: See ``check_photos``.
-        source: File that names them.
-    """
+    """Name photos that ``check_photos`` refuses in one sentence, None without any; and tell whether all are so."""
     each = dict(photos)
     faults = [fault for path, size_wh in each.items() if (fault := photo_fault(path, size_wh))]
     if not faults:
@@ -182,12 +177,10 @@ def photo_fault(path: Path, size_wh: Size | None = None) -> str | None:
     return size_fault(path, header, size_wh)
 
 
-def reduction_for(photo: HeldPhoto, matrix: NDArray[np.float64]) -> int:
+def reduction_for(photo: HeldPhoto, matrix: Floats64) -> int:
     """Find the strongest reduction of a photo at which the crop is not enlarged: 1, 2, 4 or 8; 1 unless it is a JPEG.
 
-    Args:
-        photo: The photo.
-        matrix: (2, 3), image_xy -> crop_xy.
+    ``matrix`` is (2, 3), image_xy -> crop_xy.
     """
     if photo.header.format != "JPEG":
         return 1
@@ -196,7 +189,7 @@ def reduction_for(photo: HeldPhoto, matrix: NDArray[np.float64]) -> int:
     return next((reduction for reduction in REDUCTIONS if shrink >= reduction), 1)
 
 
-def whole_from_reduced(photo: HeldPhoto, reduction: int) -> NDArray[np.float64]:
+def whole_from_reduced(photo: HeldPhoto, reduction: int) -> Floats64:
     """Compute the matrix (3, 3): pixels of the reduced picture -> pixels of the whole one.
 
     A pixel of the reduced picture covers a square of the stored one, counted from its first corner. The last column and

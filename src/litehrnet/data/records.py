@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
 from litehrnet.keypoints.sides import part_key
@@ -35,12 +35,12 @@ class Record:
     image_file: Path
     image_id: int
     box_id: int
-    center: NDArray[np.floating]
-    scale: NDArray[np.floating]
+    center: Floats
+    scale: Floats
     box_score: float
-    joints_xy: NDArray[np.float32]
-    visible: NDArray[np.float32]
-    box_wh: NDArray[np.float64] | None = None
+    joints_xy: Floats32
+    visible: Floats32
+    box_wh: Floats64 | None = None
     image_wh: tuple[float, float] | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Floats64, Image, Mask
 from litehrnet.data.appearance import altered, covering_matrix, draw_appearance, filled, outside
 from litehrnet.data.augmentation import Person, RandomNumbers, Variation, draw_variation, put_anywhere, vary
 from litehrnet.data.photos import HeldPhoto, PhotoCache, reduction_for, whole_from_reduced
@@ -29,9 +30,9 @@ class Batch:
         indices: int64 (samples,) of the records in the training set.
     """
 
-    images: NDArray[np.uint8]
+    images: Image
     targets: NDArray[Any]
-    weights: NDArray[np.float32]
+    weights: Floats32
     indices: NDArray[np.int64]
 
 
@@ -48,10 +49,10 @@ class Crops:
     """
 
     photos: list[HeldPhoto]
-    flipped: NDArray[np.bool_]
-    matrices: NDArray[np.float64]
-    joints_xy: NDArray[np.float32]
-    visible: NDArray[np.float32]
+    flipped: Mask
+    matrices: Floats64
+    joints_xy: Floats32
+    visible: Floats32
 
 
 def make_batch(training_set: TrainingSet, epoch: int, indices: Sequence[int], cache: PhotoCache) -> Batch:
@@ -81,22 +82,11 @@ def draw_image(
     training_set: TrainingSet,
     index: int,
     photo: HeldPhoto,
-    matrix: NDArray[np.float64],
+    matrix: Floats64,
     rng: np.random.Generator,
     cache: PhotoCache,
-) -> NDArray[np.uint8]:
-    """Draw the appearance of a crop at random, and cut it out.
-
-    Args:
-        training_set: People to train on.
-        index: Index of the record.
-        photo: A photo from ``cache``.
-        matrix: (2, 3), pixels of the photo -> pixels of the crop.
-        rng: Random generator.
-        cache: Recently used photos.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+) -> Image:
+    """Draw the appearance of a crop at random, and cut it out; other arguments as for ``make_batch`` and ``cut``.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -117,13 +107,7 @@ def draw_image(
 def draw_crops(
     training_set: TrainingSet, indices: Sequence[int], generators: Sequence[RandomNumbers], cache: PhotoCache
 ) -> Crops:
-    """Draw the variation of samples at random, and compute their crops and joints.
-
-    Args:
-        training_set: People to train on.
-        indices: Indices of records.
-        generators: One random generator for each record.
-        cache: Recently used photos.
+    """Draw the variation of samples at random, each by its own generator, and compute their crops and joints.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -158,7 +142,7 @@ def draw_crops(
     return Crops(photos, flipped, matrices, crop_xy.astype(np.float32), visible)
 
 
-def photo_matrices(crops: Crops) -> NDArray[np.float64]:
+def photo_matrices(crops: Crops) -> Floats64:
     """Compute matrices float64 (samples, 2, 3) from pixels of the photo to the crop; they include the mirroring."""
     matrices = crops.matrices.copy()
     last_columns = np.array([photo.size_wh[0] - 1 for photo in crops.photos])[:, None]
@@ -168,20 +152,11 @@ def photo_matrices(crops: Crops) -> NDArray[np.float64]:
     return matrices
 
 
-def cut(
-    photo: HeldPhoto, matrix: NDArray[np.float64], input_size_wh: tuple[int, int], cache: PhotoCache, *, exact: bool
-) -> NDArray[np.uint8]:
-    """Cut one crop out of a photo.
+def cut(photo: HeldPhoto, matrix: Floats64, input_size_wh: tuple[int, int], cache: PhotoCache, *, exact: bool) -> Image:
+    """Cut one crop, uint8 (height, width, 3), out of a photo from ``cache``.
 
-    Args:
-        photo: A photo from ``cache``.
-        matrix: (2, 3), pixels of the photo -> pixels of the crop.
-        input_size_wh: (width, height) of the crop in pixels.
-        cache: Recently used photos.
-        exact: Decode the whole photo, even where the crop shrinks it by two or more.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    ``matrix`` is (2, 3), pixels of the photo -> pixels of the crop. ``exact`` decodes the whole photo, even where the
+    crop shrinks it by two or more.
 
     Raises:
         UserError: The photo cannot be decoded.
@@ -189,9 +164,7 @@ def cut(
     return warp(*decoded(photo, matrix, cache, exact=exact), input_size_wh)
 
 
-def decoded(
-    photo: HeldPhoto, matrix: NDArray[np.float64], cache: PhotoCache, *, exact: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def decoded(photo: HeldPhoto, matrix: Floats64, cache: PhotoCache, *, exact: bool) -> tuple[Image, Floats64]:
     """Decode a photo, whole or reduced (see ``cut``), and adapt the matrix (2, 3) to its pixels."""
     reduction = 1 if exact else reduction_for(photo, matrix)
     if reduction > 1:

@@ -43,13 +43,8 @@ def read_segmentation_set(
 ) -> SegmentationSet:
     """Find the images of all data sets, in order, and check them.
 
-    Args:
-        data: Folders of photos and of label images.
-        class_set: Classes of the run.
-        input_size_wh: (width, height) of the crops in pixels.
-        settings: How samples vary.
-        seed: Seed of all random numbers.
-        skip_broken: Do not look at the photos, as broken ones are left out later. Label images are looked at.
+    Other arguments are the attributes of the result. ``skip_broken`` does not look at the photos, as broken ones are
+    left out later, but at the label images.
 
     Raises:
         UserError: A folder or file is missing or broken, a label image is of the wrong kind, or none

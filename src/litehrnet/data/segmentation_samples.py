@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Image
 from litehrnet.data.color_jitter import Colors, draw_colors, recolor
 from litehrnet.data.label_images import read_classes
 from litehrnet.data.photos import PhotoCache
@@ -18,8 +18,6 @@ from litehrnet.data.settings import SegmentationConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN
 from litehrnet.segmentation.classes import IGNORED
-
-Image = NDArray[np.uint8]
 
 CROPS_TRIED = 10
 """Crops that are drawn until no class has too large a share."""
@@ -43,16 +41,9 @@ class SceneVariation:
 def make_segmentation_batch(
     segmentation_set: SegmentationSet, epoch: int, indices: Sequence[int], cache: PhotoCache
 ) -> Batch:
-    """Make the samples of some images in one epoch.
+    """Make the samples of some images in one epoch; arguments as for ``data.samples.make_batch``.
 
-    Args:
-        segmentation_set: Images to train on.
-        epoch: Epoch, counted from 0.
-        indices: Indices of one record or more.
-        cache: Recently used photos, for speed.
-
-    Returns:
-        A batch whose targets are classes, uint8 (samples, height, width), and whose weights are empty.
+    The targets of the batch are classes, uint8 (samples, height, width), and its weights are empty.
 
     Raises:
         UserError: A photo or label image is missing or broken, or they do not fit together.
@@ -75,23 +66,11 @@ def make_segmentation_batch(
 
 
 def vary_scene(
-    image: Image,
-    classes: NDArray[np.uint8],
-    rng: np.random.Generator,
-    settings: SegmentationConfig,
-    crop_size_wh: tuple[int, int],
-) -> tuple[Image, NDArray[np.uint8]]:
-    """Make one random crop of an image and of its classes.
+    image: Image, classes: Image, rng: np.random.Generator, settings: SegmentationConfig, crop_size_wh: tuple[int, int]
+) -> tuple[Image, Image]:
+    """Make one random crop of an image (height, width, 3) and of its classes (height, width).
 
-    Args:
-        image: uint8 (height, width, 3), RGB.
-        classes: uint8 (height, width).
-        rng: Random generator.
-        settings: Ranges of the variation.
-        crop_size_wh: (width, height) of the crop in pixels.
-
-    Returns:
-        uint8 (height, width, 3) and uint8 (height, width), ``IGNORED`` beyond the image.
+    Classes are ``IGNORED`` beyond the image.
     """
     variation = draw_scene_variation(rng, settings)
     size_wh = image.shape[1], image.shape[0]
@@ -114,17 +93,11 @@ def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig)
 
 def draw_crop(
     rng: np.random.Generator, variation: SceneVariation, size_wh: tuple[int, int], crop_size_wh: tuple[int, int]
-) -> NDArray[np.float64]:
+) -> Floats64:
     """Draw the position of the crop: inside the scaled image, or around it along a side where the image is shorter.
 
-    Args:
-        rng: Random generator.
-        variation: Variation whose scale and flip are part of the matrix.
-        size_wh: (width, height) of the image in pixels.
-        crop_size_wh: (width, height) of the crop in pixels.
-
     Returns:
-        float64 (2, 3): pixels of the image -> pixels of the crop.
+        float64 (2, 3): pixels of the image -> pixels of the crop, with scale and flip of the variation.
     """
     room = [round(variation.scale * side) - crop for side, crop in zip(size_wh, crop_size_wh, strict=True)]
     corner_x, corner_y = (int(rng.integers(min(0, free), max(0, free) + 1)) for free in room)
@@ -134,7 +107,7 @@ def draw_crop(
     return np.array([[scale, 0, half - corner_x], [0, scale, half - corner_y]])
 
 
-def move_image(image: Image, matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]) -> Image:
+def move_image(image: Image, matrix: Floats64, crop_size_wh: tuple[int, int]) -> Image:
     """Crop an image with bilinear interpolation; outside it is ImageNet's mean color."""
     import cv2
 
@@ -142,9 +115,7 @@ def move_image(image: Image, matrix: NDArray[np.float64], crop_size_wh: tuple[in
     return np.asarray(cv2.warpAffine(image, matrix, crop_size_wh, flags=cv2.INTER_LINEAR, borderValue=mean), np.uint8)
 
 
-def move_classes(
-    classes: NDArray[np.uint8], matrix: NDArray[np.float64], crop_size_wh: tuple[int, int]
-) -> NDArray[np.uint8]:
+def move_classes(classes: Image, matrix: Floats64, crop_size_wh: tuple[int, int]) -> Image:
     """Crop the classes of an image by nearest pixel; outside they are ``IGNORED``."""
     import cv2
 
@@ -152,7 +123,7 @@ def move_classes(
     return np.asarray(moved, np.uint8)
 
 
-def largest_share(classes: NDArray[np.uint8]) -> float:
+def largest_share(classes: Image) -> float:
     """Largest share of one class among the labeled pixels; 0 without any."""
     counts = np.bincount(classes.ravel(), minlength=IGNORED + 1)[:IGNORED]
     return float(counts.max() / max(counts.sum(), 1))

@@ -145,7 +145,8 @@ class DetectionConfig:
 
     Attributes:
         objects: Name of the object class: a category of the annotation files.
-        scale: Smallest and largest factor of the size at which a photo just fits into the input.
+        scale: Smallest and largest factor of the size at which a photo just fits into the input, or has the area of its
+            part of a mosaic.
         aspect: Largest relative change of the ratio of width to height.
         flip_probability: Probability of mirroring.
         mosaic_probability: Probability that a sample shows four photos side by side.

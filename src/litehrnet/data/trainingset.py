@@ -53,16 +53,8 @@ def read_training_set(
 
     Keypoints are matched by name; those that a file lacks are invisible. Centers of annotated boxes are jittered here,
     once for the whole run, as in the reference implementation. Missing or broken photos give one error that names
-    them; ``litehrnet data check`` decodes the photos and finds more.
-
-    Args:
-        data: Annotation files and folders of photos.
-        keypoint_set: Keypoints of the run.
-        input_size_wh: (width, height) of the crops in pixels.
-        codec: Conversion of joints to heatmaps.
-        augmentation: How samples vary.
-        seed: Seed of all random numbers.
-        skip_broken: Do not look at the photos, as broken ones are left out later.
+    them, unless ``skip_broken`` leaves them out later; ``litehrnet data check`` decodes the photos and finds more.
+    Other arguments are the attributes of the result.
 
     Raises:
         UserError: A file is missing or broken, has none of the run's keypoints, or photos are missing or broken.

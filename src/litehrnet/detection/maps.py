@@ -30,6 +30,7 @@ MAX_OVERLAP = 0.6
 MAX_OBJECTS = 300
 """Maximum number of peaks decoded per image, the highest first."""
 
+_HIGHEST_LOGIT = 20.0  # below its negative, a score has no weight; exp stays finite
 _GAUSSIAN_EXTENT = 0.54  # part of a box's side that its Gaussian covers, as in TTFNet
 _SIGMAS = 6.0  # standard deviations in that part
 _SMALLEST_SIGMA = 0.4  # cells: a small object still gets its nearest cell
@@ -112,6 +113,8 @@ def _gaussian(first: float, last: float, cells: int) -> tuple[Floats, int]:
 def decode(maps: Floats, min_score: float) -> tuple[Floats, Floats]:
     """Decode a network's maps to boxes, one at each peak.
 
+    A box is the mean of those that the cells around the peak predict: a peak is often a cell off the center.
+
     Args:
         maps: float32 (5, height, width): center logits, then logarithms of the distances in ``DISTANCE_UNIT``.
         min_score: Lowest score of a decoded peak, 0..1.
@@ -129,10 +132,21 @@ def decode(maps: Floats, min_score: float) -> tuple[Floats, Floats]:
     best = np.argsort(-logits[rows, columns], kind="stable")[:MAX_OBJECTS]
     rows, columns = rows[best], columns[best]
     scores = 1 / (1 + np.exp(-logits[rows, columns]))
-    left, top, right, bottom = DISTANCE_UNIT * np.exp(np.minimum(maps[1:, rows, columns], MAX_LOG_DISTANCE))
-    x, y = STRIDE * (columns + 0.5), STRIDE * (rows + 0.5)
-    corners = np.stack([x - left, y - top, x + right, y + bottom], axis=1)
-    return corners.astype(np.float32), scores.astype(np.float32)
+    return _corners_around(maps, rows, columns).astype(np.float32), scores.astype(np.float32)
+
+
+def _corners_around(maps: Floats, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.floating]:
+    """Mean corners (peaks, 4) of the boxes of the 3x3 cells around each peak, weighted by scores to the power of 4."""
+    _, height, width = maps.shape
+    around = np.arange(-1, 2)
+    # At the border, the nearest cell stands in for the one outside.
+    y = (rows[:, None] + around.repeat(3)).clip(0, height - 1)
+    x = (columns[:, None] + np.tile(around, 3)).clip(0, width - 1)
+    weights = (1 + np.exp(np.minimum(-maps[0, y, x], _HIGHEST_LOGIT))) ** -4.0
+    left, top, right, bottom = DISTANCE_UNIT * np.exp(np.minimum(maps[1:, y, x], MAX_LOG_DISTANCE))
+    center_x, center_y = STRIDE * (x + 0.5), STRIDE * (y + 0.5)
+    corners = np.stack([center_x - left, center_y - top, center_x + right, center_y + bottom], axis=2)
+    return np.asarray((corners * weights[..., None]).sum(axis=1) / weights.sum(axis=1, keepdims=True))
 
 
 def suppress(corners: Floats, scores: Floats, max_overlap: float = MAX_OVERLAP) -> NDArray[np.intp]:

@@ -1,8 +1,6 @@
 """Detectors of this project: the Lite-HRNet backbone with five maps, on any runtime."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from litehrnet.arrays import Image
 from litehrnet.detection.letterbox import letterbox
 from litehrnet.detection.maps import decode, suppress
 from litehrnet.detectors.detections import DetectedBoxes, boxes_in_photo
@@ -29,7 +27,7 @@ class BoxDetector:
         width, height = runtime.input_size_wh
         self.description = f"{runtime.info.outputs_text}, {width}x{height} (width x height), {runtime.description}"
 
-    def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+    def detect(self, image: Image) -> DetectedBoxes:
         """Find the objects in a photo, see ``Detector``."""
         fitted = letterbox(image, self.runtime.input_size_wh)
         corners, scores = decode(self.runtime.forward(fitted.pixels[None])[0], self.min_score)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from litehrnet.arrays import Floats, Floats32, Image
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,11 @@ class DetectedBoxes:
         scores: float32 (objects,), 0..1.
     """
 
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    boxes: Floats32
+    scores: Floats32
 
 
-def boxes_in_photo(
-    corners: NDArray[np.floating], scores: NDArray[np.float32], image: NDArray[np.uint8]
-) -> DetectedBoxes:
+def boxes_in_photo(corners: Floats, scores: Floats32, image: Image) -> DetectedBoxes:
     """Clip boxes to the photo and drop those with less than a pixel inside it.
 
     Args:
@@ -39,7 +38,7 @@ def boxes_in_photo(
 class Detector(Protocol):
     """Detector of people, or of the objects it was trained for."""
 
-    def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+    def detect(self, image: Image) -> DetectedBoxes:
         """Find the objects in a photo; the result may be empty.
 
         Args:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Floats64, Image
 from litehrnet.detection.maps import MAX_OBJECTS, suppress
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detections import DetectedBoxes, boxes_in_photo
@@ -96,7 +97,7 @@ def _image_input(network: ExportedNetwork, path: Path) -> tuple[NetworkInput, tu
     return images[0], (width, height)
 
 
-def _run(network: ExportedNetwork, image_input: NetworkInput, pixels: NDArray[np.float32]) -> list[NDArray[Any]]:
+def _run(network: ExportedNetwork, image_input: NetworkInput, pixels: Floats32) -> list[NDArray[Any]]:
     """Run the network on an image, float32 (height, width, 3), of the network's input size and range."""
     size_hw = np.array([pixels.shape[:2]], np.float32)
     inputs = {"scale_factor": np.ones((1, 2), np.float32), "im_shape": size_hw}
@@ -125,7 +126,7 @@ class NetworkDetector:
     min_score: float
     description: str
 
-    def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+    def detect(self, image: Image) -> DetectedBoxes:
         """Find the objects in a photo, see ``Detector``."""
         pixels, scale_xy, shift_xy = _fitted(image, self.input_size_wh, self.layout)
         corners, scores = self.layout.decode(_run(self.network, self.image_input, pixels), self.input_size_wh)
@@ -139,9 +140,7 @@ class NetworkDetector:
         return boxes_in_photo(corners, scores, image)
 
 
-def _fitted(
-    image: NDArray[np.uint8], input_size_wh: tuple[int, int], layout: Layout
-) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+def _fitted(image: Image, input_size_wh: tuple[int, int], layout: Layout) -> tuple[Floats32, Floats64, Floats64]:
     """Fit a photo into the network's input (height, width, 3); return it with its scale (x, y) and shift (x, y)."""
     import cv2
 

@@ -16,13 +16,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32
+
 KINDS = "YOLOX, RTMDet, YOLOv8 or PicoDet"
 """Names of the detectors below, for error messages."""
 
 PERSON = 0
 """Number of the class in all layouts (COCO's 80 classes, or people only)."""
 
-Candidates = tuple[NDArray[np.floating], NDArray[np.floating]]
+Candidates = tuple[Floats, Floats]
 """Boxes (n, 4) as x1, y1, x2, y2 in pixels of the network's input, and scores (n,); not only of people."""
 
 
@@ -109,7 +111,7 @@ def _decode_yolox(outputs: Sequence[NDArray[Any]], input_size_wh: tuple[int, int
     return _corners(center, size), rows[:, 4] * rows[:, 5 + PERSON]
 
 
-def _grid(input_size_wh: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _grid(input_size_wh: tuple[int, int]) -> tuple[Floats32, Floats32]:
     """Return column and row (cells, 2) of every cell, row by row and level by level, and its stride (cells, 1)."""
     cells, strides = [], []
     for stride in YOLO_STRIDES:
@@ -151,7 +153,7 @@ def _decode_picodet_end_to_end(outputs: Sequence[NDArray[Any]], input_size_wh: t
     return people[:, 2:], people[:, 1]
 
 
-def _corners(center: NDArray[np.float32], size: NDArray[np.float32]) -> NDArray[np.float32]:
+def _corners(center: Floats32, size: Floats32) -> Floats32:
     return np.concatenate([center - size / 2, center + size / 2], axis=1)
 
 

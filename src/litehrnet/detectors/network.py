@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
@@ -49,7 +50,7 @@ class ExportedNetwork(Protocol):
     description: str
     inputs: tuple[NetworkInput, ...]
 
-    def run(self, arrays: Mapping[str, NDArray[np.floating]]) -> list[NDArray[Any]]:
+    def run(self, arrays: Mapping[str, Floats]) -> list[NDArray[Any]]:
         """Run the network on arrays by input name; return all outputs in the file's order."""
         ...
 
@@ -106,7 +107,7 @@ class _OnnxNetwork:
         path, threads = self._opened_with
         return type(self), (path.absolute(), threads)
 
-    def run(self, arrays: Mapping[str, NDArray[np.floating]]) -> list[NDArray[Any]]:
+    def run(self, arrays: Mapping[str, Floats]) -> list[NDArray[Any]]:
         return list(self._session.run(None, dict(arrays)))
 
     def operators_on(self, name: str) -> set[str]:
@@ -145,7 +146,7 @@ class _OpenVinoNetwork:
         path, threads = self._opened_with
         return type(self), (path.absolute(), threads)
 
-    def run(self, arrays: Mapping[str, NDArray[np.floating]]) -> list[NDArray[Any]]:
+    def run(self, arrays: Mapping[str, Floats]) -> list[NDArray[Any]]:
         self._request.infer(dict(arrays))
         return [tensor.data.copy() for tensor in self._request.output_tensors]
 

@@ -1,18 +1,16 @@
 """Draw a segmentation: every pixel tinted in the color of its class, and a legend below."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.segmentation.classes import IGNORED, ClassSet
-
-Image = NDArray[np.uint8]
 
 OPACITY = 0.55
 _PAPER, _INK = (250, 250, 250), (25, 25, 25)
 _LEAST_SHARE = 0.0005  # of the picture: classes with less are tinted but not listed
 
 
-def draw_segmentation(image_rgb: Image, classes: NDArray[np.uint8], class_set: ClassSet) -> Image:
+def draw_segmentation(image_rgb: Image, classes: Image, class_set: ClassSet) -> Image:
     """Tint a photo, and list its classes below it with their share of the picture, largest first.
 
     Args:
@@ -26,7 +24,7 @@ def draw_segmentation(image_rgb: Image, classes: NDArray[np.uint8], class_set: C
     return np.concatenate([tinted(image_rgb, classes, class_set), _legend(classes, class_set, image_rgb.shape[1])])
 
 
-def tinted(image_rgb: Image, classes: NDArray[np.uint8], class_set: ClassSet) -> Image:
+def tinted(image_rgb: Image, classes: Image, class_set: ClassSet) -> Image:
     """Tint a photo in the colors of its classes, over its gray levels; ``IGNORED`` pixels keep their own color."""
     import cv2
 
@@ -37,7 +35,7 @@ def tinted(image_rgb: Image, classes: NDArray[np.uint8], class_set: ClassSet) ->
     return np.where((classes == IGNORED)[..., None], image_rgb, mixed)
 
 
-def _legend(classes: NDArray[np.uint8], class_set: ClassSet, width: int) -> Image:
+def _legend(classes: Image, class_set: ClassSet, width: int) -> Image:
     """Draw the legend, uint8 (height, width, 3), in as many columns as the longest entry allows."""
     import cv2
 

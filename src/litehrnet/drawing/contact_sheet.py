@@ -1,8 +1,8 @@
 """Contact sheets of training samples: the input of the network, and its targets."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image
 from litehrnet.data.detection import DetectionSet
 from litehrnet.data.detection_samples import make_detection_batch
 from litehrnet.data.photos import PhotoCache
@@ -19,15 +19,10 @@ _LABEL_HEIGHT = 16
 _GLOW = np.array([255, 40, 160], np.float32)
 
 
-def contact_sheet(batch: Batch, training_set: TrainingSet) -> NDArray[np.uint8]:
+def contact_sheet(batch: Batch, training_set: TrainingSet) -> Image:
     """Draw samples in rows: crop, targets as a glow, the skeleton through their peaks, index and file of the record.
 
-    Args:
-        batch: One or more samples of ``training_set``.
-        training_set: Source of the keypoint names, limbs and file names.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    ``batch`` has one or more samples of ``training_set``.
     """
     magnified = max(1, round(_TILE_WIDTH / batch.images.shape[2]))
     poses = target_poses(batch, training_set)
@@ -38,15 +33,10 @@ def contact_sheet(batch: Batch, training_set: TrainingSet) -> NDArray[np.uint8]:
     return in_rows(tiles, COLUMNS)
 
 
-def detection_sheet(detection_set: DetectionSet, samples: int = 24) -> NDArray[np.uint8]:
+def detection_sheet(detection_set: DetectionSet, samples: int = 24) -> Image:
     """Draw training samples of a detector in rows: boxes in green, centers as a glow, unlabeled areas dark.
 
-    Args:
-        detection_set: Photos and boxes.
-        samples: Number of samples, spread over the set.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+    The ``samples`` samples are spread over the set.
     """
     import cv2
 
@@ -65,7 +55,7 @@ def detection_sheet(detection_set: DetectionSet, samples: int = 24) -> NDArray[n
     return in_rows(tiles, COLUMNS)
 
 
-def in_rows(tiles: list[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+def in_rows(tiles: list[Image], columns: int) -> Image:
     """Join tiles of equal size to a picture with ``columns`` tiles per row; the rest of the last row is black."""
     columns = min(columns, len(tiles))
     filled = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
@@ -92,7 +82,7 @@ def _times(pose: Poses, factor: int) -> Poses:
     return Poses(keypoints, pose.scores, pose.boxes * factor, pose.box_scores, pose.keypoint_set)
 
 
-def _glowing(image: NDArray[np.uint8], targets: NDArray[np.float32], magnified: int) -> NDArray[np.uint8]:
+def _glowing(image: Image, targets: Floats32, magnified: int) -> Image:
     import cv2
 
     height, width = (magnified * side for side in image.shape[:2])
@@ -102,7 +92,7 @@ def _glowing(image: NDArray[np.uint8], targets: NDArray[np.float32], magnified: 
     return np.asarray(large * (1 - share) + share * _GLOW).astype(np.uint8)
 
 
-def labeled(tile: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+def labeled(tile: Image, text: str) -> Image:
     """Add a line of text below a tile."""
     import cv2
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Floats64, Image
 from litehrnet.poses import KeypointSet, Poses
 
-Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 # Color-blind people can tell orange from blue.
@@ -87,14 +86,14 @@ def draw_onto(
             _write_label(image, label, box)
 
 
-def _opacity(scores: NDArray[np.float32], full_score: float) -> NDArray[np.float64]:
+def _opacity(scores: Floats32, full_score: float) -> Floats64:
     if full_score <= 0:
         return np.ones(scores.shape)
     share = np.nan_to_num(scores).clip(0, full_score) / np.float64(full_score)
     return FAINTEST + (1 - FAINTEST) * share
 
 
-def _line_width(box: NDArray[np.float32], shape_hw: tuple[int, ...], keypoints: int) -> int:
+def _line_width(box: Floats32, shape_hw: tuple[int, ...], keypoints: int) -> int:
     picture = max(shape_hw[:2])
     width, height = (0 if math.isnan(side) else min(max(side, 0), picture) for side in box[2:].tolist())
     usual = max(picture / 500, math.sqrt(width * height) / 75)
@@ -103,8 +102,8 @@ def _line_width(box: NDArray[np.float32], shape_hw: tuple[int, ...], keypoints: 
 
 def _draw_person(
     image: Image,
-    points: NDArray[np.float32],
-    opacity: NDArray[np.float64],
+    points: Floats32,
+    opacity: Floats64,
     width: int,
     limbs: Sequence[tuple[int, int]],
     colors: tuple[list[Color], list[Color]],
@@ -133,7 +132,7 @@ def _colors(keypoint_set: KeypointSet, style: DrawStyle) -> tuple[list[Color], l
     return limbs, [of_side[side] for side in sides]
 
 
-def _write_label(image: Image, label: str, box: NDArray[np.float32]) -> None:
+def _write_label(image: Image, label: str, box: Floats32) -> None:
     """Write above a box, or inside it if there is no room above."""
     import cv2
 

@@ -3,13 +3,13 @@
 import contextlib
 import io
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Indices
 from litehrnet.data.coco import in_order_of, read_annotations
 from litehrnet.data.records import read_json
 from litehrnet.evaluation.predictions import Predictions
@@ -58,7 +58,7 @@ def coco_results(
     return _entries(predictions, persons, scores)
 
 
-def _once_each(predictions: Predictions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _once_each(predictions: Predictions) -> tuple[Indices, Indices]:
     """Number the images by first appearance, and sort the people by image and box, each box once."""
     _, first, inverse = np.unique(predictions.image_ids, return_index=True, return_inverse=True)
     images = first[inverse]
@@ -69,7 +69,7 @@ def _once_each(predictions: Predictions) -> tuple[NDArray[np.intp], NDArray[np.i
     return images, order[new]
 
 
-def _entries(predictions: Predictions, persons: NDArray[np.intp], scores: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _entries(predictions: Predictions, persons: Indices, scores: Floats64) -> list[dict[str, Any]]:
     p = predictions
     triples = np.concatenate([p.keypoints[persons], p.scores[persons, :, None]], axis=2)
     flat = triples.reshape(len(persons), 3 * triples.shape[1])
@@ -111,8 +111,6 @@ def coco_figures(
     Raises:
         UserError: The annotations cannot be read.
     """
-    from pycocotools.cocoeval import COCOeval
-
     parsed = in_order_of(read_annotations(annotations, load=load, category=category), keypoint_set)
     count = len(keypoint_set)
     images = sorted(parsed.images if image_ids is None else image_ids)
@@ -122,18 +120,30 @@ def coco_figures(
         for each in parsed.people(i)
         if each.get("keypoints") or each.get("bbox")
     ]
-    found = [_found(entry) for entry in results]
+    return judged(images, truth, [_found(entry) for entry in results], "keypoints", FIGURES, keypoint_set.sigmas)
+
+
+def judged(
+    images: Sequence[int],
+    truth: list[dict[str, Any]],
+    found: list[dict[str, Any]],
+    kind: Literal["keypoints", "bbox"],
+    names: Sequence[str],
+    sigmas: Sequence[float] = (),
+) -> dict[str, float | None]:
+    """Compare entries of one category with annotated ones by pycocotools; None for values that cannot be computed."""
+    from pycocotools.cocoeval import COCOeval
+
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_indexed(images, truth), _indexed(images, found), "keypoints")
-        evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
+        evaluation = COCOeval(_indexed(images, truth), _indexed(images, found), kind)
+        evaluation.params.kpt_oks_sigmas = np.array(sigmas)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    stats: NDArray[np.float64] = evaluation.stats
-    return {name: None if value < 0 else float(value) for name, value in zip(FIGURES, stats, strict=True)}
+    return {name: None if value < 0 else float(value) for name, value in zip(names, evaluation.stats, strict=True)}
 
 
-def _indexed(images: list[int], entries: list[dict[str, Any]]) -> "COCO":
+def _indexed(images: Sequence[int], entries: list[dict[str, Any]]) -> "COCO":
     """Give pycocotools what it judges right: one category, and ids from 1, as it takes id 0 for no match."""
     from pycocotools.coco import COCO
 

@@ -11,15 +11,10 @@ from litehrnet.keypoints.boxes import clean_box
 
 
 def detected_persons(detector: Detector, annotations: CocoAnnotations, images: Path) -> list[dict[str, Any]]:
-    """Run a detector on the photos of ``annotations`` and return entries of COCO's result file.
-
-    Args:
-        detector: Detector of people.
-        annotations: Annotations of the photos.
-        images: Folder of the photos.
+    """Run a detector of people on the photos of ``annotations`` in the folder ``images``.
 
     Returns:
-        Entries with image_id, category_id, bbox (x, y, width, height) and score, photo by photo.
+        Entries of COCO's result file with image_id, category_id, bbox (x, y, width, height) and score, photo by photo.
 
     Raises:
         UserError: A photo is missing or broken.

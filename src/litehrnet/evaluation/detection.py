@@ -1,31 +1,27 @@
 """Evaluation of a detector: its boxes against annotated boxes, by pycocotools."""
 
-import contextlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64
 from litehrnet.data.coco import CocoAnnotations, read_annotations
 from litehrnet.data.detection import DetectionRecord, category_of, detection_records
 from litehrnet.data.formats import BOX_AP
 from litehrnet.data.photos import check_photos
 from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.detections import Detector
+from litehrnet.evaluation.coco import judged
 from litehrnet.io.images import read_image
 from litehrnet.io.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    from pycocotools.coco import COCO
 
 MIN_SCORE = 0.01
 """Boxes with a lower score are not counted: average precision gains little from the unsure ones."""
 
-Found = NDArray[np.float64]
+Found = Floats64
 
 
 @dataclass(frozen=True)
@@ -64,12 +60,7 @@ def read_detection_eval_set(test: EvalConfig, objects: str) -> DetectionEvalSet:
 
 
 def found_boxes(detector: Detector, records: Sequence[DetectionRecord], progress: Progress = SILENT) -> Found:
-    """Run a detector on photos.
-
-    Args:
-        detector: Detector with a low lowest score, such as ``MIN_SCORE``.
-        records: Photos.
-        progress: Counts photos.
+    """Run a detector with a low lowest score, such as ``MIN_SCORE``, on photos, which progress counts.
 
     Returns:
         float64 (boxes, 6): number of the photo, x, y, width, height, score.
@@ -99,55 +90,23 @@ def box_figures(test: DetectionEvalSet, found: Found) -> dict[str, float | None]
         precision over IoU 0.50 to 0.95, at 0.50, at 0.75, of small, medium and large objects. AR is average recall of
         1, 10 and 100 boxes per photo, of small, medium and large objects.
     """
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = _indexed(test, _annotated(test))
-        results = _indexed(test, [_detected(place, row) for place, row in enumerate(found.tolist(), 1)])
-        evaluation = COCOeval(truth, results, "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {name: None if v < 0 else float(v) for name, v in zip(BOX_AP.values, evaluation.stats, strict=True)}
-
-
-def _indexed(test: DetectionEvalSet, annotations: list[dict[str, Any]]) -> "COCO":
-    from pycocotools.coco import COCO
-
-    coco, images = COCO(), [{"id": number} for number in range(len(test.records))]
-    dataset: Any = {
-        "images": images,
-        "categories": [{"id": 1, "name": test.objects}],
-        "annotations": annotations,
-    }
-    coco.dataset = dataset
-    coco.createIndex()
-    return coco
+    results = [
+        {"image_id": int(number), "bbox": box, "area": box[2] * box[3], "score": score, "iscrowd": 0}
+        for number, *box, score in found.tolist()
+    ]
+    return judged(range(len(test.records)), _annotated(test), results, "bbox", BOX_AP.values)
 
 
 def _annotated(test: DetectionEvalSet) -> list[dict[str, Any]]:
-    """The annotated boxes as pycocotools takes them: one category, and ids from 1, as it takes id 0 for no match."""
     category = category_of(test.annotations, test.objects)
-    entries = [
-        (number, annotation)
-        for number, image_id in enumerate(test.annotations.images)
-        for annotation in test.annotations.by_image[image_id]
-        if annotation.get("bbox") and category in (None, annotation.get("category_id"))
-    ]
     return [
         {
-            "id": place,
             "image_id": number,
-            "category_id": 1,
             "bbox": annotation["bbox"],
             "area": annotation.get("area") or annotation["bbox"][2] * annotation["bbox"][3],
             "iscrowd": int(annotation.get("iscrowd") or 0),
         }
-        for place, (number, annotation) in enumerate(entries, 1)
+        for number, image_id in enumerate(test.annotations.images)
+        for annotation in test.annotations.by_image[image_id]
+        if annotation.get("bbox") and category in (None, annotation.get("category_id"))
     ]
-
-
-def _detected(place: int, row: list[float]) -> dict[str, Any]:
-    number, x, y, width, height, score = row
-    box = {"bbox": [x, y, width, height], "area": width * height, "score": score}
-    return {"id": place, "image_id": int(number), "category_id": 1, "iscrowd": 0, **box}

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats64, Image, Mask
 from litehrnet.data.coco import CocoAnnotations
 from litehrnet.drawing.contact_sheet import in_rows, labeled
 from litehrnet.drawing.skeletons import draw_poses
@@ -42,11 +42,11 @@ class Case:
 
     image_file: Path
     label: str
-    truth: NDArray[np.floating]
-    annotated: NDArray[np.bool_]
-    box: NDArray[np.floating]
-    predicted: NDArray[np.floating]
-    errors: NDArray[np.floating]
+    truth: Floats
+    annotated: Mask
+    box: Floats
+    predicted: Floats
+    errors: Floats
     quality: float
 
 
@@ -72,11 +72,7 @@ class Gallery:
 def coco_gallery(
     annotations: CocoAnnotations, images: Path, results: list[dict[str, Any]], keypoint_set: KeypointSet
 ) -> Gallery:
-    """Make a gallery of COCO annotations; arguments as for ``match_persons``, and the folder of the photos.
-
-    Raises:
-        UserError: See ``match_persons``.
-    """
+    """Make a gallery of COCO annotations; the other arguments and errors are those of ``match_persons``."""
     persons = match_persons(annotations, results, keypoint_set)
     cases = tuple(_coco_case(person, images / annotations.images[person.image_id]["file_name"]) for person in persons)
     return Gallery(cases, keypoint_set, "OKS", "the longer side of the annotated box", 0.2)
@@ -117,28 +113,15 @@ def mpii_gallery(predictions: Predictions, truth: MpiiGroundTruth, keypoint_set:
 
 
 def chosen(gallery: Gallery, count: int, *, worst: bool) -> list[Case]:
-    """Choose the worst cases, worst first, or cases at even distances in the order of the files.
-
-    Args:
-        gallery: All cases.
-        count: Number of cases; fewer where there are not as many.
-        worst: Whether to choose the worst cases.
-    """
+    """Choose ``count`` cases, or all: the worst, worst first, or cases at even distances in the order of the files."""
     count = min(count, len(gallery.cases))
     if worst:
         return sorted(gallery.cases, key=lambda case: case.quality)[:count]
     return [gallery.cases[index] for index in np.linspace(0, len(gallery.cases) - 1, count).astype(int)]
 
 
-def draw_gallery(gallery: Gallery, cases: list[Case]) -> NDArray[np.uint8]:
-    """Draw cases in rows: the annotated person, the predicted one beside it, and below them the errors.
-
-    Args:
-        gallery: Gallery of the cases.
-        cases: One or more of its cases.
-
-    Returns:
-        uint8 (height, width, 3), RGB.
+def draw_gallery(gallery: Gallery, cases: list[Case]) -> Image:
+    """Draw one or more cases in rows: the annotated person, the predicted one beside it, and below them the errors.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -152,7 +135,7 @@ def draw_gallery(gallery: Gallery, cases: list[Case]) -> NDArray[np.uint8]:
     return np.concatenate([head, sheet])
 
 
-def _tile(case: Case, gallery: Gallery) -> NDArray[np.uint8]:
+def _tile(case: Case, gallery: Gallery) -> Image:
     (matrix,) = crop_matrices(*_view(case), VIEW_WH)
     view = warp(read_image(case.image_file), matrix, VIEW_WH)
     truth = np.where(case.annotated[:, None], case.truth, np.nan)
@@ -167,7 +150,7 @@ def _tile(case: Case, gallery: Gallery) -> NDArray[np.uint8]:
     return np.concatenate([named, errors])
 
 
-def _view(case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _view(case: Case) -> tuple[Floats64, Floats64]:
     """Center (1, 2) and scale (1, 2) of a crop that contains the box and all annotated keypoints."""
     corners = np.stack([case.box[:2], case.box[:2] + case.box[2:]])
     points = np.concatenate([corners, case.truth[case.annotated]])
@@ -177,13 +160,7 @@ def _view(case: Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return (low + high)[None] / 2, size * _MARGIN / PIXEL_STD
 
 
-def _pose(
-    points: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    case: Case,
-    matrix: NDArray[np.float64],
-    keypoint_set: KeypointSet,
-) -> Poses:
+def _pose(points: Floats, scores: Floats, case: Case, matrix: Floats64, keypoint_set: KeypointSet) -> Poses:
     """Convert a pose to pixels of the view."""
     points = np.where(np.isfinite(points), points, np.nan)
     magnified = np.linalg.norm(matrix[:, 0])
@@ -193,7 +170,7 @@ def _pose(
     return Poses(view_xy, finite[None], box[None], np.ones(1, np.float32), keypoint_set)
 
 
-def _error_table(case: Case, gallery: Gallery, width: int) -> NDArray[np.uint8]:
+def _error_table(case: Case, gallery: Gallery, width: int) -> Image:
     names = gallery.keypoint_set.keypoint_names
     lines = -(-len(names) // _ERROR_COLUMNS)
     strip = _strip(width, lines)
@@ -205,11 +182,11 @@ def _error_table(case: Case, gallery: Gallery, width: int) -> NDArray[np.uint8]:
     return strip
 
 
-def _strip(width: int, lines: int) -> NDArray[np.uint8]:
+def _strip(width: int, lines: int) -> Image:
     return np.full((lines * _LINE_HEIGHT + 6, width, 3), _BACKGROUND, np.uint8)
 
 
-def _write(strip: NDArray[np.uint8], text: str, x: int, line: int, color: tuple[int, int, int]) -> None:
+def _write(strip: Image, text: str, x: int, line: int, color: tuple[int, int, int]) -> None:
     import cv2
 
     corner = (x + 4, (line + 1) * _LINE_HEIGHT - 2)

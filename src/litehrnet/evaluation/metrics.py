@@ -132,10 +132,14 @@ def _mpii_prepare(test: EvalConfig, records: Sequence[Record], without_truth: bo
 
 
 def _mpii_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float | None], Results]:
-    truth = mpii_ground_truth_file(Path(eval_set.test.annotations))
+    truth = _mpii_truth(eval_set)
     if not truth.is_file():
         return {}, []
     return {**reported_figures(predictions.keypoints, read_mpii_ground_truth(truth))}, []
+
+
+def _mpii_truth(eval_set: EvalSet) -> Path:
+    return mpii_ground_truth_file(Path(eval_set.test.annotations))
 
 
 def _mpii_encode(report: EvalReport, suffix: str) -> bytes:
@@ -155,19 +159,18 @@ def _mpii_check_out(out: Path | None, test: EvalConfig) -> None:
 
 
 def _mpii_people(report: EvalReport) -> Gallery:
-    truth = read_mpii_ground_truth(mpii_ground_truth_file(Path(report.eval_set.test.annotations)))
+    truth = read_mpii_ground_truth(_mpii_truth(report.eval_set))
     return mpii_gallery(report.predictions, truth, report.eval_set.keypoint_set)
 
 
 def _mpii_rows(report: EvalReport) -> KeypointScore | None:
     if not report.figures:
         return None
-    truth = read_mpii_ground_truth(mpii_ground_truth_file(Path(report.eval_set.test.annotations)))
-    return score_joints(report.predictions.keypoints, truth)
+    return score_joints(report.predictions.keypoints, read_mpii_ground_truth(_mpii_truth(report.eval_set)))
 
 
 def _mpii_why_none(report: EvalReport) -> list[str]:
-    missing = f"no metrics: {mpii_ground_truth_file(Path(report.eval_set.test.annotations))} is missing"
+    missing = f"no metrics: {_mpii_truth(report.eval_set)} is missing"
     if report.eval_set.mpii_test_photos:
         return [missing, "'pred' in a .mat file has the layout of MPII's own evaluation (pred_keypoints_mpii.mat)"]
     return [missing, f"put {MPII_RELEASE} beside the annotations to write a .mat file for MPII's own evaluation"]

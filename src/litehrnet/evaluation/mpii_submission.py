@@ -6,9 +6,10 @@ from 1, id from 0) for the rectangles r that ``RELEASE.single_person`` names. Ph
 MPII's annotation file. The people of a photo in ``mpii_test.json`` are these rectangles, in the same order.
 """
 
+import contextlib
 import io
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
@@ -70,17 +72,28 @@ def read_test_photos(path: Path, names: Sequence[str], annotations: Path) -> lis
 
 
 def _photos(path: Path) -> list[MpiiPhoto]:
+    with reading_mat(path, f"not MPII's annotation file (expected {MPII_RELEASE})", "RELEASE") as content:
+        release = content["RELEASE"][0, 0]
+        photos, persons = release["annolist"].ravel(), release["single_person"].ravel()
+        return [_test_photo(photos[i], persons[i]) for i in np.flatnonzero(release["img_train"].ravel() == 0)]
+
+
+@contextlib.contextmanager
+def reading_mat(path: Path, fault: str, *names: str) -> Iterator[Any]:
+    """Read variables of a ``.mat`` file, all by default; errors while the block takes them apart become ``fault``.
+
+    Raises:
+        UserError: SciPy is not installed; the file is missing, broken, or another one.
+    """
     content = read_bytes(path)
     require("scipy", "train", f"{path}: reading this format")
     from scipy.io import loadmat
 
     try:
-        release = loadmat(io.BytesIO(content), variable_names=["RELEASE"])["RELEASE"][0, 0]
-        photos, persons = release["annolist"].ravel(), release["single_person"].ravel()
-        return [_test_photo(photos[i], persons[i]) for i in np.flatnonzero(release["img_train"].ravel() == 0)]
+        yield loadmat(io.BytesIO(content), variable_names=names or None)
     except Exception as error:
         # SciPy's reader raises many kinds of errors for a damaged file.
-        raise UserError(f"{path}: not MPII's annotation file (expected {MPII_RELEASE})") from error
+        raise UserError(f"{path}: {fault}") from error
 
 
 def _test_photo(photo: Any, persons: NDArray[Any]) -> MpiiPhoto:
@@ -95,7 +108,7 @@ def _test_photo(photo: Any, persons: NDArray[Any]) -> MpiiPhoto:
     return MpiiPhoto(name, tuple((scale, position) for scale, position in fields), single)
 
 
-def submission(photos: Sequence[MpiiPhoto], predicted: NDArray[np.floating]) -> NDArray[np.void]:
+def submission(photos: Sequence[MpiiPhoto], predicted: Floats) -> NDArray[np.void]:
     """Make the struct array ``pred``.
 
     Args:
@@ -115,7 +128,7 @@ def submission(photos: Sequence[MpiiPhoto], predicted: NDArray[np.floating]) -> 
     return pred
 
 
-def _points(joints: NDArray[np.floating]) -> dict[str, NDArray[np.void]]:
+def _points(joints: Floats) -> dict[str, NDArray[np.void]]:
     points = np.zeros((1, len(joints)), dtype=[("x", "f8"), ("y", "f8"), ("id", "f8")])
     points["x"], points["y"] = joints[:, 0] + 1.0, joints[:, 1] + 1.0
     points["id"] = np.arange(len(joints))

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from litehrnet.arrays import Floats, Floats32, Floats64, Mask
 
 AUC_PIXELS = 30.0
 """Usual normalizer of the area under the curve, in pixels."""
@@ -24,7 +25,7 @@ class Pck:
         average: Mean over the other keypoints.
     """
 
-    per_keypoint: NDArray[np.float64]
+    per_keypoint: Floats64
     average: float
 
 
@@ -69,13 +70,7 @@ class KeypointScore:
         return {**self.figures, **counts, "per_keypoint": [asdict(row) for row in self.rows]}
 
 
-def pck(
-    predicted: NDArray[np.floating],
-    truth: NDArray[np.floating],
-    counted: NDArray[np.bool_],
-    normalizers: NDArray[np.floating],
-    threshold: float,
-) -> Pck:
+def pck(predicted: Floats, truth: Floats, counted: Mask, normalizers: Floats, threshold: float) -> Pck:
     """Share of keypoints with a normalized distance below ``threshold``; a distance equal to it does not count."""
     hits = (_distances(predicted, truth, normalizers) < threshold) & counted
     counts = counted.sum(axis=0)
@@ -83,56 +78,33 @@ def pck(
     return Pck(rates, _mean(rates, counts > 0))
 
 
-def auc(
-    predicted: NDArray[np.floating],
-    truth: NDArray[np.floating],
-    counted: NDArray[np.bool_],
-    normalizer: float = AUC_PIXELS,
-    steps: int = 20,
-) -> float:
-    """Mean PCK over the thresholds 0, 1/steps, ... below 1.
-
-    Args:
-        predicted: Predicted positions (persons, keypoints, 2).
-        truth: Annotated positions (persons, keypoints, 2).
-        counted: Keypoints that count (persons, keypoints).
-        normalizer: Distance in pixels of threshold 1.
-        steps: Number of thresholds.
-    """
+def auc(predicted: Floats, truth: Floats, counted: Mask, normalizer: float = AUC_PIXELS, steps: int = 20) -> float:
+    """Mean PCK over the thresholds 0, 1/steps, ... below 1; threshold 1 is a distance of ``normalizer`` pixels."""
     normalizers = np.full((len(truth), 2), normalizer)
     return float(np.mean([pck(predicted, truth, counted, normalizers, i / steps).average for i in range(steps)]))
 
 
-def epe(predicted: NDArray[np.floating], truth: NDArray[np.floating], counted: NDArray[np.bool_]) -> float:
+def epe(predicted: Floats, truth: Floats, counted: Mask) -> float:
     """Mean distance in pixels (end-point error)."""
     return nme(predicted, truth, counted, np.ones((len(truth), 2)))
 
 
-def nme(
-    predicted: NDArray[np.floating],
-    truth: NDArray[np.floating],
-    counted: NDArray[np.bool_],
-    normalizers: NDArray[np.floating],
-) -> float:
+def nme(predicted: Floats, truth: Floats, counted: Mask, normalizers: Floats) -> float:
     """Mean normalized distance."""
     return _mean(_distances(predicted, truth, normalizers), counted)
 
 
-def keypoint_errors(
-    predicted: NDArray[np.floating], truth: NDArray[np.floating], counted: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def keypoint_errors(predicted: Floats, truth: Floats, counted: Mask) -> Floats64:
     """Mean distance in pixels of each keypoint, (keypoints,)."""
     return np.array([epe(predicted[:, [k]], truth[:, [k]], counted[:, [k]]) for k in range(truth.shape[1])])
 
 
-def _distances(
-    predicted: NDArray[np.floating], truth: NDArray[np.floating], normalizers: NDArray[np.floating]
-) -> NDArray[np.float32]:
+def _distances(predicted: Floats, truth: Floats, normalizers: Floats) -> Floats32:
     """Normalized distances (persons, keypoints) in float32, as in the reference implementation."""
     with np.errstate(over="ignore"):  # a distance too large for float32 becomes infinite
         distances = np.linalg.norm((predicted - truth) / normalizers[:, None], axis=2)
         return np.asarray(distances, dtype=np.float32)
 
 
-def _mean(values: NDArray[np.floating], counted: NDArray[np.bool_]) -> float:
+def _mean(values: Floats, counted: Mask) -> float:
     return float(values[counted].mean(dtype=np.float64)) if counted.any() else -1.0

@@ -1,4 +1,8 @@
-"""MPII's PCKh: the share of joints within a fraction of the head size (docs/spec/protocol.md, section 4.4)."""
+"""MPII's PCKh: the share of joints within a fraction of the head size (docs/spec/protocol.md, section 4.4).
+
+``predicted`` is (persons, 16, 2) in image pixels, counted from 0; ``truth`` is of the same people in the same order.
+Another number of people is a UserError.
+"""
 
 import io
 from collections.abc import Sequence
@@ -7,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats64, Mask
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
-from litehrnet.evaluation.mpii_submission import MpiiPhoto, submission
+from litehrnet.evaluation.mpii_submission import MpiiPhoto, reading_mat, submission
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, keypoint_errors
-from litehrnet.io.files import read_bytes
 from litehrnet.optional import require
 
 HEAD_FRACTION = 0.6
@@ -44,9 +47,9 @@ class MpiiGroundTruth:
     """
 
     joint_names: tuple[str, ...]
-    joints: NDArray[np.float64]
-    missing: NDArray[np.bool_]
-    head_corners: NDArray[np.float64]
+    joints: Floats64
+    missing: Mask
+    head_corners: Floats64
 
 
 def mpii_ground_truth_file(annotations: Path) -> Path:
@@ -60,11 +63,7 @@ def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
     Raises:
         UserError: SciPy is not installed; the file is missing, broken, or another one.
     """
-    require("scipy", "train", f"{path}: reading this format")
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(io.BytesIO(read_bytes(path)))
+    with reading_mat(path, "not MPII's ground truth (expected a file like mpii_gt_val.mat)") as content:
         names = tuple(str(cell[0]) for cell in content["dataset_joints"][0])
         return MpiiGroundTruth(
             names,
@@ -72,39 +71,20 @@ def read_mpii_ground_truth(path: Path) -> MpiiGroundTruth:
             missing=content["jnt_missing"].T.astype(bool),
             head_corners=content["headboxes_src"].transpose(2, 0, 1).astype(np.float64),
         )
-    except UserError:
-        raise
-    except Exception as error:
-        # SciPy's reader raises many kinds of errors for a damaged file.
-        raise UserError(f"{path}: not MPII's ground truth (expected a file like mpii_gt_val.mat)") from error
 
 
-def pckh_hits(
-    predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Find which joints are correct.
-
-    Args:
-        predicted: (persons, 16, 2) image pixels, counted from 0.
-        truth: Ground truth of the same people in the same order.
-        threshold: Fraction of the head size; a joint at exactly this distance is correct.
+def pckh_hits(predicted: Floats, truth: MpiiGroundTruth, threshold: float) -> tuple[Mask, Mask]:
+    """Find which joints are correct: within a fraction ``threshold`` of the head size, or at exactly this distance.
 
     Returns:
         Two masks (persons, 16): correct, annotated.
-
-    Raises:
-        UserError: The numbers of people differ.
     """
     visible = ~truth.missing
     return (pckh_errors(predicted, truth) <= threshold) & visible, visible
 
 
-def pckh_errors(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> NDArray[np.float64]:
-    """Compute distances (persons, 16) in head sizes; arguments as for ``pckh_hits``.
-
-    Raises:
-        UserError: The numbers of people differ.
-    """
+def pckh_errors(predicted: Floats, truth: MpiiGroundTruth) -> Floats64:
+    """Compute distances (persons, 16) in head sizes."""
     if predicted.shape != truth.joints.shape:
         raise UserError(f"{len(predicted)} people predicted (expected {len(truth.joints)}, as in the ground truth)")
     diagonals = np.linalg.norm(truth.head_corners[:, 1] - truth.head_corners[:, 0], axis=1)
@@ -112,15 +92,11 @@ def pckh_errors(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> NDAr
     return np.asarray(distances / (HEAD_FRACTION * diagonals)[:, None])
 
 
-def pckh_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:
+def pckh_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
     """Values of the reference implementation, in percent: each pair of joints, their mean PCKh, and ``PCKh@0.1``.
 
     ``PCKh@0.1`` is taken at 0.11: the reference implementation uses the twelfth of the thresholds 0.00, 0.01, and so
     on. ``mean_pckh`` gives the value at 0.10. The upper neck counts in the mean but has no value of its own.
-
-    Args:
-        predicted: (persons, 16, 2) image pixels, counted from 0.
-        truth: Ground truth of the same people in the same order.
     """
     found, visible = pckh_hits(predicted, truth, 0.5)
     per_joint = 100 * found.sum(axis=0) / np.maximum(visible.sum(axis=0), 1)
@@ -134,20 +110,20 @@ def pckh_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dic
     }
 
 
-def mean_pckh(predicted: NDArray[np.floating], truth: MpiiGroundTruth, threshold: float) -> float:
-    """Percentage of correct joints, without pelvis and thorax; arguments as for ``pckh_hits``."""
+def mean_pckh(predicted: Floats, truth: MpiiGroundTruth, threshold: float) -> float:
+    """Percentage of correct joints, without pelvis and thorax."""
     found, visible = pckh_hits(predicted, truth, threshold)
     counted = np.array([name not in _NOT_IN_MEAN for name in truth.joint_names])
     return float(100 * found[:, counted].sum() / max(1, visible[:, counted].sum()))
 
 
-def reported_figures(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> dict[str, float]:
+def reported_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
     """Values of ``pckh_figures``, and the true PCKh at 0.10, since "PCKh@0.1" is taken at 0.11."""
     return pckh_figures(predicted, truth) | {"PCKh at 0.10": mean_pckh(predicted, truth, 0.10)}
 
 
-def score_joints(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> KeypointScore:
-    """Make a row per joint: PCKh at 0.5 as a share, and mean error; arguments as for ``pckh_hits``."""
+def score_joints(predicted: Floats, truth: MpiiGroundTruth) -> KeypointScore:
+    """Make a row per joint: PCKh at 0.5 as a share, and mean error."""
     found, visible = pckh_hits(predicted, truth, 0.5)
     counts = visible.sum(axis=0)
     rates = np.where(counts > 0, found.sum(axis=0) / np.maximum(counts, 1), -1.0)
@@ -156,12 +132,10 @@ def score_joints(predicted: NDArray[np.floating], truth: MpiiGroundTruth) -> Key
     return KeypointScore({}, "PCKh@0.5", tuple(KeypointRow(*row) for row in rows), len(predicted), len(predicted))
 
 
-def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[MpiiPhoto] = ()) -> bytes:
+def prediction_mat(predicted: Floats, test_photos: Sequence[MpiiPhoto] = ()) -> bytes:
     """Encode ``pred.mat`` of the reference implementation: ``preds`` float32 (persons, 16, 2), counted from 1.
 
-    Args:
-        predicted: (persons, 16, 2) image pixels, counted from 0.
-        test_photos: Photos of the test split, for which ``pred`` for MPII's own evaluation is added.
+    For ``test_photos``, photos of the test split, ``pred`` for MPII's own evaluation is added.
 
     Raises:
         UserError: SciPy is not installed.
@@ -177,7 +151,7 @@ def prediction_mat(predicted: NDArray[np.floating], test_photos: Sequence[MpiiPh
     return content.getvalue()
 
 
-def read_mpii_predictions(path: Path) -> NDArray[np.float64]:
+def read_mpii_predictions(path: Path) -> Floats64:
     """Read predictions for MPII.
 
     Args:
@@ -195,22 +169,15 @@ def read_mpii_predictions(path: Path) -> NDArray[np.float64]:
     return predicted
 
 
-def _predictions_of_mat(path: Path) -> NDArray[np.float64]:
-    content = read_bytes(path)
-    require("scipy", "train", f"{path}: reading this format")
-    from scipy.io import loadmat
-
-    try:
-        preds = loadmat(io.BytesIO(content), variable_names=["preds"])["preds"].astype(np.float64)
-    except Exception as error:
-        # SciPy's reader raises many kinds of errors for a damaged file.
-        raise UserError(f"{path}: not predictions for MPII (expected a file like pred.mat, with preds)") from error
+def _predictions_of_mat(path: Path) -> Floats64:
+    with reading_mat(path, "not predictions for MPII (expected a file like pred.mat, with preds)", "preds") as content:
+        preds = content["preds"].astype(np.float64)
     if preds.ndim != 3 or preds.shape[1:] != (16, 2):
         raise UserError(f"{path}: preds has shape {preds.shape} (expected people x 16 x 2)")
     return np.asarray(preds - 1.0)
 
 
-def _predictions_of_json(path: Path) -> NDArray[np.float64]:
+def _predictions_of_json(path: Path) -> Floats64:
     outputs = read_json(path)
     try:
         ids = np.concatenate([output["bbox_ids"] for output in outputs]).astype(np.int64)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64
 from litehrnet.data.records import Record
 from litehrnet.inference.batching import CropJob, find_keypoints
 from litehrnet.io.images import read_image
@@ -40,29 +41,23 @@ class Predictions:
     image_files: Sequence[Path]
     image_ids: NDArray[np.int64]
     box_ids: NDArray[np.int64]
-    box_scores: NDArray[np.float64]
-    centers: NDArray[np.floating]
-    scales: NDArray[np.floating]
-    keypoints: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    box_scores: Floats64
+    centers: Floats
+    scales: Floats
+    keypoints: Floats32
+    scores: Floats32
 
     @property
-    def areas(self) -> NDArray[np.float64]:
+    def areas(self) -> Floats64:
         """(persons,): area of the padded box in square image pixels, which suppression uses."""
-        areas: NDArray[np.float64] = np.prod(self.scales * PIXEL_STD, axis=1).astype(np.float64)
+        areas: Floats64 = np.prod(self.scales * PIXEL_STD, axis=1).astype(np.float64)
         return areas
 
 
 def predict_records(
     runtime: Runtime, records: Sequence[Record], *, flip_test: bool, progress: Progress = SILENT
 ) -> Predictions:
-    """Predict the keypoints of every record.
-
-    Args:
-        runtime: The network.
-        records: People; neighbors in the same photo are read together.
-        flip_test: Average with the heatmaps of the mirrored crops.
-        progress: Counts people.
+    """Predict the keypoints of every record; neighbors in the same photo are read together. Progress counts people.
 
     Raises:
         UserError: A photo is missing or broken.
@@ -80,9 +75,7 @@ def predict_records(
     return predictions_of(records, keypoints, scores)
 
 
-def predictions_of(
-    records: Sequence[Record], keypoints: NDArray[np.float32], scores: NDArray[np.float32]
-) -> Predictions:
+def predictions_of(records: Sequence[Record], keypoints: Floats32, scores: Floats32) -> Predictions:
     """Combine records with keypoints (persons, keypoints, 2) and scores (persons, keypoints) predicted for them."""
     return Predictions(
         image_files=[record.image_file for record in records],

@@ -30,15 +30,9 @@ def open_weights(
     input_size_wh: tuple[int, int] | None = None,
     **settings: Any,
 ) -> tuple[Runtime, str]:
-    """Open weights for an evaluation.
+    """Open weights for an evaluation; other arguments as for ``open_runtime``.
 
     The metadata of the file count. A configuration fills in what they lack and must not contradict them.
-
-    Args:
-        weights: See ``open_runtime``.
-        config: Configuration of the evaluation, or None.
-        input_size_wh: (width, height) in pixels, where neither file nor configuration has one.
-        **settings: Further arguments of ``open_runtime``.
 
     Returns:
         The runtime, and where its input size comes from, in words.
@@ -120,15 +114,7 @@ def run_evaluation(
     without_truth: bool = False,
     detector: Detector | None = None,
 ) -> EvalReport:
-    """Evaluate weights by the published protocol.
-
-    Args:
-        runtime: Opened by ``open_weights``.
-        weights: Weights file, for error messages.
-        test: Annotations, photos, boxes and thresholds.
-        progress: Counts people.
-        without_truth: See ``read_eval_set``.
-        detector: See ``read_eval_set``.
+    """Evaluate a runtime from ``open_weights`` by the published protocol; arguments as for ``read_eval_set``.
 
     Raises:
         UserError: See ``read_eval_set``; or a photo is broken.

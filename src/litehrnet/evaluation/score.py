@@ -1,6 +1,6 @@
 """Result files against annotations: match predicted to annotated people, and compute PCK, AUC, EPE and NME."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from litehrnet.data.annotations import id_key
 from litehrnet.data.coco import CocoAnnotations
+from litehrnet.data.photo_names import by_file_name, closest
 from litehrnet.data.records import Record, read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation.pck import KeypointRow, KeypointScore, auc, epe, keypoint_errors, nme, pck
@@ -74,9 +75,9 @@ def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -
     names = [entry.get("file_name") for _, entry in kept]
     keys = [str(id_key(entry["image_id"])) for entry in results]
     by_name = all(isinstance(name, str) for name in names) and not _ids_fit(keys, names, annotations)
-    known = _numbers_by_name(annotations) if by_name else annotations.numbers
+    known = _numbers_by_name(annotations, names) if by_name else annotations.numbers
     for (where, _), entry, key, name in zip(kept, results, keys, names, strict=True):
-        number = next((known[end] for end in _ends(name) if end in known), None) if by_name else known.get(key)
+        number = known.get(name if by_name else key)
         if number is None:
             which = f"photo {name}" if by_name else f"image {entry['image_id']}"
             raise UserError(f"{where} is on {which}, which {annotations.path} does not have")
@@ -251,26 +252,17 @@ def _is_meant(entry: Any, annotations: CocoAnnotations) -> bool:
 
 def _ids_fit(keys: list[str], names: list[str], annotations: CocoAnnotations) -> bool:
     """Whether no id contradicts the photo that its entry names; names of other or several photos say nothing."""
-    numbers, by_name = annotations.numbers, _numbers_by_name(annotations)
+    numbers, named = annotations.numbers, _numbers_by_name(annotations, names)
     return all(
-        key in numbers and next((by_name[end] for end in _ends(name) if end in by_name), numbers[key]) == numbers[key]
-        for key, name in set(zip(keys, names, strict=True))
+        key in numbers and named.get(name, numbers[key]) == numbers[key] for key, name in zip(keys, names, strict=True)
     )
 
 
-def _ends(name: str) -> list[str]:
-    """Ends of a path, from the whole path to the bare file name."""
-    parts = name.replace("\\", "/").split("/")
-    return ["/".join(parts[start:]) for start in range(len(parts))]
-
-
-def _numbers_by_name(annotations: CocoAnnotations) -> dict[str, int]:
-    """Integer ids of the images by the ends of their paths; an end of several paths is left out."""
-    ends: dict[str, list[int]] = {}
-    for number, image in annotations.images.items():
-        for end in _ends(image["file_name"]):
-            ends.setdefault(end, []).append(number)
-    return {end: numbers[0] for end, numbers in ends.items() if len(numbers) == 1}
+def _numbers_by_name(annotations: CocoAnnotations, names: Iterable[str]) -> dict[str, int]:
+    """Integer ids of the images that names of photos mean; names of none or several are left out."""
+    photos = by_file_name({number: image["file_name"] for number, image in annotations.images.items()})
+    found = {name: closest(name, photos)[1] for name in dict.fromkeys(names)}
+    return {name: numbers[0] for name, numbers in found.items() if len(numbers) == 1}
 
 
 def _say_what_is_odd(

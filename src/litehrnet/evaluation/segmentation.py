@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.formats import find_label_format
 from litehrnet.data.label_images import LabeledImage, check_labeled_images, read_classes, refuse_white_masks
@@ -55,18 +55,11 @@ def read_segmentation_eval_set(test: EvalConfig, class_set: ClassSet) -> Segment
 
 
 def confusion_of(
-    segmenter: Segmenter,
-    records: Sequence[LabeledImage],
-    progress: Progress = SILENT,
-    out_dir: Path | None = None,
+    segmenter: Segmenter, records: Sequence[LabeledImage], progress: Progress = SILENT, out_dir: Path | None = None
 ) -> Confusion:
-    """Segment images and compare them with their label images.
+    """Segment images and compare them with their label images, which have the segmenter's classes.
 
-    Args:
-        segmenter: Segmenter with the classes of the label images.
-        records: Photos and label images.
-        progress: Counts images.
-        out_dir: Folder for predictions as label images, see ``write_prediction``; None for none.
+    Predictions are written as label images to ``out_dir``, see ``write_prediction``. Progress counts images.
 
     Returns:
         The confusion matrix of all images; all zero where no pixel has a class.
@@ -92,7 +85,7 @@ def confusion_of(
     return total
 
 
-def write_prediction(folder: Path, image_file: Path, classes: NDArray[np.uint8], class_set: ClassSet) -> Path:
+def write_prediction(folder: Path, image_file: Path, classes: Image, class_set: ClassSet) -> Path:
     """Write classes as a label image with the name of the photo: a PNG of 8-bit label ids, as in Cityscapes.
 
     Raises:
@@ -107,11 +100,6 @@ def write_prediction(folder: Path, image_file: Path, classes: NDArray[np.uint8],
 
 def take_classes(segmenter: Segmenter, config: RunConfig, weights: Path) -> None:
     """Check that a segmenter has the network and classes of a configuration, and give it their names and label ids.
-
-    Args:
-        segmenter: Segmenter that runs ``weights``; its classes change.
-        config: Configuration of a segmentation.
-        weights: Weights file, for error messages.
 
     Raises:
         UserError: The weights belong to another network or to other classes.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import litehrnet
+from litehrnet.arrays import Floats32, Image, Mask
 from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
 from litehrnet.io.files import replacing
@@ -209,58 +209,56 @@ def _compare(network: TorchRuntime, exported: OnnxRuntime) -> list[Comparison]:
     return comparisons
 
 
-def _maps_in_float64(network: "nn.Module", crops: NDArray[np.uint8], info: WeightsInfo) -> NDArray[np.float32]:
+def _maps_in_float64(network: "nn.Module", crops: Image, info: WeightsInfo) -> Floats32:
     """Run a network in float64 and round its output to float32."""
     import torch
 
     with torch.inference_mode():
-        maps: NDArray[np.float32] = (
-            network(torch.from_numpy(normalize(crops, info.mean, info.std)).double()).float().numpy()
-        )
+        maps: Floats32 = network(torch.from_numpy(normalize(crops, info.mean, info.std)).double()).float().numpy()
     return maps
 
 
-def _relative_error(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def _relative_error(found: Floats32, expected: Floats32) -> float:
     largest = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
     return float(np.abs(found - expected).max()) / largest
 
 
-def _shift(expected: NDArray[np.float32], found: NDArray[np.float32], network: TorchRuntime) -> float:
+def _shift(expected: Floats32, found: Floats32, network: TorchRuntime) -> float:
     pixels_per_cell = network.input_size_wh[0] / expected.shape[3]
     positions = [decode(heatmaps, network.info.codec)[0] for heatmaps in (expected, found)]
-    distances: NDArray[np.float32] = np.linalg.norm(positions[0] - positions[1], axis=2)
+    distances: Floats32 = np.linalg.norm(positions[0] - positions[1], axis=2)
     # Of two peaks of equal height, rounding decides which is higher.
     largest: float = distances[~_ambiguous(expected)].max(initial=0)
     return float(largest * pixels_per_cell)
 
 
-def _side_shift(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+def _side_shift(expected: Floats32, found: Floats32) -> float:
     """Return the largest distance of two sides of a box, in pixels of the input, at likely centers."""
     likely = expected[:, 0] >= LIKELY_CENTER
     first, second = (DISTANCE_UNIT * np.exp(maps[:, 1:].clip(max=MAX_LOG_DISTANCE)) for maps in (expected, found))
     return float(np.abs(first - second).max(axis=1)[likely].max(initial=0))
 
 
-def _other_classes(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+def _other_classes(expected: Floats32, found: Floats32) -> float:
     """Return the share of pixels with another class, if their two highest scores differ by more than rounding."""
     second, first = np.partition(expected, -2, axis=1)[:, -2:].swapaxes(0, 1)
     certain = first - second > 2 * MAX_RELATIVE_ERROR * np.abs(expected).max()
     return float(((expected.argmax(axis=1) != found.argmax(axis=1)) & certain).mean())
 
 
-def _ambiguous(heatmaps: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _ambiguous(heatmaps: Floats32) -> Mask:
     """Return a mask (people, keypoints) of heatmaps whose two highest cells differ by less than the allowed error."""
     flat = heatmaps.reshape(*heatmaps.shape[:2], -1)
     second, first = np.moveaxis(np.partition(flat, -2, axis=2)[..., -2:], 2, 0)
-    ambiguous: NDArray[np.bool_] = first - second <= 2 * MAX_RELATIVE_ERROR * np.abs(heatmaps).max()
+    ambiguous: Mask = first - second <= 2 * MAX_RELATIVE_ERROR * np.abs(heatmaps).max()
     return ambiguous
 
 
-def _random_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+def _random_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, int]) -> Image:
     return rng.integers(0, 256, (batch, size_wh[1], size_wh[0], 3), dtype=np.uint8)
 
 
-def _photo_like_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+def _photo_like_crops(rng: np.random.Generator, batch: int, size_wh: tuple[int, int]) -> Image:
     """Draw smooth shades with edges: as in a photo, most of the power is in large structures."""
     import cv2
 

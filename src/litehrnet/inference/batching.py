@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Image
 from litehrnet.keypoints.codec import decode, heatmap_to_image, merge_flipped
 from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
 from litehrnet.keypoints.simcc import decode_simcc, merge_flipped_simcc
@@ -32,9 +32,9 @@ class CropJob(Generic[_Source]):
         source: Any object, returned with the result.
     """
 
-    image: NDArray[np.uint8]
-    centers: NDArray[np.floating]
-    scales: NDArray[np.floating]
+    image: Image
+    centers: Floats
+    scales: Floats
     source: _Source
 
 
@@ -47,8 +47,8 @@ class Keypoints:
         scores: float32 (persons, keypoints), usually 0..1.
     """
 
-    image_xy: NDArray[np.float32]
-    scores: NDArray[np.float32]
+    image_xy: Floats32
+    scores: Floats32
 
 
 def find_keypoints(
@@ -65,7 +65,7 @@ def find_keypoints(
     Yields:
         Each job and its keypoints; a job without people has none.
     """
-    waiting: list[tuple[CropJob[_Source], NDArray[np.uint8]]] = []
+    waiting: list[tuple[CropJob[_Source], Image]] = []
     for job in jobs:
         waiting.append((job, cut_crops(job, runtime)))
         if sum(len(crops) for _, crops in waiting) >= batch_size:
@@ -74,7 +74,7 @@ def find_keypoints(
     yield from _run(runtime, waiting, flip_test, batch_size)
 
 
-def cut_crops(job: CropJob[_Source], runtime: Runtime) -> NDArray[np.uint8]:
+def cut_crops(job: CropJob[_Source], runtime: Runtime) -> Image:
     """Cut the crops of a job's people: uint8 (persons, height, width, 3), the network's input."""
     matrices = udp_crop_matrices if runtime.info.codec.kind == "udp" else crop_matrices
     size = runtime.input_size_wh
@@ -84,7 +84,7 @@ def cut_crops(job: CropJob[_Source], runtime: Runtime) -> NDArray[np.uint8]:
     return crops
 
 
-def heatmaps_of(runtime: Runtime, crops: NDArray[np.uint8], flip_test: bool) -> NDArray[np.float32]:
+def heatmaps_of(runtime: Runtime, crops: Image, flip_test: bool) -> Floats32:
     """Compute heatmaps or SimCC's rows (see ``Runtime``), with ``flip_test`` averaged with those of mirrored crops."""
     heatmaps = runtime.forward(crops)
     if not flip_test:
@@ -97,10 +97,7 @@ def heatmaps_of(runtime: Runtime, crops: NDArray[np.uint8], flip_test: bool) -> 
 
 
 def _run(
-    runtime: Runtime,
-    waiting: list[tuple[CropJob[_Source], NDArray[np.uint8]]],
-    flip_test: bool,
-    batch_size: int,
+    runtime: Runtime, waiting: list[tuple[CropJob[_Source], Image]], flip_test: bool, batch_size: int
 ) -> Iterator[tuple[CropJob[_Source], Keypoints]]:
     if not waiting:
         return

@@ -1,12 +1,13 @@
 """``PoseEstimator``: loads weights once, then finds people and their keypoints in photos."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from litehrnet.arrays import Floats, Indices, Mask
 from litehrnet.detectors.detections import Detector
 from litehrnet.detectors.detector import open_detector
 from litehrnet.errors import UserError
@@ -16,7 +17,7 @@ from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
 from litehrnet.keypoints.oks import oks_nms, rescore
 from litehrnet.keypoints.skeletons import is_of_people
 from litehrnet.poses import Poses
-from litehrnet.runtimes import Runtime, open_runtime
+from litehrnet.runtimes import Runtime, RuntimeSettings, open_runtime
 from litehrnet.weights import zoo
 
 COUNTED_SCORE, MOST_SIMILAR = 0.2, 0.9
@@ -43,17 +44,13 @@ class PoseEstimator:
             from ``open_runtime``.
         runtime: ``native``, ``onnxruntime``, ``openvino`` or ``torch``; None to choose by the file.
         flip_test: Average with the mirrored crop: slightly better, half as fast.
-        input_size_wh: (width, height) of the crops if the weights' file does not state it.
-        threads: Number of CPU threads; None for all that the process may use (``litehrnet.processors``). With an
-            opened runtime, those of the detector only.
-        precision: ``float32``; with native and torch also ``bf16``, with torch on a GPU ``fp16``.
-        device: PyTorch's name of the device, such as ``cuda``; torch only.
-        compiled: Use ``torch.compile``; torch only.
         detector: Your own, or a file or name for ``open_detector``; None for the bundled detector.
         whole_image: Use no detector: every picture is a crop of one person.
         min_box_score: Lowest box score that is kept, 0..1; None for the detector's own limit. With the bundled
             detector, None drops boxes under 0.2 and people with a pose score under 0.05.
         max_persons: Number of people to keep, those with the highest box scores; None for all.
+        **settings: ``input_size_wh``, ``threads``, ``precision``, ``device`` and ``compiled`` as for ``open_runtime``.
+            The detector has as many threads. With an opened runtime, only ``threads`` is allowed.
 
     Attributes:
         runtime: The opened weights.
@@ -70,23 +67,23 @@ class PoseEstimator:
         runtime: str | None = None,
         *,
         flip_test: bool = False,
-        input_size_wh: Sequence[int] | None = None,
-        threads: int | None = None,
-        precision: str = "float32",
-        device: str = "cpu",
-        compiled: bool = False,
         detector: Detector | str | Path | None = None,
         whole_image: bool = False,
         min_box_score: float | None = None,
         max_persons: int | None = None,
+        **settings: Unpack[RuntimeSettings],
     ) -> None:
         if whole_image and detector is not None:
             raise UserError("whole_image: uses no detector, and one is given (expected one of the two)")
         own = detector is not None and not isinstance(detector, str | Path)
         if min_box_score is not None and (own or whole_image):
             raise UserError("min_box_score: only works with a detector that is opened here (expected a name or file)")
-        settings = {"input_size_wh": input_size_wh, "precision": precision, "device": device, "compiled": compiled}
-        self.runtime = _opened(weights, runtime, threads, settings)
+        if isinstance(weights, str | Path):
+            self.runtime: Runtime = open_runtime(weights, runtime, **settings)
+        elif runtime is not None or settings.keys() - {"threads"}:
+            raise UserError("weights: an opened runtime has its settings already (expected them in open_runtime)")
+        else:
+            self.runtime = weights
         self._keypoint_set = self.runtime.info.keypoint_set  # refuses a segmentation network now, not with the photo
         self.flip_test = flip_test
         self._max_persons = max_persons
@@ -98,7 +95,7 @@ class PoseEstimator:
             min_box_score = LEAST_BOX_SCORE
         if isinstance(detector, str | Path):
             limit = {} if min_box_score is None else {"min_score": min_box_score}
-            detector = open_detector(detector, threads=threads, **limit)
+            detector = open_detector(detector, threads=settings.get("threads"), **limit)
         self.detector: Detector | None = detector
 
     def predict(
@@ -126,7 +123,7 @@ class PoseEstimator:
         return next(self.predict_many([(image, boxes, box_scores)], channels))[1]
 
     def predict_many(
-        self, photos: Iterable[Photo | ImageLike | tuple[Any, ...]], channels: Channels = "rgb"
+        self, photos: "Iterable[Photo | ImageLike | tuple[Any, ...]]", channels: Channels = "rgb"
     ) -> Iterator[tuple[Photo, Poses]]:
         """Find the people in many photos; crops of several photos share a batch.
 
@@ -146,7 +143,7 @@ class PoseEstimator:
         for job, found in find_keypoints(self.runtime, jobs, flip_test=self.flip_test):
             yield job.source, self._poses(job, found)
 
-    def _photo(self, photo: Photo | ImageLike | tuple[Any, ...], channels: Channels) -> Photo:
+    def _photo(self, photo: "Photo | ImageLike | tuple[Any, ...]", channels: Channels) -> Photo:
         if isinstance(photo, Photo):
             return photo
         image, boxes, box_scores = _three(photo) if isinstance(photo, tuple) else (photo, None, None)
@@ -174,22 +171,7 @@ def _three(photo: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     return photo[0], photo[1], photo[2] if len(photo) == 3 else None
 
 
-def _opened(
-    weights: str | Path | Runtime, name: str | None, threads: int | None, settings: Mapping[str, Any]
-) -> Runtime:
-    if isinstance(weights, str | Path):
-        return open_runtime(weights, name, threads=threads, **settings)
-    if name is not None or settings != {
-        "input_size_wh": None,
-        "precision": "float32",
-        "device": "cpu",
-        "compiled": False,
-    }:
-        raise UserError("weights: an opened runtime has its settings already (expected them in open_runtime)")
-    return weights
-
-
-def _distinct(poses: Poses, scales: NDArray[np.floating]) -> NDArray[np.intp]:
+def _distinct(poses: Poses, scales: Floats) -> Indices:
     """Return the indices, in order, of the poses that remain after dropping near duplicates of better poses.
 
     As in the reference implementation: poses are rescored, and OKS uses the area of the padded box.
@@ -200,7 +182,7 @@ def _distinct(poses: Poses, scales: NDArray[np.floating]) -> NDArray[np.intp]:
     return np.sort(oks_nms(poses.keypoints, scores, areas, sigmas, MOST_SIMILAR))
 
 
-def is_seen(poses: Poses) -> NDArray[np.bool_]:
+def is_seen(poses: Poses) -> Mask:
     """Return whether each pose shows a person: a quarter of its keypoints, at least three, score 0.2 or more.
 
     A picture without people also gives keypoints, with low scores. A detector decides this better; this rule is for

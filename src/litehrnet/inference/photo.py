@@ -3,15 +3,20 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from litehrnet.arrays import Floats, Floats32, Image
 from litehrnet.detectors.detections import Detector
 from litehrnet.errors import UserError
 from litehrnet.io.images import decode_image, read_image
 from litehrnet.keypoints.boxes import check_boxes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+    from torch import Tensor
 
 EXPECTED = "expected a file's name or content, a PIL image, or an array (H, W, 3) of uint8 or floats"
 
@@ -22,42 +27,10 @@ _LEAST_BRIGHT = 8
 unclear."""
 
 
-class Readable(Protocol):
-    """An open file, such as ``io.BytesIO``."""
-
-    def read(self) -> bytes:
-        """Read the rest of the file."""
-        ...
-
-
-class PilImage(Protocol):
-    """The part of ``PIL.Image.Image`` that is used here; Pillow itself is not needed."""
-
-    mode: str
-
-    def convert(self, mode: str) -> Any:
-        """Convert to another mode."""
-        ...
-
-
-class Tensor(Protocol):
-    """The part of ``torch.Tensor`` that is used here; PyTorch itself is not needed."""
-
-    def detach(self) -> Any:
-        """Drop the gradient."""
-        ...
-
-    def float(self) -> "Tensor":
-        """Convert to float32, as NumPy has no bfloat16."""
-        ...
-
-    def is_floating_point(self) -> bool:
-        """Return whether the values are floats."""
-        ...
-
-
-ImageLike = NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | PilImage | Tensor
-"""What ``as_rgb`` accepts."""
+ImageLike: TypeAlias = (
+    "NDArray[Any] | str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | PilImage | Tensor"
+)
+"""What ``as_rgb`` accepts. The packages of the last two are not needed."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +45,9 @@ class Photo:
         detected: Whether a detector found the boxes, so that two of them may show the same person.
     """
 
-    image: NDArray[np.uint8]
-    boxes: NDArray[np.float32]
-    box_scores: NDArray[np.float32]
+    image: Image
+    boxes: Floats32
+    box_scores: Floats32
     name: str
     detected: bool = False
 
@@ -124,7 +97,7 @@ def name_of(image: ImageLike) -> str:
     return os.fspath(image) if isinstance(image, str | os.PathLike) else "image"
 
 
-def as_rgb(image: ImageLike, name: str, channels: Channels = "rgb") -> NDArray[np.uint8]:
+def as_rgb(image: ImageLike, name: str, channels: Channels = "rgb") -> Image:
     """Read an image from anything that holds one.
 
     Arrays are uint8, or floats in 0..1 or 0..255, which their largest value tells apart. Their shape is (H, W, 3),
@@ -151,16 +124,16 @@ def as_rgb(image: ImageLike, name: str, channels: Channels = "rgb") -> NDArray[n
     if isinstance(image, bytes | bytearray | memoryview):
         return decode_image(bytes(image), name)
     if hasattr(image, "mode") and hasattr(image, "convert"):
-        return _from_pil(cast(PilImage, image), name)
+        return _from_pil(cast("PilImage", image), name)
     if hasattr(image, "detach") and hasattr(image, "is_floating_point"):
-        return _from_tensor(cast(Tensor, image), name, channels)
+        return _from_tensor(cast("Tensor", image), name, channels)
     content = image.read() if hasattr(image, "read") else None
     if not isinstance(content, bytes):
         raise UserError(f"{name}: {type(image).__name__} ({EXPECTED})")
     return decode_image(content, name)
 
 
-def _from_array(image: NDArray[Any], name: str, channels: Channels = "rgb") -> NDArray[np.uint8]:
+def _from_array(image: NDArray[Any], name: str, channels: Channels = "rgb") -> Image:
     described = f"{name}: {image.dtype} array of shape {image.shape}"
     if image.ndim == 3 and not _counts_channels(image.shape[2]) and _counts_channels(image.shape[0]):
         image = image.transpose(1, 2, 0)
@@ -181,16 +154,17 @@ def _counts_channels(length: int) -> bool:
     return length in (1, 3, 4)
 
 
-def _from_floats(image: NDArray[np.floating], described: str) -> NDArray[np.uint8]:
+def _from_floats(image: Floats, described: str) -> Image:
     lowest, highest = float(image.min()), float(image.max())
     if not (lowest >= 0 and (highest <= 1 or _LEAST_BRIGHT <= highest <= 255)):  # NaN fails both comparisons
         raise UserError(f"{described} with values of {lowest:g} to {highest:g} (expected 0..1 or 0..255)")
-    pixels: NDArray[np.uint8] = np.rint(image * 255 if highest <= 1 else image).astype(np.uint8)
+    pixels: Image = np.rint(image * 255 if highest <= 1 else image).astype(np.uint8)
     return pixels
 
 
-def _from_tensor(image: Tensor, name: str, channels: Channels) -> NDArray[np.uint8]:
+def _from_tensor(image: "Tensor", name: str, channels: Channels) -> Image:
     try:
+        # NumPy has no bfloat16.
         array = np.asarray((image.float() if image.is_floating_point() else image).detach().cpu())
     except (RuntimeError, TypeError, ValueError) as error:  # sparse, quantized, or without values
         raise UserError(f"{name}: a tensor that NumPy cannot read (expected a dense one)") from error
@@ -199,7 +173,7 @@ def _from_tensor(image: Tensor, name: str, channels: Channels) -> NDArray[np.uin
     return _from_array(array, name, channels)
 
 
-def _from_pil(image: PilImage, name: str) -> NDArray[np.uint8]:
+def _from_pil(image: "PilImage", name: str) -> Image:
     if image.mode.startswith(("I", "F")):  # more than 8 bits, which convert() would clip instead of scaling
         raise UserError(f"{name}: a PIL image of mode {image.mode} (expected 8 bits per channel)")
     try:

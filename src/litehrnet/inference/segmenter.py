@@ -3,18 +3,16 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.inference.photo import Channels, ImageLike, as_rgb, name_of
-from litehrnet.runtimes import Runtime, open_runtime
+from litehrnet.runtimes import Runtime, RuntimeSettings, open_runtime
 from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.scores import Scores, best_classes, enlarged, probabilities
-
-Image = NDArray[np.uint8]
 
 _SIDE_STEP = 32  # sides of images must be divisible by it
 _KEPT_RUNTIMES = 4
@@ -39,12 +37,7 @@ class Segmenter:
     """
 
     def __init__(
-        self,
-        runtime: Runtime,
-        *,
-        window: bool = False,
-        flip: bool = False,
-        scales: Sequence[float] = (1.0,),
+        self, runtime: Runtime, *, window: bool = False, flip: bool = False, scales: Sequence[float] = (1.0,)
     ) -> None:
         if not scales or min(scales) <= 0:
             raise UserError(f"scales {', '.join(map(str, scales)) or 'none'}: expected numbers above 0, such as 0.75 1")
@@ -53,7 +46,7 @@ class Segmenter:
         self.class_set: ClassSet = runtime.info.class_set
         self._runtimes = OrderedDict({runtime.input_size_wh: runtime})
 
-    def segment(self, image: ImageLike, channels: Channels = "rgb") -> NDArray[np.uint8]:
+    def segment(self, image: ImageLike, channels: Channels = "rgb") -> Image:
         """Find the classes of the pixels of one image.
 
         Args:
@@ -148,25 +141,14 @@ def open_segmenter(
     window: bool = False,
     flip: bool = False,
     scales: Sequence[float] = (1.0,),
-    input_size_wh: Sequence[int] | None = None,
-    **settings: Any,
+    runtime: str | None = None,
+    **settings: Unpack[RuntimeSettings],
 ) -> Segmenter:
-    """Open a segmenter from a file of weights.
+    """Open a segmenter from a file of weights; arguments and errors as for ``open_runtime`` and ``Segmenter``.
 
-    Args:
-        weights: As in ``litehrnet.runtimes.open_runtime``. ONNX models and ``.native`` programs run at one input size:
-            images of other sizes need ``window``.
-        window: See ``Segmenter``.
-        flip: See ``Segmenter``.
-        scales: See ``Segmenter``.
-        input_size_wh: (width, height) of the windows; None for the size that the weights state.
-        **settings: Further arguments of ``open_runtime``.
-
-    Raises:
-        UserError: See ``litehrnet.runtimes.open_runtime`` and ``Segmenter``.
+    ONNX models and ``.native`` programs run at one input size: images of other sizes need ``window``.
     """
-    runtime = open_runtime(weights, input_size_wh=input_size_wh, **settings)
-    return Segmenter(runtime, window=window, flip=flip, scales=scales)
+    return Segmenter(open_runtime(weights, runtime, **settings), window=window, flip=flip, scales=scales)
 
 
 def window_starts(length: int, window: int) -> list[int]:

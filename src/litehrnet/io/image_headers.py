@@ -59,21 +59,19 @@ def read_header(content: bytes, name: str) -> ImageHeader:
     """
     if not content:
         raise UserError(f"{name}: is empty ({EXPECTED})")
-    for magic, image_format, walk in _FORMATS:
-        if magic.match(content):
-            try:
-                header = walk(content)
-            except (EOFError, ValueError, LookupError, struct.error) as error:
-                raise UserError(f"{name}: is cut short or damaged (expected a whole {image_format} file)") from error
-            if header.lacks_end:
-                note_missing_end(name)
-            return header
-    if phone_format := heif_format(content):
-        try:
-            return ImageHeader(phone_format, *read_heif(content))
-        except (EOFError, ValueError, LookupError, struct.error) as error:
-            raise UserError(f"{name}: is cut short or damaged (expected a whole {phone_format} file)") from error
-    raise UserError(f"{name}: not an image ({EXPECTED})")
+    known = [(image_format, walk) for magic, image_format, walk in _FORMATS if magic.match(content)]
+    if not known and (phone_format := heif_format(content)):
+        known = [(phone_format, lambda content: ImageHeader(phone_format, *read_heif(content)))]
+    if not known:
+        raise UserError(f"{name}: not an image ({EXPECTED})")
+    image_format, walk = known[0]
+    try:
+        header = walk(content)
+    except (EOFError, ValueError, LookupError, struct.error) as error:
+        raise UserError(f"{name}: is cut short or damaged (expected a whole {image_format} file)") from error
+    if header.lacks_end:
+        note_missing_end(name)
+    return header
 
 
 def critical_png_chunks(content: bytes) -> bytes:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.io import files, unfinished_jpeg
 from litehrnet.io.archives import read_data_file
@@ -22,7 +22,7 @@ IMAGE_SUFFIXES = LOSSY_SUFFIXES | {".png", ".webp", ".bmp", ".tif", ".tiff"}
 WRITTEN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path) -> Image:
     """Read a photo from a file, as ``decode_image`` does.
 
     Args:
@@ -37,7 +37,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     return decode_image(read_data_file(Path(path)), str(path))
 
 
-def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHeader | None = None) -> NDArray[np.uint8]:
+def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHeader | None = None) -> Image:
     """Decode the content of an image file to an upright RGB image.
 
     ====================  =====================================================================
@@ -87,7 +87,7 @@ def decode_image(content: bytes, name: str, reduction: int = 1, header: ImageHea
     return np.ascontiguousarray(image)
 
 
-def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 92) -> None:
+def write_image(path: str | Path, image_rgb: Image, quality: int = 92) -> None:
     """Write an image in one step: a reader finds the old file or the new one, never half of one.
 
     Args:
@@ -98,12 +98,23 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 9
     Raises:
         UserError: The suffix is unknown, the image is too large for the format, or the file cannot be written.
     """
-    import cv2
-
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITTEN_SUFFIXES:
         raise UserError(f"{path}: unknown suffix for an image (expected {', '.join(WRITTEN_SUFFIXES)})")
+    files.write_bytes(path, encode_image(image_rgb, suffix, quality, str(path)))
+
+
+def encode_image(image_rgb: Image, suffix: str, quality: int, name: str = "image") -> bytes:
+    """Encode an image as the content of a file with this suffix; arguments as for ``write_image``.
+
+    A side has at most 65,500 pixels in JPEG and 16,383 in WebP, whose files are smaller at the same quality.
+
+    Raises:
+        UserError: The image, which has this name, is too large for the format.
+    """
+    import cv2
+
     options = {".png": [], ".webp": [cv2.IMWRITE_WEBP_QUALITY, quality]}
     bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
     try:
@@ -113,39 +124,7 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8], quality: int = 9
         written = False
     if not written:
         height, width = image_rgb.shape[:2]
-        raise UserError(f"{path}: {width} x {height} pixels are too many for this format (PNG allows more)")
-    files.write_bytes(path, content.tobytes())
-
-
-def encode_jpeg(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
-    """Encode an image as the content of a JPEG file.
-
-    Args:
-        image_rgb: uint8 (height, width, 3), RGB, at most 65,500 pixels a side.
-        quality: 1..100.
-    """
-    import cv2
-
-    return _encode(image_rgb, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
-
-
-def encode_webp(image_rgb: NDArray[np.uint8], quality: int) -> bytes:
-    """Encode an image as the content of a WebP file, which is smaller than a JPEG file of the same quality.
-
-    Args:
-        image_rgb: uint8 (height, width, 3), RGB, at most 16,383 pixels a side.
-        quality: 1..100.
-    """
-    import cv2
-
-    return _encode(image_rgb, ".webp", [cv2.IMWRITE_WEBP_QUALITY, quality])
-
-
-def _encode(image_rgb: NDArray[np.uint8], suffix: str, options: list[int]) -> bytes:
-    import cv2
-
-    bgr = cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2BGR)
-    _, content = cv2.imencode(suffix, bgr, options)
+        raise UserError(f"{name}: {width} x {height} pixels are too many for this format (PNG allows more)")
     return content.tobytes()
 
 
@@ -159,7 +138,7 @@ def _check_size(header: ImageHeader, name: str) -> None:
         )
 
 
-def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> NDArray[np.uint8]:
+def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> Image:
     import cv2
 
     # The orientation is applied by the caller, from the header: OpenCV's versions differ in the formats they rotate.
@@ -185,7 +164,7 @@ def _decode(content: bytes, header: ImageHeader, name: str, reduction: int) -> N
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
 
 
-def _decode_heic(content: bytes, name: str) -> NDArray[np.uint8]:
+def _decode_heic(content: bytes, name: str) -> Image:
     require("pillow_heif", "heic", f"{name}: reading HEIC")
     import pillow_heif
 
@@ -197,7 +176,7 @@ def _decode_heic(content: bytes, name: str) -> NDArray[np.uint8]:
     return np.repeat(image[..., None], 3, axis=2) if gray else image[..., :3]
 
 
-def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def _upright(image: Image, orientation: int) -> Image:
     """Undo an Exif orientation: 5 to 8 swap rows and columns, then either or both are reversed."""
     if orientation >= 5:
         image = image.transpose(1, 0, 2)

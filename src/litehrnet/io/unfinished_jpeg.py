@@ -4,7 +4,8 @@ import logging
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+
+from litehrnet.arrays import Image
 
 END = b"\xff\xd9"
 MOST_PIXELS = 200_000_000  # more are not decoded to look
@@ -53,7 +54,7 @@ def lacks_only_its_end(content: bytes, scans: int) -> bool:
     """
     import cv2
 
-    def decode(filling: bytes, end: bytes) -> NDArray[np.uint8] | None:
+    def decode(filling: bytes, end: bytes) -> Image | None:
         try:
             data = np.frombuffer(content.removesuffix(b"\xff") + filling + end, np.uint8)
             image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)

@@ -4,8 +4,9 @@ Source: docs/spec/protocol.md, section 1.1. One unit of scale is 200 image pixel
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from litehrnet.arrays import Floats, Floats32, Floats64, Mask
 from litehrnet.errors import UserError
 
 BODY_SHARE = 0.53
@@ -16,8 +17,8 @@ PADDING = 1.25
 
 
 def centers_and_scales(
-    boxes: NDArray[np.floating], input_size_wh: tuple[int, int], padding: float = PADDING
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    boxes: Floats, input_size_wh: tuple[int, int], padding: float = PADDING
+) -> tuple[Floats32, Floats32]:
     """Compute the center and padded scale of each box, enlarged to the aspect ratio of the network's input.
 
     Args:
@@ -42,14 +43,8 @@ def clean_box(
     """Clean an annotated COCO box as the reference implementation does; return None if nothing remains.
 
     The result is one pixel smaller than the annotation. A box that begins left of the image (or above it) is
-    moved inside, not clipped: its width does not shrink by the part outside.
-
-    Args:
-        box: (x, y, width, height) in image pixels.
-        image_size_wh: Width and height of the image.
-
-    Returns:
-        (x, y, width, height) with width and height above 0, or None.
+    moved inside, not clipped: its width does not shrink by the part outside. Boxes are (x, y, width, height) in image
+    pixels.
     """
     x, y, width, height = box
     x1, y1 = max(0, x), max(0, y)
@@ -58,15 +53,10 @@ def clean_box(
     return (x1, y1, x2 - x1, y2 - y1) if x2 > x1 and y2 > y1 else None
 
 
-def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Compute the intersection over union of every box in ``boxes`` with every box in ``others``.
+def pairwise_iou(boxes: Floats, others: Floats) -> Floats64:
+    """Compute the intersection over union, float64 (m, n), 0..1, of every box (m, 4) with every other box (n, 4).
 
-    Args:
-        boxes: (m, 4): (x, y, width, height), with an area above 0.
-        others: (n, 4).
-
-    Returns:
-        float64 (m, n), 0..1.
+    Boxes are (x, y, width, height), with an area above 0.
     """
     ours, theirs = (np.asarray(each, np.float64).reshape(-1, 2, 2) for each in (boxes, others))
     first = np.maximum(ours[:, None, 0], theirs[None, :, 0])
@@ -76,7 +66,7 @@ def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> N
     return np.asarray(shared / (areas - shared))
 
 
-def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, first: int = 0) -> NDArray[np.float32]:
+def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, first: int = 0) -> Floats32:
     """Check a user's boxes for one photo and convert them to an array; an empty list means no people.
 
     Args:
@@ -113,7 +103,7 @@ def check_boxes(boxes: ArrayLike, image_size_wh: tuple[int, int], name: str, fir
     return checked
 
 
-def _refuse(wrong: NDArray[np.bool_], boxes: NDArray[np.float64], name: str, first: int, wanted: str) -> None:
+def _refuse(wrong: Mask, boxes: Floats64, name: str, first: int, wanted: str) -> None:
     if wrong.any():
         index = int(wrong.argmax())
         values = ", ".join(f"{value:g}" for value in boxes[index])

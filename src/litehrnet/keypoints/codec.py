@@ -1,5 +1,7 @@
 """Keypoints to heatmaps and back (default, DARK and UDP), and the average of the flip test.
 
+Heatmaps are float32 (people, keypoints, H, W) throughout; sizes are (width, height).
+
 Sources: docs/spec/protocol.md, sections 2.6, 2.7, 4.1 and 4.2. DARK is Zhang et al.,
 "Distribution-Aware Coordinate Representation for Human Pose Estimation" (CVPR 2020); UDP is Huang et al.,
 "The Devil is in the Details: Delving into Unbiased Data Processing for Human Pose Estimation" (CVPR 2020).
@@ -12,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64, Indices
 from litehrnet.errors import UserError
 from litehrnet.keypoints.boxes import PIXEL_STD
 
@@ -51,12 +54,12 @@ class HeatmapCodec:
 
 
 def encode(
-    keypoints: NDArray[np.floating],
+    keypoints: Floats,
     visible: NDArray[np.generic],
     input_size_wh: tuple[int, int],
     heatmap_size_wh: tuple[int, int],
     codec: HeatmapCodec,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[Floats32, Floats32]:
     """Create training targets: a Gaussian of height 1 per keypoint.
 
     ``default`` and ``udp`` are limited to a square of three sigmas around the nearest cell; ``dark`` covers the
@@ -66,13 +69,12 @@ def encode(
     Args:
         keypoints: crop_xy (people, keypoints, 2) in pixels of the input.
         visible: (people, keypoints); 0 is unlabeled, anything above is labeled.
-        input_size_wh: Width and height of the network's input.
-        heatmap_size_wh: Width and height of the heatmaps.
+        input_size_wh: Size of the network's input.
+        heatmap_size_wh: Size of the heatmaps.
         codec: Codec; its kind and sigma are used.
 
     Returns:
-        Heatmaps float32 (people, keypoints, H, W), 0 if the weight is 0, and weights float32
-        (people, keypoints), 0 or 1.
+        Heatmaps, 0 if the weight is 0, and weights float32 (people, keypoints), 0 or 1.
     """
     between_centers = 1 if codec.kind == "udp" else 0
     sizes = np.array(heatmap_size_wh)
@@ -89,28 +91,13 @@ def encode(
     return (rows * weights[..., None])[..., :, None] * columns[..., None, :], weights
 
 
-def argmax(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Find the highest cell of each heatmap (the first in reading order) and its value.
-
-    Args:
-        heatmaps: float32 (people, keypoints, H, W). Values that are not finite count as 0.
-
-    Returns:
-        heatmap_xy float32 (people, keypoints, 2), whole numbers in 0..W-1 and 0..H-1, or (-1, -1) if no value
-        is above 0; and the values float32 (people, keypoints), finite.
-    """
-    return _peaks(_finite(heatmaps))
-
-
-def decode(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def decode(heatmaps: Floats32, codec: HeatmapCodec) -> tuple[Floats32, Floats32]:
     """Decode the position and score of each heatmap's peak.
 
     The Newton step of ``dark`` and ``udp`` may have any length, as in the reference implementation. Here it ends
     at most one cell outside the map, and is 0 if it cannot be computed.
 
-    Args:
-        heatmaps: float32 (people, keypoints, H, W). Values that are not finite count as 0.
-        codec: Codec; its kind and blur kernel are used.
+    Values that are not finite count as 0. The codec's sigma is not used.
 
     Returns:
         heatmap_xy float32 (people, keypoints, 2): x in -1..W and y in -1..H (``default``: 0..W-1 and
@@ -118,7 +105,7 @@ def decode(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> tuple[NDArray[
         the highest cell, finite, nominally 0..1.
     """
     heatmaps = _finite(heatmaps)
-    heatmap_xy, scores = _peaks(heatmaps)
+    heatmap_xy, scores = argmax(heatmaps)
     height, width = heatmaps.shape[2:]
     maps = heatmaps.reshape(-1, height, width)
     cells = heatmap_xy.reshape(-1, 2).astype(np.intp)
@@ -134,23 +121,15 @@ def decode(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> tuple[NDArray[
     return refined.astype(np.float32).reshape(heatmap_xy.shape), scores
 
 
-def merge_flipped(
-    heatmaps: NDArray[np.float32],
-    flipped_heatmaps: NDArray[np.float32],
-    flip_order: NDArray[np.intp],
-    shift: bool,
-) -> NDArray[np.float32]:
+def merge_flipped(heatmaps: Floats32, flipped_heatmaps: Floats32, flip_order: Indices, shift: bool) -> Floats32:
     """Average the heatmaps of an image with those of its mirror image (docs/spec/protocol.md, section 4.1).
 
     Args:
-        heatmaps: float32 (people, keypoints, H, W).
-        flipped_heatmaps: float32 (people, keypoints, H, W), the network's output for the mirrored image.
+        heatmaps: The network's output for the image.
+        flipped_heatmaps: The network's output for the mirrored image.
         flip_order: (keypoints,) indices that reorder mirrored keypoints (``KeypointSet.flip_order``).
         shift: Whether to move the mirrored heatmaps one cell to the right. Column 0 keeps its values, so
             that column 1 repeats them.
-
-    Returns:
-        float32 (people, keypoints, H, W).
     """
     mirrored = flipped_heatmaps[:, flip_order, :, ::-1]
     # Infinities of a broken network may cancel to NaN. Decoding handles both, so no warning is needed here.
@@ -163,19 +142,15 @@ def merge_flipped(
 
 
 def heatmap_to_image(
-    heatmap_xy: NDArray[np.floating],
-    centers: NDArray[np.floating],
-    scales: NDArray[np.floating],
-    heatmap_size_wh: tuple[int, int],
-    codec: HeatmapCodec,
-) -> NDArray[np.float32]:
+    heatmap_xy: Floats, centers: Floats, scales: Floats, heatmap_size_wh: tuple[int, int], codec: HeatmapCodec
+) -> Floats32:
     """Convert positions in heatmaps of unrotated crops to positions in the image (docs/spec/protocol.md, section 4.2).
 
     Args:
         heatmap_xy: (people, keypoints, 2) in heatmap cells.
         centers: (people, 2), centers of the crops in image pixels.
         scales: (people, 2), scales of the crops in units of 200 image pixels; both columns are used.
-        heatmap_size_wh: Width and height of the heatmaps.
+        heatmap_size_wh: Size of the heatmaps.
         codec: Codec; ``udp`` measures between the centers of the outermost cells.
 
     Returns:
@@ -187,24 +162,17 @@ def heatmap_to_image(
     return np.asarray(heatmap_xy * (sizes / steps) + corners, dtype=np.float32)
 
 
-def blur_taps(kernel: int) -> NDArray[np.float64]:
-    """Return the blur weights of ``dark`` and ``udp`` along one axis.
+def blur_taps(kernel: int) -> Floats64:
+    """Return the blur weights of ``dark`` and ``udp`` along one axis, (kernel,) with sum 1.
 
-    Args:
-        kernel: Side of the kernel, in heatmap cells; odd.
-
-    Returns:
-        float64 (kernel,) with sum 1. The sigma follows from the side by OpenCV's rule, as in the reference
-        implementation.
+    The sigma follows from the side, an odd number of cells, by OpenCV's rule, as in the reference implementation.
     """
     import cv2
 
     return np.asarray(cv2.getGaussianKernel(kernel, 0)[:, 0])
 
 
-def _gaussians(
-    peak: NDArray[np.float64], nearest: NDArray[np.float64], size: int, codec: HeatmapCodec
-) -> NDArray[np.float32]:
+def _gaussians(peak: Floats64, nearest: Floats64, size: int, codec: HeatmapCodec) -> Floats32:
     # (people, keypoints) along one axis -> (people, keypoints, size)
     cells = np.arange(size)
     values = np.exp(-((cells - peak[..., None]) ** 2) / (2 * codec.sigma**2))
@@ -213,12 +181,16 @@ def _gaussians(
     return values.astype(np.float32)
 
 
-def _finite(heatmaps: NDArray[np.float32]) -> NDArray[np.float32]:
+def _finite(heatmaps: Floats32) -> Floats32:
     finite = np.isfinite(heatmaps)
     return heatmaps if finite.all() else np.where(finite, heatmaps, np.float32(0))
 
 
-def _peaks(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def argmax(heatmaps: Floats32) -> tuple[Floats32, Floats32]:
+    """Find the highest cell (people, keypoints, 2) of each finite heatmap, the first in reading order, and its value.
+
+    The cell is (-1, -1) if no value is above 0.
+    """
     persons, keypoints, height, width = heatmaps.shape
     flat = heatmaps.reshape(persons, keypoints, height * width)
     index = flat.argmax(axis=2)
@@ -227,7 +199,7 @@ def _peaks(heatmaps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
     return np.where(scores > 0, cells, -1).astype(np.float32), scores[..., 0]
 
 
-def _quarter_steps(maps: NDArray[np.float32], cells: NDArray[np.intp]) -> NDArray[np.float64]:
+def _quarter_steps(maps: Floats32, cells: Indices) -> Floats64:
     # (m, H, W) and (m, 2) -> (m, 2): a quarter cell toward the higher neighbor, 0 near the border.
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 1, height - 1)), axis=1)
@@ -241,7 +213,7 @@ def _quarter_steps(maps: NDArray[np.float32], cells: NDArray[np.intp]) -> NDArra
     return steps
 
 
-def _dark_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) -> NDArray[np.float64]:
+def _dark_steps(maps: Floats32, cells: Indices, kernel: int) -> Floats64:
     height, width = maps.shape[1:]
     inside = np.all((cells > 1) & (cells < (width - 2, height - 2)), axis=1)
     patches = _blurred_patches(maps, cells, 2, kernel, "constant")
@@ -258,7 +230,7 @@ def _dark_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int)
     return np.where(inside[:, None], _newton_steps(gx, gy, xx, xy, yy), 0)
 
 
-def _udp_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) -> NDArray[np.float64]:
+def _udp_steps(maps: Floats32, cells: Indices, kernel: int) -> Floats64:
     f = np.log(np.clip(_blurred_patches(maps, cells, 1, kernel, "reflect"), *UDP_RANGE))
     gx, gy = (f[:, 1, 2] - f[:, 1, 0]) / 2, (f[:, 2, 1] - f[:, 0, 1]) / 2
     xx = f[:, 1, 2] - 2 * f[:, 1, 1] + f[:, 1, 0] + UDP_DAMPING
@@ -270,21 +242,13 @@ def _udp_steps(maps: NDArray[np.float32], cells: NDArray[np.intp], kernel: int) 
     return _newton_steps(gx, gy, xx, xy, yy)
 
 
-def _newton_steps(
-    gx: NDArray[np.float64],
-    gy: NDArray[np.float64],
-    xx: NDArray[np.float64],
-    xy: NDArray[np.float64],
-    yy: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _newton_steps(gx: Floats64, gy: Floats64, xx: Floats64, xy: Floats64, yy: Floats64) -> Floats64:
     # Minus the inverse of the second derivatives times the gradient; (0, 0) if that is not a number.
     steps = np.stack([xy * gy - yy * gx, xy * gx - xx * gy], axis=1) / (xx * yy - xy**2)[:, None]
     return np.where(np.all(np.isfinite(steps), axis=1, keepdims=True), steps, 0)
 
 
-def _blurred_patches(
-    maps: NDArray[np.float32], cells: NDArray[np.intp], radius: int, kernel: int, border: str
-) -> NDArray[np.float64]:
+def _blurred_patches(maps: Floats32, cells: Indices, radius: int, kernel: int, border: str) -> Floats64:
     # (m, H, W) and (m, 2) -> (m, side, side): the blurred maps around the cells; cells outside the map repeat
     # its border. Only the necessary rows and columns of the blur are computed.
     height, width = maps.shape[1:]
@@ -295,14 +259,14 @@ def _blurred_patches(
     return np.asarray((down @ maps) @ across.transpose(0, 2, 1), dtype=np.float64)
 
 
-def _blur(maps: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
+def _blur(maps: Floats32, kernel: int) -> Floats32:
     height, width = maps.shape[1:]
     down, across = _blur_matrix(height, kernel, "constant"), _blur_matrix(width, kernel, "constant")
     return np.asarray((down @ maps) @ across.T)
 
 
 @lru_cache(maxsize=16)
-def _blur_matrix(size: int, kernel: int, border: str) -> NDArray[np.float32]:
+def _blur_matrix(size: int, kernel: int, border: str) -> Floats32:
     # (size, size) that blurs a column of ``size`` cells, padded with zeros ("constant") or with its mirror image
     # about the outermost cell ("reflect").
     beyond = ((kernel // 2, kernel // 2), (0, 0))

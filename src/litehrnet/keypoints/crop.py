@@ -5,8 +5,8 @@ column (x, y, 1) of image pixels to crop pixels; pixel centers are at integers.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64, Image
 from litehrnet.keypoints.boxes import PIXEL_STD
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -17,11 +17,8 @@ OPENCV_SIDE_LIMIT = 32767
 
 
 def crop_matrices(
-    centers: NDArray[np.floating],
-    scales: NDArray[np.floating],
-    input_size_wh: tuple[int, int],
-    rotations_deg: NDArray[np.floating] | None = None,
-) -> NDArray[np.float64]:
+    centers: Floats, scales: Floats, input_size_wh: tuple[int, int], rotations_deg: Floats | None = None
+) -> Floats64:
     """Compute the matrices image_xy -> crop_xy: rotation, scale by the width only, centering.
 
     Three points define a matrix: the center, the point half a box width above it, and the latter turned by a right
@@ -31,7 +28,7 @@ def crop_matrices(
     Args:
         centers: (people, 2) in image pixels.
         scales: (people, 2) in units of 200 image pixels; only the first column is used.
-        input_size_wh: Width and height of the crop.
+        input_size_wh: (width, height) of the crop.
         rotations_deg: (people,) degrees; None means 0.
 
     Returns:
@@ -52,41 +49,23 @@ def crop_matrices(
     return np.concatenate([linear, shift[..., None]], axis=2)
 
 
-def inverse_matrices(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+def inverse_matrices(matrices: Floats64) -> Floats64:
     """Invert affine matrices, such as image_xy -> crop_xy to crop_xy -> image_xy.
 
     The reference implementation swaps the three points and solves again. That is the same map; the results
-    agree within 1e-10.
-
-    Args:
-        matrices: (people, 2, 3).
-
-    Returns:
-        float64 (people, 2, 3).
+    agree within 1e-10. Arguments and results are (people, 2, 3).
     """
     linear = _inverse_2x2(matrices[:, :, :2])
     return np.concatenate([linear, -_multiply(linear, matrices[:, :, 2:])], axis=2)
 
 
 def udp_crop_matrices(
-    centers: NDArray[np.floating],
-    scales: NDArray[np.floating],
-    input_size_wh: tuple[int, int],
-    rotations_deg: NDArray[np.floating] | None = None,
-) -> NDArray[np.float64]:
+    centers: Floats, scales: Floats, input_size_wh: tuple[int, int], rotations_deg: Floats | None = None
+) -> Floats64:
     """Compute the matrices image_xy -> crop_xy of unbiased data processing (UDP), measured between pixel centers.
 
-    Both scales are used. A positive rotation is clockwise, the opposite of ``crop_matrices``, as in the reference
-    implementation.
-
-    Args:
-        centers: (people, 2) in image pixels.
-        scales: (people, 2) in units of 200 image pixels.
-        input_size_wh: Width and height of the crop.
-        rotations_deg: (people,) degrees; None means 0.
-
-    Returns:
-        float64 (people, 2, 3).
+    Arguments and result are those of ``crop_matrices``, but both columns of the scales are used. A positive rotation
+    is clockwise, the opposite of ``crop_matrices``, as in the reference implementation.
     """
     turns = np.radians(_rotations(rotations_deg, len(centers)))
     sizes = np.asarray(scales, dtype=np.float64) * PIXEL_STD
@@ -97,32 +76,19 @@ def udp_crop_matrices(
     return np.concatenate([ratios * rotation, ratios * (sizes[..., None] / 2 - turned_centers)], axis=2)
 
 
-def transform_points(points_xy: NDArray[np.floating], matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Transform points (..., points, 2) by matrices (..., 2, 3), one matrix for each group of points.
-
-    Returns:
-        float64 (..., points, 2).
-    """
+def transform_points(points_xy: Floats, matrices: Floats64) -> Floats64:
+    """Transform points (..., points, 2) by matrices (..., 2, 3), one matrix for each group of points."""
     x, y = points_xy[..., 0, None], points_xy[..., 1, None]
     a, b, shift = (matrices[..., None, :, column] for column in range(3))
     return np.asarray(a * x + b * y + shift, dtype=np.float64)
 
 
-def warp(
-    image_rgb: NDArray[np.uint8], matrix: NDArray[np.float64], input_size_wh: tuple[int, int]
-) -> NDArray[np.uint8]:
+def warp(image_rgb: Image, matrix: Floats64, input_size_wh: tuple[int, int]) -> Image:
     """Cut one crop from an image: bilinear, black outside the image.
 
     OpenCV before version 5 weights neighbors in steps of 1/32 pixel, version 5 exactly. On fine texture the
-    results differ by up to 5 gray levels.
-
-    Args:
-        image_rgb: uint8 (height, width, 3) of any size.
-        matrix: (2, 3), image_xy -> crop_xy.
-        input_size_wh: Width and height of the crop.
-
-    Returns:
-        uint8 (crop height, crop width, 3).
+    results differ by up to 5 gray levels. The image may have any size; the crop has
+    ``input_size_wh``. Both are uint8 (height, width, 3).
     """
     import cv2
 
@@ -133,10 +99,8 @@ def warp(
 
 
 def normalize(
-    crops: NDArray[np.uint8],
-    mean: tuple[float, float, float] = IMAGENET_MEAN,
-    std: tuple[float, float, float] = IMAGENET_STD,
-) -> NDArray[np.float32]:
+    crops: Image, mean: tuple[float, float, float] = IMAGENET_MEAN, std: tuple[float, float, float] = IMAGENET_STD
+) -> Floats32:
     """Normalize crops for the network: scale to 0..1, subtract ``mean``, divide by ``std``, channels first.
 
     Args:
@@ -156,15 +120,15 @@ def normalize(
     return normalized
 
 
-def _rotations(rotations_deg: NDArray[np.floating] | None, persons: int) -> NDArray[np.float64]:
+def _rotations(rotations_deg: Floats | None, persons: int) -> Floats64:
     return np.zeros(persons) if rotations_deg is None else np.asarray(rotations_deg, dtype=np.float64)
 
 
-def _right_angle(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _right_angle(vectors: Floats64) -> Floats64:
     return np.stack([-vectors[:, 1], vectors[:, 0]], axis=1)
 
 
-def _three_points(origins: NDArray[np.float64], up: NDArray[np.float64]) -> NDArray[np.float64]:
+def _three_points(origins: Floats64, up: Floats64) -> Floats64:
     # (n, 2) and (n, 2) -> (n, 3, 2); every point is rounded to float32 before the next one is computed from it.
     first = origins.astype(np.float32).astype(np.float64)
     second = (first + up).astype(np.float32).astype(np.float64)
@@ -173,23 +137,21 @@ def _three_points(origins: NDArray[np.float64], up: NDArray[np.float64]) -> NDAr
     return np.stack([first, second, third], axis=1)
 
 
-def _multiply(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+def _multiply(left: Floats64, right: Floats64) -> Floats64:
     # (n, i, j) and (n, j, k) -> (n, i, k) without BLAS, so that a person's result is the same in any batch.
     return np.asarray((left[..., None] * right[:, None]).sum(axis=2))
 
 
-def _determinants(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+def _determinants(matrices: Floats64) -> Floats64:
     return np.asarray(matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0])
 
 
-def _inverse_2x2(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inverse_2x2(matrices: Floats64) -> Floats64:
     a, b, c, d = matrices.reshape(-1, 4).T
     return np.stack([d, -b, -c, a], axis=1).reshape(-1, 2, 2) / _determinants(matrices)[:, None, None]
 
 
-def _warp_any_size(
-    image_rgb: NDArray[np.uint8], matrix: NDArray[np.float64], input_size_wh: tuple[int, int]
-) -> NDArray[np.uint8]:
+def _warp_any_size(image_rgb: Image, matrix: Floats64, input_size_wh: tuple[int, int]) -> Image:
     width, height = input_size_wh
     crop_xy = np.indices((height, width))[::-1].reshape(2, -1).T.astype(np.float64)
     image_xy = transform_points(crop_xy, inverse_matrices(matrix[None])[0])

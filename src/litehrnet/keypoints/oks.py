@@ -1,6 +1,7 @@
 """Object keypoint similarity (OKS), non-maximum suppression based on it, and rescoring.
 
-Source: docs/spec/protocol.md, section 4.3.
+Source: docs/spec/protocol.md, section 4.3. Throughout, ``keypoints`` are image_xy (people, keypoints, 2), ``scores``
+(people,), ``areas`` (people,) in square pixels; ``sigmas`` (keypoints,) are relative to the square root of the area.
 """
 
 from collections.abc import Iterator
@@ -9,68 +10,39 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats64, Indices, Mask
 
-def pairwise_oks(
-    keypoints: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
-    counted: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:
-    """Compute the similarity of every person to every other person.
 
-    Args:
-        keypoints: image_xy (people, keypoints, 2).
-        areas: (people,) square pixels; the reference implementation uses the padded box.
-        sigmas: (keypoints,), relative to the square root of the area.
-        counted: (people, keypoints), mask of the second person of each pair; None counts all keypoints. The
-            reference implementation, too, considers the scores of the second person only.
+def pairwise_oks(keypoints: Floats, areas: Floats, sigmas: Floats, counted: Mask | None = None) -> Floats64:
+    """Compute the similarity (people, people) of every person to every other person, 0..1; [i, j] compares i with j.
 
-    Returns:
-        float64 (people, people), 0..1; [i, j] compares i with j. If all keypoints count, it is symmetric with 1
-        on the diagonal. It is 0 if no keypoint counts.
+    ``counted`` (people, keypoints) masks the second person of each pair, as the reference implementation does; None
+    counts all keypoints. Then the result is symmetric with 1 on the diagonal. It is 0 if no keypoint counts. The
+    reference implementation uses the areas of the padded boxes.
     """
     return _oks(keypoints[:, None], keypoints[None], areas[:, None], areas[None], sigmas, counted)
 
 
-def oks_to_truth(
-    predicted: NDArray[np.floating],
-    truth: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
-    annotated: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """Compute the similarity of predicted to annotated people, as COCO's evaluation does.
+def oks_to_truth(predicted: Floats, truth: Floats, areas: Floats, sigmas: Floats, annotated: Mask) -> Floats64:
+    """Compute the similarity (predicted, people) of predicted to annotated people, as COCO's evaluation does.
 
-    Args:
-        predicted: image_xy (predicted, keypoints, 2).
-        truth: image_xy (people, keypoints, 2).
-        areas: (people,) annotated areas in square pixels.
-        sigmas: (keypoints,), relative to the square root of the area.
-        annotated: (people, keypoints), mask of the keypoints that count.
-
-    Returns:
-        float64 (predicted, people), 0..1; 0 if no keypoint is annotated.
+    ``annotated`` (people, keypoints) masks the keypoints that count, ``areas`` are annotated ones. The similarity is
+    0..1, and 0 if no keypoint is annotated.
     """
     return _oks(predicted[:, None], truth[None], areas, areas, sigmas, annotated)
 
 
 def oks_nms(
-    keypoints: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
+    keypoints: Floats,
+    scores: Floats,
+    areas: Floats,
+    sigmas: Floats,
     threshold: float,
     images: NDArray[np.integer] | None = None,
-) -> NDArray[np.intp]:
+) -> Indices:
     """Keep the best person of each image, drop people more similar to it than ``threshold``, and repeat.
 
-    Args:
-        keypoints: image_xy (people, keypoints, 2).
-        scores: (people,).
-        areas: (people,) square pixels.
-        sigmas: (keypoints,).
-        threshold: Largest similarity that is kept, 0..1.
-        images: (people,) number of each person's image; None if all are in one image.
+    ``threshold`` is 0..1; ``images`` (people,) are numbers of each person's image, None if all are in one image.
 
     Returns:
         Indices of the kept people by rising image number, then by falling score; equal scores keep their order.
@@ -96,24 +68,12 @@ def oks_nms(
 
 
 def soft_oks_nms(
-    keypoints: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
-    threshold: float,
-    max_keep: int = 20,
-) -> NDArray[np.intp]:
+    keypoints: Floats, scores: Floats, areas: Floats, sigmas: Floats, threshold: float, max_keep: int = 20
+) -> Indices:
     """Pick the best person, lower the scores of similar people, and repeat up to ``max_keep`` times.
 
     Only ``max_keep`` drops people. As in the reference implementation, the lowered scores only decide the order.
-
-    Args:
-        keypoints: image_xy (people, keypoints, 2).
-        scores: (people,).
-        areas: (people,) square pixels.
-        sigmas: (keypoints,).
-        threshold: Above 0; smaller values lower the scores of similar people more.
-        max_keep: Maximum number of kept people.
+    Smaller values of ``threshold``, above 0, lower the scores of similar people more.
 
     Returns:
         Indices of the kept people in the order they were picked; equal scores keep their order.
@@ -131,11 +91,8 @@ def soft_oks_nms(
 
 
 def decay_scores(
-    scores: NDArray[np.floating],
-    overlaps: NDArray[np.floating],
-    threshold: float,
-    kind: Literal["gaussian", "linear"] = "gaussian",
-) -> NDArray[np.float64]:
+    scores: Floats, overlaps: Floats, threshold: float, kind: Literal["gaussian", "linear"] = "gaussian"
+) -> Floats64:
     """Lower scores (people,) by the similarity (people,) to a better person.
 
     ``gaussian`` lowers all scores, with the threshold as its width; the reference implementation uses it. ``linear``
@@ -146,25 +103,17 @@ def decay_scores(
     return np.asarray(np.where(overlaps >= threshold, scores * (1 - overlaps), scores), dtype=np.float64)
 
 
-def rescore(
-    box_scores: NDArray[np.floating], keypoint_scores: NDArray[np.floating], visibility_threshold: float = 0.2
-) -> NDArray[np.float64]:
-    """Compute person scores: the box score times the mean of the keypoint scores above a threshold.
+def rescore(box_scores: Floats, keypoint_scores: Floats, visibility_threshold: float = 0.2) -> Floats64:
+    """Compute person scores (people,): the box score times the mean of the keypoint scores above a threshold.
 
-    Args:
-        box_scores: (people,).
-        keypoint_scores: (people, keypoints).
-        visibility_threshold: Only higher keypoint scores count.
-
-    Returns:
-        float64 (people,); 0 if no keypoint score is above the threshold.
+    ``keypoint_scores`` are (people, keypoints). A person without a keypoint score above the threshold has score 0.
     """
     counted = keypoint_scores > visibility_threshold
     totals = np.where(counted, keypoint_scores, 0).sum(axis=1, dtype=np.float64)
     return np.asarray(box_scores * totals / np.maximum(counted.sum(axis=1), 1), dtype=np.float64)
 
 
-def _pairs(images: NDArray[np.integer], at_once: int = 2**14) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _pairs(images: NDArray[np.integer], at_once: int = 2**14) -> Iterator[tuple[Indices, Indices]]:
     """Yield all pairs (i, j), i < j, with equal numbers in sorted ``images``, ordered by i, then by j.
 
     The pairs are yielded in blocks of about ``at_once``, small enough for the processor's caches.
@@ -182,13 +131,8 @@ def _pairs(images: NDArray[np.integer], at_once: int = 2**14) -> Iterator[tuple[
 
 
 def _oks(
-    points: NDArray[np.floating],
-    others: NDArray[np.floating],
-    areas: NDArray[np.floating],
-    other_areas: NDArray[np.floating],
-    sigmas: NDArray[np.floating],
-    counted: NDArray[np.bool_] | None = None,
-) -> NDArray[np.float64]:
+    points: Floats, others: Floats, areas: Floats, other_areas: Floats, sigmas: Floats, counted: Mask | None = None
+) -> Floats64:
     # (..., keypoints, 2) and (...) of two groups of people, broadcast against each other -> (...)
     squared = (np.subtract(points, others, dtype=np.float64) ** 2).sum(axis=-1)
     areas = np.add(areas, other_areas, dtype=np.float64) / 2 + np.spacing(1)

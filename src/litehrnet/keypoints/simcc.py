@@ -5,10 +5,11 @@ as one array: the bins along x, then those along y. Scores and the flip test fol
 """
 
 import numpy as np
-from numpy.typing import NDArray
+
+from litehrnet.arrays import Floats32, Indices
 
 
-def decode_simcc(rows: NDArray[np.float32], columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def decode_simcc(rows: Floats32, columns: int) -> tuple[Floats32, Floats32]:
     """Find the highest bin along each axis (the first of equal ones), and the smaller of their two values.
 
     Args:
@@ -27,9 +28,7 @@ def decode_simcc(rows: NDArray[np.float32], columns: int) -> tuple[NDArray[np.fl
     return np.where(scores[..., None] > 0, bins, -1).astype(np.float32), scores
 
 
-def merge_flipped_simcc(
-    rows: NDArray[np.float32], flipped_rows: NDArray[np.float32], flip_order: NDArray[np.intp], columns: int
-) -> NDArray[np.float32]:
+def merge_flipped_simcc(rows: Floats32, flipped_rows: Floats32, flip_order: Indices, columns: int) -> Floats32:
     """Average the rows of an image with those of its mirror image, whose bins along x are in reverse order.
 
     Args:
@@ -44,5 +43,5 @@ def merge_flipped_simcc(
     mirrored = flipped_rows[:, flip_order]
     mirrored[..., :columns] = mirrored[..., :columns][..., ::-1].copy()
     with np.errstate(invalid="ignore", over="ignore"):
-        merged: NDArray[np.float32] = (rows + mirrored) * np.float32(0.5)
+        merged: Floats32 = (rows + mirrored) * np.float32(0.5)
     return merged

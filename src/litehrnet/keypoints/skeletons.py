@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Mask
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.keypoints.sides import mirrored_pairs, plain_name, words
@@ -93,9 +93,7 @@ def unnamed(count: int) -> KeypointSet:
 def find_keypoint_set(name_or_path: str, category: str | None = None) -> KeypointSet:
     """Look up a built-in keypoint set by name, such as coco, or read one from a .toml or .json file.
 
-    Args:
-        name_or_path: Name or file.
-        category: See ``read_keypoint_set``.
+    The file and the category are those of ``read_keypoint_set``.
 
     Raises:
         UserError: The name is unknown, or the file cannot be read or is invalid.
@@ -165,10 +163,6 @@ def to_dict(keypoint_set: KeypointSet) -> dict[str, Any]:
 
 def from_dict(mapping: object, source: str) -> KeypointSet:
     """Create a keypoint set from parsed TOML or JSON with the fields that ``read_keypoint_set`` describes.
-
-    Args:
-        mapping: The parsed fields.
-        source: Name for error messages, such as the file.
 
     Raises:
         UserError: A field is missing, unknown or invalid.
@@ -270,7 +264,7 @@ def _sigmas(mapping: Mapping[str, Any], names: tuple[str, ...], source: str) -> 
 _LOWER_BODY = {"pelvis", "hip", "knee", "ankle", "foot", "feet", "heel", "toe"}
 
 
-def lower_body(keypoint_set: KeypointSet) -> NDArray[np.bool_]:
+def lower_body(keypoint_set: KeypointSet) -> Mask:
     """Return a mask (keypoints,) of the lower body, recognized by name: hips, knees, ankles, feet and the pelvis.
 
     All other keypoints are the upper body (docs/spec/protocol.md, sections 1.1 and 1.2).

@@ -1,6 +1,6 @@
 """Inference runtimes behind one protocol: native engine, ONNX Runtime, OpenVINO, PyTorch."""
 
-from litehrnet.runtimes.open import PRECISIONS, RUNTIMES, described_weights, open_runtime
+from litehrnet.runtimes.open import PRECISIONS, RUNTIMES, RuntimeSettings, described_weights, open_runtime
 from litehrnet.runtimes.protocol import Runtime
 
-__all__ = ["PRECISIONS", "RUNTIMES", "Runtime", "described_weights", "open_runtime"]
+__all__ = ["PRECISIONS", "RUNTIMES", "Runtime", "RuntimeSettings", "described_weights", "open_runtime"]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet import __version__
+from litehrnet.arrays import Floats32, Image
 from litehrnet.engine.compiler import compile_network
 from litehrnet.engine.native import ABSENT, native_module
 from litehrnet.engine.program import Program
@@ -86,10 +87,10 @@ class NativeRuntime:
         self._precision, self._compile_at = precision, compile_at
         self.description = f"native {__version__}, {precision}, {kernels}, {threads} threads"
 
-    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: Image) -> Floats32:
         """See ``Runtime``."""
         images = np.ascontiguousarray(crops[..., ::-1] if self._bgr else crops)
-        heatmaps: NDArray[np.float32] = self.runner.run(images)
+        heatmaps: Floats32 = self.runner.run(images)
         return heatmaps
 
     def resized(self, input_size_wh: tuple[int, int]) -> "NativeRuntime":
@@ -106,21 +107,11 @@ class NativeRuntime:
 
 
 def open_native(
-    path: Path,
-    input_size_wh: tuple[int, int] | None = None,
-    threads: int | None = None,
-    precision: str = "float32",
+    path: Path, input_size_wh: tuple[int, int] | None = None, threads: int | None = None, precision: str = "float32"
 ) -> NativeRuntime:
-    """Load a program, or compile weights.
+    """Load a program, or compile weights: ``.native``, ``.safetensors`` or a PyTorch checkpoint.
 
-    Args:
-        path: ``.native``, ``.safetensors`` or a PyTorch checkpoint.
-        input_size_wh: (width, height) if the weights do not state it; None for (192, 256).
-        threads: Number of CPU threads; None for all.
-        precision: ``float32`` or ``bf16``.
-
-    Raises:
-        UserError: See ``NativeRuntime`` and ``compile_weights``.
+    Other arguments are those of ``open_runtime``; errors as in ``NativeRuntime`` and ``compile_weights``.
     """
     if path.suffix.lower() == SUFFIX:
         flat, info = read_flat(path)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
 from litehrnet.keypoints.crop import normalize
@@ -50,7 +50,7 @@ class OnnxRuntime:
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:
             # ONNX Runtime's exceptions share no public base class.
-            raise UserError(f"{path}: not an ONNX model that ONNX Runtime can load ({_first_line(error)})") from error
+            raise UserError(f"{path}: not an ONNX model that ONNX Runtime can load ({first_line(error)})") from error
         self._session, self._path, self._asked_threads = session, path, threads
         shapes = _shapes(session, path)
         if shapes.maps is None:
@@ -66,7 +66,7 @@ class OnnxRuntime:
         self.description = f"onnxruntime {onnxruntime.__version__}, float32, {threads} threads"
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="litehrnet")
 
-    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: Image) -> Floats32:
         """See ``Runtime``."""
         return np.concatenate(list(self._threads.map(self._one, crops)))
 
@@ -83,20 +83,20 @@ class OnnxRuntime:
         arguments = (self._path.absolute(), self.input_size_wh, self._asked_threads)
         return reopened, (OnnxRuntime, arguments, self.input_size_wh)
 
-    def _one(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _one(self, crop: Image) -> Floats32:
         outputs = self._run(normalize(crop[None], self.info.mean, self.info.std))
         return outputs[0] if self.info.simcc_bins_wh is None else np.concatenate(outputs, axis=2)
 
-    def _run(self, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        outputs: list[NDArray[np.float32]] = self._session.run(None, {self._session.get_inputs()[0].name: image})
+    def _run(self, image: Floats32) -> list[Floats32]:
+        outputs: list[Floats32] = self._session.run(None, {self._session.get_inputs()[0].name: image})
         return outputs
 
-    def _outputs_for_black(self, size_wh: tuple[int, int]) -> list[NDArray[np.float32]]:
+    def _outputs_for_black(self, size_wh: tuple[int, int]) -> list[Floats32]:
         width, height = size_wh
         try:
             return self._run(np.zeros((1, 3, height, width), np.float32))
         except Exception as error:
-            raise UserError(f"{self._path}: does not run on {width}x{height} images ({_first_line(error)})") from error
+            raise UserError(f"{self._path}: does not run on {width}x{height} images ({first_line(error)})") from error
 
 
 def _shapes(session: Any, path: Path) -> GraphShapes:
@@ -106,5 +106,6 @@ def _shapes(session: Any, path: Path) -> GraphShapes:
     return graph_shapes(inputs[0].shape, [output.shape for output in outputs], path)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of a library's message, or the name of the error without one."""
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

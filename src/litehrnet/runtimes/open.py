@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from operator import index
 from pathlib import Path
+from typing import Any, TypedDict
 
 from litehrnet.engine.compiler import UnsupportedUnitError
 from litehrnet.engine.native import ABSENT, native_module
@@ -20,6 +21,16 @@ from litehrnet.weights.zoo import find_weights
 
 RUNTIMES = ("native", "onnxruntime", "openvino", "torch")
 PRECISIONS = ("float32", "bf16", "fp16")
+
+
+class RuntimeSettings(TypedDict, total=False):
+    """Arguments that other functions pass on to ``open_runtime``, which describes them; all may be left out."""
+
+    input_size_wh: Sequence[int] | None
+    threads: int | None
+    precision: str
+    device: str
+    compiled: bool
 
 
 def open_runtime(
@@ -56,14 +67,14 @@ def open_runtime(
     chosen = runtime or _default_runtime(weights)
     _check_settings(chosen, precision, device, compiled)
     _check_format(weights, chosen)
-    settings = (input_size_wh, threads, precision, device, compiled)
+    settings = (weights, input_size_wh, threads, precision, device, compiled)
     try:
-        opened = _open(weights, chosen, *settings)
+        opened = _open(chosen, *settings)
     except UnsupportedUnitError as error:
         if runtime is not None:
             raise
         say_once(f"{error}: running on torch")
-        opened = _open(weights, "torch", *settings)
+        opened = _open("torch", *settings)
     if input_size_wh is not None and opened.input_size_wh != input_size_wh:
         raise UserError(fixed_size_message(weights, opened.input_size_wh, input_size_wh))
     return opened
@@ -142,25 +153,19 @@ def _check_format(weights: Path, runtime: str) -> None:
 
 
 def _open(
-    weights: Path,
-    runtime: str,
-    input_size_wh: tuple[int, int] | None,
-    threads: int | None,
-    precision: str,
-    device: str,
-    compiled: bool,
+    runtime: str, weights: Path, size: tuple[int, int] | None, threads: int | None, precision: str, *torch_only: Any
 ) -> Runtime:
     if runtime == "native":
-        return open_native(weights, input_size_wh, threads, precision)
+        return open_native(weights, size, threads, precision)
     # Only the chosen runtime's package is imported.
     if runtime == "torch":
         from litehrnet.runtimes.torch import open_torch
 
-        return open_torch(weights, input_size_wh, threads, precision=precision, device=device, compiled=compiled)
+        return open_torch(weights, size, threads, precision, *torch_only)
     if runtime == "openvino":
         from litehrnet.runtimes.openvino import OpenVinoRuntime
 
-        return OpenVinoRuntime(weights, input_size_wh, threads)
+        return OpenVinoRuntime(weights, size, threads)
     from litehrnet.runtimes.onnxruntime import OnnxRuntime
 
-    return OnnxRuntime(weights, input_size_wh, threads)
+    return OnnxRuntime(weights, size, threads)

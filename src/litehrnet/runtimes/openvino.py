@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
 from litehrnet.keypoints.crop import normalize
@@ -78,10 +78,10 @@ class OpenVinoRuntime:
         self._queue = openvino.AsyncInferQueue(self._compiled, threads)
         self.description = f"openvino {openvino.__version__.split('-')[0]}, float32, {threads} threads"
 
-    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: Image) -> Floats32:
         """See ``Runtime``."""
         images = normalize(crops, self.info.mean, self.info.std)
-        results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(images)
+        results: list[Floats32] = [np.empty(0, np.float32)] * len(images)
 
         def keep(request: object, index: int) -> None:
             outputs = [tensor.data for tensor in request.output_tensors]  # type: ignore[attr-defined]

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from litehrnet.arrays import Floats32, Image
 from litehrnet.weights.weights_file import WeightsInfo
 
 
@@ -22,7 +20,7 @@ class Runtime(Protocol):
     info: WeightsInfo
     input_size_wh: tuple[int, int]
 
-    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: Image) -> Floats32:
         """Run the network on a batch: heatmaps, class scores of a segmentation network, or the five maps of a detector.
 
         A SimCC head (``info.simcc_bins_wh``) gives rows of bins instead, as in ``keypoints.simcc``.

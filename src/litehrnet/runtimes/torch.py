@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
@@ -58,18 +59,14 @@ class TorchRuntime:
         how = f"{precision}, compiled" if compiled else precision
         self.description = f"torch {torch.__version__}, {how}, {where}"
 
-    def forward(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def forward(self, crops: Image) -> Floats32:
         """See ``Runtime``; the network is switched to evaluation mode for the call."""
         import torch
 
-        training = self.network.training
-        self.network.eval()
-        lower = torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32)
-        with torch.inference_mode(), lower:
+        with torch.inference_mode(), self._evaluating():
             images = torch.from_numpy(normalize(crops, self.info.mean, self.info.std)).to(self.device)
             images = images.contiguous(memory_format=torch.channels_last)
-            heatmaps: NDArray[np.float32] = self._forward(images).float().cpu().contiguous().numpy()
-        self.network.train(training)
+            heatmaps: Floats32 = self._forward(images).float().cpu().contiguous().numpy()
         return heatmaps
 
     def maps(self, crops: torch.Tensor) -> torch.Tensor:
@@ -81,13 +78,20 @@ class TorchRuntime:
         import torch
 
         mean, std = (255 * torch.tensor(values, device=self.device) for values in (self.info.mean, self.info.std))
+        with torch.no_grad(), self._evaluating():
+            found: torch.Tensor = self._forward(((crops - mean) / std).permute(0, 3, 1, 2)).float()
+        return found
+
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Run a block in evaluation mode and in the precision of this runtime."""
+        import torch
+
         training = self.network.training
         self.network.eval()
-        lower = torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32)
-        with torch.no_grad(), lower:
-            found: torch.Tensor = self._forward(((crops - mean) / std).permute(0, 3, 1, 2)).float()
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
+            yield
         self.network.train(training)
-        return found
 
     def resized(self, input_size_wh: tuple[int, int]) -> TorchRuntime:
         """See ``Runtime``."""
@@ -117,20 +121,13 @@ def open_torch(
     path: Path,
     input_size_wh: tuple[int, int] | None = None,
     threads: int | None = None,
-    *,
     precision: str = "float32",
     device: str = "cpu",
     compiled: bool = False,
 ) -> TorchRuntime:
-    """Load safetensors or a PyTorch checkpoint, in channels last.
+    """Load safetensors or a PyTorch checkpoint, in channels last; arguments as for ``open_runtime``.
 
-    Args:
-        path: The weights.
-        input_size_wh: (width, height) if the file does not state it; None for (192, 256).
-        threads: Number of CPU threads of the whole process; None for all.
-        precision: ``float32``, ``bf16``, or on a GPU ``fp16``.
-        device: PyTorch's name of the device.
-        compiled: See ``TorchRuntime``.
+    ``threads`` applies to the whole process. ``fp16`` only works on a GPU.
 
     Raises:
         UserError: PyTorch is not installed or does not have the device. The file is missing, damaged, or does not hold

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 
@@ -44,7 +44,7 @@ class ClassSet:
     def __len__(self) -> int:
         return len(self.class_names)
 
-    def classes_of(self, label_ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def classes_of(self, label_ids: Image) -> Image:
         """Convert an image of label ids to classes, with ``IGNORED`` for pixels without a class.
 
         Args:
@@ -65,7 +65,7 @@ class ClassSet:
             )
         return table.astype(np.uint8)[label_ids]
 
-    def label_ids_of(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def label_ids_of(self, classes: Image) -> Image:
         """Convert predicted classes to label ids, the values in label images.
 
         Args:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Image
 from litehrnet.segmentation.classes import IGNORED
 
 Confusion = NDArray[np.int64]
 
 
-def confusion_matrix(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Confusion:
+def confusion_matrix(truth: Image, predicted: Image, classes: int) -> Confusion:
     """Count the pixels of each true class (rows) by predicted class (columns), without ``IGNORED`` ones.
 
     Args:
@@ -26,7 +27,7 @@ def confusion_matrix(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], cla
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
-def class_iou(matrix: Confusion) -> NDArray[np.float64]:
+def class_iou(matrix: Confusion) -> Floats64:
     """Return the intersection over union of each class, (classes,), 0..1; NaN for absent, never predicted classes."""
     intersection = matrix.diagonal()
     union = matrix.sum(axis=0) + matrix.sum(axis=1) - intersection

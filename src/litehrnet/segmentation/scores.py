@@ -1,37 +1,24 @@
-"""Class scores, at any resolution, to the classes of pixels."""
+"""Class scores, float32 (classes, height, width) at any resolution, to the classes of pixels."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Scores = NDArray[np.float32]
+from litehrnet.arrays import Floats32, Image
+
+Scores = Floats32
 
 
 def enlarged(scores: Scores, size_wh: tuple[int, int]) -> Scores:
-    """Resize scores bilinearly, like ``models.SegmentationNetwork``.
-
-    Args:
-        scores: float32 (classes, height, width).
-        size_wh: (width, height) in pixels; scores of this size are returned unchanged.
-
-    Returns:
-        float32 (classes, height, width).
-    """
+    """Resize scores bilinearly, like ``models.SegmentationNetwork``; those of this size are returned unchanged."""
     if scores.shape[:0:-1] == size_wh:
         return scores
     return np.stack([_enlarged_map(scores_of_class, size_wh) for scores_of_class in scores])
 
 
-def best_classes(scores: Scores, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+def best_classes(scores: Scores, size_wh: tuple[int, int]) -> Image:
     """Return the class with the highest score for every pixel; the first one of equal scores.
 
-    The classes are compared one after another, so that memory holds at most two maps of the full size.
-
-    Args:
-        scores: float32 (classes, height, width).
-        size_wh: (width, height) of the result in pixels.
-
-    Returns:
-        uint8 (height, width).
+    The classes are compared one after another, so that memory holds at most two maps of the full size. The result is
+    uint8 (height, width).
     """
     best = _enlarged_map(scores[0], size_wh).copy()
     classes = np.zeros(best.shape, np.uint8)
@@ -43,7 +30,7 @@ def best_classes(scores: Scores, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def probabilities(scores: Scores) -> Scores:
-    """Apply the softmax over the classes of scores float32 (classes, height, width)."""
+    """Apply the softmax over the classes."""
     raised = np.exp(scores - scores.max(axis=0))
     result: Scores = raised / raised.sum(axis=0)
     return result

@@ -189,13 +189,7 @@ def _opened(path: Path, input_size_wh: tuple[int, int] | None) -> PageNetwork:
 def open_live_view(
     model: PageNetwork, detector: PageDetector | None = None, host: str = LOOPBACK, port: int = DEFAULT_PORT
 ) -> Site:
-    """Serve the page, until the site is closed.
-
-    Args:
-        model: Finds keypoints.
-        detector: Detector of people; None to use the whole picture as one person's box.
-        host: See ``Site``.
-        port: See ``Site``.
+    """Serve the page, until the site is closed; arguments as for ``describe`` and ``Site``.
 
     Raises:
         UserError: The port is taken, this machine does not have the address, or ONNX Runtime Web is missing.

@@ -82,8 +82,8 @@ def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures:
     """
     assert config.validation is not None
     name = best_by(config, config.validation)
-    before = best_score(folder)
-    if before is not None and figures[name] <= before:
+    before = read_best(folder)
+    if before is not None and figures[name] <= before[0]:
         return False
     meta = {"time": time.asctime(), "litehrnet_version": litehrnet.__version__, "epoch": epoch, name: figures[name]}
     weights = {key: value.detach().cpu() for key, value in state.evaluated.state_dict().items()}
@@ -95,8 +95,8 @@ def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures:
     return True
 
 
-def best_score(folder: Path) -> float | None:
-    """Read the best value from ``best.json`` in a run's folder; None where there is no such file.
+def read_best(folder: Path) -> tuple[float, int] | None:
+    """Read the best value and its epoch, counted from 1, from ``best.json`` in a run's folder; None without the file.
 
     Raises:
         UserError: It is broken.
@@ -105,9 +105,10 @@ def best_score(folder: Path) -> float | None:
     if not path.exists():
         return None
     try:
-        return float(read_json(path)["best_score"])
+        content = read_json(path)
+        return float(content["best_score"]), int(Path(content["best_ckpt"]).stem.removeprefix("epoch_"))
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: has no best_score (expected the file that training wrote)") from error
+        raise UserError(f"{path}: has no best_score or best_ckpt (expected the file that training wrote)") from error
 
 
 def has_stalled(folder: Path, epochs_done: int, evaluate_every: int, stop_after: int) -> bool:
@@ -122,23 +123,8 @@ def has_stalled(folder: Path, epochs_done: int, evaluate_every: int, stop_after:
     Raises:
         UserError: ``best.json`` is broken.
     """
-    best = best_score(folder)
-    if best is None or best <= 0:
-        return False
-    return epochs_done - best_epoch(folder) >= evaluate_every * stop_after
-
-
-def best_epoch(folder: Path) -> int:
-    """Read the best epoch, counted from 1, from ``best.json`` in a run's folder.
-
-    Raises:
-        UserError: It is missing or broken.
-    """
-    path = folder / BEST_SCORE
-    try:
-        return int(Path(read_json(path)["best_ckpt"]).stem.removeprefix("epoch_"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: has no best_ckpt (expected the file that training wrote)") from error
+    best = read_best(folder)
+    return best is not None and best[0] > 0 and epochs_done - best[1] >= evaluate_every * stop_after
 
 
 def write_weights_file(path: Path, network: Network, config: RunConfig, progress: Progress) -> None:

@@ -5,26 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.detection import DetectionSet, completed, read_detection_set
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detector import open_detector
-from litehrnet.evaluation.detection import (
-    MIN_SCORE,
-    DetectionEvalSet,
-    Found,
-    box_figures,
-    found_boxes,
-    read_detection_eval_set,
-)
+from litehrnet.evaluation.detection import MIN_SCORE, DetectionEvalSet, Found, box_figures, found_boxes
 from litehrnet.io.files import read_bytes
 from litehrnet.io.images import read_image
 from litehrnet.models.networks import Network
-from litehrnet.runtimes.torch import TorchRuntime
-from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
-from litehrnet.training.evaluate import weights_info
+from litehrnet.training.distributed import Processes, gather, own_share
+from litehrnet.training.evaluate import evaluated_runtime
 from litehrnet.weights.zoo import cache_folder, find_detector
 
 
@@ -44,19 +36,12 @@ def read_training_photos(config: RunConfig) -> DetectionSet:
     detector = open_detector(path, min_score=settings.ignore_above, threads=torch.get_num_threads())
     name = hashlib.sha256(read_bytes(path)).hexdigest() + f" {settings.ignore_above}"
 
-    def find_boxes(image_file: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def find_boxes(image_file: Path) -> tuple[Floats32, Floats32]:
         found = detector.detect(read_image(image_file))
         first, size = found.boxes[:, :2], found.boxes[:, 2:]
         return np.concatenate([first, first + size], axis=1), found.scores
 
     return completed(detection_set, find_boxes, name, cache_folder())
-
-
-def read_test_photos(config: RunConfig) -> DetectionEvalSet:
-    """Read the photos that a configuration evaluates on while training."""
-    assert config.validation is not None
-    assert config.detection is not None
-    return read_detection_eval_set(config.validation, config.detection.objects)
 
 
 def evaluate_detection(
@@ -67,9 +52,8 @@ def evaluate_detection(
     Raises:
         UserError: A photo is broken.
     """
-    copy_from_first(network.buffers(), processes)
-    runtime = TorchRuntime(network, weights_info(config), config.input_size_wh)
-    own = found_boxes(BoxDetector(runtime, MIN_SCORE), own_share(test.records, processes))
+    detector = BoxDetector(evaluated_runtime(network, config, processes), MIN_SCORE)
+    own = found_boxes(detector, own_share(test.records, processes))
     parts = gather(torch.from_numpy(own), processes)
     if parts is None:
         return None

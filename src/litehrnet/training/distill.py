@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from litehrnet.arrays import Floats32
 from litehrnet.config.schema import DistillConfig, RunConfig
 from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
@@ -90,7 +90,7 @@ def _box_teacher(config: RunConfig, distill: DistillConfig, runtime: Runtime) ->
     return Teacher(runtime, distill.share, description, None)
 
 
-def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> NDArray[np.float32]:
+def widening_matrix(cells: int, sigma: float, wanted_sigma: float) -> Floats32:
     """Matrix (cells, cells) that widens a Gaussian of ``sigma`` to ``wanted_sigma``; center and height stay."""
     blur = np.sqrt(wanted_sigma**2 - sigma**2)
     if blur == 0:

@@ -132,11 +132,7 @@ def first_host(node_list: str) -> str:
 
 @contextlib.contextmanager
 def joined(launcher: Launcher, device: str | None = None) -> Iterator[Processes]:
-    """Join the process group for the duration of the block.
-
-    Args:
-        launcher: Launcher that started this process.
-        device: Name of a device, see ``own_device``.
+    """Join the process group for the duration of the block; arguments as for ``start_processes``.
 
     Raises:
         UserError: See ``start_processes``; or another process has ended.

@@ -1,4 +1,4 @@
-"""Evaluation of keypoints while training: a network in memory, with the work shared between processes."""
+"""Evaluation while training: a network in memory, and keypoints with the work shared between processes."""
 
 from pathlib import Path
 
@@ -28,18 +28,14 @@ def weights_info(config: RunConfig, provenance: str = "") -> WeightsInfo:
     )
 
 
-def evaluate(network: Network, config: RunConfig, test_set: EvalSet, processes: Processes) -> EvalReport | None:
-    """Evaluate ``network``; every process must call this, and only the first gets the report.
+def evaluated_runtime(network: Network, config: RunConfig, processes: Processes) -> TorchRuntime:
+    """Return the runtime that evaluates ``network``; every process must call this.
 
     All processes use the first one's running statistics of batch normalization, as in the files of a run. Training
     does not use these statistics, so nothing else changes.
-
-    Raises:
-        UserError: A photo is broken.
     """
     copy_from_first(network.buffers(), processes)
-    runtime = TorchRuntime(network, weights_info(config), config.input_size_wh)
-    return evaluate_runtime(runtime, test_set, processes)
+    return TorchRuntime(network, weights_info(config), config.input_size_wh)
 
 
 def evaluate_runtime(

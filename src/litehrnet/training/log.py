@@ -25,8 +25,6 @@ from litehrnet.training.curves import draw_curves
 from litehrnet.training.run import Run
 from litehrnet.training.state import Progress, TrainingState
 
-_NOT_DRAWN = ("mode", "epoch", "iter", "lr", "memory", "data_time", "time")
-
 
 class RunLog:
     """Log of one run; only the first process writes and prints.

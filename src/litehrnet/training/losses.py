@@ -2,7 +2,8 @@
 
 Heatmaps ``output`` and ``target`` are float (images, keypoints, height, width). ``weight`` is float (images, keypoints,
 1), and 0 for keypoints that do not count. ``scores`` of classes are float (images, classes, height, width), ``classes``
-uint8 (images, height, width); ``IGNORED`` pixels do not count.
+uint8 (images, height, width); ``IGNORED`` pixels do not count. ``class_weights`` has one weight per class, or none for
+1. Losses are scalar tensors.
 """
 
 import math
@@ -17,26 +18,12 @@ from litehrnet.segmentation.classes import IGNORED
 
 
 def keypoint_mse(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean of (w p - w g)^2 over all elements; keypoints of weight 0 stay in the mean.
-
-    Returns:
-        A scalar tensor. The weight enters squared, there is no factor 1/2.
-    """
+    """Mean of (w p - w g)^2 over all elements; keypoints of weight 0 stay in the mean. There is no factor 1/2."""
     return ((output - target) * weight[..., None]).square().mean()
 
 
 def keypoint_ohkm(output: Tensor, target: Tensor, weight: Tensor, hard_keypoints: int = 8) -> Tensor:
-    """Online hard keypoint mining: ``keypoint_mse`` of the worst keypoints in each image.
-
-    Args:
-        output: Heatmaps of the network.
-        target: Target heatmaps.
-        weight: Weight of each keypoint.
-        hard_keypoints: Number of the worst keypoints that count, at most the number of keypoints.
-
-    Returns:
-        A scalar tensor.
-    """
+    """Online hard keypoint mining: ``keypoint_mse`` of the worst ``hard_keypoints`` keypoints in each image."""
     errors = ((output - target) * weight[..., None]).square().mean(dim=(2, 3))
     return errors.topk(hard_keypoints, dim=1).values.mean()
 
@@ -58,13 +45,8 @@ def keypoint_accuracy(output: Tensor, target: Tensor, weight: Tensor, threshold:
     """Training accuracy: how often the peaks of output and target are close to each other.
 
     As in the reference implementation, the distance along x is divided by the height of the heatmap and the distance
-    along y by its width. A map without positive values has its peak at (-1, -1).
-
-    Args:
-        output: Heatmaps of the network.
-        target: Target heatmaps.
-        weight: Weight of each keypoint; keypoints of weight 0 do not count.
-        threshold: Keypoints with a distance below it count as found.
+    along y by its width. A map without positive values has its peak at (-1, -1). Keypoints with a distance below
+    ``threshold`` count as found.
     """
     height, width = output.shape[2:]
     offset = (_peaks_xy(output) - _peaks_xy(target)) / output.new_tensor([height, width], dtype=torch.float64)
@@ -86,16 +68,7 @@ def _peaks_xy(heatmaps: Tensor) -> Tensor:
 
 
 def pixel_cross_entropy(scores: Tensor, classes: Tensor, class_weights: Sequence[float] = ()) -> Tensor:
-    """Mean cross entropy of the labeled pixels, weighted by class; 0 without any.
-
-    Args:
-        scores: Scores of the network.
-        classes: Classes of the pixels.
-        class_weights: One weight per class; empty for 1.
-
-    Returns:
-        A scalar tensor.
-    """
+    """Mean cross entropy of the labeled pixels, weighted by class; 0 without any."""
     weights = scores.new_tensor(class_weights) if class_weights else None
     target = classes.long()
     total = F.cross_entropy(scores, target, weights, ignore_index=IGNORED, reduction="sum")
@@ -114,15 +87,8 @@ def pixel_ohem(
 ) -> Tensor:
     """Online hard example mining: mean cross entropy of the hardest pixels of the batch.
 
-    Args:
-        scores: Scores of the network.
-        classes: Classes of the pixels.
-        class_weights: One weight per class; empty for 1.
-        hard_pixels: Share of the labeled pixels that counts at least, 0..1.
-        hard_below: Pixels whose own class has a lower probability always count.
-
-    Returns:
-        A scalar tensor.
+    At least the share ``hard_pixels`` of the labeled pixels counts, 0..1. Pixels whose own class has a probability
+    below ``hard_below`` always count.
     """
     target = classes.long()
     labeled = target != IGNORED

@@ -8,15 +8,13 @@ import torch
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.segmentation import SegmentationSet, read_segmentation_set
 from litehrnet.errors import UserError
-from litehrnet.evaluation.segmentation import SegmentationEvalSet, confusion_of, read_segmentation_eval_set
+from litehrnet.evaluation.segmentation import SegmentationEvalSet, confusion_of
 from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.models.networks import Network
-from litehrnet.runtimes.torch import TorchRuntime
-from litehrnet.segmentation.classes import ClassSet
 from litehrnet.segmentation.confusion import figures
-from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share
-from litehrnet.training.evaluate import weights_info
+from litehrnet.training.distributed import Processes, gather, own_share
+from litehrnet.training.evaluate import evaluated_runtime
 
 
 def read_training_images(config: RunConfig) -> SegmentationSet:
@@ -38,12 +36,6 @@ def read_training_images(config: RunConfig) -> SegmentationSet:
     return read_segmentation_set(config.train, class_set, size, config.segmentation, seed, skip_broken=skip)
 
 
-def read_test_images(config: RunConfig) -> SegmentationEvalSet:
-    """Read the images that a configuration evaluates on while training."""
-    assert config.validation is not None
-    return read_segmentation_eval_set(config.validation, config.class_set)
-
-
 def evaluate_segmentation(
     network: Network, config: RunConfig, test: SegmentationEvalSet, processes: Processes
 ) -> dict[str, float] | None:
@@ -52,23 +44,11 @@ def evaluate_segmentation(
     Raises:
         UserError: A file is broken, or no pixel of the label images has a class.
     """
-    copy_from_first(network.buffers(), processes)
-    info = weights_info(config)
-    segmenter = Segmenter(
-        TorchRuntime(network, info, config.input_size_wh),
-        window=test.test.window,
-        flip=test.test.flip,
-        scales=test.test.scales,
-    )
-    found = evaluate_segmenter(segmenter, test, processes)
+    runtime, how = evaluated_runtime(network, config, processes), test.test
+    found = evaluate_segmenter(Segmenter(runtime, window=how.window, flip=how.flip, scales=how.scales), test, processes)
     if found is not None and not found:
-        raise UserError(f"{Path(test.test.annotations)}: no pixel has a class (expected label images to test on)")
+        raise UserError(f"{Path(how.annotations)}: no pixel has a class (expected label images to test on)")
     return found
-
-
-def perfect_figures(class_set: ClassSet) -> dict[str, float]:
-    """Return the values of a perfect segmentation, which shows their names."""
-    return figures(np.eye(len(class_set), dtype=np.int64), class_set.class_names)
 
 
 def evaluate_segmenter(
@@ -81,15 +61,8 @@ def evaluate_segmenter(
 ) -> dict[str, float] | None:
     """Evaluate a segmenter; exactly one process segments each image, and only the first gets the values.
 
-    There are no values where no pixel has a class.
-
-    Args:
-        segmenter: Segmenter, the same in every process.
-        test: Images to segment, the same in every process.
-        processes: The processes, which must all call this.
-        folder: Folder for files through which results are exchanged; None to use the backend.
-        out_dir: Folder for predictions as label images; None for none.
-        progress: Counts the images of this process.
+    There are no values where no pixel has a class. Arguments are as for ``evaluate_runtime``; predictions are written
+    to ``out_dir`` as label images.
 
     Raises:
         UserError: A file is broken, two do not fit together, or files cannot be written.

@@ -22,7 +22,7 @@ from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.processors import default_threads
-from litehrnet.training.best import best_by, best_epoch, best_score, check_figures
+from litehrnet.training.best import best_by, check_figures, read_best
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, alone_note, highest_of, joined, own_device
@@ -35,7 +35,7 @@ from litehrnet.training.run import Run
 from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
-from litehrnet.training.task import EvalSamples, task_of
+from litehrnet.training.task import TASKS, EvalSamples
 from litehrnet.variants import DYNAMIC, find_variant
 from litehrnet.weights.weights_file import Outputs, outputs_text
 
@@ -46,6 +46,22 @@ HEAD = ("keypoint_head.final_layer.weight", "keypoint_head.final_layer.bias")
 """Names of the arrays with one row per keypoint."""
 
 
+@dataclass(frozen=True)
+class RunEnd:
+    """End of a run.
+
+    Attributes:
+        is_finished: Whether all epochs are done; otherwise the run can be resumed.
+        exit_code: 0 for a finished run, or one whose time was up; otherwise 128 plus the number of the signal that
+            stopped it. It is the same in all processes.
+        folder: Folder of the run's files.
+    """
+
+    is_finished: bool
+    exit_code: int
+    folder: Path
+
+
 def run_training(
     config: RunConfig,
     recipe: RunConfig,
@@ -54,28 +70,8 @@ def run_training(
     device: str | None = None,
     max_minutes: float | None = None,
 ) -> int:
-    """Train by a configuration; see ``train_run``.
-
-    Returns:
-        Exit code: 0 for a finished run, or one whose time was up; otherwise 128 plus the number of the signal that
-            stopped it. It is the same in all processes.
-    """
+    """Train by a configuration as ``train_run`` does, and return the exit code."""
     return train_run(config, recipe, launcher, notes, device, max_minutes).exit_code
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """End of a run.
-
-    Attributes:
-        is_finished: Whether all epochs are done; otherwise the run can be resumed.
-        exit_code: See ``run_training``.
-        folder: Folder of the run's files.
-    """
-
-    is_finished: bool
-    exit_code: int
-    folder: Path
 
 
 def train_run(
@@ -122,11 +118,7 @@ def train_run(
 
 
 def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: torch.device) -> Run:
-    """Read and check everything that a run needs, before anything is written.
-
-    Raises:
-        UserError: See ``run_training``.
-    """
+    """Read and check everything that a run needs, before anything is written; errors as in ``train_run``."""
     settings = config.training
     if not config.train:
         raise UserError(f"{config.name}: has no data to train on (expected train = (dict(format=..., ...),))")
@@ -138,7 +130,7 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
     torch.backends.cudnn.benchmark = not settings.deterministic
     if uses_kernels(settings, device):
         instruction_set()  # one that this machine does not have is refused before anything is written
-    task = task_of(config)
+    task = TASKS[config.task]
     training_set = task.read(config)
     if settings.skip_broken_photos:
         training_set = with_broken_photos(training_set, config)
@@ -205,7 +197,7 @@ def make_ready(run: Run, resumed: bool) -> list[str]:
         return []
     remove_leftovers(make_folder(run.folder))
     note = None if resumed else set_aside(run.folder)
-    best_score(run.folder)  # reports a broken file now, not after hours
+    read_best(run.folder)  # reports a broken file now, not after hours
     write_bytes(run.folder / "config.py", run.config_text.encode())
     return [note] if note else []
 
@@ -397,8 +389,8 @@ def outcome(run: Run, state: TrainingState) -> str:
         return f"stopped in epoch {progress.epoch + 1} of {epochs} after {trained}; {resume}"
     files = [path for path in (run.folder / "last.safetensors", run.folder / "best.safetensors") if path.exists()]
     length = f"{epochs} epochs"
-    if progress.epoch < epochs and run.processes.is_first:
-        length = f"{progress.epoch} of {epochs} epochs, without improvement after epoch {best_epoch(run.folder)}"
+    if progress.epoch < epochs and (best := read_best(run.folder)):  # which only the first process has
+        length = f"{progress.epoch} of {epochs} epochs, without improvement after epoch {best[1]}"
     return f"done: {length}, {trained}; weights: {', '.join(map(str, files))}"
 
 

@@ -13,23 +13,21 @@ from litehrnet.data.detection_samples import make_detection_batch
 from litehrnet.data.samples import make_batch
 from litehrnet.data.segmentation_samples import make_segmentation_batch
 from litehrnet.data.trainingset import read_training_set
+from litehrnet.evaluation.detection import read_detection_eval_set
 from litehrnet.evaluation.metrics import find_measure, logged_figures
 from litehrnet.evaluation.predictions import predictions_of
 from litehrnet.evaluation.protocol import read_eval_set, report
 from litehrnet.evaluation.report import EvalReport, EvalSet
 from litehrnet.evaluation.score import records_pck
+from litehrnet.evaluation.segmentation import read_segmentation_eval_set
 from litehrnet.models.networks import Network
+from litehrnet.segmentation.confusion import figures
 from litehrnet.training.best import PCK, evaluates_pck
-from litehrnet.training.detection import detection_figures, evaluate_detection, read_test_photos, read_training_photos
+from litehrnet.training.detection import detection_figures, evaluate_detection, read_training_photos
 from litehrnet.training.distributed import Processes
-from litehrnet.training.evaluate import evaluate
+from litehrnet.training.evaluate import evaluate_runtime, evaluated_runtime
 from litehrnet.training.loader import TrainingSamples
-from litehrnet.training.segmentation import (
-    evaluate_segmentation,
-    perfect_figures,
-    read_test_images,
-    read_training_images,
-)
+from litehrnet.training.segmentation import evaluate_segmentation, read_training_images
 
 TestSet = TypeVar("TestSet")
 
@@ -80,11 +78,6 @@ class Task:
     read_test: Callable[[RunConfig], EvalSamples]
 
 
-def task_of(config: RunConfig) -> Task:
-    """Return the task of a configuration."""
-    return TASKS[config.task]
-
-
 def _people(config: RunConfig) -> TrainingSamples:
     size, seed = config.input_size_wh, config.training.seed
     skip, variation = config.training.skip_broken_photos, config.augmentation
@@ -104,7 +97,7 @@ def _test_people(config: RunConfig) -> EvalSamples:
 
 
 def _evaluate_people(people: EvalSet, network: Network, config: RunConfig, processes: Processes) -> Evaluation | None:
-    found = evaluate(network, config, people, processes)
+    found = evaluate_runtime(evaluated_runtime(network, config, processes), people, processes)
     if found is None:
         return None
     measure = find_measure(people.test)
@@ -114,10 +107,10 @@ def _evaluate_people(people: EvalSet, network: Network, config: RunConfig, proce
 
 def _people_figures(found: EvalReport, config: RunConfig) -> dict[str, float]:
     test = found.eval_set.test
-    figures = logged_figures(test, found.figures)
+    values = logged_figures(test, found.figures)
     if evaluates_pck(config, test):
-        figures[PCK] = records_pck(found.eval_set.records, found.predictions.keypoints)
-    return figures
+        values[PCK] = records_pck(found.eval_set.records, found.predictions.keypoints)
+    return values
 
 
 def _images(config: RunConfig) -> TrainingSamples:
@@ -126,9 +119,10 @@ def _images(config: RunConfig) -> TrainingSamples:
 
 
 def _test_images(config: RunConfig) -> EvalSamples:
-    images = read_test_images(config)
-    evaluation = partial(_figures, evaluate_segmentation, images)
-    return EvalSamples(len(images.records), images.how, evaluation, partial(perfect_figures, images.class_set))
+    assert config.validation is not None
+    images, classes = read_segmentation_eval_set(config.validation, config.class_set), len(config.class_set)
+    perfect = partial(figures, np.eye(classes, dtype=np.int64), config.class_set.class_names)
+    return EvalSamples(len(images.records), images.how, partial(_figures, evaluate_segmentation, images), perfect)
 
 
 def _photos(config: RunConfig) -> TrainingSamples:
@@ -137,7 +131,9 @@ def _photos(config: RunConfig) -> TrainingSamples:
 
 
 def _test_photos(config: RunConfig) -> EvalSamples:
-    photos = read_test_photos(config)
+    assert config.validation is not None
+    assert config.detection is not None
+    photos = read_detection_eval_set(config.validation, config.detection.objects)
     evaluation = partial(_figures, evaluate_detection, photos)
     return EvalSamples(len(photos.records), photos.how, evaluation, partial(detection_figures, photos))
 

@@ -26,15 +26,10 @@ def train_with_detector(
 ) -> tuple[int, str | None]:
     """Train the keypoint network, then a detector of the same objects in the folder ``detector`` of the run.
 
-    Args:
-        config: All settings of the keypoint network.
-        recipe: Settings without overrides.
-        notes: Notes to print first.
-        device: See ``train_run``.
-        max_minutes: Time limit for both networks in minutes.
+    Arguments are those of ``train_run``; the time limit is for both networks.
 
     Returns:
-        Exit code, see ``run_training``, and the command that predicts with both; None if the detector is not finished.
+        Exit code, see ``RunEnd``, and the command that predicts with both; None if the detector is not finished.
 
     Raises:
         UserError: The configuration or the data cannot be used, for one of the two networks.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats64, Image
 from litehrnet.poses import Poses
 
 _ALONG = np.linspace(0.15, 0.85, 5)  # positions on a limb where its color is read; its ends are near the outline
@@ -25,15 +25,15 @@ class Appearance:
         weights: float64 (people, limbs), 0 or more: confidence that each limb was seen, summed over frames.
     """
 
-    colors: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    colors: Floats64
+    weights: Floats64
 
     def __getitem__(self, index: int) -> "Appearance":
         """Return the appearance of one of the people."""
         return Appearance(self.colors[index : index + 1], self.weights[index : index + 1])
 
 
-def limb_colors(image: NDArray[np.uint8], poses: Poses) -> Appearance:
+def limb_colors(image: Image, poses: Poses) -> Appearance:
     """Read the colors along the limbs of the people in a picture.
 
     Args:
@@ -62,7 +62,7 @@ def add_sighting(look: Appearance, seen: Appearance, count: float) -> Appearance
     return Appearance(colors / np.maximum(weights, 1e-9)[..., None], weights)
 
 
-def color_differences(looks: Sequence[Appearance | None], others: Sequence[Appearance | None]) -> NDArray[np.float64]:
+def color_differences(looks: Sequence[Appearance | None], others: Sequence[Appearance | None]) -> Floats64:
     """Compute mean color distances over the limbs that were seen of both people.
 
     Returns:
@@ -81,6 +81,6 @@ def color_differences(looks: Sequence[Appearance | None], others: Sequence[Appea
     return differences
 
 
-def _stacked(looks: Sequence[Appearance | None]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _stacked(looks: Sequence[Appearance | None]) -> tuple[Floats64, Floats64]:
     known = [look for look in looks if look is not None]
     return np.concatenate([look.colors for look in known]), np.concatenate([look.weights for look in known])

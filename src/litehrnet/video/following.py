@@ -7,8 +7,8 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Image, Indices, Mask
 from litehrnet.inference.estimator import PoseEstimator
 from litehrnet.keypoints.boxes import BODY_SHARE, pairwise_iou
 from litehrnet.keypoints.oks import oks_nms
@@ -38,9 +38,9 @@ class Follower:
 
     def __init__(self, estimator: PoseEstimator) -> None:
         self._estimator = estimator
-        self._box: NDArray[np.float32] | None = None
+        self._box: Floats32 | None = None
 
-    def find(self, image: NDArray[np.uint8]) -> Poses:
+    def find(self, image: Image) -> Poses:
         """Find the person in the next frame: one pose or none, with the box around the pose.
 
         Args:
@@ -55,7 +55,7 @@ class Follower:
         self._box = around(poses, image)
         return replace(poses, boxes=self._box[None])
 
-    def _anew(self, image: NDArray[np.uint8]) -> list[Poses]:
+    def _anew(self, image: Image) -> list[Poses]:
         """Search the whole picture and its parts, then around the best pose, then around that result."""
         everywhere = self._estimator.predict(image, windows(image))
         surest = int(everywhere.scores.mean(axis=1).argmax())
@@ -83,7 +83,7 @@ class GroupFollower:
         self._at_detection: Poses | None = None  # the people at the last detection
         self._poses: Poses | None = None
 
-    def find(self, image: NDArray[np.uint8], time: float) -> Poses:
+    def find(self, image: Image, time: float) -> Poses:
         """Find the people in the next frame; there may be none.
 
         Args:
@@ -112,39 +112,39 @@ class GroupFollower:
         # Times are sums of rounded fractions, so a millisecond early counts as on time.
         return time - self._detected_at >= interval - 1e-3 or _crowded(before.boxes)
 
-    def _detected(self, image: NDArray[np.uint8], time: float) -> Poses:
+    def _detected(self, image: Image, time: float) -> Poses:
         self._poses = self._at_detection = self._estimator.predict(image)
         self._detected_at = time
         return self._poses
 
 
-def _moved(before: Poses, poses: Poses) -> NDArray[np.float32]:
+def _moved(before: Poses, poses: Poses) -> Floats32:
     """Move the boxes (people, 4) of an earlier frame by the mean movement of the keypoints."""
     sure = (np.minimum(before.scores, poses.scores) >= _SURE)[..., None]
     moves = ((poses.keypoints - before.keypoints) * sure).sum(axis=1) / np.maximum(sure.sum(axis=1), 1)
     return np.concatenate([before.boxes[:, :2] + moves, before.boxes[:, 2:]], axis=1).astype(np.float32)
 
 
-def _crowded(boxes: NDArray[np.float32]) -> bool:
+def _crowded(boxes: Floats32) -> bool:
     """Return whether two boxes overlap too much."""
     overlaps = pairwise_iou(boxes, boxes)
     np.fill_diagonal(overlaps, 0)
     return float(overlaps.max(initial=0)) > _CROWDED
 
 
-def _single(poses: Poses) -> NDArray[np.intp]:
+def _single(poses: Poses) -> Indices:
     """Return the indices, in order, of the poses that do not repeat a better one."""
     areas = BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
     return np.sort(oks_nms(poses.keypoints, poses.pose_scores, areas, np.array(poses.keypoint_set.sigmas), _DOUBLE))
 
 
-def _inside(boxes: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _inside(boxes: Floats32, image: Image) -> Mask:
     """Return which boxes have their centers in the picture."""
     centers = boxes[:, :2] + boxes[:, 2:] / 2
     return np.asarray(((centers >= 0) & (centers < image.shape[1::-1])).all(axis=1))
 
 
-def windows(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def windows(image: Image) -> Floats32:
     """List the boxes (n, 4) to search for small people: the whole picture, and squares along it that overlap by half.
 
     Args:
@@ -159,7 +159,7 @@ def windows(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.array([(0, 0, width, height), *squares], np.float32)
 
 
-def around(poses: Poses, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def around(poses: Poses, image: Image) -> Floats32:
     """Return a box (4,) in the picture around the first pose, as large as the body probably is."""
     sure = poses.scores[0] >= min(_SURE, float(np.sort(poses.scores[0])[-2:][0]))  # at least two, if there are two
     points = poses.keypoints[0][sure].astype(np.float64)

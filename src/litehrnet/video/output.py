@@ -4,9 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from litehrnet.arrays import Image
 from litehrnet.drawing.skeletons import DEFAULT_STYLE, DrawStyle, draw_onto
 from litehrnet.video.predicting import FramePoses
 from litehrnet.video.records import RecordFile
@@ -29,7 +27,7 @@ class Output:
 
     def __init__(self, records: RecordFile, video: VideoWriter, style: DrawStyle = DEFAULT_STYLE) -> None:
         self.records, self.video, self.style = records, video, style
-        self.show: Callable[[NDArray[np.uint8]], object] | None = None
+        self.show: Callable[[Image], object] | None = None
         self.frames = self.persons = 0
 
     def write(self, found: FramePoses) -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
+
 if TYPE_CHECKING:
     import av
 
@@ -26,7 +28,7 @@ class Pictures:
         self._reformatter = VideoReformatter()
         self._display: NDArray[np.int32] | None = None
 
-    def image(self, decoded: "av.VideoFrame") -> NDArray[np.uint8]:
+    def image(self, decoded: "av.VideoFrame") -> Image:
         """Convert a picture to uint8 (H, W, 3), RGB."""
         matrix = matrix_of(decoded.colorspace, decoded.height)
         rgb = self._reformatter.reformat(decoded, format="rgb24", src_colorspace=matrix, threads=1)
@@ -38,7 +40,7 @@ class Pictures:
         return upright(np.asarray(rgb.to_ndarray(), np.uint8), self._display)
 
 
-def upright(image: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+def upright(image: Image, matrix: NDArray[np.int32]) -> Image:
     """Rotate by quarter turns and mirror a picture as its file demands.
 
     Args:

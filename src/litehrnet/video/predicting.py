@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from litehrnet.arrays import Indices
 from litehrnet.inference.estimator import PoseEstimator
 from litehrnet.poses import Poses
 from litehrnet.video.following import Follower, GroupFollower
@@ -27,7 +25,7 @@ class FramePoses:
 
     frame: Frame
     poses: Poses
-    identities: NDArray[np.intp] | None = None
+    identities: Indices | None = None
     smoothed: Poses | None = None
 
 

@@ -7,9 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 from litehrnet.processors import default_threads
@@ -42,7 +40,7 @@ class Frame:
 
     number: int
     time: float
-    image: NDArray[np.uint8]
+    image: Image
 
 
 def read_frames(source: str | Path, *, start: float = 0.0, end: float | None = None, every: int = 1) -> Iterator[Frame]:
@@ -102,14 +100,9 @@ def reason(error: BaseException) -> str:
 
 
 class VideoReader:
-    """Iterable over the frames of a source, once; see ``read_frames``.
+    """Iterable over the frames of a source, once; arguments as for ``read_frames``.
 
-    Args:
-        source: Source of the frames.
-        start: See ``read_frames``.
-        end: See ``read_frames``.
-        every: See ``read_frames``.
-        threads: Number of CPU threads of the decoder; None for all.
+    The decoder has ``threads`` CPU threads; None for all.
 
     Attributes:
         endless: Whether the end is unknown, as with a camera.

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats32, Floats64
 from litehrnet.errors import UserError
 from litehrnet.video.predicting import FramePoses
 
@@ -69,5 +69,5 @@ class RecordFile:
             self._file.close()
 
 
-def _rounded(values: NDArray[np.float32], digits: int) -> NDArray[np.float64]:
+def _rounded(values: Floats32, digits: int) -> Floats64:
     return np.asarray(np.round(values.astype(np.float64), digits), np.float64)

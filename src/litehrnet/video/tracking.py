@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Floats, Floats32, Floats64, Image, Indices, Mask
 from litehrnet.keypoints.boxes import BODY_SHARE, pairwise_iou
 from litehrnet.keypoints.oks import oks_to_truth, pairwise_oks
 from litehrnet.optional import require
@@ -45,15 +45,15 @@ class _Track:
     sightings: int
     doubts: int  # consecutive sightings whose colors do not match the identity
     time: float
-    keypoints: NDArray[np.float64]
-    scores: NDArray[np.float32]
-    box: NDArray[np.float64]
-    velocity: NDArray[np.float64]  # (2,) image pixels per second
+    keypoints: Floats64
+    scores: Floats32
+    box: Floats64
+    velocity: Floats64  # (2,) image pixels per second
     look: Appearance | None  # colors of the last sightings
     apart: bool  # whether no other person overlapped in the last sighting
     clean: bool  # whether the colors are only from such sightings
 
-    def shift(self, time: float) -> NDArray[np.float64]:
+    def shift(self, time: float) -> Floats64:
         """Return the expected movement (2,) since the last sighting, in pixels."""
         return np.asarray(self.velocity * _COASTING * -np.expm1((self.time - time) / _COASTING))
 
@@ -91,7 +91,7 @@ class Tracker:
         self._known: dict[int, _Known] = {}
         self._last_identity = 0
 
-    def update(self, poses: Poses, time: float, image: NDArray[np.uint8] | None = None) -> NDArray[np.intp]:
+    def update(self, poses: Poses, time: float, image: Image | None = None) -> Indices:
         """Identify the people in the next frame.
 
         Args:
@@ -173,7 +173,7 @@ class Tracker:
             self._known[track.identity] = _Known(track.time, track.look, track.clean)
             present[person] = replace(track, doubts=0)
 
-    def _differences(self, tracks: list[_Track], seen: list[_Track]) -> NDArray[np.float64]:
+    def _differences(self, tracks: list[_Track], seen: list[_Track]) -> Floats64:
         """Compute color differences (tracks, people); infinite if the colors are unknown."""
         looks = [self._known[t.identity].look if t.identity in self._known else t.look for t in tracks]
         return color_differences(looks, [person.look for person in seen])
@@ -190,7 +190,7 @@ def _most_alike(differences: dict[int, float]) -> int:
     return alike if alike and differences[alike] <= _MOST_DIFFERENT else 0
 
 
-def _sightings(poses: Poses, time: float, image: NDArray[np.uint8] | None) -> list[_Track]:
+def _sightings(poses: Poses, time: float, image: Image | None) -> list[_Track]:
     """Make a new track for each person in the frame."""
     keypoints, boxes = poses.keypoints.astype(np.float64), poses.boxes.astype(np.float64)
     looks = None if image is None else limb_colors(image, poses)
@@ -229,7 +229,7 @@ def _continued(track: _Track, seen: _Track) -> _Track:
     )
 
 
-def _single(poses: Poses) -> NDArray[np.bool_]:
+def _single(poses: Poses) -> Mask:
     """Return which poses do not repeat a better one."""
     areas = BODY_SHARE * poses.boxes[:, 2:].prod(axis=1)
     alike = pairwise_oks(poses.keypoints, areas, np.array(poses.keypoint_set.sigmas))
@@ -237,9 +237,7 @@ def _single(poses: Poses) -> NDArray[np.bool_]:
     return np.asarray((alike * surer).max(axis=1, initial=0) < _DOUBLE)
 
 
-def _assigned(
-    tracks: list[_Track], poses: Poses, time: float, differences: NDArray[np.float64]
-) -> list[tuple[int, int]]:
+def _assigned(tracks: list[_Track], poses: Poses, time: float, differences: Floats64) -> list[tuple[int, int]]:
     """Match tracks and people, as index pairs, so that the sum of similarities is largest."""
     from scipy.optimize import linear_sum_assignment
 
@@ -255,7 +253,7 @@ def _assigned(
     return list(zip(found[alike].tolist(), persons[alike].tolist(), strict=True))
 
 
-def _similarity(tracks: list[_Track], poses: Poses, time: float) -> NDArray[np.float64]:
+def _similarity(tracks: list[_Track], poses: Poses, time: float) -> Floats64:
     """Compute similarities (tracks, people), 0..1: the mean of OKS and box overlap, wider for longer unseen tracks.
 
     The larger of two values counts: at the expected place, and at the last place, since people turn around.
@@ -277,7 +275,7 @@ def _similarity(tracks: list[_Track], poses: Poses, time: float) -> NDArray[np.f
     return np.asarray(as_large * np.maximum(ahead, _TURNING * behind) / 2)
 
 
-def _overlap(boxes: NDArray[np.float64], others: NDArray[np.floating], growth: NDArray[np.float64]) -> Any:
+def _overlap(boxes: Floats64, others: Floats, growth: Floats64) -> Any:
     """Compute IoU (boxes, others), with both boxes of a pair enlarged by the first one's growth."""
     ours, theirs = (np.asarray(each, np.float64).reshape(-1, 2, 2) for each in (boxes, others))
     factor = growth[:, None, None]
@@ -293,8 +291,8 @@ class _Smoothed:
     """Filter state of one person: keypoints (keypoints, 2), and their speeds in box sides per second."""
 
     time: float
-    keypoints: NDArray[np.float64]
-    speeds: NDArray[np.float64]
+    keypoints: Floats64
+    speeds: Floats64
 
 
 class KeypointSmoother:
@@ -311,7 +309,7 @@ class KeypointSmoother:
         self.min_cutoff, self.beta, self.max_gap = min_cutoff, beta, max_gap
         self._persons: dict[int, _Smoothed] = {}
 
-    def smooth(self, poses: Poses, identities: NDArray[np.intp], time: float) -> Poses:
+    def smooth(self, poses: Poses, identities: Indices, time: float) -> Poses:
         """Return the poses of the next frame with smoothed keypoints; ``poses`` is not changed.
 
         Args:
@@ -328,7 +326,7 @@ class KeypointSmoother:
                 self._persons[identity], keypoints[person] = after, after.keypoints
         return replace(poses, keypoints=keypoints)
 
-    def _next(self, before: _Smoothed | None, measured: NDArray[np.float64], side: float, time: float) -> _Smoothed:
+    def _next(self, before: _Smoothed | None, measured: Floats64, side: float, time: float) -> _Smoothed:
         if before is None:
             return _Smoothed(time, measured, np.zeros_like(measured))
         seconds = time - before.time
@@ -338,6 +336,6 @@ class KeypointSmoother:
         return _Smoothed(time, before.keypoints + _weight(cutoff, seconds) * (measured - before.keypoints), speeds)
 
 
-def _weight(cutoff: NDArray[np.float64] | float, seconds: float) -> NDArray[np.float64]:
+def _weight(cutoff: Floats64 | float, seconds: float) -> Floats64:
     """Return the weight of the newest value in a first-order low-pass filter with this cutoff frequency (Hz)."""
     return np.asarray(1 / (1 + 1 / (2 * np.pi * np.asarray(cutoff) * seconds)))

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from litehrnet.arrays import Image
 from litehrnet.errors import UserError
 from litehrnet.optional import require
 from litehrnet.processors import default_threads
@@ -35,8 +35,7 @@ class VideoWriter:
     """Writes a video file frame by frame; the file is playable even if the process is killed.
 
     Args:
-        folder: Folder for the file.
-        stem: File name without suffix. The suffix is ``.mp4``, or ``.mkv`` if MP4 does not support the sound.
+        path: Path of the file without suffix. The suffix is ``.mp4``, or ``.mkv`` if MP4 does not support the sound.
         rate: Approximate number of frames per second; frames have their own times.
         sound_of: Source whose sound is copied without encoding; None for no sound.
         start: Time in the source, in seconds, that becomes time 0.
@@ -47,7 +46,7 @@ class VideoWriter:
         codec: One of ``CODECS``; None for the best that PyAV supports.
 
     Attributes:
-        path: Path of the file.
+        path: Path of the file, with its suffix.
 
     Raises:
         UserError: PyAV or the encoder is not installed; the source cannot be opened.
@@ -55,8 +54,7 @@ class VideoWriter:
 
     def __init__(
         self,
-        folder: Path,
-        stem: str,
+        path: Path,
         rate: Fraction,
         *,
         sound_of: Source | None = None,
@@ -73,12 +71,12 @@ class VideoWriter:
         self._codec = codec or _best_codec()
         self._sound = None if sound_of is None else _Sound(sound_of, start, end)
         suffix = ".mp4" if self._sound is None or self._sound.codecs <= _SOUND_IN_MP4 else ".mkv"
-        self.path = folder / f"{stem}{suffix}"
+        self.path = path.with_name(path.name + suffix)
         if sound_of is not None and sound_of.path is not None and self.path.resolve() == sound_of.path.resolve():
-            self.path = folder / f"{stem}-2{suffix}"  # never replaces the video that is read
+            self.path = path.with_name(f"{path.name}-2{suffix}")  # never replaces the video that is read
         self._file: _File | None = None
 
-    def write(self, image: NDArray[np.uint8], time: float) -> None:
+    def write(self, image: Image, time: float) -> None:
         """Append a frame.
 
         Args:
@@ -155,7 +153,7 @@ class _File:
         self._reformatter = VideoReformatter()
         self._last = -1
 
-    def write(self, image: NDArray[np.uint8], seconds: float) -> None:
+    def write(self, image: Image, seconds: float) -> None:
         import av
 
         image = _even(image, self._size_wh)
@@ -270,7 +268,7 @@ def _plausible(rate: Fraction) -> Fraction:
     return min(max(rate, Fraction(1, 10)), Fraction(1000)).limit_denominator(1001)
 
 
-def _even(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+def _even(image: Image, size_wh: tuple[int, int]) -> Image:
     """Resize a picture to the file's size, and repeat its last line or column if that is odd."""
     import cv2
 

@@ -226,6 +226,7 @@ def test_other_ways_to_write_heatmaps_are_taken(load: Load, changes: list[tuple[
         ("soft_nms", "soft_mns", r"data.val.data_cfg.soft_mns is unknown \(did you mean soft_nms\?\)"),
         ("total_epochs = 210", "total_epochs = 210\ncustom_hooks = []", "custom_hooks is unknown"),
         ("total_epochs = 210", "total_epochs = 210\n_base_ = ['a.py']", "uses other files by _base_"),
+        ("total_epochs = 210", "train_cfg = dict(max_epochs=210)\n_base_ = ['a.py']", "is a config of MMPose 1.x"),
         ("bbox_file=", "box_file=", "data.test.data_cfg.bbox_file is missing"),
         ("train_cfg=dict()", "train_cfg=dict(), neck=dict(type='FPN')", "model.neck is unknown"),
     ],

@@ -171,6 +171,39 @@ def deeplabcut(folder: Path, animals: int = 2, index: int = 3) -> Path:
     return path
 
 
+def deeplabcut_hdf5(folder: Path, animals: int = 2, index: int = 3) -> Path:
+    """DeepLabCut's HDF5 file instead of the CSV file: pandas' "fixed" format, which was looked at in real files."""
+    csv = deeplabcut(folder, animals, index)
+    rows = [line.split(",") for line in csv.read_text().splitlines()]
+    csv.unlink()
+    header, body = rows[: 4 if animals > 1 else 3], rows[4 if animals > 1 else 3 :]
+    columns = {row[0]: row[index:] for row in header}
+    path = csv.with_suffix(".h5")
+    with h5py.File(path, "w") as file:
+        table = file.create_group("df_with_missing")
+        table.attrs.update({"pandas_type": np.bytes_("frame"), "nblocks": 1})
+        for name in ("axis0", "block0_items"):
+            _multi_index(table, name, columns)
+        frames = [row[:index] for row in body]
+        if index == 1:
+            table["axis1"] = np.array([name for (name,) in frames], "S")
+        else:
+            _multi_index(
+                table, "axis1", {f"N.{level}": list(each) for level, each in enumerate(zip(*frames, strict=True))}
+            )
+        table["block0_values"] = [[float(cell or "nan") for cell in row[index:]] for row in body]
+    return path
+
+
+def _multi_index(table: h5py.Group, name: str, levels: dict[str, list[str]]) -> None:
+    table.attrs[f"{name}_nlevels"] = len(levels)
+    for number, (level, labels) in enumerate(levels.items()):
+        known = sorted(set(labels))
+        table[f"{name}_level{number}"] = np.array(known, "S")
+        table[f"{name}_level{number}"].attrs["name"] = np.bytes_(level)
+        table[f"{name}_label{number}"] = np.array([known.index(each) for each in labels], np.int8)
+
+
 def sleap_project(folder: Path, format_id: float = 1.2) -> Path:
     """SLEAP's .slp on a list of photos: labeled birds, and a predicted one in the first photo."""
     draw(folder / "photos")

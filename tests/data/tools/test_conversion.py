@@ -67,11 +67,12 @@ def _convert(source: Path, *more: str | Path) -> tuple[int, Path]:
         (layouts.cvat_points, _expected(boxes=True, hidden=True), "bird"),
         (layouts.label_studio, _expected(boxes=True, hidden=False), "bird"),
         (layouts.deeplabcut, _expected(boxes=False, hidden=False, rename=_in_video), "object"),
+        (layouts.deeplabcut_hdf5, _expected(boxes=False, hidden=False, rename=_in_video), "object"),
         (layouts.sleap_project, _expected(boxes=False, hidden=True), "object"),
         (lambda folder: layouts.sleap_project(folder, 1.0), _expected(boxes=False, hidden=True), "object"),
         (layouts.sleap_analysis, _expected(boxes=False, hidden=False, rename=_frame), "object"),
     ],
-    ids=["cvat-skeletons", "cvat-points", "label-studio", "deeplabcut", "sleap", "sleap-1.0", "sleap-analysis"],
+    ids=lambda value: getattr(value, "__name__", None),
 )
 def test_known_birds_come_back(write: Write, expected: Birds, category: str, tmp_path: Path) -> None:
     code, out = _convert(write(tmp_path))
@@ -121,9 +122,12 @@ def test_a_yolo_set_as_roboflow_lays_it_out(tmp_path: Path) -> None:
     assert (keypoint_set.keypoint_names, keypoint_set.flip_pairs) == (("0", "1", "2"), ((1, 2),))
 
 
+@pytest.mark.parametrize("write", [layouts.deeplabcut, layouts.deeplabcut_hdf5])
 @pytest.mark.parametrize("folder", ["labeled-data/video", "labeled-data", "."])
-def test_one_animal_of_deeplabcut_with_names_in_one_cell(folder: str, tmp_path: Path) -> None:
-    layouts.deeplabcut(tmp_path, animals=1, index=1)
+def test_one_animal_of_deeplabcut_with_names_in_one_cell(
+    folder: str, write: Callable[[Path, int, int], Path], tmp_path: Path
+) -> None:
+    write(tmp_path, 1, 1)
     out = tmp_path / "out.json"
     assert main(["data", "convert", str(tmp_path / folder), "--out", str(out)]) == 0
     found = {photo: birds[:1] for photo, birds in _expected(boxes=False, hidden=False, rename=_in_video).items()}
@@ -288,7 +292,10 @@ def test_a_folder_of_two_kinds_needs_from(tmp_path: Path, capsys: pytest.Capture
     assert len(read_annotations(out).images) == 3
 
 
-@pytest.mark.parametrize(("package", "write"), [("h5py", layouts.sleap_project), ("yaml", layouts.yolo)])
+@pytest.mark.parametrize(
+    ("package", "write"),
+    [("h5py", layouts.sleap_project), ("h5py", layouts.deeplabcut_hdf5), ("yaml", layouts.yolo)],
+)
 def test_a_missing_package_is_named(
     package: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

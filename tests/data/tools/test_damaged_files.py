@@ -1,6 +1,7 @@
 """``litehrnet data convert``: broken and damaged files of other tools are refused in one sentence."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,24 +119,60 @@ def test_broken_lines_of_yolo_are_one_sentence(
     assert message in capsys.readouterr().err
 
 
-def test_hdf5_of_others_is_refused_without_unpickling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, message in (
-        ("df_with_missing", "is DeepLabCut's HDF5 (expected the CSV file"),
-        ("x", "not a file of SLEAP"),
-    ):
-        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
-            file.create_group(name)
-        assert _convert(tmp_path / f"{name}.h5")[0] == 2
-        assert message in capsys.readouterr().err
+def test_hdf5_of_others_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_group("x")
+    assert _convert(tmp_path / "x.h5")[0] == 2
+    assert "not a file of SLEAP" in capsys.readouterr().err
 
 
-def test_a_sleap_package_with_its_frames_inside_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("part", "replacement", "message"),
+    [
+        ("block0_values", "block0_values", "/df_with_missing/block0_values is pickled, and reading that may run code"),
+        ("axis0_level1", "axis0_level1", "/df_with_missing/axis0_level1 is pickled, and reading that may run code"),
+        ("block0_values", "table", "the list of its columns is pickled, and reading that may run code (expected the"),
+    ],
+    ids=["values of objects", "names of objects", "table format"],
+)
+def test_pickled_labels_of_deeplabcut_are_refused(
+    part: str, replacement: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = layouts.deeplabcut_hdf5(tmp_path)
+    with h5py.File(source, "r+") as file:
+        table = file["df_with_missing"]
+        del table[part]
+        objects = table.create_dataset(replacement, (1,), h5py.vlen_dtype(np.uint8))
+        objects[0] = np.frombuffer(pickle.dumps(["beak"]), np.uint8)
+    assert _convert(source)[0] == 2
+    assert message in capsys.readouterr().err
+
+
+def test_predictions_of_deeplabcut_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = layouts.deeplabcut_hdf5(tmp_path)
+    with h5py.File(source, "r+") as file:
+        for name in ("axis0_level3", "block0_items_level3"):
+            labels = file["df_with_missing"][name].attrs["name"]
+            del file["df_with_missing"][name]
+            file["df_with_missing"][name] = np.array(["likelihood", "x"], "S")
+            file["df_with_missing"][name].attrs["name"] = labels
+    assert _convert(source)[0] == 2
+    assert "holds predictions of DeepLabCut" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("filename", "held"), [(".", "holds its frames itself"), ("birds.pkg.slp", "has its frames in birds.pkg.slp")]
+)
+def test_a_sleap_package_with_its_frames_inside_is_refused(
+    filename: str, held: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = layouts.sleap_project(tmp_path)
     with h5py.File(source, "r+") as file:
         del file["videos_json"]
-        file["videos_json"] = [np.bytes_(json.dumps({"backend": {"filename": ".", "dataset": "video0/video"}}))]
+        backend = {"filename": filename, "dataset": "video0/video", "shape": [3, 48, 64, 1]}
+        file["videos_json"] = [np.bytes_(json.dumps({"backend": backend}))]
     assert _convert(source)[0] == 2
-    assert "holds its frames itself" in capsys.readouterr().err
+    assert f"{held} (expected the .slp project that names its photos or videos)" in capsys.readouterr().err
 
 
 WRITERS: list[Write] = [
@@ -144,6 +181,7 @@ WRITERS: list[Write] = [
     layouts.label_studio,
     layouts.yolo,
     layouts.deeplabcut,
+    layouts.deeplabcut_hdf5,
     layouts.sleap_project,
     layouts.sleap_analysis,
 ]

@@ -191,8 +191,7 @@ def _read_loader(data: Section) -> Section:
     """Read ``train_dataloader``, which takes precedence over the settings in ``data`` for all loaders."""
     data.unused("samples_per_gpu", "workers_per_gpu", "val_dataloader", "test_dataloader")
     loader = data.section("train_dataloader", {})
-    loader.one_of("shuffle", (True,), True)
-    loader.one_of("drop_last", (True,), True)
+    loader.fixed(shuffle=True, drop_last=True)
     loader.unused("pin_memory", "persistent_workers")
     return loader
 
@@ -215,12 +214,9 @@ def _read_steps(section: Section, known: tuple[str, ...]) -> dict[str, Section]:
 
 def _check_fixed_steps(steps: dict[str, Section]) -> None:
     if load := steps.get("LoadImageFromFile"):
-        load.one_of("to_float32", (False,), False)
-        load.one_of("color_type", ("color",), "color")
-        load.one_of("channel_order", ("rgb",), "rgb")
+        load.fixed(to_float32=False, color_type="color", channel_order="rgb")
     if normalize := steps.get("NormalizeTensor"):
-        normalize.one_of("mean", (_MEAN,))
-        normalize.one_of("std", (_STD,))
+        normalize.given(mean=_MEAN, std=_STD)
     if collect := steps.get("Collect"):
         collect.unused("keys", "meta_keys", "meta_name")
 

@@ -41,8 +41,8 @@ class ModelPart:
 
 def read_model(model: Section) -> ModelPart:
     """Read ``model``; unsupported settings become problems."""
-    model.one_of("type", ("TopDown",))
-    model.one_of("pretrained", (None,), None)
+    model.given(type="TopDown")
+    model.fixed(pretrained=None)
     model.unused("train_cfg")
     backbone = model.section("backbone")
     variant = _read_backbone(backbone)
@@ -64,27 +64,18 @@ def read_model(model: Section) -> ModelPart:
 
 
 def _read_backbone(backbone: Section) -> Variant:
-    backbone.one_of("type", ("LiteHRNet",))
-    backbone.one_of("in_channels", (3,), 3)
-    backbone.one_of("conv_cfg", (None,), None)
-    backbone.one_of("norm_eval", (False,), False)
-    backbone.unused(
-        "with_cp", "zero_init_residual"
-    )  # trades memory for time; belongs to blocks that this network does not have
+    backbone.given(type="LiteHRNet")
+    backbone.fixed(in_channels=3, conv_cfg=None, norm_eval=False)
+    # The first trades memory for time; the second belongs to blocks that this network does not have.
+    backbone.unused("with_cp", "zero_init_residual")
     extra = backbone.section("extra")
-    stem = extra.section("stem")
-    stem.one_of("stem_channels", (STEM_CHANNELS,))
-    stem.one_of("out_channels", (STEM_CHANNELS,))
-    stem.one_of("expand_ratio", (1,))
-    extra.one_of("num_stages", (3,))
-    extra.one_of("with_head", (True,))
+    extra.section("stem").given(stem_channels=STEM_CHANNELS, out_channels=STEM_CHANNELS, expand_ratio=1)
+    extra.given(num_stages=3, with_head=True)
     stages = extra.section("stages_spec")
-    stages.one_of("num_branches", ((2, 3, 4),))
-    stages.one_of("num_blocks", ((2, 2, 2),))
-    stages.one_of("with_fuse", ((True, True, True),))
+    stages.given(num_branches=(2, 3, 4), num_blocks=(2, 2, 2), with_fuse=(True, True, True))
     variant = _find_variant(stages)
     if variant.unit is LITE:
-        stages.one_of("reduce_ratios", ((CROSS_RESOLUTION_REDUCTION,) * 3,))
+        stages.given(reduce_ratios=(CROSS_RESOLUTION_REDUCTION,) * 3)
     stages.unused("reduce_ratios")
     return variant
 
@@ -132,34 +123,31 @@ def _flat(value: Any) -> list[float]:
 
 
 def _read_norm(norm: Section) -> bool:
-    norm.one_of("requires_grad", (True,), True)
+    norm.fixed(requires_grad=True)
     return norm.one_of("type", ("BN", "SyncBN")) == "SyncBN"
 
 
 def _read_head(head: Section, variant: Variant) -> int:
-    head.one_of("type", ("TopDownSimpleHead",))
+    head.given(type="TopDownSimpleHead")
     width = head.whole("in_channels", least=1)
     if head.is_dict and "in_channels" in head.values and width != variant.channels[0]:
         head.remarks.notes.append(
             f"{head.path('in_channels')} is {width}, but the backbone has {variant.channels[0]} channels: "
             f"{variant.channels[0]} is used, since {width} could not run"
         )
-    # The default is three such layers.
-    head.one_of("num_deconv_layers", (0,))
+    head.given(num_deconv_layers=0)  # the default is three
     head.unused("num_deconv_filters", "num_deconv_kernels", "align_corners")
-    head.one_of("in_index", (0,), 0)
-    head.one_of("input_transform", (None,), None)
+    head.fixed(in_index=0, input_transform=None)
     extra = head.section("extra", {})
-    extra.one_of("final_conv_kernel", (1,), 1)
-    extra.one_of("num_conv_layers", (0,), 0)
+    extra.fixed(final_conv_kernel=1, num_conv_layers=0)
     extra.unused("num_conv_kernels")
     return head.whole("out_channels", least=1)
 
 
 def _read_loss(loss: Section) -> LossConfig:
     kind = loss.one_of("type", ("JointsMSELoss", "JointsOHKMMSELoss"))
-    loss.one_of("use_target_weight", (True,))
-    loss.one_of("loss_weight", (1,), 1)
+    loss.given(use_target_weight=True)
+    loss.fixed(loss_weight=1)
     if kind == "JointsMSELoss":
         return LossConfig()
     return LossConfig("ohkm", loss.whole("topk", 8, least=1))

@@ -32,6 +32,9 @@ MMPOSE_KEYS = frozenset([
 ])
 """Top-level names that mmpose reads; other names are helpers of the file."""
 
+MMPOSE_1_KEYS = ("train_dataloader", "test_dataloader", "optim_wrapper", "train_cfg", "default_hooks")
+"""Top-level names of MMPose 1.x."""
+
 # Helpers in mmpose's own configs; some of them are unused.
 _USUAL_HELPERS = frozenset([
     "channel_cfg", "data_cfg", "val_data_cfg", "train_pipeline", "val_pipeline", "test_pipeline", "data_root",
@@ -98,6 +101,8 @@ def make_config(source: MmposeSource, overrides: Mapping[str, Any]) -> tuple[Run
     """
     path = source.path
     file = _evaluate(source, {})
+    if keys := [key for key in MMPOSE_1_KEYS if key in file.values]:
+        raise UserError(f"{path}: is a config of MMPose 1.x, which has {keys[0]} (expected one of mmpose 0.x)")
     if "_base_" in file.values:
         raise UserError(f"{path}: uses other files by _base_ (expected a complete file)")
     _check_overrides(file, overrides, path)
@@ -135,14 +140,7 @@ def _build(values: dict[str, Any], helpers: frozenset[str], path: Path, remarks:
     file.unused(*helpers - MMPOSE_KEYS)
     model = read_model(file.section("model"))
     data = read_data(file.section("data"), model.flip)
-    training = read_training(
-        file,
-        data.train.format,
-        batch_size=data.batch_size,
-        workers=data.workers,
-        loss=model.loss,
-        sync_batch_norm=model.sync_batch_norm,
-    )
+    training = read_training(file, model, data)
     work_dir, load_from, resume_from = (file.optional_text(key) for key in ("work_dir", "load_from", "resume_from"))
     file.close()
     codec = _codec(model, data, remarks)

@@ -128,6 +128,16 @@ class Section:
         result: _Value = value
         return result
 
+    def fixed(self, **values: Any) -> None:
+        """Check keys that must have these values, which are also their defaults."""
+        for key, value in values.items():
+            self.one_of(key, (value,), value)
+
+    def given(self, **values: Any) -> None:
+        """Check keys that must be there and have these values."""
+        for key, value in values.items():
+            self.one_of(key, (value,))
+
     def unused(self, *keys: str) -> None:
         """Mark keys that have no effect as known."""
         self._known.update(keys)

@@ -2,46 +2,31 @@
 
 from typing import Literal
 
+from litehrnet.config.mmpose.data import DataPart
+from litehrnet.config.mmpose.model import ModelPart
 from litehrnet.config.mmpose.section import Section, short, tupled
-from litehrnet.config.schema import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
+from litehrnet.config.schema import OptimizerConfig, ScheduleConfig, TrainingConfig
 from litehrnet.data.formats import find_format
 
 _LOGS = ("TextLoggerHook", "TensorboardLoggerHook")
 
 
-def read_training(
-    file: Section,
-    dataset: str,
-    *,
-    batch_size: int,
-    workers: int,
-    loss: LossConfig,
-    sync_batch_norm: bool,
-) -> TrainingConfig:
-    """Read the training settings; unsupported ones become problems.
-
-    Args:
-        file: The whole file.
-        dataset: Format of the data, which determines the metric.
-        batch_size: Batch size in ``data``.
-        workers: Number of workers in ``data``.
-        loss: Loss in ``model``.
-        sync_batch_norm: Whether ``model`` uses synchronized batch normalization.
-    """
+def read_training(file: Section, model: ModelPart, data: DataPart) -> TrainingConfig:
+    """Read the training settings of a file whose other parts were read; unsupported ones become problems."""
     epochs = file.whole("total_epochs", least=1)
     # As in mmpose, the command line determines processes, devices and seeds.
     file.unused("log_level", "dist_params", "cudnn_benchmark", "find_unused_parameters", "seed", "gpu_ids")
     _check_workflow(file)
-    evaluate_every, best_by = _read_evaluation(file.section("evaluation", {}), dataset)
+    evaluate_every, best_by = _read_evaluation(file.section("evaluation", {}), data.train.format)
     return TrainingConfig(
         epochs=epochs,
-        batch_size=batch_size,
-        workers=workers,
+        batch_size=data.batch_size,
+        workers=data.workers,
         optimizer=_read_optimizer(file.section("optimizer"), _read_clipping(file)),
         schedule=_read_schedule(file.section("lr_config"), epochs),
-        loss=loss,
+        loss=model.loss,
         precision=_read_precision(file),
-        sync_batch_norm=sync_batch_norm,
+        sync_batch_norm=model.sync_batch_norm,
         evaluate_every=evaluate_every,
         save_every=_read_saving(file.section("checkpoint_config", {}), epochs),
         log_every=_read_logging(file.section("log_config", {})),
@@ -63,7 +48,7 @@ def _read_evaluation(evaluation: Section, dataset: str) -> tuple[int, str | None
     metric = find_format(dataset).metric
     evaluation.one_of("metric", (metric.name, (metric.name,)), metric.name)
     evaluation.one_of("rule", (None, "greater"), None)
-    evaluation.one_of("by_epoch", (True,), True)
+    evaluation.fixed(by_epoch=True)
     evaluation.unused("gpu_collect", "key_indicator", "save_best")
     key = "key_indicator" if evaluation.has("key_indicator") else "save_best"
     best = evaluation.one_of(key, (None, True, "auto", *metric.values), None)
@@ -75,16 +60,14 @@ def _read_optimizer(optimizer: Section, clip_norm: float | None) -> OptimizerCon
     """Read the optimizer; missing values have torch's defaults, which differ from ours."""
     kind = optimizer.one_of("type", ("Adam", "AdamW", "SGD"))
     learning_rate = optimizer.number("lr")
-    optimizer.one_of("paramwise_cfg", (None,), None)
+    optimizer.fixed(paramwise_cfg=None)
     decay = optimizer.number("weight_decay", 0.01 if kind == "AdamW" else 0.0)
     if kind == "SGD":
         momentum = optimizer.number("momentum", 0.0)
-        optimizer.one_of("dampening", (0,), 0)
-        optimizer.one_of("nesterov", (False,), False)
+        optimizer.fixed(dampening=0, nesterov=False)
         return OptimizerConfig("sgd", learning_rate, momentum=momentum, weight_decay=decay, clip_norm=clip_norm)
     first, second = optimizer.numbers("betas", 2, (0.9, 0.999))
-    optimizer.one_of("eps", (1e-8,), 1e-8)
-    optimizer.one_of("amsgrad", (False,), False)
+    optimizer.fixed(eps=1e-8, amsgrad=False)
     return OptimizerConfig(
         "adam" if kind == "Adam" else "adamw",
         learning_rate,
@@ -99,7 +82,7 @@ def _read_clipping(file: Section) -> float | None:
     if not config.has("grad_clip"):
         return None
     clip = config.section("grad_clip")
-    clip.one_of("norm_type", (2,), 2)
+    clip.fixed(norm_type=2)
     return clip.number("max_norm")
 
 
@@ -111,8 +94,7 @@ def _read_schedule(config: Section, epochs: int) -> ScheduleConfig:
             config.remarks.notes.append(f"{config.name}: the rate falls with every iteration, not with every epoch")
         config.one_of("min_lr" if "min_lr_ratio" not in config.values else "min_lr_ratio", (0,))
         return ScheduleConfig("cosine", (), warmup_iterations=iterations, warmup_factor=factor)
-    config.one_of("by_epoch", (True,), True)
-    config.one_of("min_lr", (None,), None)
+    config.fixed(by_epoch=True, min_lr=None)
     if type(config.values.get("step")) is int:
         every = config.whole("step", least=1)
         steps = tuple(range(every, epochs, every))
@@ -124,7 +106,7 @@ def _read_schedule(config: Section, epochs: int) -> ScheduleConfig:
 def _read_warmup(config: Section) -> tuple[int, float]:
     """Read iterations and factor of the warm-up."""
     kind = config.one_of("warmup", (None, "linear"), None)
-    config.one_of("warmup_by_epoch", (False,), False)
+    config.fixed(warmup_by_epoch=False)
     if kind is None:
         config.unused("warmup_iters", "warmup_ratio")
         return 0, ScheduleConfig.warmup_factor
@@ -140,8 +122,7 @@ def _read_precision(file: Section) -> Literal["float32", "fp16"]:
 
 
 def _read_saving(config: Section, epochs: int) -> int:
-    config.one_of("by_epoch", (True,), True)
-    config.one_of("save_optimizer", (True,), True)
+    config.fixed(by_epoch=True, save_optimizer=True)
     config.unused("save_last", "create_symlink", "meta")
     if config.has("out_dir"):
         config.problem("out_dir", "is unknown (expected work_dir, the folder of all files of a run)")

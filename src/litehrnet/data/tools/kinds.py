@@ -15,6 +15,10 @@ from litehrnet.errors import UserError
 _BEGIN = 4096  # bytes that tell what a file is
 
 
+def _is_pandas(begin: bytes) -> bool:
+    return begin.startswith(b"\x89HDF") and b"pandas_type" in begin
+
+
 @dataclass(frozen=True)
 class Kind:
     """Annotations of one tool.
@@ -35,11 +39,17 @@ KINDS = {
     "label-studio": Kind("Label Studio's JSON", lambda _, begin: begin.startswith(b"["), read_label_studio),
     "yolo": Kind("data.yaml of YOLO-pose", lambda path, _: data_file(path) is not None, read_yolo),
     "deeplabcut": Kind(
-        "DeepLabCut's CollectedData_NAME.csv",
-        lambda path, begin: begin.startswith(b"scorer") or (path.is_dir() and bool(label_files(path))),
+        "DeepLabCut's CollectedData_NAME.csv or .h5",
+        lambda path, begin: (
+            begin.startswith(b"scorer") or _is_pandas(begin) or (path.is_dir() and bool(label_files(path)))
+        ),
         read_deeplabcut,
     ),
-    "sleap": Kind("SLEAP's .slp or analysis HDF5", lambda _, begin: begin.startswith(b"\x89HDF"), read_sleap),
+    "sleap": Kind(
+        "SLEAP's .slp or analysis HDF5",
+        lambda _, begin: begin.startswith(b"\x89HDF") and not _is_pandas(begin),
+        read_sleap,
+    ),
 }
 """Kinds by the name that ``--from`` takes."""
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litehrnet.data.tools.hdf5 import opened
 from litehrnet.data.tools.project import UNNAMED, Category, LabeledObject, LabeledPhoto, Point, Project
 from litehrnet.errors import UserError
-from litehrnet.optional import require
 
 _EDGE, _SYMMETRY = 1, 2
 _CENTERED = 1.1  # since this format, the center of a pixel has whole coordinates
@@ -25,20 +25,11 @@ def read_sleap(path: Path) -> Project:
     Raises:
         UserError: The file is missing, or is neither.
     """
-    require("h5py", "tools", f"{path}: reading this format")
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            if "df_with_missing" in file:
-                # Reading it needs pickle, which may run anything.
-                raise UserError(f"{path}: is DeepLabCut's HDF5 (expected the CSV file of the same name beside it)")
-            if "metadata" in file and "instances" in file:
-                return _project(path, file)
-            if "tracks" in file and "node_names" in file:
-                return _analysis(path, file)
-    except (OSError, RuntimeError, MemoryError) as error:
-        raise UserError(f"{path}: cannot be read as HDF5 ({error})") from error
+    with opened(path) as file:
+        if "metadata" in file and "instances" in file:
+            return _project(path, file)
+        if "tracks" in file and "node_names" in file:
+            return _analysis(path, file)
     raise UserError(f"{path}: not a file of SLEAP (expected a .slp project, or an analysis file in HDF5)")
 
 
@@ -49,8 +40,10 @@ def _project(path: Path, file: Any) -> Project:
     categories = [_category(index, skeleton, nodes) for index, skeleton in enumerate(metadata["skeletons"])]
     videos = [json.loads(text) for text in file["videos_json"][()]]
     backends = [video.get("backend") or video for video in videos]
-    if any(backend.get("filename") == "." for backend in backends):
-        raise UserError(f"{path}: holds its frames itself (expected the .slp project that names its photos or videos)")
+    for name in (str(backend.get("filename")) for backend in backends):
+        if name == "." or name.endswith(".slp"):
+            held = "holds its frames itself" if name == "." else f"has its frames in {name}"
+            raise UserError(f"{path}: {held} (expected the .slp project that names its photos or videos)")
     listed = [name for backend in backends for name in _listed(backend)]
     folder = posixpath.commonpath([posixpath.dirname(name) for name in listed]) if listed else ""
     instances, points = file["instances"][()], file["points"][()]

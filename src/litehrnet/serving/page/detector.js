@@ -107,14 +107,24 @@ export function decodeBoxes({ data, size: [width, height] }, detector) {
     if (data[at] >= threshold && isPeak(data, at % width, Math.floor(at / width), width, height)) peaks.push(at);
   }
   peaks.sort((a, b) => data[b] - data[a]);
-  return peaks.slice(0, detector.max_objects).map((at) => {
-    const x = detector.stride * ((at % width) + 0.5);
-    const y = detector.stride * (Math.floor(at / width) + 0.5);
-    const [left, top, right, bottom] = [1, 2, 3, 4].map((map) => {
-      const distance = data[map * width * height + at];
-      return detector.distance_unit * Math.exp(Math.min(distance, detector.max_log_distance));
-    });
-    return { corners: [x - left, y - top, x + right, y + bottom], score: 1 / (1 + Math.exp(-data[at])) };
+  const score = (at) => 1 / (1 + Math.exp(-data[at]));
+  return peaks.slice(0, detector.max_objects).map((peak) => {
+    // The mean of the boxes around the peak, weighted by their scores to the power of 4; see _corners_around in maps.py.
+    const corners = [0, 0, 0, 0];
+    let total = 0;
+    for (let i = 0; i < 9; i++) {
+      const column = Math.min(width - 1, Math.max(0, (peak % width) + (i % 3) - 1));
+      const row = Math.min(height - 1, Math.max(0, Math.floor(peak / width) + Math.floor(i / 3) - 1));
+      const at = row * width + column;
+      const weight = score(at) ** 4;
+      total += weight;
+      for (let side = 0; side < 4; side++) {
+        const distance = Math.exp(Math.min(data[(1 + side) * width * height + at], detector.max_log_distance));
+        const center = detector.stride * ((side % 2 ? row : column) + 0.5);
+        corners[side] += weight * (center + (side < 2 ? -1 : 1) * detector.distance_unit * distance);
+      }
+    }
+    return { corners: corners.map((value) => value / total), score: score(peak) };
   });
 }
 

@@ -55,14 +55,7 @@ class Variations:
 def make_device_batch(
     everyone: People, training_set: TrainingSet, indices: NDArray[np.int64], generator: torch.Generator
 ) -> TensorBatch:
-    """Make the samples of some people.
-
-    Args:
-        everyone: All people, from ``load_people``.
-        training_set: Keypoints, size, codec and augmentation.
-        indices: Indices of the people.
-        generator: Random generator of the device.
-    """
+    """Make the samples of the people with some indices; ``everyone`` is from ``load_people``."""
     people = everyone.of(torch.from_numpy(indices).to(generator.device))
     settings, size, count = training_set.augmentation, training_set.input_size_wh, len(indices)
     variations = draw_variations(people.visible, settings, bool(lower_body(training_set.keypoint_set).any()), generator)
@@ -82,13 +75,9 @@ def make_device_batch(
 def draw_variations(
     visible: Tensor, settings: AugmentationConfig, halves: bool, generator: torch.Generator
 ) -> Variations:
-    """Draw the positions of samples.
+    """Draw the positions of samples, by which keypoints are visible (n, keypoints), 0 or 1.
 
-    Args:
-        visible: (n, keypoints), 0 or 1.
-        settings: Probabilities and ranges.
-        halves: Whether the keypoints have an upper and a lower body.
-        generator: Random generator of the device.
+    ``halves`` says whether the keypoints have an upper and a lower body.
     """
     count = len(visible)
     enough = visible.sum(dim=1) > settings.half_body_above
@@ -268,17 +257,7 @@ def rectangles(parts: Tensor, places: Tensor, size_wh: tuple[int, int]) -> Tenso
 
 
 def encoded(joints_xy: Tensor, visible: Tensor, size_wh: tuple[int, int], codec: HeatmapCodec) -> tuple[Tensor, Tensor]:
-    """Create targets like ``keypoints.codec.encode``, which explains the rules.
-
-    Args:
-        joints_xy: (n, keypoints, 2) in pixels of the crop.
-        visible: (n, keypoints), 0 or 1.
-        size_wh: (width, height) of the crop.
-        codec: Codec; its kind and sigma are used.
-
-    Returns:
-        Heatmaps float32 (n, keypoints, h, w) and weights float32 (n, keypoints).
-    """
+    """Create targets like ``keypoints.codec.encode``, which explains the rules; ``size_wh`` is that of the crop."""
     cells_wh = heatmap_size(*size_wh)
     sizes = np.array(cells_wh)
     less = 1 if codec.kind == "udp" else 0

@@ -109,11 +109,7 @@ def train_for(minutes: float, config: RunConfig, folder: Path, device: torch.dev
 
 
 def prepared_run(config: RunConfig, folder: Path, device: torch.device) -> TimedRun:
-    """Read the data of a configuration, and move the people to the device.
-
-    Raises:
-        UserError: See ``train_for``.
-    """
+    """Read the data of a configuration, and move the people to the device; errors as in ``train_for``."""
     started, test = monotonic(), config.validation
     if config.task != "keypoints" or not config.train:
         raise UserError(f"{config.name}: cannot be trained for minutes (expected a recipe with keypoints and train)")
@@ -122,14 +118,8 @@ def prepared_run(config: RunConfig, folder: Path, device: torch.device) -> Timed
     if any(make_folder(folder).iterdir()):
         raise UserError(f"{folder}: has files already (expected a new or empty folder)")
     size, seed = config.input_size_wh, config.training.seed
-    people = read_training_set(
-        config.train,
-        config.keypoint_set,
-        size,
-        config.codec,
-        replace(config.augmentation, center_jitter_probability=0.0),  # every sample has its own jitter
-        seed,
-    )
+    unmoved = replace(config.augmentation, center_jitter_probability=0.0)  # every sample has its own jitter
+    people = read_training_set(config.train, config.keypoint_set, size, config.codec, unmoved, seed)
     people = replace(people, augmentation=config.augmentation)
     config, _ = fit(config, len(people), 1)
     if len(people) < config.training.batch_size:
