@@ -17,7 +17,7 @@ ROWS = [
     {"runtimes", "data"},
     {"models", "engine"},
     {"io", "weights", "keypoints", "segmentation", "detection"}
-    | {"arrays", "poses", "variants", "optional", "processors", "errors"},  # single files
+    | {"arrays", "poses", "variants", "optional", "processors", "errors", "published"},  # single files
 ]
 ROW_OF = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 # What a module of the last row, or of the engine, may import at module level besides the standard library.

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -17,6 +18,12 @@ from litehrnet.variants import (
     heatmap_size,
     identify_variant,
 )
+
+
+@cache
+def _names(variant: str) -> list[str]:
+    with torch.device("meta"):
+        return list(create_network(variant).state_dict())
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -43,9 +50,9 @@ def test_network_of_an_unknown_unit_is_not_built_from_another() -> None:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_every_unit_has_a_block_and_marks_its_parameters_alone(unit: Unit) -> None:
     for variant in VARIANTS.values():
-        with torch.device("meta"):
-            names = LiteHRNet(variant).state_dict()
+        names = _names(variant.name)
         assert any(unit.marker in name for name in names) == (variant.unit is unit)
+        assert variant.unit.widths in names
 
 
 def test_unknown_variant_is_refused_with_the_known_ones() -> None:

@@ -25,7 +25,7 @@ def test_wheel_holds_the_package_its_types_the_recipes_and_the_engine(project: P
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "litehrnet/py.typed" in names
     recipes = [name for name in names if name.startswith("litehrnet/configs/top_down/")]
-    assert len(recipes) == 13
+    assert len(recipes) == 31
     assert {f"litehrnet/weights/lite_hrnet_18.{kind}" for kind in ("safetensors", "onnx")} <= names
     assert "litehrnet/photos/astronaut.jpg" in names
     assert {"litehrnet/serving/page/index.html", "litehrnet/serving/page/app.js"} <= names

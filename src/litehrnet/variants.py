@@ -1,6 +1,7 @@
-"""The four networks of the paper as one small table, and the image sizes they accept; without torch.
+"""All networks as one small table, and the image sizes they accept; without torch.
 
-Source: table 1 of the paper, and docs/spec/architecture.md, sections 2 and 10.
+The four networks of the paper, its successor Dite-HRNet, and the networks that the paper compares itself with. Source:
+table 1 of the paper, and docs/spec/architecture.md, sections 2, 10 and 16 to 21.
 """
 
 from collections.abc import Mapping
@@ -19,44 +20,65 @@ DEFAULT_INPUT_SIZE_WH = (192, 256)
 
 @dataclass(frozen=True)
 class Unit:
-    """The block that a module repeats.
+    """The block that a network repeats.
 
-    ``models.lite_hrnet`` maps units to PyTorch blocks, ``engine.units`` to steps of the native engine. A unit may be
-    missing from the second map: PyTorch then runs its networks.
+    ``models.backbones`` maps units to PyTorch backbones, ``engine.units`` to steps of the native engine. A unit may be
+    missing from the second map: PyTorch and ONNX Runtime then run its networks.
 
     Attributes:
         name: Name in configuration files, in lower case.
         marker: Part of a parameter name that only networks with this unit have.
+        widths: Name of a parameter array; its first dimension is ``channels[0]`` of the network's variant.
     """
 
     name: str
     marker: str
+    widths: str = "backbone.transition0.0.2.weight"
 
 
 LITE = Unit("lite", "cross_resolution_weighting")
 """Conditional channel weighting, figure 4 (b) of the paper."""
 
-NAIVE = Unit("naive", ".branch2.")
+NAIVE = Unit("naive", "stage0.0.layers.0.0.branch2.")
 """The shuffle unit, figure 4 (a) of the paper."""
 
-UNITS = (LITE, NAIVE)
+DYNAMIC = Unit("dynamic", ".dcm.")
+"""Dynamic split convolution and context modeling, of Dite-HRNet."""
+
+BASIC = Unit("basic", ".branches.0.0.conv1.", "backbone.transition1.0.0.weight")
+"""Residual blocks of 3x3 convolutions, of HRNet."""
+
+INVERTED = Unit("inverted", "backbone.layer7.0.conv.2.", "backbone.conv2.conv.weight")
+"""Inverted residuals, of MobileNetV2."""
+
+SEARCHED = Unit("searched", "backbone.layer16.conv.", "backbone.layer16.conv.weight")
+"""Inverted residuals with squeeze-excitation and h-swish, of MobileNetV3."""
+
+SHUFFLED = Unit("shuffled", "backbone.layers.0.0.branch1.", "backbone.layers.3.conv.weight")
+"""Shuffle units and downsampling units, of ShuffleNetV2."""
+
+UNITS = (LITE, NAIVE, DYNAMIC, BASIC, INVERTED, SEARCHED, SHUFFLED)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One network of the family.
+    """One network.
 
     Attributes:
         name: Name on the command line.
-        unit: The block that a module repeats.
-        channels: Channels of the four branches, highest resolution (1/4 of the image) first.
-        modules: Number of modules in the stages of two, three and four branches.
+        unit: The block that the network repeats.
+        channels: Channels of the branches, highest resolution first; of a network without branches, those of its
+            features.
+        modules: Number of modules in the stages of two, three and four branches; empty where the unit fixes the
+            layers.
+        feature_stride: Pixels of the image per cell of the features: 4, or 32 for networks whose head enlarges them.
     """
 
     name: str
     unit: Unit
-    channels: tuple[int, int, int, int]
-    modules: tuple[int, int, int]
+    channels: tuple[int, ...]
+    modules: tuple[int, ...] = ()
+    feature_stride: int = 4
 
 
 VARIANTS = {
@@ -68,6 +90,12 @@ VARIANTS = {
         # branch has 30. A head of 30 reproduces the paper's parameters and FLOPs.
         Variant("naive_lite_hrnet_18", NAIVE, (30, 60, 120, 240), (2, 4, 2)),
         Variant("wider_naive_lite_hrnet_18", NAIVE, (40, 80, 160, 320), (2, 4, 2)),
+        Variant("dite_hrnet_18", DYNAMIC, (40, 80, 160, 320), (2, 4, 2)),
+        Variant("dite_hrnet_30", DYNAMIC, (40, 80, 160, 320), (3, 8, 3)),
+        Variant("small_hrnet_w16", BASIC, (16, 32, 64, 128)),
+        Variant("mobilenetv2", INVERTED, (1280,), feature_stride=32),
+        Variant("mobilenetv3", SEARCHED, (960,), feature_stride=32),
+        Variant("shufflenetv2", SHUFFLED, (1024,), feature_stride=32),
     )
 }
 
@@ -120,23 +148,31 @@ def identify_variant(shapes: Mapping[str, tuple[int, ...]]) -> Variant | None:
     Args:
         shapes: Array shapes by parameter name (docs/spec/architecture.md, section 11).
     """
-    units = [unit for unit in UNITS if any(unit.marker in name for name in shapes)]
-    width = shapes.get("backbone.transition0.0.2.weight", (0,))[0]
     modules = tuple(
         len({name.split(".")[2] for name in shapes if name.startswith(f"backbone.stage{stage}.")}) for stage in range(3)
     )
+    unit, width = _unit_and_width(shapes)
     for variant in VARIANTS.values():
-        if ([variant.unit], variant.channels[0], variant.modules) == (units, width, modules):
+        if (variant.unit, variant.channels[0]) == (unit, width) and variant.modules in ((), modules):
             return variant
     return None
 
 
+def _unit_and_width(shapes: Mapping[str, tuple[int, ...]]) -> tuple[Unit | None, int]:
+    """Find the only unit whose marker is in the names, or None, and the channels of branch 0 or of the features."""
+    units = [unit for unit in UNITS if any(unit.marker in name for name in shapes)]
+    unit = units[0] if len(units) == 1 else None
+    return unit, shapes.get((unit or LITE).widths, (0,))[0]
+
+
 def describe_weights(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Describe the network that the shapes belong to, as the end of a sentence."""
-    width = shapes.get("backbone.transition0.0.2.weight", (0,))[0]
+    unit, width = _unit_and_width(shapes)
     variant = identify_variant(shapes)
+    where = f"{width} channels in branch 0" if unit is None or unit.widths == LITE.widths else f"{width} channels"
     if variant is not None:
-        return f"these weights have {width} channels in branch 0 and {variant.modules} modules: {variant.name}"
+        modules = f" and {variant.modules} modules" if variant.modules else ""
+        return f"these weights have {where}{modules}: {variant.name}"
     if width:
-        return f"these weights have {width} channels in branch 0, like no network of {', '.join(VARIANTS)}"
+        return f"these weights have {where}, like no network of {', '.join(VARIANTS)}"
     return "these weights belong to another network family"

@@ -10,7 +10,7 @@ from tests.drawn_scenes_of_figures import write_figure_scenes
 
 from litehrnet.cli.main import main
 from litehrnet.detection.objects import ObjectClass
-from litehrnet.models.lite_hrnet import create_network
+from litehrnet.models.networks import create_network
 from litehrnet.models.weights import save_network
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
 

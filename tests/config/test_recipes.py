@@ -20,6 +20,16 @@ PUBLISHED = [
     "wider_naive_litehrnet_18_coco_256x192",
     "wider_naive_litehrnet_18_mpii_256x256",
 ]
+NETWORKS = {
+    "mobilenetv2": ("mobilenet_v2", "mobilenetv2"),
+    "shufflenetv2": ("shufflenet_v2", "shufflenetv2"),
+    "mobilenetv3": ("mobilenet_v3", "mobilenetv3"),
+    "small_hrnet_w16": ("small_hrnet", "small_hrnet_w16"),
+    "ditehrnet_18": ("dite_hrnet", "dite_hrnet_18"),
+    "ditehrnet_30": ("dite_hrnet", "dite_hrnet_30"),
+}
+"""Folder and variant of the recipes of the other networks, by the start of their names."""
+OTHERS = [f"{name}_{data}" for name in NETWORKS for data in ("coco_256x192", "coco_384x288", "mpii_256x256")]
 DETECTION = ["litehrnet_18_person_320x320", "litehrnet_18_person_320x320_more"]
 SEGMENTATION = ["litehrnet_18_cityscapes_512x1024", "litehrnet_30_cityscapes_512x1024"]
 OWN = [
@@ -31,8 +41,8 @@ OWN = [
 ]
 
 
-def test_the_ten_published_recipes_are_there_and_ours() -> None:
-    assert recipe_names() == sorted(PUBLISHED + SEGMENTATION + DETECTION + OWN)
+def test_the_recipes_of_all_networks_are_there_and_ours() -> None:
+    assert recipe_names() == sorted(PUBLISHED + OTHERS + SEGMENTATION + DETECTION + OWN)
 
 
 @pytest.mark.parametrize("name", SEGMENTATION)
@@ -74,13 +84,15 @@ def test_the_documented_recipe_of_own_keypoints_is_the_recipe(project: Path, tmp
     assert replace(documented, name="lspet_256x192") == read_recipe("lspet_256x192")
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", PUBLISHED + OTHERS)
 def test_recipe_says_what_its_name_says(name: str) -> None:
     recipe = read_recipe(name)
     size = name.rsplit("_", 1)[1]
     assert recipe.name == name
     assert f"{recipe.input_size_wh[1]}x{recipe.input_size_wh[0]}" == size
-    assert recipe.variant.replace("lite_hrnet", "litehrnet") == name.split("_coco")[0].split("_mpii")[0]
+    network = name.split("_coco")[0].split("_mpii")[0]
+    variant = NETWORKS[network][1] if network in NETWORKS else network.replace("litehrnet", "lite_hrnet")
+    assert recipe.variant == variant
     assert recipe.keypoints == recipe.tested_on.format == name.split("_")[-2]
     assert len(recipe.outputs) == (17 if recipe.tested_on.format == "coco" else 16)
     assert recipe.codec.sigma == (3 if size == "384x288" else 2)
@@ -92,9 +104,20 @@ def test_recipe_says_what_its_name_says(name: str) -> None:
 
 def test_recipes_lie_at_the_published_paths(project: Path) -> None:
     folder = project / "configs" / "top_down"
-    for name in PUBLISHED:
-        family = "naive_litehrnet" if "naive" in name else "lite_hrnet"
+    families = {name: "naive_litehrnet" if "naive" in name else "lite_hrnet" for name in PUBLISHED}
+    families |= {name: NETWORKS[name.rsplit("_", 2)[0]][0] for name in OTHERS}
+    for name, family in families.items():
         assert (folder / family / name.split("_")[-2] / f"{name}.py").is_file()
+
+
+def test_recipes_of_other_networks_have_their_published_settings() -> None:
+    mobilenet, dite = read_recipe("mobilenetv2_coco_256x192"), read_recipe("ditehrnet_18_mpii_256x256")
+    training, augmentation = mobilenet.training, mobilenet.augmentation
+    assert (training.epochs, training.batch_size, training.optimizer.learning_rate) == (210, 64, 5e-4)
+    assert (augmentation.rotation_deg, augmentation.scale, augmentation.half_body_probability) == (40, 0.5, 0.3)
+    training, augmentation = dite.training, dite.augmentation
+    assert (training.epochs, training.batch_size, training.optimizer.learning_rate) == (260, 32, 2e-3)
+    assert (augmentation.rotation_deg, augmentation.scale, augmentation.half_body_probability) == (30, 0.25, 0)
 
 
 GOOD = """

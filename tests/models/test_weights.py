@@ -26,8 +26,14 @@ def _saved(tmp_path: Path, content: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize(("count", "name"), [(17, "coco"), (16, "mpii"), (14, "lsp"), (3, "unnamed")])
+@pytest.mark.parametrize(
+    ("variant", "count", "name"),
+    [
+        *((variant, 17, "coco") for variant in VARIANTS),
+        *(("naive_lite_hrnet_18", count, name) for count, name in ((16, "mpii"), (14, "lsp"), (3, "unnamed"))),
+        ("mobilenetv2", 3, "unnamed"),
+    ],
+)
 def test_variant_and_keypoints_are_found_from_the_weights(tmp_path: Path, variant: str, count: int, name: str) -> None:
     network, info = load_network(_saved(tmp_path, _state(variant, count)))
     assert (network.variant.name, network.num_keypoints) == (variant, count)
@@ -47,8 +53,9 @@ def test_published_checkpoint_is_loaded_exactly(tmp_path: Path) -> None:
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
 
-def test_mmpose_1_checkpoint_is_loaded_exactly(tmp_path: Path) -> None:
-    state = _state()
+@pytest.mark.parametrize("variant", ["naive_lite_hrnet_18", "shufflenetv2"])
+def test_mmpose_1_checkpoint_is_loaded_exactly(tmp_path: Path, variant: str) -> None:
+    state = _state(variant)
     renamed = {name.replace("keypoint_head.", "head."): value for name, value in state.items()}
     network, _ = load_network(_saved(tmp_path, {"state_dict": renamed, "message_hub": {}}))
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
@@ -78,7 +85,7 @@ def test_other_precisions_are_cast_to_float32(tmp_path: Path, dtype: torch.dtype
     state = {n: v.to(dtype) if v.is_floating_point() else v for n, v in _state().items()}
     network, _ = load_network(_saved(tmp_path, state))
     assert all(p.dtype == torch.float32 for p in network.parameters())
-    weight = network.backbone.stem.conv1.conv.weight
+    weight = network.get_parameter("backbone.stem.conv1.conv.weight")
     assert torch.equal(weight, state["backbone.stem.conv1.conv.weight"].float())
 
 
@@ -118,7 +125,7 @@ def test_reference_weights_give_the_reference_heatmaps(shared: Path) -> None:
         (lambda s: s.pop("keypoint_head.final_layer.weight"), "has no heatmap layer"),
         (
             lambda s: [s.pop(name) for name in list(s) if name.startswith("backbone.stage2")],
-            "not weights of a Lite-HRNet network (these weights have 30 channels in branch 0, like no network of",
+            "not weights of a known network (these weights have 30 channels in branch 0, like no network of",
         ),
         (
             lambda s: [s.pop(name) for name in list(s) if name.startswith("backbone.")],
@@ -145,6 +152,17 @@ def test_weights_of_another_variant_are_named() -> None:
     said = str(error.value)
     assert said.startswith("mine.pth: does not have the arrays of wider_naive_lite_hrnet_18 with 17 keypoints")
     assert said.endswith("these weights have 30 channels in branch 0 and (2, 4, 2) modules: naive_lite_hrnet_18")
+
+
+def test_a_wider_mobilenet_and_a_full_hrnet_are_not_taken_for_known_networks(tmp_path: Path) -> None:
+    for variant, name in (
+        ("mobilenetv2", "backbone.conv2.conv.weight"),
+        ("small_hrnet_w16", "backbone.transition1.0.0.weight"),
+    ):
+        state = _state(variant)
+        state[name] = torch.zeros(32, *state[name].shape[1:])
+        with pytest.raises(UserError, match="these weights have 32 channels, like no network of"):
+            load_network(_saved(tmp_path, state))
 
 
 def test_onnx_models_are_not_networks(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.drawn_scenes import write_scenes
 from torch import nn
 
 from litehrnet.cli.main import main
-from litehrnet.models.lite_hrnet import create_network
+from litehrnet.models.networks import create_network
 from litehrnet.models.weights import save_network
 from litehrnet.segmentation.classes import find_class_set
 from litehrnet.weights.weights_file import WeightsInfo

@@ -29,12 +29,19 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_names_carry_the_digits_that_files_are_checked_by() -> None:
     networks = (*DOWNLOADS, *DETECTORS)
     assert len({network.name for network in networks}) == len({n.url for n in networks}) == len(networks)
-    for download in DOWNLOADS[:6]:
+    checkpoints = [download for download in DOWNLOADS if download.path.suffix == ".pth"]
+    assert len(checkpoints) == 16
+    for download in checkpoints:
         assert re.fullmatch(r"[0-9a-f]{8}", download.sha256)
-        assert f"-{download.sha256}_" in download.url
-        assert download.url.startswith("https://download.openmmlab.com/mmpose/top_down/litehrnet/litehrnet")
+        assert f"-{download.sha256}_20" in download.url
+        assert download.url.startswith("https://download.openmmlab.com/mmpose/")
+        network = re.split(r"_\d+x\d+$|_mpii$", download.name.removeprefix("mmpose_").removeprefix("1x_"))[0]
+        assert re.sub("lite_hrnet_", "litehrnet", network) in download.url
+        height_x_width = f"{download.input_size_wh[1]}x{download.input_size_wh[0]}"
+        assert f"{download.finds}" in download.url
+        assert height_x_width in download.url
         assert download.checked_by == "first 8 digits of the SHA-256"
-    for simcc in DOWNLOADS[6:]:
+    for simcc in (download for download in DOWNLOADS if download not in checkpoints):
         assert re.fullmatch(r"[0-9a-f]{64}", simcc.sha256)
         assert simcc.path.suffix in ONNX_SUFFIXES
         assert simcc.finds in KEYPOINT_SETS

@@ -134,7 +134,10 @@ def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int,
     """
     check_input_size(*input_size_wh)
     if variant.unit not in STEPS:
-        raise UserError(f"{variant.name}: the native engine does not support it (expected one of its networks)")
+        raise UserError(
+            f"{variant.name}: the native engine does not support it, and the bench compares with the engine (expected "
+            "one of its networks; PyTorch runs this one)"
+        )
     drawn = RandomParameters(variant, outputs, seed=0)
     compile_parameters(variant, drawn, input_size_wh, np.ones((2, 3)), bgr=False)
     info = WeightsInfo(variant.name, outputs, input_size_wh, provenance="random numbers")

@@ -58,7 +58,7 @@ def _list() -> None:
     say(f"\ndownloadable, by others (to {cache_folder()}):")
     for download in (*DOWNLOADS, *DETECTORS):
         say(f"  {download.name:30} {_state(download)}\n  {'':30} {download.url}")
-    say("\nby the authors of Lite-HRNet and of RTMPose, to be downloaded by hand (without a known checksum):")
+    say("\nby the authors of Lite-HRNet, Dite-HRNet and RTMPose, to be downloaded by hand (without a known checksum):")
     for name, link in (AUTHORS_LINKS | SIMCC_LINKS).items():
         say(f"  {name:30} {link}")
     say("\nlitehrnet models fetch NAME downloads; use weights with --weights NAME, detectors with --detector NAME")

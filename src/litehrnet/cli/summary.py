@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litehrnet.errors import UserError
+from litehrnet.published import PUBLISHED
 from litehrnet.variants import DEFAULT_INPUT_SIZE_WH, VARIANTS, check_input_size
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
     subject = _find_subject(args.target, args.num_keypoints, args.num_classes)
     complexity = measure(subject.network, size_wh or subject.input_size_wh)
-    remark = _remark(subject.variant, complexity.input_size_wh)
+    remark = _remark(subject, complexity.input_size_wh)
     title = _title(subject, complexity.input_size_wh)
     written = summary_report.write_files(complexity, title, remark, args.out_file) if args.out_file else ()
     if args.json:
@@ -152,8 +153,14 @@ def _title(subject: _Subject, input_size_wh: tuple[int, int]) -> str:
     return f"{subject.variant}, {count} {name.removeprefix('num_')}, one image of {height} x {width} (height x width)"
 
 
-def _remark(variant: str, input_size_wh: tuple[int, int]) -> str | None:
-    return _MISPRINT if (variant, input_size_wh) == ("wider_naive_lite_hrnet_18", (256, 256)) else None
+def _remark(subject: _Subject, input_size_wh: tuple[int, int]) -> str | None:
+    variant = subject.variant
+    if "num_keypoints" not in subject.outputs or (variant, input_size_wh) not in PUBLISHED:
+        return None
+    params, flops = PUBLISHED[variant, input_size_wh]
+    published = f"Published for this network and size: {params} parameters, {flops} FLOPs."
+    misprint = (variant, input_size_wh) == ("wider_naive_lite_hrnet_18", (256, 256))
+    return f"{published} {_MISPRINT}" if misprint else published
 
 
 def _figures(complexity: Complexity, full: bool) -> dict[str, Any]:

@@ -57,7 +57,10 @@ def compile_network(
             this size.
     """
     if variant.unit not in STEPS:
-        raise UnsupportedUnitError(f"{source}: the native engine does not support {variant.name} (PyTorch does)")
+        raise UnsupportedUnitError(
+            f"{source}: the native engine does not support {variant.name} (PyTorch does, and ONNX Runtime after "
+            "litehrnet export)"
+        )
     check_input_size(*input_size_wh)
     p = Parameters(arrays, source)
     program = compile_parameters(variant, p, input_size_wh, _normalization(mean, std), bgr=bgr)

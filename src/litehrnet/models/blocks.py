@@ -18,19 +18,19 @@ from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, SPATIAL_REDUCTION
 
 
 class ConvBlock(nn.Module):
-    """Convolution with optional batch normalization and optional ReLU."""
+    """Convolution with optional batch normalization and optional activation."""
 
-    def __init__(self, conv: nn.Conv2d, *, norm: bool = True, relu: bool = False) -> None:
+    def __init__(self, conv: nn.Conv2d, *, norm: bool = True, activation: type[nn.Module] | None = None) -> None:
         super().__init__()
         self.conv = conv
         self.bn = nn.BatchNorm2d(conv.out_channels) if norm else None
-        self.activation = nn.ReLU() if relu else None
+        self.activation = None if activation is None else activation()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
-            if self.training and self.activation is not None:
+            if self.training and isinstance(self.activation, nn.ReLU):
                 return x.relu_()  # nothing else uses x; not in exported graphs, where writing in place adds nodes
         return x if self.activation is None else self.activation(x)
 
@@ -52,17 +52,36 @@ def pointwise(in_channels: int, out_channels: int, *, bias: bool = False) -> nn.
     return Pointwise(in_channels, out_channels, 1, bias=bias)
 
 
-def depthwise(channels: int, *, stride: int = 1) -> nn.Conv2d:
-    """Create a 3x3 convolution of each channel separately."""
-    return nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
+def depthwise(channels: int, *, size: int = 3, stride: int = 1) -> nn.Conv2d:
+    """Create a convolution of each channel separately, with a square kernel."""
+    return nn.Conv2d(channels, channels, size, stride, padding=size // 2, groups=channels, bias=False)
 
 
-def channel_shuffle(first: Tensor, second: Tensor) -> Tensor:
-    """Interleave two tensors of the same shape channel by channel, beginning with ``first``."""
-    if first.stride(1) == 1:  # the result stays in channels last
-        first, second = first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)
-        return torch.stack((first, second), dim=-1).flatten(-2).permute(0, 3, 1, 2)
-    return torch.stack((first, second), dim=2).flatten(1, 2)
+def conv3(in_channels: int, out_channels: int, *, stride: int = 1) -> nn.Conv2d:
+    """Create a dense 3x3 convolution."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+
+
+def channel_shuffle(*parts: Tensor) -> Tensor:
+    """Interleave tensors of the same shape channel by channel, beginning with the first."""
+    if parts[0].stride(1) == 1:  # the result stays in channels last
+        return torch.stack([x.permute(0, 2, 3, 1) for x in parts], dim=-1).flatten(-2).permute(0, 3, 1, 2)
+    return torch.stack(parts, dim=2).flatten(1, 2)
+
+
+def weight_branches(branches: Sequence[Tensor], weights: Tensor) -> list[Tensor]:
+    """Multiply every branch by its channels of ``weights``, enlarged from the lowest resolution.
+
+    Shapes:
+        branches float (n, c_b, h * f_b, w * f_b) with f_b = 2^(branches - 1 - b), weights float (n, sum of c_b, h, w).
+    """
+    parts = torch.split(weights, [x.shape[1] for x in branches], dim=1)
+    # Enlarging by a constant factor, not to the size of a tensor, avoids shape arithmetic in exported graphs.
+    factors = [2 ** (len(branches) - 1 - b) for b in range(len(branches))]
+    return [
+        x * (F.interpolate(w, scale_factor=f, mode="nearest") if f > 1 else w)
+        for x, w, f in zip(branches, parts, factors, strict=True)
+    ]
 
 
 class Stem(nn.Module):
@@ -71,14 +90,14 @@ class Stem(nn.Module):
     def __init__(self, image_channels: int, channels: int) -> None:
         super().__init__()
         half = channels // 2
-        self.conv1 = ConvBlock(nn.Conv2d(image_channels, channels, 3, 2, padding=1, bias=False), relu=True)
+        self.conv1 = ConvBlock(conv3(image_channels, channels, stride=2), activation=nn.ReLU)
         self.branch1 = nn.Sequential(
             ConvBlock(depthwise(half, stride=2)),
-            ConvBlock(pointwise(half, half), relu=True),
+            ConvBlock(pointwise(half, half), activation=nn.ReLU),
         )
-        self.expand_conv = ConvBlock(pointwise(half, channels), relu=True)
+        self.expand_conv = ConvBlock(pointwise(half, channels), activation=nn.ReLU)
         self.depthwise_conv = ConvBlock(depthwise(channels, stride=2))
-        self.linear_conv = ConvBlock(pointwise(channels, half), relu=True)
+        self.linear_conv = ConvBlock(pointwise(channels, half), activation=nn.ReLU)
 
     def forward(self, image: Tensor) -> Tensor:
         a, b = self.conv1(image).chunk(2, dim=1)
@@ -92,21 +111,16 @@ class CrossResolutionWeighting(nn.Module):
 
     def __init__(self, channels: Sequence[int], reduction: int) -> None:
         super().__init__()
-        self.channels = list(channels)
         total = sum(channels)
-        self.conv1 = ConvBlock(pointwise(total, total // reduction), relu=True)
+        self.conv1 = ConvBlock(pointwise(total, total // reduction), activation=nn.ReLU)
         self.conv2 = ConvBlock(pointwise(total // reduction, total))
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
-        # Branch b is 2^(n-1-b) times as large as the lowest one. Pooling and enlarging by this constant factor,
-        # not to the size of a tensor, avoids shape arithmetic in exported graphs.
+        # Branch b is 2^(n-1-b) times as large as the lowest one. Pooling by this constant factor avoids shape
+        # arithmetic in exported graphs.
         factors = [2 ** (len(branches) - 1 - b) for b in range(len(branches))]
         pooled = [F.avg_pool2d(x, f) if f > 1 else x for x, f in zip(branches, factors, strict=True)]
-        weights = torch.sigmoid(self.conv2(self.conv1(torch.cat(pooled, dim=1))))
-        return [
-            x * (F.interpolate(w, scale_factor=f, mode="nearest") if f > 1 else w)
-            for x, w, f in zip(branches, torch.split(weights, self.channels, dim=1), factors, strict=True)
-        ]
+        return weight_branches(branches, torch.sigmoid(self.conv2(self.conv1(torch.cat(pooled, dim=1)))))
 
 
 class SpatialWeighting(nn.Module):
@@ -115,13 +129,17 @@ class SpatialWeighting(nn.Module):
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.conv1 = ConvBlock(pointwise(channels, channels // reduction, bias=True), norm=False, relu=True)
+        self.conv1 = ConvBlock(pointwise(channels, channels // reduction, bias=True), norm=False, activation=nn.ReLU)
         self.conv2 = ConvBlock(pointwise(channels // reduction, channels, bias=True), norm=False)
 
     def forward(self, x: Tensor) -> Tensor:
         # The gradient of a sum is a view of one number per channel; that of a pooling layer is as large as x.
         pooled = x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3]) if self.training else self.pool(x)
-        return x * torch.sigmoid(self.conv2(self.conv1(pooled)))
+        return x * self.gate(self.conv2(self.conv1(pooled)))
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Convert a number of any size to a weight, 0..1."""
+        return torch.sigmoid(x)
 
 
 class ConditionalChannelWeighting(nn.Module):
@@ -149,9 +167,9 @@ class ShuffleUnit(nn.Module):
         super().__init__()
         half = channels // 2
         self.branch2 = nn.Sequential(
-            ConvBlock(pointwise(half, half), relu=True),
+            ConvBlock(pointwise(half, half), activation=nn.ReLU),
             ConvBlock(depthwise(half)),
-            ConvBlock(pointwise(half, half), relu=True),
+            ConvBlock(pointwise(half, half), activation=nn.ReLU),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -186,7 +204,7 @@ class TwiceTrackedBatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def _upward(in_channels: int, out_channels: int, factor: int) -> nn.Sequential:
+def upward(in_channels: int, out_channels: int, factor: int) -> nn.Sequential:
     """Create the map from a lower resolution to one that is ``factor`` times as large."""
     return nn.Sequential(
         pointwise(in_channels, out_channels),
@@ -226,11 +244,17 @@ class Fuse(nn.ModuleList):
     with S as output 0. Trained weights depend on it: branch 0 counts twice, and the lower branches use the fused sum.
 
     ``self[i][str(j)]`` is the map from branch j to output i, for i and j that differ.
+
+    Args:
+        channels: Channels of the branches.
+        rectified: Whether the lower branches see ReLU(S) in place of S, as in Dite-HRNet
+            (docs/spec/architecture.md, section 20).
     """
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[int], rectified: bool = False) -> None:
         numbers = range(len(channels))
         super().__init__(nn.ModuleDict({str(j): _fuse_map(channels, i, j) for j in numbers if j != i}) for i in numbers)
+        self.rectified = rectified
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         fused: list[Tensor] = []
@@ -238,7 +262,7 @@ class Fuse(nn.ModuleList):
             total = 2 * (branches[0] if i == 0 else self._from(0, i, fused[0]))
             for j in range(1, len(branches)):
                 total += branches[i] if j == i else self._from(j, i, branches[j])
-            fused.append(total)
+            fused.append(torch.relu(total) if self.rectified and i == 0 else total)
         return fused
 
     def _from(self, j: int, i: int, x: Tensor) -> Tensor:
@@ -251,6 +275,6 @@ class Fuse(nn.ModuleList):
 def _fuse_map(channels: Sequence[int], i: int, j: int) -> nn.Sequential:
     """Create U_ij or D_ij. The reference implementation evaluates only the maps from branch 0 downward twice."""
     if j > i:
-        return _upward(channels[j], channels[i], factor=2 ** (j - i))
+        return upward(channels[j], channels[i], factor=2 ** (j - i))
     norm = TwiceTrackedBatchNorm if j == 0 else nn.BatchNorm2d
     return _downward(channels[j], channels[i], steps=i - j, norm=norm)

@@ -14,9 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from litehrnet.models.blocks import Fuse
+from litehrnet.models.dynamic_blocks import KernelAggregation
 
 Shape = tuple[int, ...]
 BYTES_PER_NUMBER = 4  # float32
+_NOT_CALLED = (((0,),), ((0,),))
+"""Input and output shapes of a layer that the network has but does not use, as Dite-HRNet."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,9 @@ def measure(network: nn.Module, input_size_wh: tuple[int, int]) -> Complexity:
         shadow(torch.empty(1, 3, height, width, device="meta"))
     twice = _evaluated_twice(shadow)
     layers = tuple(
-        _cost(name, layer, *shapes[name], executions=2 if name.startswith(twice) else 1)
+        _cost(name, layer, *shapes.get(name, _NOT_CALLED), executions=2 if name.startswith(twice) else 1)
         for name, layer in shadow.named_modules()
-        if name in shapes and not any(layer.children())
+        if not any(layer.children()) and (name in shapes or any(True for _ in layer.parameters()))
     )
     return Complexity(input_size_wh, layers, shapes)
 
@@ -165,7 +168,7 @@ def _cost(
         output_shape=output_shape,
         params=params,
         published_flops=_published_flops(layer, input_shape, output_shape),
-        macs=_macs(layer, output_shape),
+        macs=_macs(layer, input_shape, output_shape),
         executions=executions,
         memory_read_bytes=(prod(input_shape) + params) * BYTES_PER_NUMBER,
         memory_written_bytes=prod(output_shape) * BYTES_PER_NUMBER,
@@ -180,21 +183,31 @@ def _kind(layer: nn.Module) -> str:
     return type(layer).__name__
 
 
-def _macs(layer: nn.Module, output_shape: Shape) -> int:
-    if not isinstance(layer, nn.Conv2d):
-        return 0
-    return prod(output_shape) * prod(layer.kernel_size) * (layer.in_channels // layer.groups)
+def _macs(layer: nn.Module, input_shape: Shape, output_shape: Shape) -> int:
+    match layer:
+        case nn.Conv2d():
+            return prod(output_shape) * prod(layer.kernel_size) * (layer.in_channels // layer.groups)
+        case nn.ConvTranspose2d():  # by its inputs, each of which is multiplied with every weight of its channel
+            return prod(input_shape) * prod(layer.kernel_size) * layer.out_channels
+        case KernelAggregation():  # one convolution per image; the sum of its kernels is free
+            return prod(output_shape) * prod(layer.weight.shape[2:])
+        case _:
+            return 0
 
 
 def _published_flops(layer: nn.Module, input_shape: Shape, output_shape: Shape) -> int:
     """Apply the reference implementation's rule with its mistakes (docs/spec/architecture.md, section 13.1)."""
     match layer:
         case nn.Conv2d():
-            return _macs(layer, output_shape) + (0 if layer.bias is None else prod(output_shape))
+            return _macs(layer, input_shape, output_shape) + (0 if layer.bias is None else prod(output_shape))
+        case nn.ConvTranspose2d() | KernelAggregation():
+            return _macs(layer, input_shape, output_shape)
         case nn.BatchNorm2d():
             return 2 * prod(input_shape)
-        case nn.ReLU():
+        case nn.ReLU() | nn.ReLU6() | nn.Hardswish():
             return prod(input_shape)
+        case nn.MaxPool2d():
+            return 9 * prod(output_shape)
         case nn.AdaptiveAvgPool2d():  # the pooling of spatial weighting; one row and one column too many, as published
             channels, height, width = input_shape
             return channels * (height + 1) * (width + 1)

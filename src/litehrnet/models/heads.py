@@ -1,4 +1,7 @@
-"""Heads: iterative head, heatmap, segmentation and detection head (docs/spec/architecture.md, sections 8 and 15)."""
+"""Heads: iterative head, heatmap, deconvolution, segmentation and detection head.
+
+Source: docs/spec/architecture.md, sections 8, 15 and 16.
+"""
 
 from collections.abc import Sequence
 
@@ -8,6 +11,8 @@ from torch import Tensor, nn
 from litehrnet.detection.objects import MAPS
 from litehrnet.models.blocks import ConvBlock, depthwise, pointwise
 
+DECONVOLUTION_CHANNELS = 256
+
 
 class Projection(nn.Module):
     """Depthwise 3x3 and pointwise convolution, each with batch normalization; ReLU only after the second."""
@@ -15,7 +20,7 @@ class Projection(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.depthwise_conv = ConvBlock(depthwise(in_channels))
-        self.pointwise_conv = ConvBlock(pointwise(in_channels, out_channels), relu=True)
+        self.pointwise_conv = ConvBlock(pointwise(in_channels, out_channels), activation=nn.ReLU)
 
     def forward(self, x: Tensor) -> Tensor:
         projected: Tensor = self.pointwise_conv(self.depthwise_conv(x))
@@ -48,6 +53,27 @@ class HeatmapHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         heatmaps: Tensor = self.final_layer(x)
+        return heatmaps
+
+
+class DeconvolutionHead(nn.Module):
+    """Heatmap head of networks that end at 1/32: three transposed convolutions, each of which doubles both sides."""
+
+    def __init__(self, in_channels: int, num_keypoints: int) -> None:
+        super().__init__()
+        self.deconv_layers = nn.Sequential()
+        for channels in (in_channels, DECONVOLUTION_CHANNELS, DECONVOLUTION_CHANNELS):
+            self.deconv_layers.extend(
+                (
+                    nn.ConvTranspose2d(channels, DECONVOLUTION_CHANNELS, 4, stride=2, padding=1, bias=False),
+                    nn.BatchNorm2d(DECONVOLUTION_CHANNELS),
+                    nn.ReLU(),
+                )
+            )
+        self.final_layer = pointwise(DECONVOLUTION_CHANNELS, num_keypoints, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        heatmaps: Tensor = self.final_layer(self.deconv_layers(x))
         return heatmaps
 
 

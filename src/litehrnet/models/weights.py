@@ -10,7 +10,7 @@ from litehrnet.detection.objects import ObjectClass
 from litehrnet.errors import UserError
 from litehrnet.keypoints.skeletons import usual_keypoint_set
 from litehrnet.models.checkpoint import read_checkpoint
-from litehrnet.models.lite_hrnet import Network, create_network
+from litehrnet.models.networks import Network, create_network
 from litehrnet.segmentation.classes import ClassSet, unnamed_classes
 from litehrnet.variants import describe_weights, identify_variant
 from litehrnet.weights.weights_file import Outputs, WeightsInfo, read_weights, write_weights
@@ -112,7 +112,7 @@ def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsIn
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     variant = identify_variant(shapes)
     if variant is None:
-        raise UserError(f"{path}: not weights of a Lite-HRNet network ({describe_weights(shapes)})")
+        raise UserError(f"{path}: not weights of a known network ({describe_weights(shapes)})")
     if _BOX_LAYER in shapes:
         return WeightsInfo(variant.name, ObjectClass("object"), provenance=f"PyTorch checkpoint {path.name}")
     segments = _CLASSIFIER in shapes

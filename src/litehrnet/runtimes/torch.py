@@ -21,7 +21,7 @@ from litehrnet.weights.weights_file import WeightsInfo
 if TYPE_CHECKING:
     import torch
 
-    from litehrnet.models.lite_hrnet import Network
+    from litehrnet.models.networks import Network
 
 
 class TorchRuntime:
@@ -136,6 +136,7 @@ def open_torch(
     require("torch", "train", f"{path}: reading this format")
     import torch
 
+    from litehrnet.models.networks import channels_last
     from litehrnet.models.weights import load_network
 
     network, info = load_network(path)
@@ -143,7 +144,7 @@ def open_torch(
     place = _device(device)
     if place.type == "cpu" and precision == "fp16":
         raise UserError("precision fp16: only works on a GPU (expected bf16 or float32 on a CPU, or another device)")
-    network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = channels_last(network.to(place))
     size = info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH
     runtime = TorchRuntime(network, info, size, precision=precision, compiled=compiled)
     if compiled:

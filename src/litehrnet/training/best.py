@@ -15,7 +15,7 @@ from litehrnet.data.records import read_json
 from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.io.files import write_bytes
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.models.weights import save_network
 from litehrnet.training.checkpoints import BEST, BEST_SCORE, write_checkpoint
 from litehrnet.training.evaluate import weights_info

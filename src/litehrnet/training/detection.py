@@ -14,7 +14,7 @@ from litehrnet.detectors.detector import open_detector
 from litehrnet.evaluation.detection import MIN_SCORE, DetectionEvalSet, Found, box_figures, found_boxes
 from litehrnet.io.files import read_bytes
 from litehrnet.io.images import read_image
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.training.distributed import Processes, gather, own_share
 from litehrnet.training.evaluate import evaluated_runtime
 from litehrnet.weights.zoo import cache_folder, find_detector

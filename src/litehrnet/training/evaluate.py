@@ -10,7 +10,7 @@ from litehrnet.evaluation.predictions import predict_records, predictions_of
 from litehrnet.evaluation.protocol import report
 from litehrnet.evaluation.report import EvalReport, EvalSet
 from litehrnet.io.progress import SILENT, Progress
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.runtimes import Runtime
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training.distributed import Processes, copy_from_first, gather, own_share

@@ -11,7 +11,7 @@ from litehrnet.errors import UserError
 from litehrnet.evaluation.segmentation import SegmentationEvalSet, confusion_of
 from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.progress import SILENT, Progress
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.segmentation.confusion import figures
 from litehrnet.training.distributed import Processes, gather, own_share
 from litehrnet.training.evaluate import evaluated_runtime

@@ -17,7 +17,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import make_folder, remove_leftovers, write_bytes
 from litehrnet.keypoints.sides import mirroring_text, plain_name
 from litehrnet.models.checkpoint import read_contents
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
@@ -36,6 +36,7 @@ from litehrnet.training.signals import stop_on_signals
 from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
 from litehrnet.training.task import TASKS, EvalSamples
+from litehrnet.variants import DYNAMIC, find_variant
 from litehrnet.weights.weights_file import Outputs, outputs_text
 
 PUBLISHED_PROCESSES = 8
@@ -147,6 +148,11 @@ def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: 
         raise UserError(
             f"{config.name}: {len(training_set)} {task.samples} do not fill a step of {run.samples_per_step} samples "
             "(set training.batch_size or training.accumulate lower)"
+        )
+    if config.training.batch_size < 2 and find_variant(config.variant).unit is DYNAMIC:
+        raise UserError(
+            f"{config.name}: training.batch_size is 1, but {config.variant} normalizes single numbers over the batch "
+            "(expected 2 or more)"
         )
     return run
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import litehrnet
 from litehrnet.config.schema import OptimizerConfig, RunConfig
 from litehrnet.errors import UserError
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network, channels_last
 from litehrnet.training.muon import Muon, matrices_of
 
 
@@ -71,7 +71,7 @@ def new_state(network: Network, config: RunConfig, device: torch.device) -> Trai
     """Make the state before the first step; the weights of ``network`` stay."""
     network = network.to(device)
     if config.training.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = channels_last(network)
     network.train()
     average = copy.deepcopy(network).eval() if config.training.ema is not None else None
     scaler = torch.amp.GradScaler(device.type, enabled=config.training.precision == "fp16")

@@ -20,7 +20,7 @@ from litehrnet.evaluation.protocol import read_eval_set, report
 from litehrnet.evaluation.report import EvalReport, EvalSet
 from litehrnet.evaluation.score import records_pck
 from litehrnet.evaluation.segmentation import read_segmentation_eval_set
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.segmentation.confusion import figures
 from litehrnet.training.best import PCK, evaluates_pck
 from litehrnet.training.detection import detection_figures, evaluate_detection, read_training_photos

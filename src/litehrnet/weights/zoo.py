@@ -16,7 +16,8 @@ DEFAULT_WEIGHTS = "lite_hrnet_18"
 DEFAULT_DETECTOR = "person"
 """Name of the bundled person detector, used if neither boxes nor another detector are given."""
 
-_MMPOSE = "https://download.openmmlab.com/mmpose/top_down/litehrnet/"
+_MMPOSE = "https://download.openmmlab.com/mmpose/"
+_MMPOSE_1 = "v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_"
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,20 @@ class Download:
 
 
 def _of_mmpose(name: str, file: str, input_size_wh: tuple[int, int], keypoints: str) -> Download:
-    """Describe a download of MMPose, whose file names contain the first eight digits of the SHA-256."""
-    return Download(name, _MMPOSE + file, file.split("-")[1].split("_")[0], input_size_wh, keypoints, "MMPose")
+    """Describe a download of MMPose, whose file names end with the first eight digits of the SHA-256 and a date."""
+    return Download(name, _MMPOSE + file, file.rpartition("-")[2].split("_")[0], input_size_wh, keypoints, "MMPose")
+
+
+def _of_mmpose_coco(network: str, *files: str) -> list[Download]:
+    """Describe downloads of one network for COCO at 256x192 and 384x288, by their files in this order."""
+    sizes = ((192, 256), (288, 384))
+    return [
+        _of_mmpose(f"mmpose_{network}_{h}x{w}", file, (w, h), "coco") for file, (w, h) in zip(files, sizes, strict=True)
+    ]
+
+
+def _of_mmpose_mpii(network: str, file: str) -> Download:
+    return _of_mmpose(f"mmpose_{network}_mpii", file, (256, 256), "mpii")
 
 
 _RTMPOSE = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/onnx_sdk/"
@@ -63,16 +76,44 @@ def _of_rtmpose(name: str, file: str, sha256: str, keypoints: str) -> Download:
     return Download(name, _RTMPOSE + file, sha256, (192, 256), keypoints, "MMPose")
 
 
-# Addresses and names as in MMPose's own tables of Lite-HRNet, for COCO and for MPII. The last four are SimCC networks:
-# RTMPose and DWPose. Eight digits in their names are those of PyTorch's checkpoints, and no checksums of these files
-# are published: they were measured by users.
+# Addresses and names as in MMPose's own tables, for COCO and for MPII. MMPose 1.x has trained some networks again. The
+# last four are SimCC networks: RTMPose and DWPose. Eight digits in their names are those of PyTorch's checkpoints, and
+# no checksums of these files are published: they were measured by users.
 DOWNLOADS = (
-    _of_mmpose("mmpose_lite_hrnet_18_256x192", "litehrnet18_coco_256x192-6bace359_20211230.pth", (192, 256), "coco"),
-    _of_mmpose("mmpose_lite_hrnet_18_384x288", "litehrnet18_coco_384x288-8d4dac48_20211230.pth", (288, 384), "coco"),
-    _of_mmpose("mmpose_lite_hrnet_30_256x192", "litehrnet30_coco_256x192-4176555b_20210626.pth", (192, 256), "coco"),
-    _of_mmpose("mmpose_lite_hrnet_30_384x288", "litehrnet30_coco_384x288-a3aef5c4_20210626.pth", (288, 384), "coco"),
-    _of_mmpose("mmpose_lite_hrnet_18_mpii", "litehrnet18_mpii_256x256-cabd7984_20210623.pth", (256, 256), "mpii"),
-    _of_mmpose("mmpose_lite_hrnet_30_mpii", "litehrnet30_mpii_256x256-faae8bd8_20210622.pth", (256, 256), "mpii"),
+    *_of_mmpose_coco(
+        "lite_hrnet_18",
+        "top_down/litehrnet/litehrnet18_coco_256x192-6bace359_20211230.pth",
+        "top_down/litehrnet/litehrnet18_coco_384x288-8d4dac48_20211230.pth",
+    ),
+    *_of_mmpose_coco(
+        "lite_hrnet_30",
+        "top_down/litehrnet/litehrnet30_coco_256x192-4176555b_20210626.pth",
+        "top_down/litehrnet/litehrnet30_coco_384x288-a3aef5c4_20210626.pth",
+    ),
+    _of_mmpose_mpii("lite_hrnet_18", "top_down/litehrnet/litehrnet18_mpii_256x256-cabd7984_20210623.pth"),
+    _of_mmpose_mpii("lite_hrnet_30", "top_down/litehrnet/litehrnet30_mpii_256x256-faae8bd8_20210622.pth"),
+    *_of_mmpose_coco(
+        "mobilenetv2",
+        "top_down/mobilenetv2/mobilenetv2_coco_256x192-d1e58e7b_20200727.pth",
+        "top_down/mobilenetv2/mobilenetv2_coco_384x288-26be4816_20200727.pth",
+    ),
+    _of_mmpose_mpii("mobilenetv2", "top_down/mobilenetv2/mobilenetv2_mpii_256x256-e068afa7_20200812.pth"),
+    *_of_mmpose_coco(
+        "shufflenetv2",
+        "top_down/shufflenetv2/shufflenetv2_coco_256x192-0aba71c7_20200921.pth",
+        "top_down/shufflenetv2/shufflenetv2_coco_384x288-fb38ac3a_20200921.pth",
+    ),
+    _of_mmpose_mpii("shufflenetv2", "top_down/shufflenetv2/shufflenetv2_mpii_256x256-4fb9df2d_20200925.pth"),
+    *_of_mmpose_coco(
+        "1x_mobilenetv2",
+        f"{_MMPOSE_1}mobilenetv2_8xb64-210e_coco-256x192-55a04c35_20221016.pth",
+        f"{_MMPOSE_1}mobilenetv2_8xb64-210e_coco-384x288-d3ab1457_20221013.pth",
+    ),
+    *_of_mmpose_coco(
+        "1x_shufflenetv2",
+        f"{_MMPOSE_1}shufflenetv2_8xb64-210e_coco-256x192-51fb931e_20221014.pth",
+        f"{_MMPOSE_1}shufflenetv2_8xb64-210e_coco-384x288-d30ab55c_20221014.pth",
+    ),
     _of_rtmpose(
         "rtmpose_t",
         "rtmpose-t_simcc-body7_pt-body7_420e-256x192-026a1439_20230504.zip",
@@ -115,7 +156,8 @@ DETECTORS = (
     _of_yolox("yolox_s", 640, "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063"),
 )
 
-# From the README of the reference implementation. They cannot be verified, as no checksums are published.
+# From the README of the reference implementation, and from issue 4 of Dite-HRNet's repository, whose author says that
+# some files have older names of parameters. They cannot be verified, as no checksums are published.
 AUTHORS_LINKS = {
     "Lite-HRNet-18, COCO, 256x192": "https://drive.google.com/file/d/1_bLVpm8cVqQF6unmxOQ3ObEr4hpoLuJn/view",
     "Lite-HRNet-18, COCO, 384x288": "https://drive.google.com/file/d/1djewivNYHKTeaYLL9x7b3wkxHTCtVbJc/view",
@@ -123,6 +165,7 @@ AUTHORS_LINKS = {
     "Lite-HRNet-30, COCO, 384x288": "https://drive.google.com/file/d/1nx7AT1DMJRuiYNPcI7EqBp6yJN63ewE1/view",
     "Lite-HRNet-18, MPII, 256x256": "https://drive.google.com/file/d/1Bw4shzVJoaaQWngkL4qnlnaPE87uiJtW/view",
     "Lite-HRNet-30, MPII, 256x256": "https://drive.google.com/file/d/1bVOahaHY61bhAPFYYfkgkJviyV-3fLKE/view",
+    "Dite-HRNet, all": "https://drive.google.com/drive/folders/1_unL2XMll5vL1_zstnm3EC9BVFr_jrsf",
 }
 
 # No checksum is known of these.

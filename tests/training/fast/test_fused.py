@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from litehrnet.models import create_network
+from litehrnet.models.networks import channels_last
 from litehrnet.models.sync_batch_norm import convert
 from litehrnet.training.fast import kernels
 from litehrnet.training.fast.fused import use_kernels
@@ -29,7 +30,7 @@ def _network(variant: str, keypoints: int = 5) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):  # no statistic or scale that a mistake could hide behind
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.2)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return channels_last(network)
 
 
 def _images(size_wh: tuple[int, int], count: int) -> Tensor:

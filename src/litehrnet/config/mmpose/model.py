@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from litehrnet.config.mmpose.section import Section, same, short, tupled
 from litehrnet.config.schema import LossConfig
-from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, LITE, STEM_CHANNELS, VARIANTS, Variant
+from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, LITE, NAIVE, STEM_CHANNELS, VARIANTS, Variant
 
 CodecKind = Literal["default", "dark", "udp"]
 
@@ -92,7 +92,9 @@ def _spec(variant: Variant) -> dict[str, Any]:
 def _find_variant(stages: Section) -> Variant:
     keys = ("module_type", "num_modules", "num_channels")
     said = {key: tupled(stages.values[key]) for key in keys if stages.has(key)}
-    distance = {name: _distance(said, _spec(variant)) for name, variant in VARIANTS.items()}
+    distance = {
+        name: _distance(said, _spec(variant)) for name, variant in VARIANTS.items() if variant.unit in (LITE, NAIVE)
+    }
     nearest = VARIANTS[min(distance, key=lambda name: distance[name])]
     if stages.is_dict and said != _spec(nearest):
         differences = [

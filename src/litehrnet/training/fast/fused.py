@@ -164,19 +164,20 @@ def _fused_module(self: FusedModule, branches: list[Tensor]) -> list[Tensor]:
 
 
 def _exchange(layers: Fuse, branches: Sequence[Tensor]) -> list[Tensor]:
-    """``Fuse`` and the ReLU after it: branch 0 counts twice, and the lower branches get its sum."""
+    """``Fuse`` and the ReLU after it: branch 0 counts twice, and the lower branches get its sum, maybe rectified."""
     sources, outputs = list(branches), []
-    shared = [SharedGradient() for _ in branches]
+    shared: list[SharedGradient | None] = [SharedGradient() for _ in branches]
     for i, x in enumerate(branches):
         terms = [_term(layers, i, j, source, shared[j]) for j, source in enumerate(sources) if j != i]
         total, rectified = sums.fused_sum(x, 2.0 if i == 0 else 1.0, terms, shared[i])
         if i == 0:
-            sources[0], shared[0] = total, SharedGradient()
+            # The next module also reads the rectified sum, so PyTorch adds its gradients.
+            sources[0], shared[0] = (rectified, None) if layers.rectified else (total, SharedGradient())
         outputs.append(rectified)
     return outputs
 
 
-def _term(layers: Fuse, i: int, j: int, x: Tensor, shared: SharedGradient) -> sums.FuseTerm:
+def _term(layers: Fuse, i: int, j: int, x: Tensor, shared: SharedGradient | None) -> sums.FuseTerm:
     """The term of branch j in output i."""
     maps = layers[i]
     assert isinstance(maps, nn.ModuleDict)

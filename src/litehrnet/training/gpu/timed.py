@@ -26,7 +26,7 @@ from litehrnet.errors import UserError
 from litehrnet.evaluation.predictions import predict_records
 from litehrnet.evaluation.score import records_oks, records_pck
 from litehrnet.io.files import make_folder
-from litehrnet.models.lite_hrnet import Network
+from litehrnet.models.networks import Network
 from litehrnet.models.weights import new_network, save_network
 from litehrnet.runtimes.torch import TorchRuntime
 from litehrnet.training.distill import Teacher, distilled, open_teacher

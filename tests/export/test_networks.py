@@ -1,0 +1,67 @@
+"""Every other network, from weights to each command that runs it."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from litehrnet.errors import UserError
+from litehrnet.export.native import export_native
+from litehrnet.export.onnx import export_onnx
+from litehrnet.io.notes import say_once
+from litehrnet.keypoints.skeletons import COCO
+from litehrnet.models import create_network
+from litehrnet.models.weights import save_network
+from litehrnet.runtimes import open_runtime
+from litehrnet.weights.weights_file import WeightsInfo
+
+NAMES = ["shufflenetv2", "mobilenetv2", "mobilenetv3", "small_hrnet_w16", "dite_hrnet_18", "dite_hrnet_30"]
+one_quickly = pytest.mark.parametrize("name", [NAMES[0], *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES[1:])])
+
+
+def _weights(name: str, folder: Path) -> Path:
+    """Write a network whose running statistics are those of a batch."""
+    torch.manual_seed(0)
+    network = create_network(name)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(torch.randn(4, 3, 64, 64))
+    path = folder / f"{name}.safetensors"
+    save_network(path, network, WeightsInfo(name, COCO, (64, 64)))
+    return path
+
+
+@one_quickly
+def test_exported_model_is_verified_and_runs_on_onnx_runtime(name: str, tmp_path: Path) -> None:
+    weights = _weights(name, tmp_path)
+    comparisons = export_onnx(weights, tmp_path / "model.onnx")
+    assert all(comparison.equal for comparison in comparisons)
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    exported = open_runtime(tmp_path / "model.onnx", threads=1)
+    assert exported.description.startswith("onnxruntime")
+    assert exported.info.variant == name
+    assert exported.forward(crops).shape == (3, 17, 16, 16)
+
+
+def test_default_runtime_is_pytorch_and_the_native_one_is_refused_in_one_sentence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = _weights("small_hrnet_w16", tmp_path)
+    say_once.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="litehrnet"):
+        assert open_runtime(weights, threads=1).description.startswith("torch")
+    (message,) = caplog.messages
+    assert message.endswith(
+        "the native engine does not support small_hrnet_w16 (PyTorch does, and ONNX Runtime after litehrnet export): "
+        "running on torch"
+    )
+    for refused in (lambda: open_runtime(weights, "native"), lambda: export_native(weights, tmp_path / "x.native")):
+        with pytest.raises(UserError, match=r"does not support small_hrnet_w16 \(PyTorch does") as error:
+            refused()
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "x.native").exists()
