@@ -76,7 +76,8 @@ def test_step_equals_the_plain_one(variant: str) -> None:
     counters = {name for name in buffers if not buffers[name].is_floating_point()}
     assert all(int(buffers[name]) == int(wanted_buffers[name]) for name in counters)
     running = {name: buffers[name] for name in buffers.keys() - counters}
-    times = 20 if variant.startswith("dite") else 1  # Dite-HRNet normalizes single numbers over the batch
+    # Dite-HRNet normalizes single numbers over the batch. Plain float32 is as far off: 5e-4, 2e-3, 0.33 and 0.06.
+    times = 50 if variant.startswith("dite") else 1
     assert _error({"": heatmaps}, {"": wanted_heatmaps}) < 2e-4 * times
     assert _error(running, {name: wanted_buffers[name] for name in running}) < 1e-4 * times
     assert _error(gradients, wanted_gradients) < (0.1 if times == 1 else 0.5)
