@@ -206,15 +206,16 @@ void depthwise_forward(const ImageArray& x, const Array& kernel, Int stride, con
 
 void depthwise_backward(const ImageArray& x, const Array& kernel, Int stride, const NormArrays& norm,
                         const Sums& statistics, const ImageArray& y, const ImageArray& dy, const Array& dgain,
-                        const Array& doffset, const ImageArray& dx, const Array& dkernel, const Array& dweight,
-                        const Array& dbias, Int threads) {
+                        const Array& doffset, const ImageArray& dx, bool add, const Array& dkernel,
+                        const Array& dweight, const Array& dbias, Int threads) {
     const Images in = images_of(x);
     const Int c = in.shape.channels;
     const Depthwise depthwise = depthwise_of(kernel, stride, c);
     const Shape out = strided(in.shape, depthwise);
     kernels().depthwise_backward(in.shape, in.values, in.stride, depthwise, shaped(y, out), norm.of(c),
                                  statistics_of(statistics, c), shaped(dy, out), sized(dgain, c), sized(doffset, c),
-                                 shaped(dx, in.shape), sized(dkernel, 9 * c), gradient_of(dweight, dbias, c), threads);
+                                 shaped(dx, in.shape), add, sized(dkernel, 9 * c), gradient_of(dweight, dbias, c),
+                                 threads);
 }
 
 void product_norm_forward(const ImageArray& x, const Array& matrix, const std::optional<Array>& bias,
@@ -229,15 +230,45 @@ void product_norm_forward(const ImageArray& x, const Array& matrix, const std::o
 }
 
 void product_norm_backward(const ImageArray& x, const Array& matrix, const ImageArray& y, const NormArrays& norm,
-                           const Sums& statistics, bool relu, const ImageArray& dout, const ImageArray& dx,
+                           const Sums& statistics, bool relu, const ImageArray& dout, const ImageArray& dx, bool add,
                            const Array& dmatrix, const Array& dweight, const Array& dbias, Int threads) {
     const Images in = images_of(x);
     const Shape shape = with_columns(in.shape, y);
     const Int columns = shape.channels, size = columns * in.shape.channels;
     kernels().product_norm_backward(in.shape, in.values, in.stride, sized(matrix, size), columns, shaped(y, shape),
                                     norm.of(columns), statistics_of(statistics, columns), relu, shaped(dout, shape),
-                                    shaped(dx, in.shape), sized(dmatrix, size), gradient_of(dweight, dbias, columns),
-                                    threads);
+                                    shaped(dx, in.shape), add, sized(dmatrix, size),
+                                    gradient_of(dweight, dbias, columns), threads);
+}
+
+// The shape of a 3x3 convolution's result, which y must have but for its columns.
+Shape convolved(const Shape& shape, Int stride, const ImageArray& y) {
+    require(stride == 1 || stride == 2, "a stride is neither 1 nor 2");
+    const Depthwise size{nullptr, stride};
+    return with_columns(strided(shape, size), y);
+}
+
+void convolution_norm_forward(const ImageArray& x, const Array& matrix, Int stride, const ImageArray& y,
+                              const NormArrays& norm, const Sums& statistics, bool relu, const ImageArray& out,
+                              Int threads) {
+    const Images in = dense(x);
+    const Shape shape = convolved(in.shape, stride, y);
+    const Int columns = shape.channels;
+    kernels().convolution_norm_forward(in.shape, in.values, stride, sized(matrix, columns * 9 * in.shape.channels),
+                                       columns, shaped(y, shape), norm.of(columns), statistics_of(statistics, columns),
+                                       relu, shaped(out, shape), threads);
+}
+
+void convolution_norm_backward(const ImageArray& x, Int stride, const ImageArray& y, const NormArrays& norm,
+                               const Sums& statistics, bool relu, const ImageArray& dout, const Array& dmatrix,
+                               const Array& dweight, const Array& dbias, Int threads) {
+    const Images in = dense(x);
+    const Shape shape = convolved(in.shape, stride, y);
+    const Int columns = shape.channels;
+    kernels().convolution_norm_backward(in.shape, in.values, stride, columns, shaped(y, shape), norm.of(columns),
+                                        statistics_of(statistics, columns), relu, shaped(dout, shape),
+                                        sized(dmatrix, columns * 9 * in.shape.channels),
+                                        gradient_of(dweight, dbias, columns), threads);
 }
 
 void unit_forward(const ImageArray& x, const ImageArray& cells, Int first, const Array& kernel, const NormArrays& norm,
@@ -289,13 +320,13 @@ void fuse_forward(const ImageArray& x, float scale, const TermArrays& arrays, co
 }
 
 void fuse_backward(const ImageArray& sum, const std::optional<ImageArray>& dsum,
-                   const std::optional<ImageArray>& drectified, const ImageArray& dx, const TermArrays& arrays,
-                   Int threads) {
+                   const std::optional<ImageArray>& drectified, float scale, const ImageArray& dx, bool add,
+                   const TermArrays& arrays, Int threads) {
     require(dsum || drectified, "there is no gradient");
     const Images in = dense(sum);
     const std::vector<Term> terms = terms_of(arrays, in.shape);
     kernels().fuse_backward(in.shape, in.values, optional_images(dsum, in.shape), optional_images(drectified, in.shape),
-                            shaped(dx, in.shape), terms.data(), static_cast<Int>(terms.size()), threads);
+                            scale, shaped(dx, in.shape), add, terms.data(), static_cast<Int>(terms.size()), threads);
 }
 
 }  // namespace
@@ -312,6 +343,8 @@ NB_MODULE(_kernels, module) {
     module.def("depthwise_backward", &depthwise_backward, Release());
     module.def("product_norm_forward", &product_norm_forward, Release());
     module.def("product_norm_backward", &product_norm_backward, Release());
+    module.def("convolution_norm_forward", &convolution_norm_forward, Release());
+    module.def("convolution_norm_backward", &convolution_norm_backward, Release());
     module.def("unit_forward", &unit_forward, Release());
     module.def("unit_backward", &unit_backward, Release());
     module.def("pool_forward", &pool_forward, Release());

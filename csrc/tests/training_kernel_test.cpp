@@ -66,7 +66,9 @@ Values depthwise(const Kernels& kernels, Int threads, const Shape& shape, Int st
     kernels.depthwise_forward(shape, x.data(), x_stride, layer, a.norm(), a.saved(), y.data(), gain.data(),
                               offset.data(), threads);
     kernels.depthwise_backward(shape, x.data(), x_stride, layer, y.data(), a.norm(), a.saved(), dy.data(), dgain.data(),
-                               doffset.data(), dx.data(), dkernel.data(), a.gradient(), threads);
+                               doffset.data(), dx.data(), false, dkernel.data(), a.gradient(), threads);
+    kernels.depthwise_backward(shape, x.data(), x_stride, layer, y.data(), a.norm(), a.saved(), dy.data(), dgain.data(),
+                               doffset.data(), dx.data(), true, dkernel.data(), a.gradient(), threads);
     for (const Values* more : {&gain, &offset, &dx, &dkernel, &a.dweight, &a.dbias}) append(y, *more);
     return y;
 }
@@ -80,8 +82,25 @@ Values products(const Kernels& kernels, Int threads, const Shape& shape, Int col
     kernels.product_norm_forward(shape, x.data(), x_stride, matrix.data(), relu ? nullptr : bias.data(), columns,
                                  y.data(), a.norm(), a.saved(), relu, out.data(), threads);
     kernels.product_norm_backward(shape, x.data(), x_stride, matrix.data(), columns, y.data(), a.norm(), a.saved(),
-                                  relu, dout.data(), dx.data(), dmatrix.data(), a.gradient(), threads);
+                                  relu, dout.data(), dx.data(), false, dmatrix.data(), a.gradient(), threads);
+    kernels.product_norm_backward(shape, x.data(), x_stride, matrix.data(), columns, y.data(), a.norm(), a.saved(),
+                                  relu, dout.data(), dx.data(), true, dmatrix.data(), a.gradient(), threads);
     for (const Values* more : {&out, &dx, &dmatrix, &a.dweight, &a.dbias, &a.mean, &a.variance}) append(y, *more);
+    return y;
+}
+
+Values convolutions(const Kernels& kernels, Int threads, const Shape& shape, Int columns, Int stride) {
+    const Int c = shape.channels;
+    const Int places = shape.images * ((shape.height + stride - 1) / stride) * ((shape.width + stride - 1) / stride);
+    const Values x = numbers(shape.images * shape.places() * c, 27), matrix = numbers(columns * 9 * c, 28);
+    const Values dout = numbers(places * columns, 29);
+    Values y(dout.size()), out(dout.size()), dmatrix(matrix.size());
+    NormArrays a(columns);
+    kernels.convolution_norm_forward(shape, x.data(), stride, matrix.data(), columns, y.data(), a.norm(), a.saved(),
+                                     true, out.data(), threads);
+    kernels.convolution_norm_backward(shape, x.data(), stride, columns, y.data(), a.norm(), a.saved(), true,
+                                      dout.data(), dmatrix.data(), a.gradient(), threads);
+    for (const Values* more : {&out, &dmatrix, &a.dweight, &a.dbias, &a.mean, &a.variance}) append(y, *more);
     return y;
 }
 
@@ -114,16 +133,18 @@ Values sums(const Kernels& kernels, Int threads, const Shape& shape, Int factor)
     const Int count = shape.images * shape.places() * shape.channels;
     const Values x = numbers(count, 23), dsum = numbers(count, 24), drectified = numbers(count, 25);
     Values same = numbers(count, 26), small = numbers(count / (factor * factor), 27);
-    Values sum(x.size()), rectified(x.size()), dx(x.size()), dsmall(small.size());
+    Values sum(x.size()), rectified(x.size()), dx(x.size()), dsame(same.size()), dsmall(small.size());
     const Term terms[] = {{same.data(), 1, 2.0f}, {small.data(), factor, 1.0f}};
     kernels.fuse_forward(shape, x.data(), 2.0f, terms, 2, sum.data(), rectified.data(), threads);
-    const Term enlarged{dsmall.data(), factor, 1.0f};
-    kernels.fuse_backward(shape, sum.data(), dsum.data(), drectified.data(), dx.data(), &enlarged, 1, threads);
-    for (const Values* more : {&rectified, &dx, &dsmall}) append(sum, *more);
-    kernels.fuse_backward(shape, sum.data(), nullptr, drectified.data(), dx.data(), &enlarged, 1, threads);
-    append(sum, dx);
-    kernels.fuse_backward(shape, sum.data(), dsum.data(), nullptr, dx.data(), nullptr, 0, threads);
-    append(sum, dx);
+    const Term gradients[] = {{dsame.data(), 1, 2.0f}, {dsmall.data(), factor, 1.0f}};
+    const auto backward = [&](const float* a, const float* b, bool add) {
+        kernels.fuse_backward(shape, sum.data(), a, b, 2.0f, dx.data(), add, gradients, 2, threads);
+        for (const Values* more : {&dx, &dsame, &dsmall}) append(rectified, *more);
+    };
+    backward(dsum.data(), drectified.data(), false);
+    backward(nullptr, drectified.data(), true);
+    backward(dsum.data(), nullptr, false);
+    append(sum, rectified);
     return sum;
 }
 
@@ -166,6 +187,9 @@ int main() {
                         return products(k, t, shape, columns, c + 1, relu);
                     });
         }
+        for (const Shape& shape : {Shape{2, 5, 7, 3}, Shape{3, 1, 1, 3}, Shape{2, 50, 60, 3}, Shape{2, 5, 7, c}})
+            for (const Int stride : {1, 2})
+                check("convolution", [&](const Kernels& k, Int t) { return convolutions(k, t, shape, 17, stride); });
         const Shape large{1, 50, 60, c};  // of several blocks, and of two parts
         check("product", [&](const Kernels& k, Int t) { return products(k, t, large, 20, c, true); });
         for (const Int factor : {1, 2, 4}) {

@@ -167,7 +167,8 @@ void depthwise_forward(const Shape& shape, const float* x, Int x_stride, const D
 
 void depthwise_backward(const Shape& shape, const float* x, Int x_stride, const Depthwise& depthwise, const float* y,
                         const Norm& norm, const Statistics& statistics, const float* dy, const float* dgain,
-                        const float* doffset, float* dx, float* dkernel, const NormGradient& dnorm, Int threads) {
+                        const float* doffset, float* dx, bool add, float* dkernel, const NormGradient& dnorm,
+                        Int threads) {
     const HeldRows layout(shape, depthwise);
     const Int c = shape.channels, places = depthwise.size(shape.height) * layout.out, length = layout.out * c;
     const RepeatedKernel kernel(depthwise.kernel, c);
@@ -197,11 +198,16 @@ void depthwise_backward(const Shape& shape, const float* x, Int x_stride, const 
         };
         ThreeRows rows(shape.height, layout.floats(), make);
         ThreeRows gradients(depthwise.size(shape.height), (layout.out + 2) * c + slack, make_gradient);
-        const Floats halves(2 * (length + slack));
-        const auto target = [&](Int row) { return dx + (n * shape.height + row) * shape.width * c; };
+        const Int size = shape.width * c;
+        const Floats halves(2 * (length + slack)), added_row(size);
+        const auto row_of_dx = [&](Int row) { return dx + (n * shape.height + row) * size; };
+        const auto target = [&](Int row) { return add ? +added_row : row_of_dx(row); };
+        const auto finish = [&](Int row) {
+            if (add) add_row(added_row, size, row_of_dx(row));
+        };
         for (; n < end; ++n)
             convolve_backward(shape, depthwise, layout, kernel, rows, gradients, halves, sums + n * 9 * period, target,
-                              [](Int) {});
+                              finish);
     });
     kernel_gradient(sums, shape.images, c, dkernel);
 }

@@ -30,20 +30,22 @@ void fuse_forward(const Shape& shape, const float* x, float scale, const Term* t
     });
 }
 
-void fuse_backward(const Shape& shape, const float* sum, const float* dsum, const float* drectified, float* dx,
-                   const Term* terms, Int count, Int threads) {
+void fuse_backward(const Shape& shape, const float* sum, const float* dsum, const float* drectified, float scale,
+                   float* dx, bool add, const Term* terms, Int count, Int threads) {
     const Int width = shape.width, length = width * shape.channels;
     for_images(shape.images, threads, [&](Int begin, Int end) {
+        const Floats g(length);  // the gradient of a row of the sum
         with_constant(shape.channels, [&](auto c) {
             for (Int row = begin * shape.height; row < end * shape.height; ++row) {
-                float* g = dx + row * length;
-                if (dsum) std::memcpy(g, dsum + row * length, static_cast<std::size_t>(length) * sizeof(float));
-                if (drectified)
-                    for_vectors(0, length, lanes, [&](Int j, Int, auto vector) {
-                        const Vector gradient = vector.load(drectified + row * length + j);
-                        const Vector passed = vector.load(sum + row * length + j) > 0 ? gradient : Vector{};
-                        vector.store(g + j, dsum ? vector.load(g + j) + passed : passed);
-                    });
+                const Int at = row * length;
+                for_vectors(0, length, lanes, [&](Int j, Int, auto vector) {
+                    Vector gradient = dsum ? vector.load(dsum + at + j) : Vector{};
+                    if (drectified)
+                        gradient += vector.load(sum + at + j) > 0 ? vector.load(drectified + at + j) : Vector{};
+                    vector.store(g + j, gradient);
+                    const Vector scaled = gradient * scale;
+                    vector.store(dx + at + j, add ? vector.load(dx + at + j) + scaled : scaled);
+                });
                 for (const Term* term = terms; term < terms + count; ++term) {
                     const Int factor = term->factor;
                     float* to = term->values + row / factor * (width / factor) * c;

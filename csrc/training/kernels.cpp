@@ -2,8 +2,8 @@
 #include "kernels.h"
 
 #include "../instruction_set_table.h"
+#include "convolution.h"
 #include "fuse.h"
-#include "product.h"
 #include "unit.h"
 
 namespace litehrnet::training {
@@ -17,6 +17,8 @@ const Kernels LITEHRNET_JOIN(LITEHRNET_SET, _kernels) = {
     depthwise_backward,
     product_norm_forward,
     product_norm_backward,
+    convolution_norm_forward,
+    convolution_norm_backward,
     unit_forward,
     unit_backward,
     pool_forward,

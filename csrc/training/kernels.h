@@ -72,7 +72,8 @@ struct Term {
 
 constexpr Int most_terms = 8;  // of a fused sum
 
-// The kernels of one instruction set. `threads` share the images.
+// The kernels of one instruction set. `threads` share the images. With `add`, dx is added to instead of overwritten: the
+// operations that read a tensor sum its gradient in one place.
 struct Kernels {
     const char* name;
 
@@ -88,7 +89,7 @@ struct Kernels {
                               Int threads);
     void (*depthwise_backward)(const Shape& shape, const float* x, Int x_stride, const Depthwise& depthwise,
                                const float* y, const Norm& norm, const Statistics& statistics, const float* dy,
-                               const float* dgain, const float* doffset, float* dx, float* dkernel,
+                               const float* dgain, const float* doffset, float* dx, bool add, float* dkernel,
                                const NormGradient& dnorm, Int threads);
 
     // A 1x1 convolution by a matrix (columns, channels) and a bias that may be null, and normalization after it:
@@ -99,8 +100,17 @@ struct Kernels {
                                  const Statistics& statistics, bool relu, float* out, Int threads);
     void (*product_norm_backward)(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
                                   const float* y, const Norm& norm, const Statistics& statistics, bool relu,
-                                  const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm,
-                                  Int threads);
+                                  const float* dout, float* dx, bool add, float* dmatrix,
+                                  const NormGradient& dnorm, Int threads);
+
+    // A 3x3 convolution of few channels, padded with zeros, by a matrix (columns, 3, 3, channels), and normalization
+    // after it: y = convolution(x); out = norm(y), or ReLU of it. x gets no gradient.
+    void (*convolution_norm_forward)(const Shape& shape, const float* x, Int stride, const float* matrix, Int columns,
+                                     float* y, const Norm& norm, const Statistics& statistics, bool relu, float* out,
+                                     Int threads);
+    void (*convolution_norm_backward)(const Shape& shape, const float* x, Int stride, Int columns, const float* y,
+                                      const Norm& norm, const Statistics& statistics, bool relu, const float* dout,
+                                      float* dmatrix, const NormGradient& dnorm, Int threads);
 
     // One branch of conditional channel weighting. x has twice the channels: its second half is weighted by cells,
     // convolved, normalized, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
@@ -120,10 +130,9 @@ struct Kernels {
     // sum = scale * x + enlarged terms by their weights; rectified = ReLU(sum).
     void (*fuse_forward)(const Shape& shape, const float* x, float scale, const Term* terms, Int count, float* sum,
                          float* rectified, Int threads);
-    // One of dsum and drectified may be null. dx is the gradient of the sum; times scale or weight, it is the gradient of x or
-    // of a term of full size. `terms` receive the gradients of the enlarged terms.
-    void (*fuse_backward)(const Shape& shape, const float* sum, const float* dsum, const float* drectified, float* dx,
-                          const Term* terms, Int count, Int threads);
+    // One of dsum and drectified may be null. `terms` receive the gradients of the terms.
+    void (*fuse_backward)(const Shape& shape, const float* sum, const float* dsum, const float* drectified,
+                          float scale, float* dx, bool add, const Term* terms, Int count, Int threads);
 };
 
 // The kernels for the instruction sets of this CPU, the best first.

@@ -139,13 +139,13 @@ public:
         }
     }
 
-    // out (count, columns) = x (count, depth) times the matrix, plus the bias.
-    void multiply_rows(const float* x, Int x_stride, Int count, float* out) const {
+    // out (count, columns) = left (count, depth) times the matrix, plus the bias; or that added to it.
+    void multiply_rows(const Left& left, Int count, float* out, bool add = false) const {
         for (Int first = 0; first < columns_; first += most_columns) {
             const Int width = std::min(most_columns, columns_ - first);
             const float* block = values_ + first / most_columns * block_floats();
             const Right right{block, depth_, packed(width), has_bias_ ? block + depth_ * packed(width) : nullptr};
-            multiply({x, x_stride, 1}, right, out + first, columns_, width, count, false);
+            multiply(left, right, out + first, columns_, width, count, add);
         }
     }
 
@@ -163,56 +163,95 @@ void for_blocks(Int begin, Int end, const Work& work) {
     for (; begin < end; begin += rows_at_once) work(begin, std::min(rows_at_once, end - begin));
 }
 
-void product_norm_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
-                          Int columns, float* y, const Norm& norm, const Statistics& statistics, bool relu, float* out,
-                          Int threads) {
-    const Int rows = shape.images * shape.places(), depth = shape.channels;
+// Pixels as the rows of a product's left factor.
+struct Pixels {
+    const float* values;
+    Int stride;
+
+    static constexpr Int scratch = 1;         // floats that a block needs; none would be no memory for some calloc
+    static constexpr bool is_padded = false;  // whether floats after the end of a row can be read
+
+    Left block(Int first, Int, float*) const { return {values + first * stride, stride, 1}; }
+};
+
+// y = the product of all rows and a matrix (columns, depth); out = its normalization.
+template <typename Rows>
+void multiply_and_normalize(const Rows& x, Int depth, const float* matrix, const float* bias, const Shape& shape,
+                            float* y, const Norm& norm, const Statistics& statistics, bool relu, float* out,
+                            Int threads) {
+    const Int rows = shape.images * shape.places(), columns = shape.channels;
     const Int blocks = (rows + rows_at_once - 1) / rows_at_once;
     const PackedMatrix packed_matrix(matrix, depth, 1, columns, depth, bias);
     const Doubles sums(blocks * columns), squares(blocks * columns);
     for_images(blocks, threads, [&](Int begin, Int end) {
+        const Floats scratch(x.scratch);
         for_blocks(begin * rows_at_once, std::min(rows, end * rows_at_once), [&](Int first, Int count) {
             const Int at = first / rows_at_once * columns;
             float* block = y + first * columns;
-            packed_matrix.multiply_rows(x + first * x_stride, x_stride, count, block);
+            packed_matrix.multiply_rows(x.block(first, count, scratch), count, block);
             add_all_moments(block, count * columns, columns, sums + at, squares + at);
         });
     });
     statistics_from(sums, squares, blocks, columns, rows, norm, statistics);
-    normalize({shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, out, threads);
+    normalize(shape, y, norm, statistics, relu, out, threads);
+}
+
+void product_norm_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,
+                          Int columns, float* y, const Norm& norm, const Statistics& statistics, bool relu, float* out,
+                          Int threads) {
+    multiply_and_normalize(Pixels{x, x_stride}, shape.channels, matrix, bias,
+                           {shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, out, threads);
 }
 
 // Rows whose part of the gradient of a matrix is summed separately, so that sums do not depend on the number of
 // threads.
 constexpr Int rows_per_part = 8 * rows_at_once;
 
-void product_norm_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
-                           const float* y, const Norm& norm, const Statistics& statistics, bool relu,
-                           const float* dout, float* dx, float* dmatrix, const NormGradient& dnorm, Int threads) {
-    const Int rows = shape.images * shape.places(), depth = shape.channels;
+// Adds (columns, depth): dy (count, columns) transposed, times the rows x (count, depth).
+inline void add_matrix_gradient(const float* dy, Int columns, const Left& x, bool is_padded, Int depth, Int count,
+                                float* some, float* sum) {
+    for (Int k = 0; k < depth; k += most_columns) {
+        const Int width = std::min(most_columns, depth - k);
+        Right right{x.values + k, count, x.row_step};
+        if (packed(width) != width && !is_padded) {
+            pack(right.values, x.row_step, 1, count, width, some);
+            right = {some, count, packed(width)};
+        }
+        multiply({dy, 1, columns}, right, sum + k, depth, width, columns, true);
+    }
+}
+
+// The gradients of the matrix (columns, depth) and, by finish(first row, count, gradient of y), of the rows.
+template <typename Rows, typename Finish>
+void multiply_backward(const Rows& x, Int depth, const Shape& shape, const float* y, const Norm& norm,
+                       const Statistics& statistics, bool relu, const float* dout, float* dmatrix,
+                       const NormGradient& dnorm, Int threads, const Finish& finish) {
+    const Int rows = shape.images * shape.places(), columns = shape.channels;
     const Int parts = (rows + rows_per_part - 1) / rows_per_part, size = columns * depth;
-    const NormBackward through({shape.images, shape.height, shape.width, columns}, y, norm, statistics, relu, dout,
-                               dnorm, threads);
-    const PackedMatrix packed_matrix(matrix, columns, depth, depth, 1, nullptr);
+    const NormBackward through(shape, y, norm, statistics, relu, dout, dnorm, threads);
     const Floats sums(parts * size);
     for_images(parts, threads, [&](Int begin, Int end) {
-        const Floats dy(rows_at_once * columns), some(rows_at_once * most_columns);
+        const Floats dy(rows_at_once * columns), some(rows_at_once * most_columns), scratch(x.scratch);
         for_blocks(begin * rows_per_part, std::min(rows, end * rows_per_part), [&](Int first, Int count) {
             through.write(y + first * columns, dout + first * columns, count * columns, dy);
-            packed_matrix.multiply_rows(dy, columns, count, dx + first * depth);
-            float* sum = sums + first / rows_per_part * size;
-            for (Int k = 0; k < depth; k += most_columns) {
-                const Int width = std::min(most_columns, depth - k);
-                Right right{x + first * x_stride + k, count, x_stride};
-                if (packed(width) != width) {
-                    pack(right.values, x_stride, 1, count, width, some);
-                    right = {some, count, packed(width)};
-                }
-                multiply({dy, 1, columns}, right, sum + k, depth, width, columns, true);
-            }
+            finish(first, count, +dy);
+            add_matrix_gradient(dy, columns, x.block(first, count, scratch), x.is_padded, depth, count, some,
+                                sums + first / rows_per_part * size);
         });
     });
     for (Int i = 0; i < size; ++i) dmatrix[i] = static_cast<float>(total(+sums, parts, size, i));
+}
+
+void product_norm_backward(const Shape& shape, const float* x, Int x_stride, const float* matrix, Int columns,
+                           const float* y, const Norm& norm, const Statistics& statistics, bool relu,
+                           const float* dout, float* dx, bool add, float* dmatrix, const NormGradient& dnorm,
+                           Int threads) {
+    const Int depth = shape.channels;
+    const PackedMatrix packed_matrix(matrix, columns, depth, depth, 1, nullptr);
+    multiply_backward(Pixels{x, x_stride}, depth, {shape.images, shape.height, shape.width, columns}, y, norm,
+                      statistics, relu, dout, dmatrix, dnorm, threads, [&](Int first, Int count, const float* dy) {
+                          packed_matrix.multiply_rows({dy, columns, 1}, count, dx + first * depth, add);
+                      });
 }
 
 }  // namespace

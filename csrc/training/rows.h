@@ -197,6 +197,12 @@ void with_constant(Int c, const Work& work) {
     work(c);
 }
 
+inline void add_row(const float* row, Int length, float* to) {
+    for_vectors(0, length, lanes, [&](Int j, Int, auto vector) {
+        vector.store(to + j, vector.load(to + j) + vector.load(row + j));
+    });
+}
+
 // out = sum of taps[t] * weights[t]; weights are repeated to a period.
 template <std::size_t count>
 void weighted_sum(float* out, const float* const (&taps)[count], const float* const (&weights)[count], Int length,

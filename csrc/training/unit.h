@@ -109,13 +109,14 @@ struct Weighting {
 template <typename C>
 void weighted_row(const Shape& shape, const float* x, const Cells& cells, Int n, Int row, C c, float* held) {
     const float* pixel = x + (n * shape.height + row) * shape.width * 2 * c + c;
-    const float* weights =
-        cells.values + (n * shape.height + row) / cells.factor * (shape.width / cells.factor) * cells.stride;
-    for (Int px = 0; px < shape.width; ++px, pixel += 2 * c) {
-        const float* weight = weights + px / cells.factor * cells.stride;
-        float* to = held + (px + 1) * c;
-        for_channels(c, [&](Int j, auto some) { some.store(to + j, some.load(pixel + j) * some.load(weight + j)); });
-    }
+    const Int factor = cells.factor, across = shape.width / factor;
+    const float* weight = cells.values + (n * shape.height + row) / factor * across * cells.stride;
+    float* to = held + c;
+    for (Int cell = 0; cell < across; ++cell, weight += cells.stride)
+        for (Int px = 0; px < factor; ++px, pixel += 2 * c, to += c)
+            for_channels(c, [&](Int j, auto some) {
+                some.store(to + j, some.load(pixel + j) * some.load(weight + j));
+            });
 }
 
 void unit_forward(const Shape& shape, const float* x, const Cells& cells, const float* kernel_values, const Norm& norm,
@@ -280,14 +281,20 @@ void unit_backward(const Shape& shape, const float* x, const Cells& cells, const
                     const float* pixel = x + place * 2 * channels + channels;
                     const float* weight = cells.values + (n * down * across + at) * cells.stride;
                     float *to = dx + place * 2 * channels + channels, *dweight = dcell + at * cells.stride;
-                    for (Int px = 0; px < width; ++px, pixel += 2 * channels, to += 2 * channels, z += channels) {
-                        const float* w = weight + px / cells.factor * cells.stride;
-                        float* dw = dweight + px / cells.factor * cells.stride;
+                    for (Int cell = 0; cell < across; ++cell) {
                         for_channels(channels, [&](Int j, auto some) {
-                            const auto value = some.load(z + j);
-                            some.store(to + j, value * some.load(w + j));
-                            some.store(dw + j, some.load(dw + j) + value * some.load(pixel + j));
+                            const auto w = some.load(weight + j);
+                            auto total = some.load(dweight + j);
+                            for (Int px = 0; px < cells.factor; ++px) {
+                                const auto value = some.load(z + px * channels + j);
+                                some.store(to + 2 * px * channels + j, value * w);
+                                total += value * some.load(pixel + 2 * px * channels + j);
+                            }
+                            some.store(dweight + j, total);
                         });
+                        const Int floats = cells.factor * channels;
+                        pixel += 2 * floats, to += 2 * floats, z += floats;
+                        weight += cells.stride, dweight += cells.stride;
                     }
                 };
                 convolve_backward(shape, depthwise, layout, kernel, rows, gradients, nullptr,

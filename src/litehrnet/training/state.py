@@ -93,9 +93,11 @@ def make_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.O
     return kind([group], betas=config.betas, **common)
 
 
+@torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move ``average`` toward ``network``: parameters and running statistics; counters are copied."""
-    pairs = list(zip(average.state_dict().values(), network.state_dict().values(), strict=True))
+    tensors = [[*module.parameters(), *module.buffers()] for module in (average, network)]
+    pairs = list(zip(*tensors, strict=True))
     floats = [(old, new) for old, new in pairs if old.is_floating_point()]
     torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], 1 - decay)
     for old, new in pairs:

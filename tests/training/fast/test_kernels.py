@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from litehrnet.models.blocks import ConditionalChannelWeighting, TwiceTrackedBatchNorm, depthwise, pointwise
 from litehrnet.training.fast import convolutions, kernels, sums, weighting
+from litehrnet.training.fast.layouts import SharedGradient
 
 pytestmark = pytest.mark.skipif(
     not kernels.available and os.environ.get("LITEHRNET_REQUIRE_SHARED") != "1", reason="the kernels were not built"
@@ -150,6 +151,25 @@ def test_product_norm(shape: tuple[int, int, int, int], columns: int, half: bool
 
 
 @pytest.mark.parametrize(
+    ("n", "c", "h", "w"), [(2, 3, 8, 6), (2, 3, 5, 7), (4, 3, 1, 1), (1, 3, 2, 9), (2, 5, 4, 3), (1, 3, 50, 60)]
+)
+@pytest.mark.parametrize("columns", [1, 17, 32])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("relu", [False, True])
+def test_convolution_norm(n: int, c: int, h: int, w: int, columns: int, stride: int, relu: bool) -> None:
+    conv, norm = nn.Conv2d(c, columns, 3, stride, padding=1, bias=False), _norm(columns)
+    conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    exact, x = copy.deepcopy(nn.Sequential(conv, norm)).double(), _tensor(n, c, h, w)
+    found = convolutions.convolution_norm(x, conv, norm, relu=relu)
+    expected = F.relu(exact(x.double())) if relu else exact(x.double())
+    _assert_close([found], [expected], 1e-4)
+    _assert_close(
+        _gradients(found, [*conv.parameters(), *norm.parameters()]), _gradients(expected, [*exact.parameters()]), 1e-3
+    )
+    _assert_close(list(norm.buffers()), list(exact[1].buffers()), 1e-5)
+
+
+@pytest.mark.parametrize(
     ("channels", "images", "lowest"),
     [([40, 80], 3, 2), ([40, 80, 160, 320], 3, 2), ([12, 28, 36], 3, 2), ([10, 14], 1, 2), ([10, 14], 3, 1)],
 )
@@ -172,6 +192,26 @@ def test_conditional_channel_weighting(channels: list[int], images: int, lowest:
         _gradients(outputs, [*ours, *unit.parameters()]), _gradients(expected, [*wanted, *exact.parameters()]), 1e-3
     )
     _assert_close(list(unit.buffers()), list(exact.buffers()), 1e-5)
+
+
+def test_operations_that_share_a_gradient_add_to_one_buffer() -> None:
+    conv, down, norms = pointwise(20, 20), depthwise(20, stride=2), [_norm(20), _norm(20)]
+    exact = copy.deepcopy(nn.ModuleList([conv, down, *norms])).double()
+    (leaf,), (wanted,) = _leaves(_tensor(2, 20, 8, 6))
+    x, shared = leaf * 1, SharedGradient()
+    y, gain, offset = convolutions.depthwise_norm(x, down, norms[1], shared)
+    outputs = [
+        convolutions.product_norm(x, conv, norms[0], relu=False, shared=shared),
+        y * gain[:, None, None] + offset[:, None, None],
+        *sums.fused_sum(x, 2.0, [], shared),
+    ]
+    expected = [exact[2](exact[0](wanted)), exact[3](exact[1](wanted)), 2 * wanted, F.relu(2 * wanted)]
+    weights = [_tensor(*z.shape, seed=i) for i, z in enumerate(outputs)]
+    for used in (slice(0, 4), slice(0, 4), slice(1, 2), slice(0, 4)):  # every backward pass starts anew
+        (found,) = torch.autograd.grad(outputs[used], [leaf], weights[used], retain_graph=True)
+        exactly = [w.double() for w in weights[used]]
+        (of_wanted,) = torch.autograd.grad(expected[used], [wanted], exactly, retain_graph=True)
+        _assert_close([found], [of_wanted], 1e-3)
 
 
 def _both(total: Tensor, rectified: Tensor) -> list[Tensor]:

@@ -11,11 +11,13 @@ from torch.autograd import Function
 
 from litehrnet.training.fast.kernels import compiled
 from litehrnet.training.fast.layouts import (
+    SharedGradient,
     array,
     arrays,
     count_batch,
     dense,
     empty_images,
+    gradient_buffer,
     is_half,
     like,
     norm_of,
@@ -29,21 +31,35 @@ def norm(x: Tensor, layer: nn.BatchNorm2d, *, relu: bool) -> Tensor:
     return normalized
 
 
-def depthwise_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
+def depthwise_norm(
+    x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d, shared: SharedGradient | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """A depthwise 3x3 convolution of (n, c, h, w), and the batch normalization after it as a factor and an offset.
+
+    Args:
+        x: Images.
+        conv: The convolution.
+        layer: The batch normalization.
+        shared: The gradient of ``x``, if other operations read it too.
 
     Returns:
         The convolution (n, c, h', w'), factor (c,) and offset (c,): the normalized result is
         ``convolution * factor + offset``.
     """
     parts: tuple[Tensor, Tensor, Tensor] = _DepthwiseNorm.apply(  # type: ignore[no-untyped-call]
-        x, conv.weight, layer.weight, layer.bias, layer, conv.stride[0]
+        x, conv.weight, layer.weight, layer.bias, layer, conv.stride[0], shared
     )
     return parts
 
 
 def product_norm(
-    x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d, *, relu: bool, affine: tuple[Tensor, Tensor] | None = None
+    x: Tensor,
+    conv: nn.Conv2d,
+    layer: nn.BatchNorm2d,
+    *,
+    relu: bool,
+    affine: tuple[Tensor, Tensor] | None = None,
+    shared: SharedGradient | None = None,
 ) -> Tensor:
     """A 1x1 convolution without bias of (n, c, h, w), then batch normalization, and ReLU if ``relu``.
 
@@ -53,9 +69,23 @@ def product_norm(
         layer: The batch normalization.
         relu: Whether ReLU follows.
         affine: Factor and offset (c,) that are applied to ``x`` before the convolution; see ``depthwise_norm``.
+        shared: The gradient of ``x``, if other operations read it too.
     """
     gain, offset = affine or (None, None)
-    out: Tensor = _ProductNorm.apply(x, conv.weight, gain, offset, layer.weight, layer.bias, layer, relu)  # type: ignore[no-untyped-call]
+    out: Tensor = _ProductNorm.apply(  # type: ignore[no-untyped-call]
+        x, conv.weight, gain, offset, layer.weight, layer.bias, layer, relu, shared
+    )
+    return out
+
+
+def convolution_norm(x: Tensor, conv: nn.Conv2d, layer: nn.BatchNorm2d, *, relu: bool) -> Tensor:
+    """A 3x3 convolution without bias of few channels (n, c, h, w), then batch normalization, and ReLU if ``relu``.
+
+    ``x`` gets no gradient: this is for the first layer.
+    """
+    out: Tensor = _ConvolutionNorm.apply(  # type: ignore[no-untyped-call]
+        x, conv.weight, layer.weight, layer.bias, layer, conv.stride[0], relu
+    )
     return out
 
 
@@ -84,7 +114,14 @@ class _Norm(Function):
 class _DepthwiseNorm(Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, kernel: Tensor, weight: Tensor, bias: Tensor, layer: nn.BatchNorm2d, stride: int
+        ctx: Any,
+        x: Tensor,
+        kernel: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        layer: nn.BatchNorm2d,
+        stride: int,
+        shared: SharedGradient | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         x = x if is_half(x) else dense(x)
         n, c, h, w = x.shape
@@ -94,18 +131,21 @@ class _DepthwiseNorm(Function):
         norm = norm_of(layer)
         compiled.depthwise_forward(*arrays(x, kernel), stride, norm, *arrays(statistics, y, *affine), threads_for(x))
         ctx.save_for_backward(x, kernel, weight, bias, y, statistics)
-        ctx.norm, ctx.stride = norm, stride
+        ctx.norm, ctx.stride, ctx.shared = norm, stride, shared
+        if shared:
+            shared.read()
         return y, *affine
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, kernel, weight, bias, y, statistics = ctx.saved_tensors
         dy, dgain, doffset = dense(gradients[0]), gradients[1].contiguous(), gradients[2].contiguous()
-        dx, dkernel, dnorm = empty_images(*x.shape), torch.empty_like(kernel), like(weight, bias)
+        dx, add, found = gradient_buffer(ctx.shared, x)
+        dkernel, dnorm = torch.empty_like(kernel), like(weight, bias)
         given = arrays(statistics, y, dy, dgain, doffset)
-        written = arrays(dx, dkernel, *dnorm)
+        written = (array(dx), add, *arrays(dkernel, *dnorm))
         compiled.depthwise_backward(*arrays(x, kernel), ctx.stride, ctx.norm, *given, *written, threads_for(x))
-        return dx, dkernel, *dnorm, None, None
+        return found, dkernel, *dnorm, None, None, None
 
 
 class _ProductNorm(Function):
@@ -120,6 +160,7 @@ class _ProductNorm(Function):
         norm_bias: Tensor,
         layer: nn.BatchNorm2d,
         relu: bool,
+        shared: SharedGradient | None,
     ) -> Tensor:
         x = x if is_half(x) else dense(x)
         # A 1x1 convolution after a factor and an offset per channel is another 1x1 convolution, with a bias.
@@ -136,22 +177,59 @@ class _ProductNorm(Function):
             *arrays(x, matrix), some_bias, array(y), norm, array(statistics), relu, array(out), threads_for(x)
         )
         ctx.save_for_backward(x, weight, matrix, gain, norm_weight, norm_bias, y, statistics)
-        ctx.norm, ctx.relu = norm, relu
+        ctx.norm, ctx.relu, ctx.shared = norm, relu, shared
+        if shared:
+            shared.read()
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, matrix, gain, norm_weight, norm_bias, y, statistics = ctx.saved_tensors
-        dout, dx, dweight = dense(gradients[0]), empty_images(*x.shape), torch.empty_like(weight)
+        dx, add, found = gradient_buffer(ctx.shared, x)
+        dout, dweight = dense(gradients[0]), torch.empty_like(weight)
         dnorm = like(norm_weight, norm_bias)
-        written = arrays(dx, dweight, *dnorm)
+        written = (array(dx), add, *arrays(dweight, *dnorm))
         compiled.product_norm_backward(
             *arrays(x, matrix, y), ctx.norm, array(statistics), ctx.relu, array(dout), *written, threads_for(x)
         )
         if gain is None:
-            return dx, dweight, None, None, *dnorm, None, None
+            return found, dweight, None, None, *dnorm, None, None, None
         dmatrix = dweight.flatten(1)
         dgain = (dmatrix * weight.flatten(1)).sum(0)
         dmatrix *= gain
         # Normalization takes away what the offset adds: its gradient is 0.
-        return dx, dweight, dgain, torch.zeros_like(gain), *dnorm, None, None
+        return found, dweight, dgain, torch.zeros_like(gain), *dnorm, None, None, None
+
+
+class _ConvolutionNorm(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        norm_weight: Tensor,
+        norm_bias: Tensor,
+        layer: nn.BatchNorm2d,
+        stride: int,
+        relu: bool,
+    ) -> Tensor:
+        x, matrix = dense(x), dense(weight)
+        n, _, h, w = x.shape
+        y = empty_images(n, len(matrix), -(-h // stride), -(-w // stride))
+        out, statistics = torch.empty_like(y), torch.empty(2, len(matrix), dtype=torch.float64)
+        count_batch(layer, y)
+        norm = norm_of(layer)
+        given = (array(x), array(matrix.permute(0, 2, 3, 1)), stride)
+        compiled.convolution_norm_forward(*given, array(y), norm, array(statistics), relu, array(out), threads_for(y))
+        ctx.save_for_backward(x, weight, norm_weight, norm_bias, y, statistics)
+        ctx.norm, ctx.stride, ctx.relu = norm, stride, relu
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, norm_weight, norm_bias, y, statistics = ctx.saved_tensors
+        dout, dmatrix, dnorm = dense(gradients[0]), torch.empty_like(dense(weight)), like(norm_weight, norm_bias)
+        given = (array(x), ctx.stride, array(y), ctx.norm, array(statistics), ctx.relu, array(dout))
+        written = arrays(dmatrix.permute(0, 2, 3, 1), *dnorm)
+        compiled.convolution_norm_backward(*given, *written, threads_for(y))
+        return None, dmatrix, *dnorm, None, None, None

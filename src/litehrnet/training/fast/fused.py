@@ -24,6 +24,7 @@ from litehrnet.models.blocks import (
 from litehrnet.models.heads import Projection
 from litehrnet.models.lite_hrnet import FusedModule
 from litehrnet.training.fast import convolutions, kernels, sums, weighting
+from litehrnet.training.fast.layouts import SharedGradient
 
 
 def use_kernels(network: nn.Module) -> bool:
@@ -70,34 +71,56 @@ def _layers(*modules: nn.Module) -> Iterator[nn.Module]:
             yield module
 
 
-def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
-    """Compute convolutions and batch normalizations in order, with the ReLUs among them."""
+def _chain(x: Tensor, *modules: nn.Module, shared: SharedGradient | None = None) -> Tensor:
+    """Compute convolutions and batch normalizations in order, with the ReLUs among them.
+
+    ``shared`` is the gradient of ``x``; then the first layer must be a 1x1 or a depthwise convolution.
+    """
     layers = list(_layers(*modules))
     while layers:
         layer = layers.pop(0)
         if isinstance(layer, nn.BatchNorm2d):
             x = convolutions.norm(x, layer, relu=_take_relu(layers))
         elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
-            x = _pointwise(x, layer, layers)
+            x = _pointwise(x, layer, layers, shared=shared)
         elif isinstance(layer, nn.Conv2d) and layer.groups > 1:
             norm, pointwise = layers.pop(0), layers.pop(0)
             assert isinstance(norm, nn.BatchNorm2d)
             assert isinstance(pointwise, nn.Conv2d)
-            x, *affine = convolutions.depthwise_norm(x, layer, norm)
+            x, *affine = convolutions.depthwise_norm(x, layer, norm, shared)
             x = _pointwise(x, pointwise, layers, (affine[0], affine[1]))
+        elif isinstance(layer, nn.Conv2d) and _is_first_convolution(layer, x, layers):
+            norm = layers.pop(0)
+            assert isinstance(norm, nn.BatchNorm2d)
+            x = convolutions.convolution_norm(x, layer, norm, relu=_take_relu(layers))
         else:
             x = layer(x)
+        shared = None
     return x
 
 
+def _is_first_convolution(layer: nn.Conv2d, x: Tensor, following: list[nn.Module]) -> bool:
+    """Whether this is a 3x3 convolution of images that need no gradient, with batch normalization after it."""
+    return (
+        (layer.kernel_size, layer.padding, layer.groups, layer.bias) == ((3, 3), (1, 1), 1, None)
+        and layer.stride in ((1, 1), (2, 2))
+        and not x.requires_grad
+        and isinstance(following[0], nn.BatchNorm2d)
+    )
+
+
 def _pointwise(
-    x: Tensor, layer: nn.Conv2d, following: list[nn.Module], affine: tuple[Tensor, Tensor] | None = None
+    x: Tensor,
+    layer: nn.Conv2d,
+    following: list[nn.Module],
+    affine: tuple[Tensor, Tensor] | None = None,
+    shared: SharedGradient | None = None,
 ) -> Tensor:
     """A 1x1 convolution of ``x``, or of ``x`` times a factor plus an offset; then batch normalization, and ReLU."""
     norm = following.pop(0)
     assert isinstance(norm, nn.BatchNorm2d)
     assert layer.bias is None
-    return convolutions.product_norm(x, layer, norm, relu=_take_relu(following), affine=affine)
+    return convolutions.product_norm(x, layer, norm, relu=_take_relu(following), affine=affine, shared=shared)
 
 
 def _take_relu(following: list[nn.Module]) -> bool:
@@ -142,24 +165,26 @@ def _fused_module(self: FusedModule, branches: list[Tensor]) -> list[Tensor]:
 
 def _exchange(layers: Fuse, branches: Sequence[Tensor]) -> list[Tensor]:
     """``Fuse`` and the ReLU after it: branch 0 counts twice, and the lower branches get its sum, maybe rectified."""
-    first, outputs = branches[0], []
+    sources, outputs = list(branches), []
+    shared: list[SharedGradient | None] = [SharedGradient() for _ in branches]
     for i, x in enumerate(branches):
-        terms = [_term(layers, i, j, first if j == 0 else other) for j, other in enumerate(branches) if j != i]
-        total, rectified = sums.fused_sum(x, 2.0 if i == 0 else 1.0, terms)
+        terms = [_term(layers, i, j, source, shared[j]) for j, source in enumerate(sources) if j != i]
+        total, rectified = sums.fused_sum(x, 2.0 if i == 0 else 1.0, terms, shared[i])
         if i == 0:
-            first = rectified if layers.rectified else total
+            # The next module also reads the rectified sum, so PyTorch adds its gradients.
+            sources[0], shared[0] = (rectified, None) if layers.rectified else (total, SharedGradient())
         outputs.append(rectified)
     return outputs
 
 
-def _term(layers: Fuse, i: int, j: int, x: Tensor) -> sums.FuseTerm:
+def _term(layers: Fuse, i: int, j: int, x: Tensor, shared: SharedGradient | None) -> sums.FuseTerm:
     """The term of branch j in output i."""
     maps = layers[i]
     assert isinstance(maps, nn.ModuleDict)
     path = list(_layers(maps[str(j)]))
     if j < i:
-        return sums.FuseTerm(_chain(x, *path), 1, 2.0 if j == 0 else 1.0)
-    return sums.FuseTerm(_chain(x, *path[:-1]), 2 ** (j - i), 1.0)  # enlarged as it is added
+        return sums.FuseTerm(_chain(x, *path, shared=shared), 1, 2.0 if j == 0 else 1.0)
+    return sums.FuseTerm(_chain(x, *path[:-1], shared=shared), 2 ** (j - i), 1.0)  # enlarged as it is added
 
 
 _FORWARD: dict[type[nn.Module], Callable[..., Any]] = {

@@ -67,6 +67,44 @@ def firsts(branches: Sequence[Tensor]) -> list[int]:
     return [sum(halves[:b]) for b in range(len(halves))]
 
 
+class SharedGradient:
+    """The gradient of a tensor that several operations read: each adds to one buffer.
+
+    Without it, PyTorch adds the gradients of every two operations to a new tensor. All operations that read the tensor
+    must have this object, and no other operation may read it.
+    """
+
+    def __init__(self) -> None:
+        self._readers = self._left = 0
+        self._buffer: Tensor | None = None
+        self._backward = -1
+
+    def read(self) -> None:
+        """Count an operation that reads the tensor."""
+        self._readers += 1
+
+    def buffer(self, x: Tensor) -> tuple[Tensor, bool]:
+        """The gradient of ``x``, and whether to add to it: the first operation of a backward pass writes it."""
+        backward = torch._C._current_graph_task_id()
+        if backward != self._backward:
+            self._backward, self._left, self._buffer = backward, self._readers, None
+        buffer, is_first = self._buffer, self._buffer is None
+        if buffer is None:
+            buffer = empty_images(*x.shape)
+        self._left -= 1
+        self._buffer = buffer if self._left else None
+        return buffer, not is_first
+
+
+def gradient_buffer(shared: SharedGradient | None, x: Tensor) -> tuple[Tensor, bool, Tensor | None]:
+    """The gradient of ``x``, whether to add to it, and what the backward pass of an operation returns for it.
+
+    Only the first operation of a ``SharedGradient`` returns the buffer, so PyTorch does not add it to itself.
+    """
+    dx, add = shared.buffer(x) if shared else (empty_images(*x.shape), False)
+    return dx, add, None if add else dx
+
+
 def count_batch(layer: nn.BatchNorm2d, y: Tensor) -> None:
     """Count a batch (n, c, h, w), before its statistics are taken.
 

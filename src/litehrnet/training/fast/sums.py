@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from litehrnet.training.fast.kernels import compiled
-from litehrnet.training.fast.layouts import array, dense, empty_images, threads_for
+from litehrnet.training.fast.layouts import SharedGradient, array, dense, empty_images, gradient_buffer, threads_for
 
 
 class FuseTerm(NamedTuple):
@@ -22,23 +22,31 @@ class FuseTerm(NamedTuple):
     weight: float
 
 
-def fused_sum(x: Tensor, scale: float, terms: Sequence[FuseTerm]) -> tuple[Tensor, Tensor]:
+def fused_sum(
+    x: Tensor, scale: float, terms: Sequence[FuseTerm], shared: SharedGradient | None = None
+) -> tuple[Tensor, Tensor]:
     """``scale * x`` plus all terms times their weights, and ReLU of that sum.
 
     Args:
         x: (n, c, h, w).
         scale: Factor of ``x``.
-        terms: Up to 8. Terms with a factor above 1 are enlarged by nearest neighbors; their weights must be 1.
+        terms: Up to 8. Terms with a factor above 1 are enlarged by nearest neighbors.
+        shared: The gradient of ``x``, if other operations read it too.
     """
     how = [(term.factor, term.weight) for term in terms]
-    sums: tuple[Tensor, Tensor] = _FusedSum.apply(x, scale, how, *(term.values for term in terms))  # type: ignore[no-untyped-call]
+    sums: tuple[Tensor, Tensor] = _FusedSum.apply(x, scale, how, shared, *(term.values for term in terms))  # type: ignore[no-untyped-call]
     return sums
 
 
 class _FusedSum(Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, scale: float, how: list[tuple[int, float]], *terms: Tensor
+        ctx: Any,
+        x: Tensor,
+        scale: float,
+        how: list[tuple[int, float]],
+        shared: SharedGradient | None,
+        *terms: Tensor,
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         x, terms = dense(x), tuple(map(dense, terms))
@@ -46,18 +54,18 @@ class _FusedSum(Function):
         added = [(array(term), weight) for term, (_, weight) in zip(terms, how, strict=True)]
         compiled.fuse_forward(array(x), scale, added, array(total), array(rectified), threads_for(x))
         ctx.save_for_backward(total)
-        ctx.scale, ctx.how, ctx.shapes = scale, how, [term.shape for term in terms]
+        ctx.scale, ctx.shared = scale, shared
+        ctx.weights, ctx.shapes = [weight for _, weight in how], [term.shape for term in terms]
+        if shared:
+            shared.read()
         return total, rectified
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (total,) = ctx.saved_tensors
         dsum, drectified = (None if gradient is None else array(dense(gradient)) for gradient in gradients)
-        dx = torch.empty_like(total)
-        enlarged = {k: empty_images(*ctx.shapes[k]) for k, (factor, _) in enumerate(ctx.how) if factor > 1}
-        dterms = [(array(gradient), 1.0) for gradient in enlarged.values()]
-        compiled.fuse_backward(array(total), dsum, drectified, array(dx), dterms, threads_for(total))
-        # The gradient of a term of full size is that of the sum times its weight.
-        scaled = {weight: dx if weight == 1 else weight * dx for weight in {ctx.scale, *(w for _, w in ctx.how)}}
-        dsizes = [enlarged.get(k, scaled[weight]) for k, (_, weight) in enumerate(ctx.how)]
-        return scaled[ctx.scale], None, None, *dsizes
+        dx, add, found = gradient_buffer(ctx.shared, total)
+        dterms = [empty_images(*shape) for shape in ctx.shapes]
+        written = [(array(gradient), weight) for gradient, weight in zip(dterms, ctx.weights, strict=True)]
+        compiled.fuse_backward(array(total), dsum, drectified, ctx.scale, array(dx), add, written, threads_for(total))
+        return found, None, None, None, *dterms

@@ -106,8 +106,8 @@ class _WeightedHalves(Function):
         ctx: Any, unit: ConditionalChannelWeighting, cells: Tensor, count: int, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         branches, cells = tensors[:count], dense(cells)
-        kept, outputs, views = [], [], []
-        for x, first, part in zip(branches, firsts(branches), _parts(unit), strict=True):
+        kept, outputs, views, parts = [], [], [], _parts(unit)
+        for x, first, part in zip(branches, firsts(branches), parts, strict=True):
             n, c, h, w = x.shape[0], x.shape[1] // 2, *x.shape[2:]
             y, moments, out = empty_images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
             count_batch(part.norm, y)
@@ -119,7 +119,7 @@ class _WeightedHalves(Function):
             outputs.append(out)
             views.append((norm, weighting))
         ctx.save_for_backward(cells, *branches, *kept, *tensors[count:])
-        ctx.unit, ctx.count, ctx.views = unit, count, views
+        ctx.parts, ctx.count, ctx.views = parts, count, views
         return tuple(outputs)
 
     @staticmethod
@@ -128,7 +128,7 @@ class _WeightedHalves(Function):
         branches, kept = saved[: ctx.count], saved[ctx.count : 3 * ctx.count]
         dcells = torch.empty_like(cells)
         dbranches, dparameters = [], []
-        for b, (part, first) in enumerate(zip(_parts(ctx.unit), firsts(branches), strict=True)):
+        for b, (part, first) in enumerate(zip(ctx.parts, firsts(branches), strict=True)):
             x, dout = branches[b], dense(gradients[b])
             dx, (dkernel, dweight, dbias, *dlayers) = torch.empty_like(x), like(*part.parameters)
             given = (*arrays(x, cells), first, array(part.conv.weight), *ctx.views[b])
