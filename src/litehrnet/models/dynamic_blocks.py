@@ -55,11 +55,10 @@ class KernelAggregation(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        results = [F.conv2d(x, kernel, None, self.stride, self.padding, 1, self.groups) for kernel in self.weight]
-        total = results[0] * weights[:, :1]
-        for number, result in enumerate(results[1:], start=1):
-            total = total + result * weights[:, number : number + 1]
-        return total
+        _, outputs, *_ = self.weight.shape
+        kernels = self.weight.transpose(0, 1).flatten(0, 1)  # the kernels of an output follow each other
+        results = F.conv2d(x, kernels, None, self.stride, self.padding, 1, self.groups).unflatten(1, (outputs, -1))
+        return (results * weights[:, None]).sum(dim=2)
 
 
 class DynamicConv(nn.Module):
