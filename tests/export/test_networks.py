@@ -18,7 +18,7 @@ from litehrnet.models.weights import save_network
 from litehrnet.runtimes import open_runtime
 from litehrnet.weights.weights_file import WeightsInfo
 
-NAMES = ["shufflenetv2", "mobilenetv2", "mobilenetv3", "small_hrnet_w16", "dite_hrnet_18", "dite_hrnet_30"]
+NAMES = ["shufflenetv2", "mobilenetv2", "mobilenetv3", "small_hrnet_w16", "dite_hrnet_18"]
 one_quickly = pytest.mark.parametrize("name", [NAMES[0], *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES[1:])])
 
 

@@ -57,8 +57,9 @@ class KernelAggregation(nn.Module):
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         _, outputs, *_ = self.weight.shape
         kernels = self.weight.transpose(0, 1).flatten(0, 1)  # the kernels of an output follow each other
-        results = F.conv2d(x, kernels, None, self.stride, self.padding, 1, self.groups).unflatten(1, (outputs, -1))
-        return (results * weights[:, None]).sum(dim=2)
+        results = F.conv2d(x, kernels, None, self.stride, self.padding, 1, self.groups)
+        results = results.permute(0, 2, 3, 1).unflatten(3, (outputs, -1))  # stays channels last
+        return (results * weights[:, None, None, None, :, 0, 0]).sum(dim=4).permute(0, 3, 1, 2)
 
 
 class DynamicConv(nn.Module):
