@@ -105,7 +105,7 @@ def decode(heatmaps: Floats32, codec: HeatmapCodec) -> tuple[Floats32, Floats32]
         the highest cell, finite, nominally 0..1.
     """
     heatmaps = _finite(heatmaps)
-    heatmap_xy, scores = argmax(heatmaps)
+    heatmap_xy, scores = _peaks(heatmaps)
     height, width = heatmaps.shape[2:]
     maps = heatmaps.reshape(-1, height, width)
     cells = heatmap_xy.reshape(-1, 2).astype(np.intp)
@@ -187,10 +187,14 @@ def _finite(heatmaps: Floats32) -> Floats32:
 
 
 def argmax(heatmaps: Floats32) -> tuple[Floats32, Floats32]:
-    """Find the highest cell (people, keypoints, 2) of each finite heatmap, the first in reading order, and its value.
+    """Find the highest cell (people, keypoints, 2) of each heatmap, the first in reading order, and its value.
 
-    The cell is (-1, -1) if no value is above 0.
+    The cell is (-1, -1) if no value is above 0. Values that are not finite count as 0.
     """
+    return _peaks(_finite(heatmaps))
+
+
+def _peaks(heatmaps: Floats32) -> tuple[Floats32, Floats32]:
     persons, keypoints, height, width = heatmaps.shape
     flat = heatmaps.reshape(persons, keypoints, height * width)
     index = flat.argmax(axis=2)

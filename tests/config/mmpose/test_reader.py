@@ -12,7 +12,7 @@ from litehrnet.config.recipes import parse_python, read_recipe, recipe_names
 from litehrnet.config.schema import LossConfig, OptimizerConfig, ScheduleConfig
 from litehrnet.errors import UserError
 
-PUBLISHED = [name for name in recipe_names() if "_coco_" in name or "_mpii_" in name]
+PUBLISHED = [name for name in recipe_names() if "litehrnet_" in name and ("_coco_" in name or "_mpii_" in name)]
 COCO, MPII = "litehrnet_18_coco_256x192", "litehrnet_18_mpii_256x256"
 
 Load = Callable[..., LoadedConfig]
