@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the bundled weights again: ten stages of the pose network, then the person detector (many hours).
+# Trains the bundled weights again: eleven stages of the pose network, then the person detector (many hours).
 #
 #   runs/train_bundled_weights.sh
 #
@@ -49,7 +49,11 @@ long_stage 7 12 1.4e-3 "${BACKGROUNDS[@]}"
 long_stage 8 12 1.4e-3 "${BACKGROUNDS[@]}" "${COLORS[@]}" augmentation.anywhere_probability=0.1
 long_stage 9 26 3e-3 "${BACKGROUNDS[@]}" "${COLORS[@]}" "${TURNS[@]}" augmentation.anywhere_probability=0.25
 train_on_two_cores "${POSE}_more" --work-dir "work_dirs/${POSE}_13" "load_from=$previous/last.safetensors"
-litehrnet convert "work_dirs/${POSE}_13/best.safetensors" work_dirs/lite_hrnet_18.safetensors --codec dark --half
+train_on_two_cores "${POSE}_more" --work-dir "work_dirs/${POSE}_14" training.seed=14 training.epochs=5 \
+  "load_from=work_dirs/${POSE}_13/best.safetensors"
+python "$(dirname "$0")/average_weights.py" work_dirs/mean.safetensors \
+  "work_dirs/${POSE}_13/best.safetensors" 1 "work_dirs/${POSE}_14/last.safetensors" 2
+litehrnet convert work_dirs/mean.safetensors work_dirs/lite_hrnet_18.safetensors --codec dark --half
 
 train_on_two_cores "$DETECTOR"
 litehrnet convert "work_dirs/$DETECTOR/last.safetensors" work_dirs/person.safetensors --half

@@ -58,8 +58,10 @@ class KernelAggregation(nn.Module):
         _, outputs, *_ = self.weight.shape
         kernels = self.weight.transpose(0, 1).flatten(0, 1)  # the kernels of an output follow each other
         results = F.conv2d(x, kernels, None, self.stride, self.padding, 1, self.groups)
-        results = results.permute(0, 2, 3, 1).unflatten(3, (outputs, -1))  # stays channels last
-        return (results * weights[:, None, None, None, :, 0, 0]).sum(dim=4).permute(0, 3, 1, 2)
+        rows = results.permute(0, 2, 3, 1)  # so that the sum stays channels last
+        rows = rows.reshape(*rows.shape[:3], outputs, -1)
+        total: Tensor = (rows * weights[:, None, None, None, :, 0, 0]).sum(dim=4)
+        return total.permute(0, 3, 1, 2)
 
 
 class DynamicConv(nn.Module):
