@@ -39,7 +39,7 @@ def recipe(tmp_path: Path) -> Path:
     return tmp_path / "mine.py"
 
 
-def test_test_prints_the_figures_of_boxes(weights: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_test_prints_the_metrics_of_boxes(weights: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     drawn = recipe.parent / "drawn"
     annotated = ["--annotations", str(drawn / "annotations.json"), "--images", str(drawn / "images")]
     assert main(["test", str(weights), *annotated]) == 0
@@ -106,6 +106,6 @@ def test_convert_and_predict_refuse_what_is_for_another_task(
 
 def test_summary_counts_a_detector_by_its_recipe(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary", str(recipe), "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["boxes"] == 1
-    assert figures["variant"] == "lite_hrnet_18"
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["boxes"] == 1
+    assert metrics["variant"] == "lite_hrnet_18"

@@ -17,13 +17,13 @@ def _test(weights: Path, dataset: Path, *more: str) -> int:
     return main(["test", str(weights), *files, "--threads", "1", *more])
 
 
-def test_json_is_the_figures_and_nothing_else(
+def test_json_is_the_metrics_and_nothing_else(
     small_onnx: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _test(small_onnx, dataset, "--json") == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert list(figures) == ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]
-    assert 0 <= figures["AP"] < 0.5  # random weights find nothing
+    metrics = json.loads(capsys.readouterr().out)
+    assert list(metrics) == ["AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"]
+    assert 0 <= metrics["AP"] < 0.5  # random weights find nothing
 
 
 def test_table_names_boxes_and_input_size_and_their_sources(
@@ -173,9 +173,9 @@ def test_mpii_annotations_give_pckh(
 ) -> None:
     write_mpii_truth(mpii_dataset, np.full((3, 16, 2), 119.0), (200, 200))
     assert _test(small_mpii_weights, mpii_dataset, "--json", *SMALL) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert list(figures)[-3:] == ["PCKh", "PCKh@0.1", "PCKh at 0.10"]
-    assert 0 < figures["PCKh"] <= 100
+    metrics = json.loads(capsys.readouterr().out)
+    assert list(metrics)[-3:] == ["PCKh", "PCKh@0.1", "PCKh at 0.10"]
+    assert 0 < metrics["PCKh"] <= 100
 
 
 @pytest.mark.parametrize("name", ["pred.mat", "raw.json"])
@@ -198,7 +198,7 @@ def test_mpii_predictions_are_written_and_score_as_tested(
         assert ours == theirs | {"mean_error": pytest.approx(theirs["mean_error"], rel=1e-5)}
 
 
-def test_mpii_test_split_gives_predictions_and_says_that_there_are_no_figures(
+def test_mpii_test_split_gives_predictions_and_says_that_there_are_no_metrics(
     small_mpii_weights: Path, mpii_dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = mpii_dataset / "pred.mat"

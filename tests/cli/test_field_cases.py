@@ -70,8 +70,8 @@ def unchanged(cases: Path, small_weights: Path) -> dict[str, float]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         assert main(_test_words(small_weights, cases / UNCHANGED)) == 0
-    figures: dict[str, float] = json.loads(out.getvalue())
-    return figures
+    metrics: dict[str, float] = json.loads(out.getvalue())
+    return metrics
 
 
 def _test_words(weights: Path, folder: Path) -> list[str]:
@@ -95,7 +95,7 @@ def test_every_command_is_right_or_says_one_sentence(
     Path("results.json").write_text(json.dumps(_perfect(cases)))
     checked, said = _run(capsys, "data", "check", "recipe.py", "--sheet", "sheet.png")
     trained, _ = _run(capsys, "train", "recipe.py", "--work-dir", "run")
-    tested, figures = _run(capsys, *_test_words(small_weights, folder))
+    tested, metrics = _run(capsys, *_test_words(small_weights, folder))
     scored, score = _run(capsys, "score", "results.json", "annotations.json", "--keypoints", "coco", "--json")
     photos = sorted({f"images/{entry['file_name']}" for entry in _perfect(cases)})
     words = ("--boxes", "annotations.json", "--weights", small_weights, "--threads", "1", "--out-dir", "out")
@@ -108,6 +108,6 @@ def test_every_command_is_right_or_says_one_sentence(
     if 2 in (trained, tested, scored):  # what a command refuses, the list names
         assert checked == 1, said
     if tested == 0 and name not in FEWER_PEOPLE | OTHER_BOXES:
-        assert json.loads(figures)["EPE"] == pytest.approx(unchanged["EPE"])
+        assert json.loads(metrics)["EPE"] == pytest.approx(unchanged["EPE"])
     if scored == 0 and name not in FEWER_PEOPLE:
         assert json.loads(score)["AP"] == pytest.approx(1)

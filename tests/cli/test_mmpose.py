@@ -67,7 +67,7 @@ def test_missing_checkpoint_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
     assert error.count("\n") == 1
 
 
-def _figures(said: str) -> dict[str, float | None]:
+def _metrics(said: str) -> dict[str, float | None]:
     return {
         name: None if value == "none" else float(value)
         for name, _, value in (line.partition(": ") for line in said.splitlines()[-10:])
@@ -80,13 +80,13 @@ def test_published_configuration_is_tested_by(
     assert run_command(run, parse([str(published), str(small_weights), "--eval", "mAP", "--out", "raw.pkl"])) == 0
     said = capsys.readouterr()
     assert "note: model.keypoint_head.in_channels is 40" in said.err
-    assert list(_figures(said.out))[:2] == ["AP", "AP .5"]
+    assert list(_metrics(said.out))[:2] == ["AP", "AP .5"]
     results = json.loads(Path("work_dirs/birds/result_keypoints.json").read_text())
     assert {entry["image_id"] for entry in results} == {1, 2, 3}
     assert len(pickle.loads(Path("raw.pkl").read_bytes())) == 3
 
 
-def test_folded_network_gives_the_same_figures(
+def test_folded_network_gives_the_same_metrics(
     published: Path, small_weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [str(published), str(small_weights), "--out", "raw.json"]
@@ -147,7 +147,7 @@ def _free_port() -> str:
 @pytest.mark.parametrize(
     ("script", "more"), [("dist_test.sh", ["--gpu_collect"]), ("dist_test.py", ["--tmpdir", "parts"])]
 )
-def test_two_processes_give_the_figures_of_one(
+def test_two_processes_give_the_metrics_of_one(
     published: Path,
     small_weights: Path,
     project: Path,
@@ -156,10 +156,10 @@ def test_two_processes_give_the_figures_of_one(
     more: list[str],
 ) -> None:
     assert run_command(run, parse([str(published), str(small_weights)])) == 0
-    alone = _figures(capsys.readouterr().out)
+    alone = _metrics(capsys.readouterr().out)
     command = [str(project / "tools" / script), str(published), str(small_weights), "2", *more, "--out", "raw.json"]
     environment = {**os.environ, "PORT": _free_port(), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert _figures(done.stdout) == pytest.approx(alone)
+    assert _metrics(done.stdout) == pytest.approx(alone)
     assert len(json.loads(Path("raw.json").read_text())) == 3

@@ -35,7 +35,7 @@ def _score(files: tuple[Path, Path], *options: str) -> int:
     return main(["score", *map(str, files), *options])
 
 
-def test_json_is_figures_counts_and_rows_by_the_annotations_own_names(
+def test_json_is_metrics_counts_and_rows_by_the_annotations_own_names(
     files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _score(files, "--json") == 0
@@ -169,7 +169,7 @@ def test_raw_outputs_that_repeat_a_person_count_it_once(mpii_truth: Path, capsys
 
 
 @pytest.mark.parametrize("boxes", ["annotated", "detected"])
-def test_score_on_what_predict_wrote_gives_the_figures_of_test(
+def test_score_on_what_predict_wrote_gives_the_metrics_of_test(
     shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], boxes: str
 ) -> None:
     content = json.loads((shared / "data" / "coco_dev" / "annotations.json").read_text())

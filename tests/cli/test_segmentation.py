@@ -24,7 +24,7 @@ from litehrnet.inference.estimator import PoseEstimator
 from litehrnet.inference.segmenter import open_segmenter
 from litehrnet.io.images import read_image
 from litehrnet.segmentation.classes import find_class_set
-from litehrnet.segmentation.confusion import confusion_matrix, figures
+from litehrnet.segmentation.confusion import confusion_matrix, segmentation_metrics
 from litehrnet.variants import find_variant
 from litehrnet.weights.weights_file import read_weights
 
@@ -104,7 +104,7 @@ def test_training_starts_from_a_pose_network(
     assert "except 2 arrays that it lacks or has in another size: segmentation_head.classifier.weight" in said
 
 
-def test_the_figures_of_a_test_are_those_of_its_predictions(
+def test_the_metrics_of_a_test_are_those_of_its_predictions(
     scenes: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = ["--annotations", str(scenes / "labels"), "--images", str(scenes / "images")]
@@ -115,7 +115,7 @@ def test_the_figures_of_a_test_are_those_of_its_predictions(
     for truth in sorted((scenes / "labels").glob("*.png")):
         pair = [read_classes(LabeledImage(p, p), classes) for p in (truth, tmp_path / "out" / truth.name)]
         matrix += confusion_matrix(pair[0], pair[1], 4)
-    assert said == figures(matrix, classes.class_names)
+    assert said == segmentation_metrics(matrix, classes.class_names)
 
 
 @pytest.mark.parametrize("way", [[], ["test.window=true"], ["test.flip=true", "test.scales=1,0.5"]])
@@ -219,7 +219,7 @@ def test_two_processes_segment_each_image_once(
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_find_the_figures_of_one(
+def test_two_processes_train_and_find_the_metrics_of_one(
     scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe, run = str(scenes / "recipe.py"), tmp_path / "run"

@@ -37,22 +37,22 @@ def one_person(dataset: Path) -> Path:
     return dataset
 
 
-def _figures(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, float]:
+def _metrics(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, float]:
     capsys.readouterr()
     assert main([*map(str, arguments), "--json"]) == 0
-    figures: dict[str, float] = json.loads(capsys.readouterr().out)
-    return figures
+    metrics: dict[str, float] = json.loads(capsys.readouterr().out)
+    return metrics
 
 
 def test_joints_that_are_found_exactly_have_ap_1(one_person: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files: list[str | Path] = ["--annotations", one_person / "annotations.json", "--images", one_person / "images"]
     test: list[str | Path] = ["test", one_person / "person.onnx", *files, "--no-flip", "--threads", "1"]
     out = one_person / "results.json"
-    assert _figures(capsys, *test, "--out", out)["AP"] == pytest.approx(1)
+    assert _metrics(capsys, *test, "--out", out)["AP"] == pytest.approx(1)
     assert json.loads(out.read_text())[0]["keypoints"][2::3] == pytest.approx([0.9] * 17)
-    assert _figures(capsys, "score", out, one_person / "annotations.json")["AP"] == pytest.approx(1)
+    assert _metrics(capsys, "score", out, one_person / "annotations.json")["AP"] == pytest.approx(1)
     mirrored = [argument for argument in test if argument != "--no-flip"]
-    assert _figures(capsys, *mirrored)["AP"] < 0.95  # a network that does not see the mirror image finds others
+    assert _metrics(capsys, *mirrored)["AP"] < 0.95  # a network that does not see the mirror image finds others
 
 
 def test_a_configuration_names_the_data_and_the_network_its_own_decoding(

@@ -41,7 +41,7 @@ PARTS = [
 class Written:
     """What one run with --json --full --out-file wrote: figures, page and sheet."""
 
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     page: str
     sheet: list[dict[str, str]]
     files: list[str]
@@ -56,9 +56,9 @@ def _printed(*words: str, columns: int | None = None) -> str:
     return out.getvalue()
 
 
-def _figures(*words: str) -> dict[str, Any]:
-    figures: dict[str, Any] = json.loads(_printed(*words, "--json"))
-    return figures
+def _metrics(*words: str) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads(_printed(*words, "--json"))
+    return metrics
 
 
 def _row(text: str, start: str) -> list[str]:
@@ -86,10 +86,10 @@ def layers() -> tuple[LayerCost, ...]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     folder = tmp_path_factory.mktemp("summary")
     words = ("wider_naive_lite_hrnet_18", "--num-keypoints", "16", "--shape", "256", "--full")
-    figures = _figures(*words, "--out-file", str(folder / "cost-1.0"))
+    metrics = _metrics(*words, "--out-file", str(folder / "cost-1.0"))
     with (folder / "cost-1.0.csv").open(newline="") as file:
         sheet = list(csv.DictReader(file))
-    return Written(figures, (folder / "cost-1.0.html").read_text(), sheet, sorted(p.name for p in folder.iterdir()))
+    return Written(metrics, (folder / "cost-1.0.html").read_text(), sheet, sorted(p.name for p in folder.iterdir()))
 
 
 def test_named_totals_are_printed_rounded_and_exact(printed: str) -> None:
@@ -132,66 +132,66 @@ def test_full_prints_every_layer_in_one_line(printed_in_full: str) -> None:
     assert _row(printed_in_full, "backbone.stem.conv1.conv") == shapes + costs
 
 
-def test_json_is_one_object_with_the_exact_figures() -> None:
-    figures = _figures("naive_lite_hrnet_18", "--num-keypoints", "16", "--shape", "256")
-    assert (figures["input_height"], figures["input_width"], figures["num_keypoints"]) == (256, 256, 16)
-    assert (figures["params"], figures["published_flops"]) == (760334, 272162560)
-    assert (figures["macs"], figures["macs_as_published"]) == (247234304, 281275904)
-    assert figures["kinds"]["Conv2d"]["layers"] == 269
-    assert round(figures["published_flops_mebi"], 1) == 259.6
-    assert figures["remark"] == "Published for this network and size: 0.7M parameters, 259.6M FLOPs."
-    assert "layers" not in figures
+def test_json_is_one_object_with_the_exact_metrics() -> None:
+    metrics = _metrics("naive_lite_hrnet_18", "--num-keypoints", "16", "--shape", "256")
+    assert (metrics["input_height"], metrics["input_width"], metrics["num_keypoints"]) == (256, 256, 16)
+    assert (metrics["params"], metrics["published_flops"]) == (760334, 272162560)
+    assert (metrics["macs"], metrics["macs_as_published"]) == (247234304, 281275904)
+    assert metrics["kinds"]["Conv2d"]["layers"] == 269
+    assert round(metrics["published_flops_mebi"], 1) == 259.6
+    assert metrics["remark"] == "Published for this network and size: 0.7M parameters, 259.6M FLOPs."
+    assert "layers" not in metrics
 
 
 def test_json_holds_all_layers_where_asked_for(written: Written) -> None:
-    rows = written.figures["layers"]
+    rows = written.metrics["layers"]
     for total in ("params", "published_flops", "macs", "memory_read_bytes", "memory_written_bytes"):
-        assert sum(row[total] for row in rows) == written.figures[total]
+        assert sum(row[total] for row in rows) == written.metrics[total]
 
 
 def test_shape_is_height_then_width() -> None:
-    figures = _figures("lite_hrnet_18", "--shape", "384", "288")
-    assert (figures["input_height"], figures["input_width"]) == (384, 288)
-    assert figures["published_flops"] == 483984112
+    metrics = _metrics("lite_hrnet_18", "--shape", "384", "288")
+    assert (metrics["input_height"], metrics["input_width"]) == (384, 288)
+    assert metrics["published_flops"] == 483984112
 
 
 def test_the_misprint_is_explained_where_it_occurs(written: Written) -> None:
-    assert round(written.figures["published_flops_mebi"], 1) == 414.6
-    assert "418.7 is a misprint" in written.figures["remark"]
+    assert round(written.metrics["published_flops_mebi"], 1) == 414.6
+    assert "418.7 is a misprint" in written.metrics["remark"]
     assert "418.7 is a misprint" in " ".join(written.page.split())
-    assert "misprint" not in _figures("wider_naive_lite_hrnet_18", "--shape", "256", "192")["remark"]
-    assert _figures("lite_hrnet_18", "--shape", "64")["remark"] is None
-    assert _figures("lite_hrnet_18", "--num-classes", "3")["remark"] is None
+    assert "misprint" not in _metrics("wider_naive_lite_hrnet_18", "--shape", "256", "192")["remark"]
+    assert _metrics("lite_hrnet_18", "--shape", "64")["remark"] is None
+    assert _metrics("lite_hrnet_18", "--num-classes", "3")["remark"] is None
 
 
 @pytest.mark.parametrize(("variant", "published"), [(k[0], v) for k, v in PUBLISHED.items() if k[1] == (256, 256)])
-def test_published_figures_are_met_to_the_printed_digit_rounded_or_cut(
+def test_published_metrics_are_met_to_the_printed_digit_rounded_or_cut(
     variant: str, published: tuple[str, str]
 ) -> None:
     if variant == "wider_naive_lite_hrnet_18":
         pytest.skip("a misprint, see test_the_misprint_is_explained_where_it_occurs")
-    figures = _figures(variant, "--num-keypoints", "16", "--shape", "256")
-    assert "{} parameters, {} FLOPs".format(*published) in figures["remark"]
+    metrics = _metrics(variant, "--num-keypoints", "16", "--shape", "256")
+    assert "{} parameters, {} FLOPs".format(*published) in metrics["remark"]
     units = {"M": 10**6}, {"M": 2**20, "G": 2**30}
-    for text, count, unit in zip(published, (figures["params"], figures["published_flops"]), units, strict=True):
+    for text, count, unit in zip(published, (metrics["params"], metrics["published_flops"]), units, strict=True):
         digits = len(text.split(".")[1]) - 1
         value = count / unit[text[-1]] * 10**digits
         assert round(float(text[:-1]) * 10**digits) in (int(value), round(value))
 
 
 def test_a_recipe_brings_its_network_and_size() -> None:
-    figures = _figures("litehrnet_30_mpii_256x256")
-    assert (figures["variant"], figures["num_keypoints"], figures["input_width"]) == ("lite_hrnet_30", 16, 256)
-    assert round(figures["published_flops_mebi"], 1) == 425.3
+    metrics = _metrics("litehrnet_30_mpii_256x256")
+    assert (metrics["variant"], metrics["num_keypoints"], metrics["input_width"]) == ("lite_hrnet_30", 16, 256)
+    assert round(metrics["published_flops_mebi"], 1) == 425.3
 
 
 def test_weights_bring_their_network_and_size(tmp_path: Path) -> None:
     three = KeypointSet("three", ("a", "b", "c"), (), (), (0.1, 0.1, 0.1))
     path = tmp_path / "three.safetensors"
     save_network(path, create_network("lite_hrnet_18", 3), WeightsInfo("lite_hrnet_18", three, (96, 128)))
-    figures = _figures(str(path))
-    assert (figures["num_keypoints"], figures["input_height"], figures["input_width"]) == (3, 128, 96)
-    assert figures["params"] == 1130769 - 14 * 41
+    metrics = _metrics(str(path))
+    assert (metrics["num_keypoints"], metrics["input_height"], metrics["input_width"]) == (3, 128, 96)
+    assert metrics["params"] == 1130769 - 14 * 41
 
 
 def test_csv_has_one_row_per_layer_with_all_columns(written: Written, layers: tuple[LayerCost, ...]) -> None:
@@ -256,6 +256,6 @@ def test_the_published_command_line_explains_a_wrong_size(project: Path) -> None
 
 def test_published_configuration_is_summarised(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["summary", str(published), "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert (figures["variant"], figures["num_keypoints"]) == ("naive_lite_hrnet_18", 17)
-    assert (figures["input_width"], figures["input_height"]) == (64, 64)
+    metrics = json.loads(capsys.readouterr().out)
+    assert (metrics["variant"], metrics["num_keypoints"]) == ("naive_lite_hrnet_18", 17)
+    assert (metrics["input_width"], metrics["input_height"]) == (64, 64)

@@ -11,7 +11,7 @@ from litehrnet.data.checks import check_coco
 from litehrnet.data.coco import read_annotations
 from litehrnet.data.coco_records import detection_records
 from litehrnet.errors import UserError
-from litehrnet.evaluation.coco import coco_figures
+from litehrnet.evaluation.coco import coco_metrics
 from litehrnet.keypoints.skeletons import read_keypoint_set
 
 NAMES = ["nose", "left_hand", "right_hand"]
@@ -53,7 +53,7 @@ def _one_annotation_per_keypoint(content: dict[str, Any]) -> None:
 def _perfect_ap(path: Path) -> float | None:
     entry = {"category_id": 1, "keypoints": [1 if i % 3 == 2 else value for i, value in enumerate(POINTS)], "score": 1}
     results = [{**entry, "image_id": number} for number in read_annotations(path).images]
-    return coco_figures(path, results, read_keypoint_set(path))["AP"]
+    return coco_metrics(path, results, read_keypoint_set(path))["AP"]
 
 
 @pytest.mark.parametrize(

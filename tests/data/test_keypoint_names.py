@@ -15,7 +15,7 @@ from litehrnet.data.coco import read_annotations
 from litehrnet.data.coco_records import read_coco_people, read_coco_test
 from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
-from litehrnet.evaluation.coco import coco_figures
+from litehrnet.evaluation.coco import coco_metrics
 from litehrnet.keypoints.sides import part_key
 from litehrnet.keypoints.skeletons import COCO, find_keypoint_set
 from litehrnet.poses import KeypointSet
@@ -80,14 +80,14 @@ def test_training_and_test_match_names(drawn_coco: DataConfig) -> None:
     np.testing.assert_array_equal(_found(_changed(drawn_coco, _permuted), COCO, None, drawn_coco), expected)
 
 
-def test_figures_of_another_order_are_unchanged(drawn_coco: DataConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_of_another_order_are_unchanged(drawn_coco: DataConfig, capsys: pytest.CaptureFixture[str]) -> None:
     results, other = _results(drawn_coco.annotations), _changed(drawn_coco, _permuted)
     for entry in results:
         entry["keypoints"] = [value + 3 * (i % 7 == 0) for i, value in enumerate(entry["keypoints"])]
-    figures = coco_figures(Path(drawn_coco.annotations), results, COCO)
-    assert figures["AP"] is not None
-    assert 0 < figures["AP"] <= 1
-    assert coco_figures(Path(other), results, COCO) == pytest.approx(figures)
+    metrics = coco_metrics(Path(drawn_coco.annotations), results, COCO)
+    assert metrics["AP"] is not None
+    assert 0 < metrics["AP"] <= 1
+    assert coco_metrics(Path(other), results, COCO) == pytest.approx(metrics)
     file = Path(other).with_name("results.json")
     file.write_text(json.dumps(results))
     said = []
@@ -115,8 +115,8 @@ def test_a_category_is_chosen_by_name(drawn_coco: DataConfig, category: str | No
     assert len(keypoints) == size
     for joints in _found(path, keypoints, category, drawn_coco):
         assert joints.shape == (3, size, 2)
-    figures = coco_figures(Path(path), _results(path, category), keypoints, category=category)
-    assert figures["AP"] == pytest.approx(1)
+    metrics = coco_metrics(Path(path), _results(path, category), keypoints, category=category)
+    assert metrics["AP"] == pytest.approx(1)
     report = check_coco(Path(path), Path(drawn_coco.images), None, category=category)
     assert (report.persons, list(map(str, report.problems))) == (3, [])
 

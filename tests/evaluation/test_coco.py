@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pycocotools import coco
 from pycocotools.cocoeval import COCOeval
 
-from litehrnet.evaluation.coco import FIGURES, coco_figures, coco_results
+from litehrnet.evaluation.coco import METRICS, coco_metrics, coco_results
 from litehrnet.evaluation.predictions import Predictions
 from litehrnet.keypoints.skeletons import COCO, unnamed
 from litehrnet.poses import KeypointSet
@@ -90,8 +90,8 @@ def directly(truth: Any, entries: list[dict[str, Any]], sigmas: NDArray[np.float
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    figures: list[float] = evaluation.stats.tolist()
-    return figures
+    metrics: list[float] = evaluation.stats.tolist()
+    return metrics
 
 
 def results_one_by_one(found: Predictions, nms: Nms, plain_oks_nms: Any) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def truth_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("nms", ["oks", "none"])
 @given(seed=st.integers(0, 2**32 - 1), most_found=st.sampled_from([0, 3, 150]))
 @settings(max_examples=100)
-def test_figures_are_those_of_pycocotools_on_results_made_one_by_one(
+def test_metrics_are_those_of_pycocotools_on_results_made_one_by_one(
     truth_file: Path, plain_oks_nms: Any, nms: Nms, seed: int, most_found: int
 ) -> None:
     truth, found = draw_dataset(seed, most_found)
@@ -140,9 +140,9 @@ def test_figures_are_those_of_pycocotools_on_results_made_one_by_one(
     fields = ("image_id", "category_id", "keypoints")
     assert [[entry[f] for f in fields] for entry in results] == [[entry[f] for f in fields] for entry in expected]
     truth_file.write_text(json.dumps(truth))
-    figures = coco_figures(truth_file, results, COCO)
-    assert list(figures) == list(FIGURES)
-    assert [-1 if value is None else value for value in figures.values()] == directly(truth, expected, SIGMAS)
+    metrics = coco_metrics(truth_file, results, COCO)
+    assert list(metrics) == list(METRICS)
+    assert [-1 if value is None else value for value in metrics.values()] == directly(truth, expected, SIGMAS)
 
 
 def simple_truth(category: int = 1) -> dict[str, Any]:
@@ -158,11 +158,11 @@ def found_exactly(truth: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def figures_of(
+def metrics_of(
     folder: Path, truth: dict[str, Any], results: list[dict[str, Any]], own: KeypointSet
 ) -> list[float | None]:
     (folder / "truth.json").write_text(json.dumps(truth))
-    return list(coco_figures(folder / "truth.json", results, own).values())
+    return list(coco_metrics(folder / "truth.json", results, own).values())
 
 
 def test_a_box_beside_the_keypoints_changes_nothing(tmp_path: Path) -> None:
@@ -170,19 +170,19 @@ def test_a_box_beside_the_keypoints_changes_nothing(tmp_path: Path) -> None:
     far = [{**found_exactly(truth)[0], "keypoints": [600.0, 10.0, 1.0] * 17, "score": 0.9}]
     results = [*found_exactly(truth), *far]
     with_boxes = [{**entry, "bbox": [0, 0, 300, 300]} for entry in results]
-    assert figures_of(tmp_path, truth, with_boxes, COCO) == figures_of(tmp_path, truth, results, COCO)
+    assert metrics_of(tmp_path, truth, with_boxes, COCO) == metrics_of(tmp_path, truth, results, COCO)
 
 
 def test_the_only_category_is_meant_whatever_its_number(tmp_path: Path) -> None:
     truth = simple_truth(category=3)
-    assert figures_of(tmp_path, truth, found_exactly(truth), COCO)[0] == pytest.approx(1)
+    assert metrics_of(tmp_path, truth, found_exactly(truth), COCO)[0] == pytest.approx(1)
 
 
 def test_nothing_found_is_0_where_there_is_something_to_find_and_none_where_not(tmp_path: Path) -> None:
     truth = simple_truth()
     truth["annotations"][0]["area"] = 96**2 + 1
-    figures = dict(zip(FIGURES, figures_of(tmp_path, truth, [], COCO), strict=True))
-    assert (figures["AP"], figures["APL"], figures["APM"]) == (0, 0, None)
+    metrics = dict(zip(METRICS, metrics_of(tmp_path, truth, [], COCO), strict=True))
+    assert (metrics["AP"], metrics["APL"], metrics["APM"]) == (0, 0, None)
 
 
 def test_other_keypoints_take_their_own_sigmas(tmp_path: Path) -> None:
@@ -190,14 +190,14 @@ def test_other_keypoints_take_their_own_sigmas(tmp_path: Path) -> None:
     truth["annotations"][0] |= {"keypoints": [100.0, 100.0, 2, 200.0, 200.0, 2], "num_keypoints": 2, "area": 1e4}
     found = [{**found_exactly(truth)[0], "keypoints": [110.0, 100.0, 1, 200.0, 200.0, 1]}]
     # The first is off by a standard deviation: exp(-1/2) and 1 in the mean.
-    assert figures_of(tmp_path, truth, found, unnamed(2))[0] == pytest.approx(0.7)
+    assert metrics_of(tmp_path, truth, found, unnamed(2))[0] == pytest.approx(0.7)
     wide = KeypointSet("wide", ("a", "b"), (), (), (1.0, 1.0))
-    assert figures_of(tmp_path, truth, found, wide)[0] == pytest.approx(1)
+    assert metrics_of(tmp_path, truth, found, wide)[0] == pytest.approx(1)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=20)
-def test_figures_of_some_images_are_those_of_a_file_without_the_others(truth_file: Path, seed: int) -> None:
+def test_metrics_of_some_images_are_those_of_a_file_without_the_others(truth_file: Path, seed: int) -> None:
     truth, found = draw_dataset(seed, 20)
     some = {7, 9}
     images = [image for image in truth["images"] if image["id"] in some]
@@ -205,6 +205,6 @@ def test_figures_of_some_images_are_those_of_a_file_without_the_others(truth_fil
     assume(not persons or any(person["num_keypoints"] and person["area"] for person in persons))
     results = [entry for entry in coco_results(found, COCO.sigmas) if entry["image_id"] in some]
     truth_file.write_text(json.dumps(truth))
-    figures = coco_figures(truth_file, results, COCO, some)
+    metrics = coco_metrics(truth_file, results, COCO, some)
     truth_file.write_text(json.dumps({**truth, "images": images, "annotations": persons}))
-    assert figures == coco_figures(truth_file, results, COCO)
+    assert metrics == coco_metrics(truth_file, results, COCO)

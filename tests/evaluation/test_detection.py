@@ -11,7 +11,7 @@ from litehrnet.data.formats import BOX_AP
 from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.errors import UserError
-from litehrnet.evaluation.detection import DetectionEvalSet, box_figures, found_boxes, read_detection_eval_set
+from litehrnet.evaluation.detection import DetectionEvalSet, box_metrics, found_boxes, read_detection_eval_set
 from litehrnet.io.images import write_image
 
 BOXES = [[10.0, 10.0, 60.0, 60.0], [100.0, 20.0, 20.0, 90.0], [150.0, 60.0, 120.0, 110.0]]
@@ -36,29 +36,29 @@ def _found(*rows: tuple[int, list[float], float]) -> np.ndarray:
 
 
 def test_perfect_boxes_score_one_though_ids_count_from_0_and_the_category_is_3(tmp_path: Path) -> None:
-    figures = box_figures(_test(tmp_path), _found(*((0, box, 0.9) for box in BOXES)))
-    assert tuple(figures) == BOX_AP.values
-    assert [figures[name] for name in ("AP", "APM", "APL", "AR100")] == pytest.approx([1, 1, 1, 1])
-    assert figures["APS"] is None  # there is no small one
+    metrics = box_metrics(_test(tmp_path), _found(*((0, box, 0.9) for box in BOXES)))
+    assert tuple(metrics) == BOX_AP.values
+    assert [metrics[name] for name in ("AP", "APM", "APL", "AR100")] == pytest.approx([1, 1, 1, 1])
+    assert metrics["APS"] is None  # there is no small one
 
 
 def test_a_missed_box_and_a_false_one_cost_precision(tmp_path: Path) -> None:
     test = _test(tmp_path)
-    two_of_three = box_figures(test, _found((0, BOXES[0], 0.9), (0, BOXES[1], 0.8)))
+    two_of_three = box_metrics(test, _found((0, BOXES[0], 0.9), (0, BOXES[1], 0.8)))
     assert two_of_three["AP"] == pytest.approx(67 / 101)  # recall reaches 2/3 of 101 points
-    false_first = box_figures(test, _found((1, BOXES[0], 1.0), *((0, box, 0.9) for box in BOXES)))
+    false_first = box_metrics(test, _found((1, BOXES[0], 1.0), *((0, box, 0.9) for box in BOXES)))
     assert false_first["AP"] == pytest.approx(0.75)
 
 
 def test_boxes_in_a_crowd_are_not_false(tmp_path: Path) -> None:
     test = _test(tmp_path, iscrowd=1)
     inside = _found((0, [20.0, 20.0, 20.0, 20.0], 1.0), (0, BOXES[1], 0.9), (0, BOXES[2], 0.9))
-    assert box_figures(test, inside)["AP"] == pytest.approx(1)
+    assert box_metrics(test, inside)["AP"] == pytest.approx(1)
 
 
 def test_nothing_found_scores_zero(tmp_path: Path) -> None:
-    figures = box_figures(_test(tmp_path), _found())
-    assert figures["AP"] == figures["AR100"] == 0
+    metrics = box_metrics(_test(tmp_path), _found())
+    assert metrics["AP"] == metrics["AR100"] == 0
 
 
 def test_a_detector_looks_at_every_photo_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.conftest import PROJECT
 from litehrnet.data.checks import check_coco
 from litehrnet.data.coco import read_annotations
 from litehrnet.errors import UserError
-from litehrnet.evaluation.coco import coco_figures
+from litehrnet.evaluation.coco import coco_metrics
 from litehrnet.keypoints.skeletons import COCO
 
 WRITER = Path(os.environ.get("LITEHRNET_SHARED", PROJECT.parent / "shared")) / "cases" / "annotations.py"
@@ -47,11 +47,11 @@ def test_perfect_predictions_score_1_or_the_file_is_refused(cases: Path, name: s
         annotations = read_annotations(path)
         numbers = list(annotations.images)
         results = [{**entry, "image_id": numbers[place]} for place, entry in _perfect(cases)]
-        figures = coco_figures(path, results, COCO)
+        metrics = coco_metrics(path, results, COCO)
     except UserError as error:
         sentence = str(error)
     else:
-        assert figures["AP"] == AP.get(name, pytest.approx(1)) or report.persons == 0
+        assert metrics["AP"] == AP.get(name, pytest.approx(1)) or report.persons == 0
         return
     assert "\n" not in sentence
     assert report.problems

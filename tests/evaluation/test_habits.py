@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from litehrnet.data.checks import check_coco
 from litehrnet.data.coco import read_annotations
 from litehrnet.errors import UserError
-from litehrnet.evaluation.coco import coco_figures
+from litehrnet.evaluation.coco import coco_metrics
 from litehrnet.keypoints.skeletons import read_keypoint_set
 
 NAMES = ["nose", "left_hand", "right_hand", "left_foot", "right_foot"]
@@ -195,7 +195,7 @@ def _outcome(content: Content, truth: Content) -> Outcome:
                 }
                 for place, p in perfect
             ]
-            return Outcome(coco_figures(path, results, read_keypoint_set(path))["AP"], None, problems)
+            return Outcome(coco_metrics(path, results, read_keypoint_set(path))["AP"], None, problems)
         except UserError as error:
             return Outcome(None, str(error), problems)
 

@@ -51,7 +51,7 @@ def test_pixels_too_far_for_float32_are_not_found_and_no_warning() -> None:
     assert pck(far, TRUTH, COUNTED, ONES, 1e30).average == 0
 
 
-def test_a_score_as_plain_values_holds_figures_counts_and_rows() -> None:
+def test_a_score_as_plain_values_holds_metrics_counts_and_rows() -> None:
     score = KeypointScore({"PCK@0.2": 0.5}, "PCK@0.2", (KeypointRow("nose", 3, 0.5, 2.0),), 4, 3)
     assert score.to_dict() == {
         "PCK@0.2": 0.5,

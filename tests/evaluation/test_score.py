@@ -56,32 +56,32 @@ def test_the_most_alike_pair_is_matched_first(tmp_path: Path) -> None:
     annotations = annotations_of(tmp_path, person(LEFT), person(moved(LEFT, 4)))
     # It is near to both: the second has it, the first, though earlier, is left the one that is farther off.
     results = [result(moved(LEFT, 3)), result(moved(LEFT, -5))]
-    assert score_keypoints(annotations, results, PAIR).figures["EPE"] == pytest.approx((1 + 5) / 2)
+    assert score_keypoints(annotations, results, PAIR).metrics["EPE"] == pytest.approx((1 + 5) / 2)
 
 
 def test_missed_persons_count_as_not_found_and_have_no_error(tmp_path: Path) -> None:
     annotations = annotations_of(tmp_path, person(LEFT), person(RIGHT), person(LEFT, image_id=2))
     score = score_keypoints(annotations, [result(moved(LEFT, 2))], PAIR)
     assert (score.persons, score.matched) == (3, 1)
-    assert score.figures["PCK@0.2"] == pytest.approx(1 / 3)
-    assert score.figures["EPE"] == 2
+    assert score.metrics["PCK@0.2"] == pytest.approx(1 / 3)
+    assert score.metrics["EPE"] == 2
     # Two pixels are within 2/20, 3/20, ..., 19/20 of 30 pixels.
-    assert score.figures["AUC"] == pytest.approx(18 / 20 / 3)
+    assert score.metrics["AUC"] == pytest.approx(18 / 20 / 3)
 
 
 def test_poses_that_are_nothing_alike_are_not_matched(tmp_path: Path) -> None:
     score = score_keypoints(annotations_of(tmp_path, person(LEFT)), [result(moved(LEFT, 1e6))], PAIR)
     assert score.matched == 0
-    assert score.figures == {"PCK@0.2": 0, "AUC": 0, "EPE": -1, "NME": -1}
+    assert score.metrics == {"PCK@0.2": 0, "AUC": 0, "EPE": -1, "NME": -1}
 
 
 def test_pck_is_of_the_longer_side_and_nme_of_both(tmp_path: Path) -> None:
     annotations = annotations_of(tmp_path, person(LEFT))
     results = [result(moved(LEFT, 10))]  # a tenth of the height, a fifth of the width
     score = score_keypoints(annotations, results, PAIR, 0.1)
-    assert score.figures["PCK@0.1"] == 0
-    assert score_keypoints(annotations, results, PAIR, 0.11).figures["PCK@0.11"] == 1
-    assert score.figures["NME"] == pytest.approx(0.2)
+    assert score.metrics["PCK@0.1"] == 0
+    assert score_keypoints(annotations, results, PAIR, 0.11).metrics["PCK@0.11"] == 1
+    assert score.metrics["NME"] == pytest.approx(0.2)
 
 
 def test_keypoints_that_are_not_labeled_do_not_count(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_names_of_several_photos_need_their_folders(tmp_path: Path) -> None:
     assert read_results(results, read_annotations(path), 2)[0]["image_id"] == 3
 
 
-def test_what_a_reader_of_the_figures_must_know_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_reader_of_the_metrics_must_know_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "results.json"
     path.write_text(json.dumps([result(LEFT, category_id=7, image_id=5, file_name="1.jpg")]))
     read_results(path, annotations_of(tmp_path, person(LEFT, image_id=2)), 2)

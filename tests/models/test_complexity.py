@@ -40,7 +40,7 @@ def test_published_flops_equal_the_rule_to_the_last_unit(measured: list[tuple[di
     assert [c.published_flops for _, c in measured] == [row["rule_total"] for row, _ in measured]
 
 
-def test_nine_published_figures_are_met_to_the_printed_digit_and_the_tenth_is_a_misprint(
+def test_nine_published_metrics_are_met_to_the_printed_digit_and_the_tenth_is_a_misprint(
     measured: list[tuple[dict[str, Any], Complexity]],
 ) -> None:
     printed = {(row["variant"], row["dataset"], row["input_h"]): row["published_mflops"] for row, _ in measured}

@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from litehrnet.evaluation.coco import coco_figures, coco_results
+from litehrnet.evaluation.coco import coco_metrics, coco_results
 from litehrnet.evaluation.pck import auc, epe, nme, pck
 from litehrnet.evaluation.pckh import (
     MpiiGroundTruth,
     mean_pckh,
-    pckh_figures,
     pckh_hits,
+    pckh_metrics,
     prediction_mat,
     read_mpii_ground_truth,
     score_joints,
@@ -56,7 +56,7 @@ def _predictions(coco12: dict[str, Any]) -> Predictions:
         ("no_nms", "none", 0.9),
     ],
 )
-def test_coco_results_and_figures_equal_the_published_ones(
+def test_coco_results_and_metrics_equal_the_published_ones(
     reference: dict[str, Any], tmp_path: Path, case: str, nms: Literal["oks", "soft", "none"], threshold: float
 ) -> None:
     coco12 = reference["coco12"]
@@ -72,8 +72,8 @@ def test_coco_results_and_figures_equal_the_published_ones(
             np.testing.assert_allclose(ours[key], value, rtol=0, atol=1e-4)
     path = tmp_path / "gt.json"
     path.write_text(json.dumps(coco12["gt_json"]))
-    figures = [-1 if value is None else value for value in coco_figures(path, results, COCO).values()]
-    np.testing.assert_allclose(figures, list(expected["stats"].values()), rtol=0, atol=1e-9)
+    metrics = [-1 if value is None else value for value in coco_metrics(path, results, COCO).values()]
+    np.testing.assert_allclose(metrics, list(expected["stats"].values()), rtol=0, atol=1e-9)
 
 
 def _mpii_case(case: dict[str, Any]) -> tuple[np.ndarray, MpiiGroundTruth]:
@@ -86,12 +86,12 @@ def _mpii_case(case: dict[str, Any]) -> tuple[np.ndarray, MpiiGroundTruth]:
     return np.array(case["pred_xy_zero_based"]), truth
 
 
-def test_pckh_equals_the_published_figures(reference: dict[str, Any]) -> None:
+def test_pckh_equals_the_published_metrics(reference: dict[str, Any]) -> None:
     case = reference["mpii_pckh"]
     predicted, truth = _mpii_case(case)
-    figures = pckh_figures(predicted, truth)
-    assert list(figures) == list(case["results"])
-    np.testing.assert_allclose(list(figures.values()), list(case["results"].values()), rtol=0, atol=1e-5)
+    metrics = pckh_metrics(predicted, truth)
+    assert list(metrics) == list(case["results"])
+    np.testing.assert_allclose(list(metrics.values()), list(case["results"].values()), rtol=0, atol=1e-5)
     found, visible = pckh_hits(predicted, truth, 0.5)
     per_joint = 100 * found.sum(axis=0) / visible.sum(axis=0)
     np.testing.assert_allclose(per_joint, case["per_joint_pckh_0p5"], rtol=0, atol=1e-5)
@@ -102,7 +102,7 @@ def test_pckh_at_a_tenth_is_taken_at_0_11_as_published(reference: dict[str, Any]
     predicted, truth = _mpii_case(case)
     at_true_tenth = mean_pckh(predicted, truth, 0.10)
     assert at_true_tenth == pytest.approx(case["weighted_mean_at_true_0p10_for_comparison"], abs=1e-5)
-    assert at_true_tenth != pytest.approx(pckh_figures(predicted, truth)["PCKh@0.1"], abs=1e-3)
+    assert at_true_tenth != pytest.approx(pckh_metrics(predicted, truth)["PCKh@0.1"], abs=1e-3)
 
 
 def test_pred_mat_is_laid_out_as_published(reference: dict[str, Any], tmp_path: Path) -> None:
@@ -119,12 +119,12 @@ def test_pckh_of_published_predictions_on_the_whole_validation_set(shared: Path)
     folder = shared / "data" / "mpii_dev" / "annotations"
     truth = read_mpii_ground_truth(folder / "mpii_gt_val_full.mat")
     predicted = loadmat(folder / "tompson_pred_val_full.mat")["pos_pred_src"].transpose(2, 0, 1)
-    figures = pckh_figures(predicted - 1, truth)
-    assert figures["PCKh"] == pytest.approx(82.337, abs=1e-3)
+    metrics = pckh_metrics(predicted - 1, truth)
+    assert metrics["PCKh"] == pytest.approx(82.337, abs=1e-3)
     # The figure that data/README.md gives for "0.1" is the one at 0.10; the published "PCKh@0.1" is taken at 0.11.
     assert mean_pckh(predicted - 1, truth, 0.10) == pytest.approx(28.972, abs=1e-3)
-    assert figures["PCKh@0.1"] == mean_pckh(predicted - 1, truth, 0.11) > 33
-    assert figures["Head"] == pytest.approx(95.600, abs=1e-3)
+    assert metrics["PCKh@0.1"] == mean_pckh(predicted - 1, truth, 0.11) > 33
+    assert metrics["Head"] == pytest.approx(95.600, abs=1e-3)
 
 
 @pytest.mark.parametrize("threshold", ["0.05", "0.1", "0.2"])

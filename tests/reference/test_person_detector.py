@@ -43,9 +43,9 @@ def test_box_ap_of_picodet(picodet: Path, shared: Path, measured: Measured) -> N
     folder = shared / "data" / "coco_dev"
     annotations = folder / "annotations.json"
     detector = open_detector(picodet, min_score=0.05)
-    figures = _box_precision(annotations, detected_persons(detector, read_annotations(annotations), folder / "images"))
+    metrics = _box_precision(annotations, detected_persons(detector, read_annotations(annotations), folder / "images"))
     for name, expected in {"AP": 0.518, "AP50": 0.760}.items():
-        measured(f"coco_dev, PicoDet boxes: {name} {figures[name]:.4f}", abs(figures[name] - expected), WITHIN)
+        measured(f"coco_dev, PicoDet boxes: {name} {metrics[name]:.4f}", abs(metrics[name] - expected), WITHIN)
 
 
 @pytest.mark.slow
@@ -55,6 +55,6 @@ def test_pose_ap_with_boxes_of_picodet(
     folder = shared / "data" / "coco_dev"
     files = ["--annotations", str(folder / "annotations.json"), "--images", str(folder / "images")]
     assert main(["test", str(reference_onnx), *files, "--detector", str(picodet), "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
+    metrics = json.loads(capsys.readouterr().out)
     for name, expected in {"AP": 0.628, "AP50": 0.826}.items():
-        measured(f"coco_dev, poses on PicoDet boxes: {name} {figures[name]:.4f}", abs(figures[name] - expected), WITHIN)
+        measured(f"coco_dev, poses on PicoDet boxes: {name} {metrics[name]:.4f}", abs(metrics[name] - expected), WITHIN)

@@ -22,15 +22,15 @@ def _test(capsys: pytest.CaptureFixture[str], weights: Path, shared: Path, *more
     folder = shared / "data" / "coco_dev"
     files = ["--annotations", str(folder / "annotations.json"), "--images", str(folder / "images")]
     assert main(["test", str(weights), *files, "--json", *more]) == 0
-    figures: dict[str, float] = json.loads(capsys.readouterr().out)
-    return figures
+    metrics: dict[str, float] = json.loads(capsys.readouterr().out)
+    return metrics
 
 
-def _assert_near(measured: Measured, case: str, figures: dict[str, float], expected: dict[str, float]) -> None:
+def _assert_near(measured: Measured, case: str, metrics: dict[str, float], expected: dict[str, float]) -> None:
     for name, value in expected.items():
         measured(
-            f"coco_dev, {case}: {name} {figures[name]:.4f}, published code {value:.4f}",
-            abs(figures[name] - value),
+            f"coco_dev, {case}: {name} {metrics[name]:.4f}, published code {value:.4f}",
+            abs(metrics[name] - value),
             WITHIN,
         )
 
@@ -39,8 +39,8 @@ def test_ap_with_ground_truth_boxes_and_flip_test(
     reference_onnx: Path, shared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, measured: Measured
 ) -> None:
     out = tmp_path / "results.json"
-    figures = _test(capsys, reference_onnx, shared, "--out", str(out))
-    _assert_near(measured, "true boxes, flip", figures, GROUND_TRUTH_FLIP)
+    metrics = _test(capsys, reference_onnx, shared, "--out", str(out))
+    _assert_near(measured, "true boxes, flip", metrics, GROUND_TRUTH_FLIP)
     results = json.loads(out.read_text())
     assert set(results[0]) == {"category_id", "center", "image_id", "keypoints", "scale", "score"}
     assert len(results[0]["keypoints"]) == 51
@@ -50,8 +50,8 @@ def test_ap_with_ground_truth_boxes_and_flip_test(
 def test_ap_with_ground_truth_boxes_without_flip_test(
     reference_onnx: Path, shared: Path, capsys: pytest.CaptureFixture[str], measured: Measured
 ) -> None:
-    figures = _test(capsys, reference_onnx, shared, "--no-flip")
-    _assert_near(measured, "true boxes, no flip", figures, {"AP": 0.6574})
+    metrics = _test(capsys, reference_onnx, shared, "--no-flip")
+    _assert_near(measured, "true boxes, no flip", metrics, {"AP": 0.6574})
 
 
 @pytest.mark.slow
@@ -59,9 +59,9 @@ def test_ap_with_detected_boxes_and_flip_test(
     reference_onnx: Path, shared: Path, capsys: pytest.CaptureFixture[str], measured: Measured
 ) -> None:
     boxes = str(shared / "data" / "detections_dev.json")
-    figures = _test(capsys, reference_onnx, shared, "--boxes", boxes)
+    metrics = _test(capsys, reference_onnx, shared, "--boxes", boxes)
     expected = {"AP": 0.6484, "AP50": 0.8448, "AP75": 0.7279, "AR": 0.7025}
-    _assert_near(measured, "detected boxes, flip", figures, expected)
+    _assert_near(measured, "detected boxes, flip", metrics, expected)
 
 
 @pytest.mark.slow
@@ -69,8 +69,8 @@ def test_ap_with_detected_boxes_and_flip_test(
 def test_ap_of_the_published_checkpoint_format(
     reference_weights: Path, shared: Path, capsys: pytest.CaptureFixture[str], measured: Measured, runtime: str
 ) -> None:
-    figures = _test(capsys, reference_weights, shared, "--runtime", runtime)
-    _assert_near(measured, f"true boxes, flip, {runtime}", figures, GROUND_TRUTH_FLIP)
+    metrics = _test(capsys, reference_weights, shared, "--runtime", runtime)
+    _assert_near(measured, f"true boxes, flip, {runtime}", metrics, GROUND_TRUTH_FLIP)
 
 
 @pytest.mark.slow

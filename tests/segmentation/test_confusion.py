@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 
 from litehrnet.segmentation.classes import IGNORED
-from litehrnet.segmentation.confusion import class_iou, confusion_matrix, figures
+from litehrnet.segmentation.confusion import class_iou, confusion_matrix, segmentation_metrics
 
 
-def test_figures_of_a_case_worked_by_hand() -> None:
+def test_metrics_of_a_case_worked_by_hand() -> None:
     truth = np.array([[0, 0, 0, 1], [1, 1, 2, IGNORED]], np.uint8)
     predicted = np.array([[0, 0, 1, 1], [1, 2, 2, 0]], np.uint8)
     matrix = confusion_matrix(truth, predicted, 4)
     assert matrix.tolist() == [[2, 1, 0, 0], [0, 2, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
     # Class 0: 2 of 3; class 1: 2 of 4; class 2: 1 of 2; class 3 is nowhere and does not count.
-    found = figures(matrix, ("a", "b", "c", "d"))
+    found = segmentation_metrics(matrix, ("a", "b", "c", "d"))
     assert found == {
         "mIoU": np.mean([2 / 3, 2 / 4, 1 / 2]),
         "pixel_accuracy": 5 / 7,
@@ -22,7 +22,7 @@ def test_figures_of_a_case_worked_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_figures_equal_a_plain_count(seed: int) -> None:
+def test_metrics_equal_a_plain_count(seed: int) -> None:
     rng = np.random.default_rng(seed)
     classes = int(rng.integers(2, 20))
     truth = rng.integers(0, classes, (3, 40, 30)).astype(np.uint8)
@@ -37,11 +37,11 @@ def test_figures_equal_a_plain_count(seed: int) -> None:
         either = int((((truth == index) | (predicted == index)) & (truth != IGNORED)).sum())
         ious.append(both / either)
     assert class_iou(matrix).tolist() == ious
-    found = figures(matrix, [str(index) for index in range(classes)])
+    found = segmentation_metrics(matrix, [str(index) for index in range(classes)])
     assert found["mIoU"] == np.mean(ious)
     assert found["pixel_accuracy"] == (truth == predicted).sum() / (truth != IGNORED).sum()
 
 
-def test_without_a_labeled_pixel_there_are_no_figures() -> None:
+def test_without_a_labeled_pixel_there_are_no_metrics() -> None:
     ignored = np.full((2, 2), IGNORED, np.uint8)
-    assert figures(confusion_matrix(ignored, np.zeros_like(ignored), 3), "abc") == {}
+    assert segmentation_metrics(confusion_matrix(ignored, np.zeros_like(ignored), 3), "abc") == {}

@@ -12,7 +12,7 @@ RECIPE = "litehrnet_18_person_320x320"
 
 
 @pytest.mark.slow
-def test_drawn_figures_are_found_after_two_minutes_of_the_person_recipe(
+def test_drawn_metrics_are_found_after_two_minutes_of_the_person_recipe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """96 scenes to train on, 24 to test on, from the bundled pose weights."""
@@ -51,6 +51,6 @@ def test_drawn_figures_are_found_after_two_minutes_of_the_person_recipe(
         str(tmp_path / "held_out" / "images"),
     ]
     assert main(["test", str(work_dir / "best.safetensors"), *held_out, "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["AP75"] > 0.9
-    assert figures["AP"] > 0.75
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["AP75"] > 0.9
+    assert metrics["AP"] > 0.75

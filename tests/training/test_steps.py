@@ -216,7 +216,7 @@ def test_loss_that_is_not_finite_makes_no_step(small_config: RunConfig, value: f
     assert all(torch.equal(p, before[name]) for name, p in state.network.named_parameters())
 
 
-def test_figures_of_a_step_are_means_over_its_batches(small_config: RunConfig) -> None:
+def test_metrics_of_a_step_are_means_over_its_batches(small_config: RunConfig) -> None:
     state, settings = _state(small_config, frozen_statistics=True)
     batches = [_batch(2), _batch(3)]
     with torch.no_grad():

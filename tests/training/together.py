@@ -87,7 +87,7 @@ def evaluation(config: RunConfig, processes: Processes, folder: Path) -> dict[st
     reports["by the statistics of the first"] = evaluate_runtime(
         evaluated_runtime(network, config, processes), several, processes
     )
-    found = {name: report and (report.figures, report.results) for name, report in reports.items()}
+    found = {name: report and (report.metrics, report.results) for name, report in reports.items()}
     return {"done": counted.done, "found": found, "left": [path.name for path in (folder / "parts").glob("*")]}
 
 

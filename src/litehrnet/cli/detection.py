@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from litehrnet.cli.options import progress_bar, refuse_options, runtime_arguments, say
-from litehrnet.cli.tables import print_figures
+from litehrnet.cli.tables import print_metrics
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.checks import check_boxes, check_photo
 from litehrnet.data.detection import read_detection_set
@@ -17,7 +17,7 @@ from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.drawing.contact_sheet import detection_sheet
 from litehrnet.errors import UserError
-from litehrnet.evaluation.detection import MIN_SCORE, box_figures, found_boxes, read_detection_eval_set
+from litehrnet.evaluation.detection import MIN_SCORE, box_metrics, found_boxes, read_detection_eval_set
 from litehrnet.io.images import write_image
 from litehrnet.runtimes import open_runtime
 
@@ -39,16 +39,16 @@ def evaluate(options: argparse.Namespace, config: RunConfig | None, test: EvalCo
     photos = read_detection_eval_set(test, runtime.info.outputs.name)
     with progress_bar("photos") as progress:
         found = found_boxes(detector, photos.records, progress)
-    figures = box_figures(photos, found)
+    metrics = box_metrics(photos, found)
     if options.json:
-        sys.stdout.write(json.dumps(figures) + "\n")
+        sys.stdout.write(json.dumps(metrics) + "\n")
         return 0
     objects, metric = sum(len(record.corners) for record in photos.records), BOX_FORMATS[test.format]
     say(f"weights:    {options.weights}")
     say(f"detector:   {detector.description}")
     say(f"evaluated:  {objects} boxes ({photos.objects}) in {len(photos.records)} photos")
     say(f"\n{metric.title}")
-    print_figures(Console(), figures, metric.digits)
+    print_metrics(Console(), metrics, metric.digits)
     return 0
 
 

@@ -20,7 +20,7 @@ from litehrnet.cli.options import (
     say,
     size_text,
 )
-from litehrnet.cli.tables import print_figures, print_keypoints
+from litehrnet.cli.tables import print_keypoints, print_metrics
 from litehrnet.config.read import load_config
 from litehrnet.config.schema import RunConfig, TaskName
 from litehrnet.data.formats import COCO, find_format, guess_format, guess_label_format
@@ -157,7 +157,7 @@ def _evaluate_keypoints(options: argparse.Namespace, config: RunConfig | None, t
         _draw_gallery(gallery_out, options, report)
     score = measure.per_keypoint(report) if options.per_keypoint else None
     if options.json:
-        sys.stdout.write(json.dumps({**report.figures, **(score.to_dict() if score else {})}) + "\n")
+        sys.stdout.write(json.dumps({**report.metrics, **(score.to_dict() if score else {})}) + "\n")
         return 0
     say(f"weights:    {options.weights}")
     say(f"input size: {size_text(runtime.input_size_wh)}, {size_source}")
@@ -204,7 +204,7 @@ def _print(report: EvalReport, score: KeypointScore | None) -> None:
     say(f"boxes:      {people.box_source}")
     flip = "on" if test.flip else "off"
     say(f"evaluated:  {len(people.records)} people in {report.photos} photos, flip test {flip}")
-    if not report.figures:
+    if not report.metrics:
         say("")
         for sentence in find_measure(test).why_none(report):
             say(sentence)
@@ -213,7 +213,7 @@ def _print(report: EvalReport, score: KeypointScore | None) -> None:
     # Printed here because rich wraps the title of a table to its width.
     say(f"\n{metric.title}, boxes: {people.box_source.split(' (')[0]}")
     console = Console()
-    print_figures(console, {**report.figures, **(score.figures if score else {})}, metric.digits)
+    print_metrics(console, {**report.metrics, **(score.metrics if score else {})}, metric.digits)
     if score:
         print_keypoints(console, score)
 

@@ -105,7 +105,7 @@ def _write_and_print(report: EvalReport, config: RunConfig, out: Path | None) ->
     if out is not None:
         write_bytes(out, encode_outputs(report.predictions, out.suffix))
     names = find_format(config.tested_on.format).metric.values
-    for name, value in zip(names, report.figures.values(), strict=True):
+    for name, value in zip(names, report.metrics.values(), strict=True):
         say(f"{name}: {'none' if value is None else value}")
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from litehrnet.cli.options import note, positive_float, say
-from litehrnet.cli.tables import print_figures, print_keypoints
+from litehrnet.cli.tables import print_keypoints, print_metrics
 from litehrnet.data.coco import annotated_keypoints, check_keypoint_count, in_order_of, read_annotations
 from litehrnet.data.formats import AP, MPII, PCKH, Format, format_of
 from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.evaluation import pckh
-from litehrnet.evaluation.coco import coco_figures
+from litehrnet.evaluation.coco import coco_metrics
 from litehrnet.evaluation.pck import KeypointScore
 from litehrnet.evaluation.score import PCK_THRESHOLD, read_results, score_keypoints
 from litehrnet.keypoints.sides import part_key
@@ -84,9 +84,9 @@ def _score_coco(options: argparse.Namespace) -> None:
     annotations = in_order_of(annotations, keypoint_set)
     results = read_results(options.predictions, annotations, len(keypoint_set))
     score = score_keypoints(annotations, results, keypoint_set, options.pck_threshold or PCK_THRESHOLD)
-    figures = coco_figures(options.annotations, results, keypoint_set, category=category)
+    metrics = coco_metrics(options.annotations, results, keypoint_set, category=category)
     title = f"people: {len(results)} predicted, {score.persons} annotated, {score.matched} of these matched"
-    _print(title, {**figures, **score.figures}, score, AP.digits, as_json=options.json)
+    _print(title, {**metrics, **score.metrics}, score, AP.digits, as_json=options.json)
 
 
 def _score_mpii(options: argparse.Namespace) -> None:
@@ -98,19 +98,19 @@ def _score_mpii(options: argparse.Namespace) -> None:
     is_truth = annotations.suffix.lower() == ".mat"
     truth = pckh.read_mpii_ground_truth(annotations if is_truth else pckh.mpii_ground_truth_file(annotations))
     predicted = pckh.read_mpii_predictions(options.predictions)
-    figures, score = pckh.reported_figures(predicted, truth), pckh.score_joints(predicted, truth)
-    _print(f"{PCKH.title}, {score.persons} people", figures, score, PCKH.digits, as_json=options.json)
+    metrics, score = pckh.reported_metrics(predicted, truth), pckh.score_joints(predicted, truth)
+    _print(f"{PCKH.title}, {score.persons} people", metrics, score, PCKH.digits, as_json=options.json)
 
 
 def _print(
-    title: str, figures: Mapping[str, float | None], score: KeypointScore, digits: int, *, as_json: bool
+    title: str, metrics: Mapping[str, float | None], score: KeypointScore, digits: int, *, as_json: bool
 ) -> None:
     if as_json:
-        say(json.dumps({**figures, **score.to_dict()}))
+        say(json.dumps({**metrics, **score.to_dict()}))
         return
     say(title)
     console = Console()
-    print_figures(console, figures, digits)
+    print_metrics(console, metrics, digits)
     print_keypoints(console, score)
 
 

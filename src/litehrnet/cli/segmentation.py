@@ -32,14 +32,14 @@ def evaluate(options: argparse.Namespace, config: "RunConfig | None", test: "Eva
         UserError: A file or folder is missing or broken, or two do not belong together.
     """
     from litehrnet.evaluation.segmentation import confusion_of, read_segmentation_eval_set
-    from litehrnet.segmentation.confusion import figures
+    from litehrnet.segmentation.confusion import segmentation_metrics
 
     refuse_options(options, "segmentation", "boxes", "detector", "per_keypoint", "gallery", "worst", "gallery_out")
     segmenter = _open(options, config, test)
     images = read_segmentation_eval_set(test, segmenter.class_set)
     with progress_bar("images") as progress:
         matrix = confusion_of(segmenter, images.records, progress, options.out)
-    found = figures(matrix, segmenter.class_set.class_names)
+    found = segmentation_metrics(matrix, segmenter.class_set.class_names)
     if options.json:
         sys.stdout.write(json.dumps(found) + "\n")
         return 0
@@ -68,18 +68,18 @@ def _open(options: argparse.Namespace, config: "RunConfig | None", test: "EvalCo
     return segmenter
 
 
-def _print(figures: dict[str, float]) -> None:
+def _print(metrics: dict[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    of_classes = {name: value for name, value in figures.items() if name.startswith("IoU.")}
+    of_classes = {name: value for name, value in metrics.items() if name.startswith("IoU.")}
     table = Table("class", "IoU (%)")
     table.columns[1].justify = "right"
     for name, value in of_classes.items():
         table.add_row(name.removeprefix("IoU."), f"{100 * value:.2f}")
     table.add_section()
-    table.add_row("mIoU", f"{100 * figures['mIoU']:.2f}")
-    table.add_row("pixel accuracy", f"{100 * figures['pixel_accuracy']:.2f}")
+    table.add_row("mIoU", f"{100 * metrics['mIoU']:.2f}")
+    table.add_row("pixel accuracy", f"{100 * metrics['pixel_accuracy']:.2f}")
     say("")
     Console().print(table)
 

@@ -93,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     title = _title(subject, complexity.input_size_wh)
     written = summary_report.write_files(complexity, title, remark, args.out_file) if args.out_file else ()
     if args.json:
-        figures = {"variant": subject.variant, **subject.outputs, **_figures(complexity, args.full)}
-        sys.stdout.write(json.dumps({**figures, "remark": remark}, indent=2) + "\n")
+        metrics = {"variant": subject.variant, **subject.outputs, **_metrics(complexity, args.full)}
+        sys.stdout.write(json.dumps({**metrics, "remark": remark}, indent=2) + "\n")
         return 0
     summary_report.show(complexity, title, remark, full=args.full)
     if written:
@@ -163,18 +163,18 @@ def _remark(subject: _Subject, input_size_wh: tuple[int, int]) -> str | None:
     return f"{published} {_MISPRINT}" if misprint else published
 
 
-def _figures(complexity: Complexity, full: bool) -> dict[str, Any]:
+def _metrics(complexity: Complexity, full: bool) -> dict[str, Any]:
     """Return the values that --json prints."""
     width, height = complexity.input_size_wh
     kinds = {kind: {"layers": len(part.layers), **_totals(part)} for kind, part in complexity.per_kind().items()}
-    figures = {
+    metrics = {
         "input_height": height,
         "input_width": width,
         **_totals(complexity),
         "published_flops_mebi": complexity.published_flops / 2**20,
         "kinds": kinds,
     }
-    return {**figures, "layers": [asdict(layer) for layer in complexity.layers]} if full else figures
+    return {**metrics, "layers": [asdict(layer) for layer in complexity.layers]} if full else metrics
 
 
 def _totals(complexity: Complexity) -> dict[str, int]:

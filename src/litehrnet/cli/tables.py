@@ -8,11 +8,11 @@ from rich.table import Table
 from litehrnet.evaluation.pck import KeypointScore
 
 
-def print_figures(console: Console, figures: Mapping[str, float | None], digits: int) -> None:
+def print_metrics(console: Console, metrics: Mapping[str, float | None], digits: int) -> None:
     """Print one line per value of a metric; ``none`` where there is nothing to measure."""
     table = Table("metric", "value")
     table.columns[1].justify = "right"
-    for name, value in figures.items():
+    for name, value in metrics.items():
         table.add_row(name, _number(value, digits))
     console.print(table)
 

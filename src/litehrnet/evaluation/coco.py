@@ -19,7 +19,7 @@ from litehrnet.poses import KeypointSet
 if TYPE_CHECKING:
     from pycocotools.coco import COCO
 
-FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 """Names of the ten values, in pycocotools' order: overall, OKS 0.50, OKS 0.75, medium and large people."""
 
 
@@ -87,7 +87,7 @@ def _entries(predictions: Predictions, persons: Indices, scores: Floats64) -> li
     ]
 
 
-def coco_figures(
+def coco_metrics(
     annotations: Path,
     results: list[dict[str, Any]],
     keypoint_set: KeypointSet,
@@ -120,7 +120,7 @@ def coco_figures(
         for each in parsed.people(i)
         if each.get("keypoints") or each.get("bbox")
     ]
-    return judged(images, truth, [_found(entry) for entry in results], "keypoints", FIGURES, keypoint_set.sigmas)
+    return judged(images, truth, [_found(entry) for entry in results], "keypoints", METRICS, keypoint_set.sigmas)
 
 
 def judged(

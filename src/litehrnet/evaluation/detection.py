@@ -78,7 +78,7 @@ def found_boxes(detector: Detector, records: Sequence[DetectionRecord], progress
     return np.concatenate(rows)
 
 
-def box_figures(test: DetectionEvalSet, found: Found) -> dict[str, float | None]:
+def box_metrics(test: DetectionEvalSet, found: Found) -> dict[str, float | None]:
     """Compute average precision and recall of boxes with pycocotools.
 
     Args:

@@ -14,7 +14,7 @@ from litehrnet.data.formats import AP, PCKH, find_format
 from litehrnet.data.records import Record
 from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
-from litehrnet.evaluation.coco import coco_figures, coco_results, results_json
+from litehrnet.evaluation.coco import coco_metrics, coco_results, results_json
 from litehrnet.evaluation.gallery import Gallery, coco_gallery, mpii_gallery
 from litehrnet.evaluation.mpii_submission import MPII_RELEASE, MpiiPhoto, read_test_photos
 from litehrnet.evaluation.pck import KeypointScore
@@ -22,7 +22,7 @@ from litehrnet.evaluation.pckh import (
     mpii_ground_truth_file,
     prediction_mat,
     read_mpii_ground_truth,
-    reported_figures,
+    reported_metrics,
     score_joints,
 )
 from litehrnet.evaluation.predictions import Predictions, encode_outputs
@@ -41,7 +41,7 @@ class Measure:
         package: Python package that is needed before photos are read; None for none.
         prepare: Check that the ground truth is there. Its flag says whether predictions alone will do; returns the
             photos of MPII's test split then.
-        figures: Values of the metric by name, and entries of COCO's result file.
+        metrics: Values of the metric by name, and entries of COCO's result file.
         file_name: Name of the file with predictions that a training run and ``tools/test.py`` write.
         encode: Content of a file with predictions, for a file suffix.
         check_out: Refuse a file of predictions that could not be written, before the network runs; None for no file.
@@ -52,7 +52,7 @@ class Measure:
 
     package: str | None
     prepare: Callable[[EvalConfig, Sequence[Record], bool], Sequence[MpiiPhoto]]
-    figures: Callable[[EvalSet, Predictions], tuple[dict[str, float | None], Results]]
+    metrics: Callable[[EvalSet, Predictions], tuple[dict[str, float | None], Results]]
     file_name: str
     encode: Callable[[EvalReport, str], bytes]
     check_out: Callable[[Path | None, EvalConfig], None]
@@ -70,16 +70,16 @@ def find_measure(test: EvalConfig) -> Measure:
     return MEASURES[find_format(test.format).metric.name]
 
 
-def logged_figures(test: EvalConfig, figures: dict[str, float | None]) -> dict[str, float]:
+def logged_metrics(test: EvalConfig, metrics: dict[str, float | None]) -> dict[str, float]:
     """Rename the values of a metric to the names in logs, which are those of the reference implementation.
 
     Values that cannot be computed are left out.
     """
-    named = zip(find_format(test.format).metric.values, figures.values(), strict=True)
+    named = zip(find_format(test.format).metric.values, metrics.values(), strict=True)
     return {name: value for name, value in named if value is not None}
 
 
-def _coco_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float | None], Results]:
+def _coco_metrics(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float | None], Results]:
     test, keypoint_set = eval_set.test, eval_set.keypoint_set
     results = coco_results(
         predictions,
@@ -90,7 +90,7 @@ def _coco_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str
     )
     load = find_format(test.format).load
     path, images = Path(test.annotations), eval_set.image_ids
-    return coco_figures(path, results, keypoint_set, images, load, test.category), results
+    return coco_metrics(path, results, keypoint_set, images, load, test.category), results
 
 
 def _coco_annotations(eval_set: EvalSet) -> CocoAnnotations:
@@ -131,11 +131,11 @@ def _mpii_prepare(test: EvalConfig, records: Sequence[Record], without_truth: bo
     return read_test_photos(release, names, path) if release.is_file() else ()
 
 
-def _mpii_figures(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float | None], Results]:
+def _mpii_metrics(eval_set: EvalSet, predictions: Predictions) -> tuple[dict[str, float | None], Results]:
     truth = _mpii_truth(eval_set)
     if not truth.is_file():
         return {}, []
-    return {**reported_figures(predictions.keypoints, read_mpii_ground_truth(truth))}, []
+    return {**reported_metrics(predictions.keypoints, read_mpii_ground_truth(truth))}, []
 
 
 def _mpii_truth(eval_set: EvalSet) -> Path:
@@ -164,7 +164,7 @@ def _mpii_people(report: EvalReport) -> Gallery:
 
 
 def _mpii_rows(report: EvalReport) -> KeypointScore | None:
-    if not report.figures:
+    if not report.metrics:
         return None
     return score_joints(report.predictions.keypoints, read_mpii_ground_truth(_mpii_truth(report.eval_set)))
 
@@ -180,7 +180,7 @@ MEASURES = {
     AP.name: Measure(
         package="pycocotools",
         prepare=lambda test, records, without_truth: (),
-        figures=_coco_figures,
+        metrics=_coco_metrics,
         file_name="result_keypoints.json",
         encode=lambda report, suffix: _coco_encode(report),
         check_out=lambda out, test: None,
@@ -191,7 +191,7 @@ MEASURES = {
     PCKH.name: Measure(
         package=None,
         prepare=_mpii_prepare,
-        figures=_mpii_figures,
+        metrics=_mpii_metrics,
         file_name="pred.mat",
         encode=_mpii_encode,
         check_out=_mpii_check_out,

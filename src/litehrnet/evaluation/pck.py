@@ -51,14 +51,14 @@ class KeypointScore:
     """Metrics of keypoint positions.
 
     Attributes:
-        figures: Values by name; shares 0..1, EPE in pixels; -1 where there is nothing to measure.
+        metrics: Values by name; shares 0..1, EPE in pixels; -1 where there is nothing to measure.
         share: Name of the share in the rows, such as ``PCK@0.2``.
         rows: One row per keypoint.
         persons: Number of annotated people.
         matched: Number of these with a matching prediction.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     share: str
     rows: tuple[KeypointRow, ...]
     persons: int
@@ -67,7 +67,7 @@ class KeypointScore:
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values for JSON: the values, ``persons``, ``matched`` and ``per_keypoint``."""
         counts = {"persons": self.persons, "matched": self.matched}
-        return {**self.figures, **counts, "per_keypoint": [asdict(row) for row in self.rows]}
+        return {**self.metrics, **counts, "per_keypoint": [asdict(row) for row in self.rows]}
 
 
 def pck(predicted: Floats, truth: Floats, counted: Mask, normalizers: Floats, threshold: float) -> Pck:

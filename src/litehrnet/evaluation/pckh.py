@@ -92,7 +92,7 @@ def pckh_errors(predicted: Floats, truth: MpiiGroundTruth) -> Floats64:
     return np.asarray(distances / (HEAD_FRACTION * diagonals)[:, None])
 
 
-def pckh_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
+def pckh_metrics(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
     """Values of the reference implementation, in percent: each pair of joints, their mean PCKh, and ``PCKh@0.1``.
 
     ``PCKh@0.1`` is taken at 0.11: the reference implementation uses the twelfth of the thresholds 0.00, 0.01, and so
@@ -101,10 +101,10 @@ def pckh_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
     found, visible = pckh_hits(predicted, truth, 0.5)
     per_joint = 100 * found.sum(axis=0) / np.maximum(visible.sum(axis=0), 1)
     names = truth.joint_names
-    figures = {
+    metrics = {
         group: float(np.mean([per_joint[names.index(joint)] for joint in joints])) for group, joints in _GROUPS.items()
     }
-    return figures | {
+    return metrics | {
         "PCKh": mean_pckh(predicted, truth, 0.5),
         "PCKh@0.1": mean_pckh(predicted, truth, 0.11),
     }
@@ -117,9 +117,9 @@ def mean_pckh(predicted: Floats, truth: MpiiGroundTruth, threshold: float) -> fl
     return float(100 * found[:, counted].sum() / max(1, visible[:, counted].sum()))
 
 
-def reported_figures(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
-    """Values of ``pckh_figures``, and the true PCKh at 0.10, since "PCKh@0.1" is taken at 0.11."""
-    return pckh_figures(predicted, truth) | {"PCKh at 0.10": mean_pckh(predicted, truth, 0.10)}
+def reported_metrics(predicted: Floats, truth: MpiiGroundTruth) -> dict[str, float]:
+    """Values of ``pckh_metrics``, and the true PCKh at 0.10, since "PCKh@0.1" is taken at 0.11."""
+    return pckh_metrics(predicted, truth) | {"PCKh at 0.10": mean_pckh(predicted, truth, 0.10)}
 
 
 def score_joints(predicted: Floats, truth: MpiiGroundTruth) -> KeypointScore:

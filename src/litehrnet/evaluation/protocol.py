@@ -130,5 +130,5 @@ def report(eval_set: EvalSet, predictions: Predictions) -> EvalReport:
     Raises:
         UserError: The annotations lack something that the metric needs.
     """
-    figures, results = find_measure(eval_set.test).figures(eval_set, predictions)
-    return EvalReport(eval_set, figures, results, predictions)
+    metrics, results = find_measure(eval_set.test).metrics(eval_set, predictions)
+    return EvalReport(eval_set, metrics, results, predictions)

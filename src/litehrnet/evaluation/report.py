@@ -43,14 +43,14 @@ class EvalReport:
 
     Attributes:
         eval_set: People that were predicted.
-        figures: Values of the metric by name: 0..1 for COCO, percent for MPII; None where a value cannot be computed;
+        metrics: Values of the metric by name: 0..1 for COCO, percent for MPII; None where a value cannot be computed;
             empty for MPII without ground truth.
         results: Entries of COCO's result file with integer ids of the images; empty for MPII.
         predictions: Keypoints of the network for every record.
     """
 
     eval_set: EvalSet
-    figures: dict[str, float | None]
+    metrics: dict[str, float | None]
     results: list[dict[str, Any]]
     predictions: Predictions
 

@@ -189,7 +189,7 @@ def _score(persons: list[MatchedPerson], names: tuple[str, ...], threshold: floa
     compared = annotated & matched[:, None]
     found = pck(predicted, truth, annotated, longer_sides, threshold)
     share = f"PCK@{threshold:g}"
-    figures = {
+    metrics = {
         share: found.average,
         "AUC": auc(predicted, truth, annotated),
         "EPE": epe(predicted, truth, compared),
@@ -197,7 +197,7 @@ def _score(persons: list[MatchedPerson], names: tuple[str, ...], threshold: floa
     }
     columns = (annotated.sum(axis=0), found.per_keypoint, keypoint_errors(predicted, truth, compared))
     rows = zip(names, *(column.tolist() for column in columns), strict=True)
-    return KeypointScore(figures, share, tuple(KeypointRow(*row) for row in rows), len(persons), int(matched.sum()))
+    return KeypointScore(metrics, share, tuple(KeypointRow(*row) for row in rows), len(persons), int(matched.sum()))
 
 
 def _matched(
@@ -268,7 +268,7 @@ def _numbers_by_name(annotations: CocoAnnotations, names: Iterable[str]) -> dict
 def _say_what_is_odd(
     path: Path, annotations: CocoAnnotations, results: list[dict[str, Any]], others: int, by_name: bool, meant: bool
 ) -> None:
-    """Log in one sentence each what a reader of the figures must know about a results file."""
+    """Log in one sentence each what a reader of the metrics must know about a results file."""
     notes = []
     if by_name:
         notes.append("photos are matched by file_name, as ids are not those of the annotations")

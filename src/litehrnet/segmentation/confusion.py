@@ -36,7 +36,7 @@ def class_iou(matrix: Confusion) -> Floats64:
     return iou
 
 
-def figures(matrix: Confusion, class_names: Sequence[str]) -> dict[str, float]:
+def segmentation_metrics(matrix: Confusion, class_names: Sequence[str]) -> dict[str, float]:
     """Compute ``mIoU``, ``pixel_accuracy`` and ``IoU.NAME`` of each class that is present or predicted.
 
     Args:

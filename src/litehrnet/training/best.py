@@ -49,29 +49,29 @@ def best_by(config: RunConfig, test: EvalConfig) -> str:
     return name
 
 
-def check_figures(config: RunConfig, test: EvalConfig, figures: dict[str, float]) -> None:
+def check_metrics(config: RunConfig, test: EvalConfig, metrics: dict[str, float]) -> None:
     """Check that an evaluation gives the value that decides which weights are the best.
 
     Raises:
         UserError: It does not, such as the AP of large people where nobody is large.
     """
     name = best_by(config, test)
-    if name not in figures:
-        given = ", ".join(figures) or "none"
+    if name not in metrics:
+        given = ", ".join(metrics) or "none"
         raise UserError(
             f"{test.annotations}: gives no {name}, which training.best_by needs to choose the best weights (expected "
             f"one of {given})"
         )
 
 
-def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures: dict[str, float], epoch: int) -> bool:
+def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, metrics: dict[str, float], epoch: int) -> bool:
     """Write ``best.pth``, ``best.safetensors`` and ``best.json`` if this evaluation is better than all before.
 
     Args:
         folder: Folder of the run; its ``best.json`` holds the best value so far.
         state: Its moving average is written if there is one, otherwise its network.
         config: Configuration, which names the value that counts.
-        figures: Values of the metric, by their names in the log.
+        metrics: Values of the metric, by their names in the log.
         epoch: Epoch, counted from 1.
 
     Returns:
@@ -83,13 +83,13 @@ def keep_if_best(folder: Path, state: TrainingState, config: RunConfig, figures:
     assert config.validation is not None
     name = best_by(config, config.validation)
     before = read_best(folder)
-    if before is not None and figures[name] <= before[0]:
+    if before is not None and metrics[name] <= before[0]:
         return False
-    meta = {"time": time.asctime(), "litehrnet_version": litehrnet.__version__, "epoch": epoch, name: figures[name]}
+    meta = {"time": time.asctime(), "litehrnet_version": litehrnet.__version__, "epoch": epoch, name: metrics[name]}
     weights = {key: value.detach().cpu() for key, value in state.evaluated.state_dict().items()}
     write_checkpoint(folder / BEST, {"meta": meta, "state_dict": weights})
     write_weights_file(folder / "best.safetensors", state.evaluated, config, state.progress)
-    best = {"best_score": figures[name], "best_ckpt": str(folder / f"epoch_{epoch}.pth"), "key_indicator": name}
+    best = {"best_score": metrics[name], "best_ckpt": str(folder / f"epoch_{epoch}.pth"), "key_indicator": name}
     # Written last: a run that is killed before this evaluates again and writes all three.
     write_bytes(folder / BEST_SCORE, json.dumps(best).encode())
     return True

@@ -11,7 +11,7 @@ from litehrnet.config.schema import RunConfig
 from litehrnet.data.detection import DetectionSet, completed, read_detection_set
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detector import open_detector
-from litehrnet.evaluation.detection import MIN_SCORE, DetectionEvalSet, Found, box_figures, found_boxes
+from litehrnet.evaluation.detection import MIN_SCORE, DetectionEvalSet, Found, box_metrics, found_boxes
 from litehrnet.io.files import read_bytes
 from litehrnet.io.images import read_image
 from litehrnet.models.networks import Network
@@ -57,10 +57,10 @@ def evaluate_detection(
     parts = gather(torch.from_numpy(own), processes)
     if parts is None:
         return None
-    return detection_figures(test, *[part.numpy() for part in parts])
+    return detection_metrics(test, *[part.numpy() for part in parts])
 
 
-def detection_figures(test: DetectionEvalSet, *found: Found) -> dict[str, float]:
+def detection_metrics(test: DetectionEvalSet, *found: Found) -> dict[str, float]:
     """Compute the metrics of found boxes, and leave out metrics that cannot be computed."""
-    figures = box_figures(test, np.concatenate([np.empty((0, 6)), *found]))
-    return {name: value for name, value in figures.items() if value is not None}
+    metrics = box_metrics(test, np.concatenate([np.empty((0, 6)), *found]))
+    return {name: value for name, value in metrics.items() if value is not None}

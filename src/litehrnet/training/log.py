@@ -109,19 +109,19 @@ class RunLog:
         if self.writes and self.live.is_started:
             self._show(Text(f"evaluating on {samples} {self.run.task.samples} ..."), at_once=True)
 
-    def evaluation(self, figures: dict[str, float], state: TrainingState, how: str, is_best: bool) -> None:
+    def evaluation(self, metrics: dict[str, float], state: TrainingState, how: str, is_best: bool) -> None:
         """Log the values of an evaluation, and how it was made, such as where boxes came from."""
         config, epoch = self.run.config, state.progress.epoch + 1
         assert config.validation is not None
         rate = state.optimizer.param_groups[0]["lr"]
         line = {"mode": "val", "epoch": epoch, "iter": self.run.steps_per_epoch, "lr": rate}
-        self._write_json(line | figures)
-        for name, value in figures.items():
+        self._write_json(line | metrics)
+        for name, value in metrics.items():
             self._event(f"val/{name}", value, state.progress.iteration)
         first = best_by(config, config.validation)
-        others = ", ".join(f"{name} {value:.4f}" for name, value in figures.items() if name != first)
+        others = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name != first)
         note = " (best so far)" if is_best else ""
-        self.say(f"epoch {epoch} evaluated: {first} {figures[first]:.4f}{note}; {how}")
+        self.say(f"epoch {epoch} evaluated: {first} {metrics[first]:.4f}{note}; {how}")
         self.say(f"    {others}")
         self._draw()
 

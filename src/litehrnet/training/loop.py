@@ -199,8 +199,8 @@ def evaluate_and_keep(run: Run, state: TrainingState, log: RunLog) -> None:
         return
     for name, content in evaluation.files.items():
         write_bytes(run.folder / name, content)
-    is_best = keep_if_best(run.folder, state, run.config, evaluation.figures, epoch)
-    log.evaluation(evaluation.figures, state, run.test_set.how, is_best)
+    is_best = keep_if_best(run.folder, state, run.config, evaluation.metrics, epoch)
+    log.evaluation(evaluation.metrics, state, run.test_set.how, is_best)
 
 
 def save(run: Run, state: TrainingState, name: str) -> None:

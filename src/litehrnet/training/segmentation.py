@@ -12,7 +12,7 @@ from litehrnet.evaluation.segmentation import SegmentationEvalSet, confusion_of
 from litehrnet.inference.segmenter import Segmenter
 from litehrnet.io.progress import SILENT, Progress
 from litehrnet.models.networks import Network
-from litehrnet.segmentation.confusion import figures
+from litehrnet.segmentation.confusion import segmentation_metrics
 from litehrnet.training.distributed import Processes, gather, own_share
 from litehrnet.training.evaluate import evaluated_runtime
 
@@ -72,4 +72,4 @@ def evaluate_segmenter(
     parts = gather(torch.from_numpy(own), processes, folder)
     if parts is None:
         return None
-    return figures(np.sum([part.numpy() for part in parts], axis=0), test.class_set.class_names)
+    return segmentation_metrics(np.sum([part.numpy() for part in parts], axis=0), test.class_set.class_names)

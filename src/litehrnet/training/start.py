@@ -22,7 +22,7 @@ from litehrnet.models.weights import new_network, read_any_weights
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.processors import default_threads
-from litehrnet.training.best import best_by, check_figures, read_best
+from litehrnet.training.best import best_by, check_metrics, read_best
 from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, alone_note, highest_of, joined, own_device
@@ -177,7 +177,7 @@ def rehearsed(test_set: EvalSamples, config: RunConfig, test: EvalConfig) -> Eva
         UserError: The annotations or a package cannot be used for the metric.
     """
     try:
-        check_figures(config, test, test_set.rehearse())
+        check_metrics(config, test, test_set.rehearse())
     except ImportError as error:
         needed = "expected pip install 'litehrnet[train]'"
         raise UserError(f"{test.annotations}: cannot be evaluated ({error}; {needed})") from error

@@ -14,16 +14,16 @@ from litehrnet.data.samples import make_batch
 from litehrnet.data.segmentation_samples import make_segmentation_batch
 from litehrnet.data.trainingset import read_training_set
 from litehrnet.evaluation.detection import read_detection_eval_set
-from litehrnet.evaluation.metrics import find_measure, logged_figures
+from litehrnet.evaluation.metrics import find_measure, logged_metrics
 from litehrnet.evaluation.predictions import predictions_of
 from litehrnet.evaluation.protocol import read_eval_set, report
 from litehrnet.evaluation.report import EvalReport, EvalSet
 from litehrnet.evaluation.score import records_pck
 from litehrnet.evaluation.segmentation import read_segmentation_eval_set
 from litehrnet.models.networks import Network
-from litehrnet.segmentation.confusion import figures
+from litehrnet.segmentation.confusion import segmentation_metrics
 from litehrnet.training.best import PCK, evaluates_pck
-from litehrnet.training.detection import detection_figures, evaluate_detection, read_training_photos
+from litehrnet.training.detection import detection_metrics, evaluate_detection, read_training_photos
 from litehrnet.training.distributed import Processes
 from litehrnet.training.evaluate import evaluate_runtime, evaluated_runtime
 from litehrnet.training.loader import TrainingSamples
@@ -37,11 +37,11 @@ class Evaluation:
     """Result of an evaluation.
 
     Attributes:
-        figures: Values of the metric, by their names in the log.
+        metrics: Values of the metric, by their names in the log.
         files: Contents of files to write into the run's folder, by name.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -91,7 +91,7 @@ def _test_people(config: RunConfig) -> EvalSamples:
 
     def rehearse() -> dict[str, float]:
         keypoints = np.zeros((len(people.records), len(people.keypoint_set), 2), np.float32)
-        return _people_figures(report(people, predictions_of(people.records, keypoints, keypoints[..., 0])), config)
+        return _people_metrics(report(people, predictions_of(people.records, keypoints, keypoints[..., 0])), config)
 
     return EvalSamples(len(people.records), people.how, partial(_evaluate_people, people), rehearse)
 
@@ -102,12 +102,12 @@ def _evaluate_people(people: EvalSet, network: Network, config: RunConfig, proce
         return None
     measure = find_measure(people.test)
     content = measure.encode(found, Path(measure.file_name).suffix)
-    return Evaluation(_people_figures(found, config), {measure.file_name: content})
+    return Evaluation(_people_metrics(found, config), {measure.file_name: content})
 
 
-def _people_figures(found: EvalReport, config: RunConfig) -> dict[str, float]:
+def _people_metrics(found: EvalReport, config: RunConfig) -> dict[str, float]:
     test = found.eval_set.test
-    values = logged_figures(test, found.figures)
+    values = logged_metrics(test, found.metrics)
     if evaluates_pck(config, test):
         values[PCK] = records_pck(found.eval_set.records, found.predictions.keypoints)
     return values
@@ -121,8 +121,8 @@ def _images(config: RunConfig) -> TrainingSamples:
 def _test_images(config: RunConfig) -> EvalSamples:
     assert config.validation is not None
     images, classes = read_segmentation_eval_set(config.validation, config.class_set), len(config.class_set)
-    perfect = partial(figures, np.eye(classes, dtype=np.int64), config.class_set.class_names)
-    return EvalSamples(len(images.records), images.how, partial(_figures, evaluate_segmentation, images), perfect)
+    perfect = partial(segmentation_metrics, np.eye(classes, dtype=np.int64), config.class_set.class_names)
+    return EvalSamples(len(images.records), images.how, partial(_metrics, evaluate_segmentation, images), perfect)
 
 
 def _photos(config: RunConfig) -> TrainingSamples:
@@ -134,11 +134,11 @@ def _test_photos(config: RunConfig) -> EvalSamples:
     assert config.validation is not None
     assert config.detection is not None
     photos = read_detection_eval_set(config.validation, config.detection.objects)
-    evaluation = partial(_figures, evaluate_detection, photos)
-    return EvalSamples(len(photos.records), photos.how, evaluation, partial(detection_figures, photos))
+    evaluation = partial(_metrics, evaluate_detection, photos)
+    return EvalSamples(len(photos.records), photos.how, evaluation, partial(detection_metrics, photos))
 
 
-def _figures(
+def _metrics(
     evaluate: Callable[[Network, RunConfig, TestSet, Processes], dict[str, float] | None],
     test: TestSet,
     network: Network,
