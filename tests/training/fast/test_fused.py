@@ -59,8 +59,14 @@ def _error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     return max(float((found[name] - expected[name]).double().norm()) / max(norms[name], least) for name in expected)
 
 
+# Dite-HRNet-30 is left out: it has the operations of Dite-HRNet-18, and its plain float32 differs by 0.2 from float64.
 @pytest.mark.parametrize(
-    "variant", [name if name == "lite_hrnet_18" else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+    "variant",
+    [
+        name if name == "lite_hrnet_18" else pytest.param(name, marks=pytest.mark.slow)
+        for name in VARIANTS
+        if name != "dite_hrnet_30"
+    ],
 )
 def test_step_equals_the_plain_one(variant: str) -> None:
     # Within a few times what plain float32 differs from float64 by: where it rounds across 0, a ReLU lets a gradient
