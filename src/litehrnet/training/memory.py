@@ -20,7 +20,7 @@ def keep_freed_memory() -> bool:
     images of 96x128) these are 25,000 pages and 6 % of the processor time. The memory of the process stays at its peak
     until it ends.
 
-    Linux may also map the first gigabytes with pages of 2 MiB. These save 7 % of the time of a step (8 images of
+    Linux may also map the first gigabytes with pages of 2 MiB. These save 4 to 7 % of the time of a step (8 images of
     192x256).
 
     Returns:
