@@ -77,7 +77,7 @@ _RANGES: dict[str, Range] = {
     "visibility_threshold": _PART,
     "scales": _ABOVE_ZERO,
 }
-"""By the name of a setting, or by its whole name where another of the same name has another range."""
+"""Ranges by setting. The full name stands where two settings share their last name but not their range."""
 
 
 def check_numbers(config: RunConfig, source: str) -> None:

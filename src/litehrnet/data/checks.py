@@ -1,6 +1,6 @@
 """All faults of annotation files at once, for ``litehrnet data check``.
 
-They are those for which ``annotations`` refuses a file, and what is read all the same but is probably a mistake.
+First come the faults for which ``annotations`` refuses a file, then what is read but is probably a mistake.
 """
 
 import math

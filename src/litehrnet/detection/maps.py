@@ -113,7 +113,7 @@ def _gaussian(first: float, last: float, cells: int) -> tuple[Floats, int]:
 def decode(maps: Floats, min_score: float) -> tuple[Floats, Floats]:
     """Decode a network's maps to boxes, one at each peak.
 
-    A box is the mean of those that the cells around the peak predict: a peak is often a cell off the center.
+    Each box is the mean of the boxes that nine cells predict: the peak is often one cell off the center.
 
     Args:
         maps: float32 (5, height, width): center logits, then logarithms of the distances in ``DISTANCE_UNIT``.

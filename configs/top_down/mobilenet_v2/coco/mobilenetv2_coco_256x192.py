@@ -1,7 +1,7 @@
 """MobileNetV2 on COCO keypoints, input 256x192 (height x width).
 
 As published (val2017, boxes of the 56.4 AP detector, flip test): AP 0.646, AP50 0.874, AP75 0.723, AR 0.707.
-The published training starts from ImageNet weights (``load_from``).
+The published training starts from ImageNet weights. This one starts from random weights.
 """
 
 variant = "mobilenetv2"

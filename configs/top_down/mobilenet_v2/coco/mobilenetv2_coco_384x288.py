@@ -1,7 +1,7 @@
 """MobileNetV2 on COCO keypoints, input 384x288 (height x width).
 
 As published (val2017, boxes of the 56.4 AP detector, flip test): AP 0.673.
-The published training starts from ImageNet weights (``load_from``).
+The published training starts from ImageNet weights. This one starts from random weights.
 """
 
 variant = "mobilenetv2"

@@ -1,7 +1,7 @@
 """MobileNetV2 on MPII, input 256x256.
 
 As published (validation set, flip test): PCKh@0.5 0.854, PCKh@0.1 0.235.
-The published training starts from ImageNet weights (``load_from``).
+The published training starts from ImageNet weights. This one starts from random weights.
 """
 
 variant = "mobilenetv2"

@@ -1,7 +1,7 @@
 """ShuffleNetV2 on COCO keypoints, input 256x192 (height x width).
 
 As published (val2017, boxes of the 56.4 AP detector, flip test): AP 0.599, AP50 0.854, AP75 0.663, AR 0.664.
-The published training starts from ImageNet weights (``load_from``).
+The published training starts from ImageNet weights. This one starts from random weights.
 """
 
 variant = "shufflenetv2"

@@ -1,7 +1,7 @@
 """ShuffleNetV2 on MPII, input 256x256.
 
 As published (validation set, flip test): PCKh@0.5 0.828, PCKh@0.1 0.205.
-The published training starts from ImageNet weights (``load_from``).
+The published training starts from ImageNet weights. This one starts from random weights.
 """
 
 variant = "shufflenetv2"
