@@ -105,7 +105,7 @@ def _is_first_convolution(layer: nn.Conv2d, x: Tensor, following: list[nn.Module
         (layer.kernel_size, layer.padding, layer.groups, layer.bias) == ((3, 3), (1, 1), 1, None)
         and layer.stride in ((1, 1), (2, 2))
         and not x.requires_grad
-        and isinstance(following[0], nn.BatchNorm2d)
+        and isinstance(next(iter(following), None), nn.BatchNorm2d)
     )
 
 
