@@ -4,7 +4,7 @@ All tensors are float32 on the CPU, images in channels last. Running statistics 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,17 +12,31 @@ from torch.autograd import Function
 
 from litehrnet.training.fast import layers
 from litehrnet.training.fast.kernels import compiled
-from litehrnet.training.fast.layers import Layer
+from litehrnet.training.fast.layers import Product, Separable
 from litehrnet.training.fast.layouts import array, dense, empty_images, threads_for
+
+if TYPE_CHECKING:
+    from litehrnet.training.fast._kernels import Array, Norm
 
 
 class Term(NamedTuple):
-    """A term of an output: ``path`` of a source, enlarged by ``factor`` and multiplied by ``weight``."""
+    """A term of an output: ``path`` of a source, enlarged by ``factor`` and multiplied by ``weight``.
+
+    No ReLU is after the last layer of the path.
+    """
 
     source: int
-    path: list[Layer]
+    path: list[Product | Separable]
     factor: int
     weight: float
+
+    def forward(self, x: Tensor, kept: list[Tensor]) -> "tuple[Array, float, Norm, Array]":
+        """The term for the kernel, which normalizes it; see ``layers.forward`` for ``kept``."""
+        *first, last = self.path
+        y, more = last.forward(layers.forward(first, x, kept), normalized=False)
+        kept += more
+        product = last if isinstance(last, Product) else last.product
+        return array(y), self.weight, product.view, array(more[-1])
 
 
 class Exchange(NamedTuple):
@@ -66,12 +80,13 @@ class _Exchange(Function):
         outputs: list[Tensor] = []
         for i, terms in enumerate(exchange.terms):
             x = sources[i]
-            values = [layers.forward(term.path, sources[term.source], kept) for term in terms]
-            total, rectified = torch.empty_like(x), torch.empty_like(x)
-            added = [(array(value), term.weight) for value, term in zip(values, terms, strict=True)]
-            compiled.fuse_forward(array(x), _scale(i), added, array(total), array(rectified), threads_for(x))
+            added = [term.forward(sources[term.source], kept) for term in terms]
+            rectified = torch.empty_like(x)
+            total = torch.empty_like(x) if i == 0 and not exchange.rectified else None
+            of_sum = None if total is None else array(total)
+            compiled.fuse_forward(array(x), _scale(i), added, of_sum, array(rectified), threads_for(x))
             if i == 0:
-                sources[0] = rectified if exchange.rectified else total
+                sources[0] = rectified if total is None else total
             outputs.append(rectified)
         ctx.exchange, ctx.count = exchange, count
         ctx.save_for_backward(*kept, *outputs, *tensors[count:])

@@ -80,8 +80,10 @@ class Product:
         """Three."""
         return [self.conv.weight, self.norm.weight, self.norm.bias]
 
-    def forward(self, x: Tensor, affine: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Apply a factor and an offset (c,) to ``x`` first, if they are given."""
+    def forward(
+        self, x: Tensor, affine: tuple[Tensor, Tensor] | None = None, normalized: bool = True
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Apply a factor and an offset (c,) to ``x`` first, if they are given; see ``Separable.forward``."""
         x = x if is_half(x) else dense(x)
         # A 1x1 convolution after a factor and an offset per channel is another 1x1 convolution, with a bias.
         matrix = self.conv.weight.flatten(1)
@@ -89,11 +91,12 @@ class Product:
         if affine is not None:
             matrix = matrix * affine[0]
         n, _, h, w = x.shape
-        y, out = empty_images(n, len(matrix), h, w), empty_images(n, len(matrix), h, w)
-        statistics = torch.empty(2, len(matrix), dtype=torch.float64)
+        y, statistics = empty_images(n, len(matrix), h, w), torch.empty(2, len(matrix), dtype=torch.float64)
+        out = torch.empty_like(y) if normalized else y
         count_batch(self.norm, y)
         given, of_norm = (array(x), array(matrix), bias), (self.view, array(statistics), self.relu)
-        compiled.product_norm_forward(*given, array(y), *of_norm, array(out), threads_for(x))
+        written = array(out) if normalized else None
+        compiled.product_norm_forward(*given, array(y), *of_norm, written, threads_for(x))
         return out, [x, matrix, y, statistics]
 
     def backward(self, kept: Sequence[Tensor], dout: Tensor, dx: Tensor, add: bool) -> list[Tensor]:
@@ -121,8 +124,8 @@ class Separable:
         """Six."""
         return [self.conv.weight, self.norm.weight, self.norm.bias, *self.product.parameters]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """See the module."""
+    def forward(self, x: Tensor, normalized: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """Without ``normalized``, the last batch normalization takes its statistics, but is not applied."""
         x, stride = x if is_half(x) else dense(x), self.conv.stride[0]
         n, c, h, w = x.shape
         y = empty_images(n, c, -(-h // stride), -(-w // stride))
@@ -130,7 +133,7 @@ class Separable:
         count_batch(self.norm, y)
         written = arrays(statistics, y, gain, offset)
         compiled.depthwise_forward(array(x), array(self.conv.weight), stride, self.view, *written, threads_for(x))
-        out, kept = self.product.forward(y, (gain, offset))
+        out, kept = self.product.forward(y, (gain, offset), normalized)
         return out, [x, statistics, gain, *kept]
 
     def backward(self, kept: Sequence[Tensor], dout: Tensor, dx: Tensor, add: bool) -> list[Tensor]:

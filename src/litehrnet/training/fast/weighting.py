@@ -85,7 +85,7 @@ class _Weighted(Function):
         kept, outputs = [], []
         for x, first, part in zip(branches, _firsts(branches), parts, strict=True):
             n, c, h, w = x.shape[0], x.shape[1] // 2, *x.shape[2:]
-            y, moments, out = empty_images(n, c, h, w), torch.empty(2, n, c, dtype=torch.float64), torch.empty_like(x)
+            y, moments, out = empty_images(n, c, h, w), torch.empty(3, n, c, dtype=torch.float64), torch.empty_like(x)
             count_batch(part.norm, y)
             given = (*arrays(x, cells), first, array(part.conv.weight), part.view, part.layers())
             compiled.unit_forward(*given, *arrays(y, moments, out), threads_for(x))
