@@ -24,7 +24,7 @@ from litehrnet.models.blocks import (
 from litehrnet.models.heads import Projection
 from litehrnet.models.lite_hrnet import FusedModule
 from litehrnet.training.fast import exchange, kernels, layers, weighting
-from litehrnet.training.fast.layers import Layer
+from litehrnet.training.fast.layers import Layer, Product, Separable
 
 
 def use_kernels(network: nn.Module) -> bool:
@@ -84,12 +84,12 @@ def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
     return layers.path(path, x) if path else x
 
 
-def _path(*modules: nn.Module) -> list[Layer]:
+def _path(following: list[nn.Module]) -> list[Product | Separable]:
     """Layers for the kernels from 1x1 and depthwise convolutions with batch normalizations and ReLUs."""
-    following, path = list(_layers(*modules)), []
+    path = []
     while following:
         layer = _take_layer(following, is_image=False)
-        assert layer is not None
+        assert isinstance(layer, Product | Separable)
         path.append(layer)
     return path
 
@@ -110,7 +110,7 @@ def _take_layer(following: list[nn.Module], *, is_image: bool) -> Layer | None:
     if first.kernel_size == (1, 1):
         return _take_product(following)
     if first.groups > 1:
-        return layers.Separable(*_take_pair(following), _take_product(following))
+        return Separable(*_take_pair(following), _take_product(following))
     if is_image and _is_first_convolution(first) and isinstance(next(iter(following[1:]), None), nn.BatchNorm2d):
         return layers.Convolution(*_take_pair(following), _take_relu(following))
     return None
@@ -123,8 +123,8 @@ def _is_first_convolution(layer: nn.Conv2d) -> bool:
     )
 
 
-def _take_product(following: list[nn.Module]) -> layers.Product:
-    return layers.Product(*_take_pair(following), _take_relu(following))
+def _take_product(following: list[nn.Module]) -> Product:
+    return Product(*_take_pair(following), _take_relu(following))
 
 
 def _take_pair(following: list[nn.Module]) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
@@ -170,10 +170,10 @@ def _conditional_channel_weighting(self: ConditionalChannelWeighting, branches: 
 def _fused_module(self: FusedModule, branches: list[Tensor]) -> list[Tensor]:
     if not all(_is_for_kernels(self, x) for x in branches):
         return FusedModule.forward(self, branches)
-    return exchange.exchanged(_terms(self.fuse_layers), self.layers(branches))
+    return exchange.exchanged(exchange_of(self.fuse_layers), self.layers(branches))
 
 
-def _terms(fuse: Fuse) -> exchange.Exchange:
+def exchange_of(fuse: Fuse) -> exchange.Exchange:
     """The terms of every output of a fuse layer: its maps, without the layers that enlarge."""
     numbers = range(len(fuse))
     return exchange.Exchange([[_term(fuse, i, j) for j in numbers if j != i] for i in numbers], fuse.rectified)
@@ -183,10 +183,10 @@ def _term(fuse: Fuse, i: int, j: int) -> exchange.Term:
     """The term of branch j in output i."""
     maps = fuse[i]
     assert isinstance(maps, nn.ModuleDict)
-    path = list(_layers(maps[str(j)]))
+    following = list(_layers(maps[str(j)]))
     if j < i:
-        return exchange.Term(j, _path(*path), 1, 2.0 if j == 0 else 1.0)
-    return exchange.Term(j, _path(*path[:-1]), 2 ** (j - i), 1.0)  # enlarged as it is added
+        return exchange.Term(j, _path(following), 1, 2.0 if j == 0 else 1.0)
+    return exchange.Term(j, _path(following[:-1]), 2 ** (j - i), 1.0)  # enlarged as it is added
 
 
 _FORWARD: dict[type[nn.Module], Callable[..., Any]] = {

@@ -73,4 +73,5 @@ def count_batch(layer: nn.BatchNorm2d, y: Tensor) -> None:
 
 def threads_for(x: Tensor) -> int:
     """Number of threads that share the images of ``x``: starting a thread takes as long as some 100,000 numbers."""
-    return min(torch.get_num_threads(), 1 + x.numel() // 2**17)
+    shares = 1 + x.numel() // 2**17
+    return shares if shares == 1 else min(torch.get_num_threads(), shares)
