@@ -139,7 +139,8 @@ Values sums(const Kernels& kernels, Int threads, const Shape& shape, Int factor)
     Values unused(x.size());
     kernels.norm_forward(shape, same.data(), a.norm(), a.saved(), false, unused.data(), threads);
     kernels.norm_forward(lower, small.data(), b.norm(), b.saved(), false, unused.data(), threads);
-    const Term terms[] = {{same.data(), 1, 2.0f, a.norm(), a.saved()}, {small.data(), factor, 1.0f, b.norm(), b.saved()}};
+    const Term terms[] = {{same.data(), 1, 2.0f, a.norm(), a.saved()},
+                          {small.data(), factor, 1.0f, b.norm(), b.saved()}};
     kernels.fuse_forward(shape, x.data(), 2.0f, terms, 2, sum.data(), rectified.data(), threads);
     const TermGradient gradients[] = {{dsame.data(), 1, 2.0f}, {dsmall.data(), factor, 1.0f}};
     const auto backward = [&](const float* of_sum, bool add) {
