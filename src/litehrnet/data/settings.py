@@ -125,9 +125,7 @@ class SegmentationConfig:
         max_class_share: Largest share of one class among the labeled pixels of a crop, 0..1. A crop with a larger share
             is drawn again, up to ten times.
         flip_probability: Probability of mirroring.
-        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
-        contrast: Largest relative change of the distance of gray levels from the middle.
-        saturation: Largest relative change of the distance of colors from gray.
+        brightness, contrast, saturation: As in ``AugmentationConfig``.
     """
 
     classes: str
@@ -150,9 +148,7 @@ class DetectionConfig:
         aspect: Largest relative change of the ratio of width to height.
         flip_probability: Probability of mirroring.
         mosaic_probability: Probability that a sample shows four photos side by side.
-        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
-        contrast: Largest relative change of the distance of gray levels from the middle.
-        saturation: Largest relative change of the distance of colors from gray.
+        brightness, contrast, saturation: As in ``AugmentationConfig``.
         fill_from: Detector (file or name) that adds missing boxes to photos; None to learn only from labels there.
         fill_above: Lowest score at which a detected box becomes an object.
         ignore_above: Lowest score at which a detected box becomes an ignored region.

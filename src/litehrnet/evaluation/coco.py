@@ -106,7 +106,7 @@ def coco_metrics(
         category: Name of the category with the keypoints; None for the first that has any.
 
     Returns:
-        The ten ``FIGURES``, 0..1; None where nobody is annotated, such as no large person.
+        The ten ``METRICS``, 0..1; None where nobody is annotated, such as no large person.
 
     Raises:
         UserError: The annotations cannot be read.

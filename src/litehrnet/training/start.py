@@ -69,18 +69,6 @@ def run_training(
     notes: tuple[str, ...] = (),
     device: str | None = None,
     max_minutes: float | None = None,
-) -> int:
-    """Train by a configuration as ``train_run`` does, and return the exit code."""
-    return train_run(config, recipe, launcher, notes, device, max_minutes).exit_code
-
-
-def train_run(
-    config: RunConfig,
-    recipe: RunConfig,
-    launcher: Launcher = "none",
-    notes: tuple[str, ...] = (),
-    device: str | None = None,
-    max_minutes: float | None = None,
 ) -> RunEnd:
     """Train by a configuration.
 
@@ -118,7 +106,7 @@ def train_run(
 
 
 def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: torch.device) -> Run:
-    """Read and check everything that a run needs, before anything is written; errors as in ``train_run``."""
+    """Read and check everything that a run needs, before anything is written; errors as in ``run_training``."""
     settings = config.training
     if not config.train:
         raise UserError(f"{config.name}: has no data to train on (expected train = (dict(format=..., ...),))")
