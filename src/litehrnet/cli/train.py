@@ -90,7 +90,7 @@ def resolve(options: argparse.Namespace) -> "LoadedConfig":
     """Load the configuration and apply the command line to it.
 
     Args:
-        options: What ``add_arguments`` declares.
+        options: Options that ``add_arguments`` declares.
 
     Raises:
         UserError: The configuration or an override cannot be used, or the launcher's variables are missing.

@@ -24,7 +24,7 @@ class Normalized:
             numbers, ``num_keypoints``, ``bbox`` if they can, ``area`` and ``iscrowd``.
         indices: Place of each annotation in the file, from 0.
         original_ids: Ids of the images as the file has them, by their integers.
-        note: What was normalized, with counts, in one sentence; None for a file in COCO's own form.
+        note: One sentence that counts what was normalized; None for a file in COCO's own form.
         faults: Everything that has no safe meaning. Entries with a fault of their own are not among the others.
     """
 

@@ -45,7 +45,7 @@ class EvalConfig:
         boxes: File of detected boxes in COCO's results format; None for the annotated boxes.
         min_box_score: Detected boxes with a lower score are left out.
         flip: Average with the heatmaps of the mirrored crop, or the scores of the mirrored image.
-        nms: What happens to the lower of two similar poses: drop it (oks), lower its score (soft), or keep it (none).
+        nms: Treatment of the worse of two similar poses: drop it (oks), lower its score (soft), or keep it (none).
         oks_threshold: Similarity (OKS) above which two poses count as similar, 0..1.
         visibility_threshold: Keypoints with a higher score count in the score of a pose.
         only: File with numbers of photos to evaluate on, as in ``DataConfig`` (COCO format only).
@@ -73,7 +73,7 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How training samples vary. The settings from ``brightness`` on are not in the paper, and off by default.
+    """Variation of training samples. The settings from ``brightness`` on are not in the paper, and off by default.
 
     Attributes:
         flip_probability: Probability of mirroring.

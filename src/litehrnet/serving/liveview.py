@@ -156,7 +156,7 @@ def open_page_detector(
 
     Args:
         detector: Weights of a detector of ours, or a name; None for the bundled one.
-        keypoint_set: What the pose network finds: the bundled detector is used for people only.
+        keypoint_set: Keypoints of the pose network: the bundled detector is used for people only.
         min_box_score: Boxes with a lower score are left out, 0..1; None for the detector's own limit.
 
     Returns:
