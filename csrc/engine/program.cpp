@@ -89,8 +89,9 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
     Program program{};
     program.width = reader.number();
     program.height = reader.number();
-    require(reader.number() == 0, "it takes images of an unknown order");
+    const std::int32_t bgr = reader.number();
     program.arena_floats = reader.number();
+    require(bgr == 0 || bgr == 1, "it takes images of an unknown order");
     require(program.width > 0 && program.width <= largest_side && program.height > 0 && program.height <= largest_side,
             "it takes images of an impossible size");
     require(program.arena_floats >= slack_floats && program.arena_floats <= largest_arena,

@@ -44,7 +44,7 @@ def test_random_weights_keep_activations_bounded(tmp_path: Path) -> None:
 def test_random_weights_are_the_same_every_time() -> None:
     drawn = [RandomParameters(find_variant("lite_hrnet_18"), COCO, seed=0) for _ in range(2)]
     for parameters in drawn:
-        compile_parameters(find_variant("lite_hrnet_18"), parameters, (32, 32), np.ones((2, 3)))
+        compile_parameters(find_variant("lite_hrnet_18"), parameters, (32, 32), np.ones((2, 3)), bgr=False)
     first, second = (parameters.arrays for parameters in drawn)
     assert all(np.array_equal(first[name], second[name]) for name in first)
 

@@ -29,8 +29,8 @@ one_quickly = pytest.mark.parametrize(
 Crops = NDArray[np.uint8]
 
 
-def _compiled(network: PoseNetwork, size_wh: tuple[int, int]) -> Program:
-    return compile_network(network.variant, arrays_of(network), size_wh, "these weights")
+def _compiled(network: PoseNetwork, size_wh: tuple[int, int], *, bgr: bool = False) -> Program:
+    return compile_network(network.variant, arrays_of(network), size_wh, "these weights", bgr=bgr)
 
 
 def _expected(network: PoseNetwork, crops: Crops) -> NDArray[np.float64]:
@@ -94,6 +94,15 @@ def test_batch_gives_what_single_crops_give(settled: MakeNetwork) -> None:
     together = run_program(program, crops)
     assert together.dtype == np.float32
     np.testing.assert_array_equal(together, np.concatenate([run_program(program, crop[None]) for crop in crops]))
+
+
+def test_crops_in_the_order_of_opencv_give_the_same(settled: MakeNetwork) -> None:
+    network, crops = settled("naive_lite_hrnet_18", 17), noise(1, (64, 96))
+    expected = _expected(network, crops)
+    program = _compiled(network, (64, 96), bgr=True)
+    assert program.bgr
+    assert _error(run_program(program, crops[..., ::-1], np.float64), expected) < 1e-11
+    assert _error(run_program(program, crops, np.float64), expected) > 1e-3
 
 
 def test_other_normalization_than_the_published_one(settled: MakeNetwork) -> None:

@@ -46,7 +46,7 @@ def _signed(content: bytes) -> bytes:
 def test_program_and_description_come_back(program: Program, written: Path) -> None:
     again, info = read_program(written)
     assert info == INFO
-    assert (again.input_size_wh, again.arena_floats) == ((64, 96), program.arena_floats)
+    assert (again.input_size_wh, again.bgr, again.arena_floats) == ((64, 96), False, program.arena_floats)
     assert again.output == program.output
     for ours, theirs in zip(again.steps, program.steps, strict=True):
         assert replace(ours, constants=()) == replace(theirs, constants=())

@@ -31,7 +31,8 @@ from litehrnet.models import create_network
 from litehrnet.runtimes import open_runtime
 from litehrnet.runtimes.native import NativeRuntime, compile_weights, open_native
 from litehrnet.runtimes.torch import open_torch
-from litehrnet.variants import NAIVE, VARIANTS
+from litehrnet.variants import NAIVE, VARIANTS, find_variant
+from litehrnet.weights.weights_file import read_weights
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,27 @@ def test_checkpoint_of_pytorch_runs_natively(small_mpii_weights: Path, crops: ND
     assert opened.description.startswith("native")
     expected = open_torch(small_mpii_weights, (64, 64), threads=1).forward(crops)
     assert np.abs(opened.forward(crops) - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
+def _bgr_program(weights: Path) -> Program:
+    arrays, info = read_weights(weights)
+    return compile_network(
+        find_variant("naive_lite_hrnet_18"), arrays, (64, 64), "w", mean=info.mean, std=info.std, bgr=True
+    )
+
+
+def test_program_for_bgr_crops_gives_the_same_for_them(
+    runtime: NativeRuntime, small_weights: Path, crops: NDArray[np.uint8]
+) -> None:
+    expected = runtime.forward(crops)
+    program = flatten(_bgr_program(small_weights))
+    native = native_module()
+    assert native is not None
+    heatmaps = native.Runner(program.numbers, program.constants, 1).run(np.ascontiguousarray(crops[..., ::-1]))
+    np.testing.assert_allclose(heatmaps, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    # The runtime takes RGB whatever the program takes.
+    again = NativeRuntime(program, runtime.info, "w", threads=1).forward(crops)
+    np.testing.assert_array_equal(again, heatmaps)
 
 
 def test_many_estimators_in_many_threads_agree(

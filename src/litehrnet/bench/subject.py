@@ -139,7 +139,7 @@ def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int,
             "one of its networks; PyTorch runs this one)"
         )
     drawn = RandomParameters(variant, outputs, seed=0)
-    compile_parameters(variant, drawn, input_size_wh, np.ones((2, 3)))
+    compile_parameters(variant, drawn, input_size_wh, np.ones((2, 3)), bgr=False)
     info = WeightsInfo(variant.name, outputs, input_size_wh, provenance="random numbers")
     write_weights(path, drawn.arrays, info)
 

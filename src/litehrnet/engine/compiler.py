@@ -34,6 +34,7 @@ def compile_network(
     *,
     mean: tuple[float, float, float] = IMAGENET_MEAN,
     std: tuple[float, float, float] = IMAGENET_STD,
+    bgr: bool = False,
 ) -> Program:
     """Compile a network for images of one size.
 
@@ -45,6 +46,7 @@ def compile_network(
         source: Name of the weights, for messages.
         mean: Mean of R, G and B (0..1), subtracted from the image.
         std: Standard deviation of R, G and B (0..1); the difference is divided by it.
+        bgr: Whether images have their channels in OpenCV's order.
 
     Returns:
         The program, its constants in float64.
@@ -61,22 +63,22 @@ def compile_network(
         )
     check_input_size(*input_size_wh)
     p = Parameters(arrays, source)
-    program = compile_parameters(variant, p, input_size_wh, _normalization(mean, std))
+    program = compile_parameters(variant, p, input_size_wh, _normalization(mean, std), bgr=bgr)
     p.check_all_taken()
     return program
 
 
 def compile_parameters(
-    variant: Variant, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64]
+    variant: Variant, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64], *, bgr: bool
 ) -> Program:
     """``compile_network`` for the arrays of ``p``, with the normalization as ``compile_stem`` expects it."""
     b = Builder()
-    x = compile_stem(b, p, input_size_wh, normalization)
+    x = compile_stem(b, p, input_size_wh, normalization, bgr=bgr)
     features = _head(b, p, _stages(b, p, variant, x))
     final = p.last_layer()
     heatmaps = b.pointwise(final, features, p.biased(final, p.rows(f"{final}.weight"), len(features)))
     steps, output, arena_floats = plan_arena(b.steps, heatmaps)
-    return Program(input_size_wh, arena_floats, tuple(steps), output)
+    return Program(input_size_wh, bgr, arena_floats, tuple(steps), output)
 
 
 def _normalization(mean: tuple[float, float, float], std: tuple[float, float, float]) -> NDArray[np.float64]:
@@ -85,7 +87,7 @@ def _normalization(mean: tuple[float, float, float], std: tuple[float, float, fl
 
 
 def compile_stem(
-    b: Builder, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64]
+    b: Builder, p: Parameters, input_size_wh: tuple[int, int], normalization: NDArray[np.float64], *, bgr: bool
 ) -> Planes:
     """The stem (docs/spec/architecture.md, section 3) as one step: nothing at full size leaves the caches.
 
@@ -96,6 +98,9 @@ def compile_stem(
     width, height = input_size_wh
     half, name = STEM_CHANNELS // 2, "backbone.stem"
     weight, bias = p.block(f"{name}.conv1", (STEM_CHANNELS, 3, 3, 3))
+    if bgr:
+        normalization = normalization[:, ::-1]
+        weight = weight.reshape(-1, 3, 9)[:, ::-1].reshape(weight.shape)
     layers = [
         p.block(f"{name}.branch1.0", (half, 1, 3, 3)),
         p.block(f"{name}.branch1.1", (half, half, 1, 1)),

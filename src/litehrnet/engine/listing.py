@@ -30,8 +30,9 @@ def step_row(index: int, step: Step) -> tuple[str, ...]:
 def totals_text(program: Program) -> str:
     """Cost of the whole program, in one line."""
     width, height = program.input_size_wh
+    order = "BGR" if program.bgr else "RGB"
     return (
-        f"{len(program.steps)} steps for one image of {width}x{height} (width x height), RGB, "
+        f"{len(program.steps)} steps for one image of {width}x{height} (width x height), {order}, "
         f"{len(program.output)} heatmaps: {program.macs / 1e6:.1f} x 10^6 multiply-accumulates, "
         f"arena {4 * program.arena_floats / 2**20:.2f} MiB, constants {program.constant_bytes / 2**20:.2f} MiB"
     )

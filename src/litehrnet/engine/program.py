@@ -149,13 +149,15 @@ class Program:
     """A network, compiled for images of one size.
 
     Attributes:
-        input_size_wh: (width, height) of the image in pixels: uint8, rows of RGB pixels.
+        input_size_wh: (width, height) of the image in pixels: uint8, rows of 3-channel pixels.
+        bgr: Whether the image's channels are in OpenCV's order instead of RGB.
         arena_floats: Size of the arena in floats.
         steps: Steps in the order in which they run.
         output: Heatmaps, class scores or detection maps, at 1/4 of the image.
     """
 
     input_size_wh: tuple[int, int]
+    bgr: bool
     arena_floats: int
     steps: tuple[Step, ...]
     output: Planes

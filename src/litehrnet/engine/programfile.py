@@ -96,6 +96,11 @@ class FlatProgram:
         """(width, height) of the image in pixels."""
         return int(self.numbers[0]), int(self.numbers[1])
 
+    @property
+    def bgr(self) -> bool:
+        """Whether the image's channels are in OpenCV's order instead of RGB."""
+        return bool(self.numbers[2])
+
 
 def flatten(program: Program) -> FlatProgram:
     """Flatten a program as it is stored in files; constants become float32."""
@@ -141,7 +146,7 @@ def _digest(header: bytes, content: bytes) -> bytes:
 
 
 def _program_numbers(program: Program) -> Iterator[int]:
-    yield from (*program.input_size_wh, 0, program.arena_floats)  # 0: the image is RGB
+    yield from (*program.input_size_wh, int(program.bgr), program.arena_floats)
     yield from _planes_numbers(program.output)
     yield len(program.steps)
     for step in program.steps:
@@ -164,13 +169,13 @@ class _Reader:
         self._numbers, self._constants = iter(flat.numbers.tolist()), flat.constants
 
     def program(self, names: list[str]) -> Program:
-        width, height, _, arena_floats = self._take(4)
+        width, height, bgr, arena_floats = self._take(4)
         output = self._planes()
         (count,) = self._take(1)
         if count != len(names):
             raise ValueError(f"it has {count} steps and {len(names)} names for them")
         steps = tuple(self._step(name) for name in names)
-        return Program((width, height), arena_floats, steps, output)
+        return Program((width, height), bool(bgr), arena_floats, steps, output)
 
     def _take(self, count: int) -> list[int]:
         return list(islice(self._numbers, count))

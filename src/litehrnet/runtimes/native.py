@@ -82,14 +82,15 @@ class NativeRuntime:
             raise UserError(f"{source}: damaged: {error}") from error
         except (RuntimeError, MemoryError) as error:
             raise UserError(f"{threads} threads: more than this system allows one process") from error
-        self.info, self.input_size_wh = info, flat.input_size_wh
+        self.info, self.input_size_wh, self._bgr = info, flat.input_size_wh, flat.bgr
         self._source, self._asked_threads = source, asked_threads
         self._precision, self._compile_at = precision, compile_at
         self.description = f"native {__version__}, {precision}, {kernels}, {threads} threads"
 
     def forward(self, crops: Image) -> Floats32:
         """See ``Runtime``."""
-        heatmaps: Floats32 = self.runner.run(np.ascontiguousarray(crops))
+        images = np.ascontiguousarray(crops[..., ::-1] if self._bgr else crops)
+        heatmaps: Floats32 = self.runner.run(images)
         return heatmaps
 
     def resized(self, input_size_wh: tuple[int, int]) -> "NativeRuntime":
