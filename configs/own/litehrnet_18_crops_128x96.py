@@ -1,7 +1,8 @@
 """Lite-HRNet-18 on two small sets of crops, input 128x96 (height x width): a first training on a laptop's CPU.
 
 4,739 people cut out of COCO photos and 3,000 of Leeds Sports Pose Extended, of which the 12 joints in common count. The
-random changes are smaller and fewer than in the published recipe, and 20 epochs are all that time allows. See docs/training.md.
+random changes are smaller and fewer than in the published recipe, and 20 epochs are all that time allows.
+See docs/training.md.
 """
 
 variant = "lite_hrnet_18"
