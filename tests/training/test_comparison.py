@@ -70,7 +70,7 @@ def test_a_result_is_read_only_for_its_settings_and_minutes(
     assert read_result(folder, config, 5.0) is None
     folder.mkdir()
     assert "result.json: no such file" in user_error(lambda: read_result(folder, config, 5.0))
-    result = Trained(recipe_text(config, []), 5.0, 320, {"AP": 0.25})
+    result = Trained(recipe_text(config, []), 5.0, 320, "annotated boxes", {"AP": 0.25})
     (folder / "result.json").write_text(json.dumps(dataclasses.asdict(result)))
     assert read_result(folder, config, 5.0) == result
     others = ((config, 6.0), (replace(config, input_size_wh=(96, 96)), 5.0))

@@ -11,6 +11,7 @@ import numpy as np
 
 from litehrnet.cli.options import add_config, note, positive_float, say
 from litehrnet.cli.outputs import output_folder
+from litehrnet.errors import UserError
 from litehrnet.io.files import write_bytes
 from litehrnet.optional import require
 from litehrnet.variants import VARIANTS, find_variant
@@ -110,7 +111,11 @@ def _trained(config: "RunConfig", variants: list[str], minutes: float, folder: P
             results[name] = train_and_test(own[name], minutes, folder / name, say)
         except NonFiniteLossError as error:
             note(f"{name}: left out, since its {error} is not a number (try a lower training.optimizer.learning_rate)")
-    return {name: {"samples": each.samples, "metrics": each.metrics} for name, each in results.items() if each}
+    return {
+        name: {"samples": each.samples, "how": each.how, "metrics": each.metrics}
+        for name, each in results.items()
+        if each is not None
+    }
 
 
 def _time(rows: Mapping[str, dict[str, Any]], folder: Path) -> None:
@@ -137,12 +142,16 @@ def _contenders(folder: Path) -> "list[Contender]":
     from litehrnet.training.comparison import WEIGHTS
 
     weights, model = folder / WEIGHTS, folder / "weights.onnx"
-    if not model.exists():
-        say(f"{folder.name}: exporting")
-        export_onnx(weights, model)
-    files = {"native": weights, "onnxruntime": model, "torch": weights}
-    if native_module() is None:
-        del files["native"]
+    files = {"torch": weights}
+    if native_module() is not None:
+        files["native"] = weights
+    try:
+        if not model.exists():
+            say(f"{folder.name}: exporting")
+            export_onnx(weights, model)
+        files["onnxruntime"] = model
+    except UserError as error:
+        note(f"{folder.name}: not measured on ONNX Runtime ({error})")
     contenders = []
     for runtime, path in files.items():
         try:
@@ -164,10 +173,9 @@ def _table(config: "RunConfig", minutes: float, rows: Mapping[str, Mapping[str, 
     test = config.tested_on
     metric, digits = best_by(config, test), metric_of(config, test).digits
     width, height = config.input_size_wh
-    boxes = "annotated boxes" if test.boxes is None else f"boxes of {test.boxes}"
     lines = [
         f"{config.name}, {width}x{height} (width x height): {minutes:g} minutes of processor time each, on one thread. "
-        f"Tested on {test.annotations}, {boxes}, {'flip test' if test.flip else 'no flip test'}. {machine()}.",
+        f"Tested on {test.annotations}, {next((row['how'] for row in rows.values()), '')}. {machine()}.",
         "",
         f"| network | parameters | FLOPs | ms per image | {metric} | samples |",
         "|---|---|---|---|---|---|",

@@ -21,7 +21,7 @@ from litehrnet.io.files import new_folder, write_bytes
 from litehrnet.models.weights import save_network
 from litehrnet.training.distributed import Processes
 from litehrnet.training.evaluate import weights_info
-from litehrnet.training.loop import count_step, remaining_steps
+from litehrnet.training.loop import remaining_steps
 from litehrnet.training.memory import keep_freed_memory
 from litehrnet.training.run import Run
 from litehrnet.training.schedule import learning_rate
@@ -43,12 +43,14 @@ class Trained:
         recipe: All settings of its training.
         minutes: Minutes of processor time.
         samples: Samples that it was trained on; one that was used twice counts twice.
+        how: Description of the test.
         metrics: Values of the test, by their names in the log.
     """
 
     recipe: str
     minutes: float
     samples: int
+    how: str
     metrics: dict[str, float]
 
 
@@ -101,7 +103,8 @@ def train_and_test(config: RunConfig, minutes: float, folder: Path, say: Callabl
     evaluation = run.test_set.evaluate(state.evaluated, run.config, run.processes)
     assert evaluation is not None
     samples = state.progress.iteration * run.samples_per_step
-    result = Trained(recipe_text(config, []), minutes, samples, evaluation.metrics)
+    how = run.test_set.how + (", flip test" if config.task == "keypoints" and config.tested_on.flip else "")
+    result = Trained(recipe_text(config, []), minutes, samples, how, evaluation.metrics)
     with new_folder(folder):
         provenance = f"litehrnet {litehrnet.__version__}, recipe {config.name}, {samples} samples"
         save_network(folder / WEIGHTS, state.evaluated, weights_info(run.config, provenance))
@@ -125,25 +128,19 @@ def train_for(
     settings, progress = run.config.training, state.progress
     network = prepared(state.network, settings, run.processes)
     base, epochs = settings.optimizer.learning_rate, settings.epochs
+    values: dict[str, float] = {}
     began, said = clock(), 0
     while True:
         for batches, _ in remaining_steps(run, state):
             share = min(1.0, (clock() - began) / seconds)
             if int(share * LINES) > said:
-                said = int(share * LINES)
-                seen = progress.iteration * run.samples_per_step
-                say(f"{run.config.variant}: {share:.0%} of {seconds / 60:g} minutes, {seen:,} samples{_loss(state)}")
+                said, seen = int(share * LINES), progress.iteration * run.samples_per_step
+                loss = sum(value for name, value in values.items() if name.endswith("_loss"))
+                say(f"{run.config.variant}: {share:.0%} of {seconds / 60:g} minutes, {seen:,} samples, loss {loss:.6f}")
             if share == 1:
                 return
             rate = learning_rate(settings.schedule, base, progress.iteration, share * epochs, epochs)
             values = optimizer_step(network, state, batches, settings, rate, run.processes)
-            count_step(run, state, values, waited=0.0, took=0.0)
+            progress.iteration += 1
+            progress.samples_in_epoch += run.samples_per_step
         progress.epoch, progress.samples_in_epoch = progress.epoch + 1, 0
-
-
-def _loss(state: TrainingState) -> str:
-    """Mean loss since the last line, as the end of a line."""
-    sums = dict(state.progress.sums)
-    state.progress.sums.clear()
-    losses = [value for name, value in sums.items() if name.endswith("_loss")]
-    return f", loss {sum(losses) / sums['iterations']:.6f}" if losses else ""
