@@ -9,6 +9,11 @@
 //   enlarge             [addend], in           out
 //   fuse_first          in, lower              out, one per lower   weight, bias per lower branch
 //   enlarge_bilinear    addend, in             out
+//   image               image (no places)      out                  normalization
+//   convolution         in, [addend]           out                  weight, bias
+//   transposed          in                     out                  weight, bias
+//   max_pool            in                     out
+//   add                 a, b                   out
 //
 // An operand in brackets may be absent.
 #include <vector>
@@ -37,21 +42,29 @@ void require_addend(const Planes& addend, const Planes& out) {
     require(addend.count() == out.count() && same_size(addend, out), "adds planes that do not fit");
 }
 
-void require_strided(const Planes& in, const Planes& out, std::int32_t stride) {
-    require(in.count() == out.count() && out.height == (in.height + stride - 1) / stride &&
-                out.width == (in.width + stride - 1) / stride,
+void require_size(const Planes& in, const Planes& out, std::int32_t stride) {
+    require(out.height == (in.height + stride - 1) / stride && out.width == (in.width + stride - 1) / stride,
             "writes planes that do not fit");
+}
+
+void require_strided(const Planes& in, const Planes& out, std::int32_t stride) {
+    require(in.count() == out.count(), "writes planes that do not fit");
+    require_size(in, out, stride);
 }
 
 void require_means(const Planes& means, const Planes& of) {
     require(means.count() == 1 && means.height == 1 && means.width == of.count(), "has another number of means");
 }
 
-void check_stem(const Step& step, const Program& program) {
-    require_operands(step, 1, 1);
-    const Planes &image = step.reads[0], &out = step.writes[0];
+void require_image(const Planes& image, const Program& program) {
     require(image.places.empty() && image.width == program.width && image.height == program.height,
             "reads an image of another size than the program");
+}
+
+void check_stem(const Step& step, const Program& program) {
+    require_operands(step, 1, 1);
+    const Planes& out = step.writes[0];
+    require_image(step.reads[0], program);
     require(out.count() == Stem::channels && out.width == (program.width + 3) / 4 &&
                 out.height == (program.height + 3) / 4,
             "writes planes that do not fit");
@@ -75,10 +88,7 @@ void check_depthwise(const Step& step) {
     if (!weight.places.empty())
         require(step.stride == 1 && weight.count() == in.count() && shift_between(in, weight) >= 0,
                 "has channel weights that do not fit");
-    if (!means.places.empty()) {
-        require(step.stride == 1, "has means of another stride than 1");
-        require_means(means, out);
-    }
+    if (!means.places.empty()) require_means(means, out);
     require_constants(step, {{out.count(), 9}, {out.count()}});
 }
 
@@ -123,6 +133,52 @@ void check_enlarge(const Step& step) {
     require_constants(step, {});
 }
 
+void check_image(const Step& step, const Program& program) {
+    require_operands(step, 1, 1);
+    require_image(step.reads[0], program);
+    require(step.writes[0].count() == 3 && same_size(step.reads[0], step.writes[0]), "writes planes that do not fit");
+    require_constants(step, {{2, 3}});
+}
+
+void check_convolution(const Step& step) {
+    require_operands(step, 2, 1);
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    require(step.stride == 1 || step.stride == 2, "has an unknown stride");
+    require(in.count() > 0, "reads nothing");
+    require_size(in, out, step.stride);
+    require_addend(step.reads[1], out);
+    require_constants(step, {{out.count(), 9 * in.count()}, {out.count()}});
+}
+
+void check_transposed(const Step& step) {
+    require_operands(step, 1, 1);
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    require(in.count() > 0 && shift_between(out, in) == 1, "writes planes that do not fit");
+    require_constants(step, {{4 * out.count(), 4 * in.count()}, {out.count()}});
+}
+
+void check_max_pool(const Step& step) {
+    require_operands(step, 1, 1);
+    require_strided(step.reads[0], step.writes[0], 2);
+    require_constants(step, {});
+}
+
+void check_add(const Step& step) {
+    require_operands(step, 2, 1);
+    const Planes& out = step.writes[0];
+    for (const Planes& in : step.reads)
+        require(in.count() == out.count() && same_size(in, out), "adds planes that do not fit");
+    require_constants(step, {});
+}
+
+// Whether steps of this kind end with this activation.
+bool allows(Kind kind, Activation activation) {
+    if (activation == Activation::none) return true;
+    if (kind == Kind::spatial_weighting) return activation == Activation::hard_sigmoid;
+    return kind == Kind::pointwise || kind == Kind::depthwise || kind == Kind::convolution ||
+           kind == Kind::transposed || kind == Kind::add;
+}
+
 }  // namespace
 
 int shift_between(const Planes& large, const Planes& small) {
@@ -133,8 +189,8 @@ int shift_between(const Planes& large, const Planes& small) {
 
 void check_step(const Step& step, const Program& program) {
     require(!step.writes.empty() && !step.writes[0].places.empty(), "writes nothing");
-    require(step.activation == Activation::none || step.kind == Kind::pointwise, "has an activation");
-    require(step.stride == 1 || step.kind == Kind::depthwise, "has a stride");
+    require(allows(step.kind, step.activation), "has an activation");
+    require(step.stride == 1 || step.kind == Kind::depthwise || step.kind == Kind::convolution, "has a stride");
     switch (step.kind) {
         case Kind::stem: return check_stem(step, program);
         case Kind::pointwise: return check_pointwise(step);
@@ -144,6 +200,11 @@ void check_step(const Step& step, const Program& program) {
         case Kind::fuse_first: return check_fuse_first(step);
         case Kind::enlarge:
         case Kind::enlarge_bilinear: return check_enlarge(step);
+        case Kind::image: return check_image(step, program);
+        case Kind::convolution: return check_convolution(step);
+        case Kind::transposed: return check_transposed(step);
+        case Kind::max_pool: return check_max_pool(step);
+        case Kind::add: return check_add(step);
     }
     throw ProgramError("is of an unknown kind");
 }

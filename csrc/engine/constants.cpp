@@ -34,15 +34,17 @@ const float* Constants::keep(const Constant& constant) {
     return keep(std::vector<float>(constant.values, constant.values + size_of(constant)));
 }
 
-const float* Constants::keep_packed(const Constant& weight) {
-    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1];
+const float* Constants::keep_packed(const Constant& weight, std::int32_t products) {
+    const std::int32_t outputs = weight.shape[0] / products, inputs = weight.shape[1];
     const std::int32_t blocks = block_count(outputs, tile_rows_);
     std::vector<float> packed;
     packed.reserve(size_of(weight));
-    for (std::int32_t block = 0; block < blocks; ++block)
-        for (std::int32_t k = 0; k < inputs; ++k)
-            for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1); ++m)
-                packed.push_back(weight.values[static_cast<std::int64_t>(m) * inputs + k]);
+    for (const float* values = weight.values; packed.size() < size_of(weight); values += outputs * inputs)
+        for (std::int32_t block = 0; block < blocks; ++block)
+            for (std::int32_t k = 0; k < inputs; ++k)
+                for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1);
+                     ++m)
+                    packed.push_back(values[static_cast<std::int64_t>(m) * inputs + k]);
     return keep(packed);
 }
 

@@ -25,7 +25,8 @@ public:
 
     const Place* keep(const Planes& planes) { return planes.places.empty() ? nullptr : keep(planes.places); }
     const float* keep(const Constant& constant);
-    const float* keep_packed(const Constant& weight);                // for Pointwise
+    // For Pointwise; the weight may be those of several products with as many outputs each.
+    const float* keep_packed(const Constant& weight, std::int32_t products = 1);
     const std::uint32_t* keep_packed_pairs(const Constant& weight);  // for PointwiseBf16
     const float* keep_transposed(const Constant& weight);            // for SpatialWeighting
     const float* keep_padded(const Constant& bias);

@@ -14,6 +14,23 @@ namespace {
 
 constexpr std::int64_t arena_margin = 8 * slack_floats;  // kernels may read, but not use, vectors after the last plane
 
+// Four tiles of the widest vectors; for transposed convolutions, whole rows.
+std::int32_t band_pixels(const Step& step) {
+    constexpr std::int32_t pixels = 4 * 3 * slack_floats;
+    const std::int32_t width = step.reads[0].width;
+    return step.kind == Kind::transposed ? std::max(pixels / width, 1) * width : pixels;
+}
+
+std::int64_t copy_pitch(const Step& step) {
+    const std::int32_t width = (step.reads[0].width + step.stride - 1) / step.stride;
+    return plane_floats(std::int64_t{copied_rows(band_pixels(step), width)} * width);
+}
+
+std::int64_t convolution_scratch(const Step& step) {
+    const std::int64_t results = step.kind == Kind::transposed ? 4 * step.writes[0].count() : 0;
+    return (std::int64_t{3} * step.stride * step.reads[0].count() + results) * copy_pitch(step) + 2 * slack_floats;
+}
+
 std::int64_t scratch_floats(const Step& step) {
     const Planes& first = step.reads[0];
     switch (step.kind) {
@@ -21,10 +38,15 @@ std::int64_t scratch_floats(const Step& step) {
         case Kind::pointwise: return pointwise_scratch(first.count());
         case Kind::depthwise: return depthwise_scratch(first.height, first.width);
         case Kind::spatial_weighting: return 2 * (dense_row(first.count()) + slack_floats);
+        case Kind::convolution:
+        case Kind::transposed: return convolution_scratch(step);
         case Kind::pool:
         case Kind::enlarge:
         case Kind::fuse_first:
-        case Kind::enlarge_bilinear: return 0;
+        case Kind::enlarge_bilinear:
+        case Kind::image:
+        case Kind::max_pool:
+        case Kind::add: return 0;
     }
     throw ProgramError("it has a step of an unknown kind");
 }
@@ -45,12 +67,11 @@ Engine::Engine(const Program& program, const Kernels& kernels, Precision precisi
     if (precision == Precision::bfloat16 && !kernels.pointwise_bf16)
         throw ProgramError(std::string("the ") + kernels.name + " kernels have no bfloat16 (a CPU with AVX512-BF16 has)");
     std::int64_t scratch = 0;
-    for (const Step& step : program.steps) {
+    for (const Step& step : program.steps)
         scratch = std::max(scratch, (scratch_floats(step) + slack_floats - 1) / slack_floats * slack_floats);
-        steps_.push_back(prepare(step));
-    }
     arena_floats_ = program.arena_floats + std::max(shares, 1) * scratch + arena_margin;
     require(arena_floats_ <= largest_arena, "its arena has an impossible size");
+    for (const Step& step : program.steps) steps_.push_back(prepare(step));
     if (shares < 2) return;
     for (const ReadyStep& step : steps_)
         for (int index = 0; index < shares; ++index)
@@ -100,6 +121,11 @@ void Engine::run_step(const ReadyStep& step, const std::uint8_t* image, float* m
         void operator()(const FuseFirst& s) const { k.fuse_first(s, arena); }
         void operator()(const EnlargeBilinear& s) const { k.enlarge_bilinear(s, arena); }
         void operator()(const Stem& s) const { k.stem(s, image, arena); }
+        void operator()(const ImagePlanes& s) const { k.image_planes(s, image, arena); }
+        void operator()(const Convolution& s) const { k.convolution(s, arena); }
+        void operator()(const Transposed& s) const { k.transposed(s, arena); }
+        void operator()(const MaxPool& s) const { k.max_pool(s, arena); }
+        void operator()(const Add& s) const { k.add(s, arena); }
     };
     std::visit(Run{kernels_, image, memory}, step);
 }
@@ -121,6 +147,19 @@ ReadyStep Engine::prepare(const Step& step) {
         }
         case Kind::fuse_first: return prepare_fuse_first(step);
         case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
+        case Kind::image: {
+            const float* normalization = keep(step.constants[0]);
+            return ImagePlanes{.out = keep(out), .begin = 0, .end = static_cast<std::int32_t>(out.pixels()),
+                               .scale = normalization, .offset = normalization + 3};
+        }
+        case Kind::convolution: return prepare_convolution(step);
+        case Kind::transposed: return prepare_transposed(step);
+        case Kind::max_pool:
+            return MaxPool{.in = keep(first), .out = keep(out), .channels = out.count(), .height = first.height,
+                           .width = first.width};
+        case Kind::add:
+            return Add{.a = keep(first), .b = keep(step.reads[1]), .out = keep(out), .channels = out.count(),
+                       .pixels = static_cast<std::int32_t>(out.pixels()), .activation = step.activation};
     }
     throw ProgramError("it has a step of an unknown kind");
 }
@@ -143,7 +182,8 @@ ReadyStep Engine::prepare_depthwise(const Step& step) {
                      .means = means.places.empty() ? 0 : means.places[0], .scratch = scratch_, .channels = in.count(),
                      .height = in.height, .width = in.width, .stride = step.stride,
                      .shift = weight.places.empty() ? 0 : shift_between(in, weight),
-                     .weight = keep(step.constants[0]), .bias = keep(step.constants[1])};
+                     .weight = keep(step.constants[0]), .bias = keep(step.constants[1]),
+                     .activation = step.activation};
 }
 
 ReadyStep Engine::prepare_stem(const Step& step) {
@@ -168,7 +208,8 @@ ReadyStep Engine::prepare_spatial_weighting(const Step& step) {
                             .channels = in.count(), .hidden = weight1.shape[0],
                             .pixels = static_cast<std::int32_t>(in.pixels()), .begin = 0, .end = in.count(),
                             .weight1 = constants_.keep_transposed(weight1), .bias1 = constants_.keep_padded(bias1),
-                            .weight2 = constants_.keep_transposed(weight2), .bias2 = constants_.keep_padded(bias2)};
+                            .weight2 = constants_.keep_transposed(weight2), .bias2 = constants_.keep_padded(bias2),
+                            .hard = step.activation == Activation::hard_sigmoid};
 }
 
 ReadyStep Engine::prepare_fuse_first(const Step& step) {
@@ -200,6 +241,50 @@ ReadyStep Engine::prepare_enlarge_bilinear(const Step& step) {
     return EnlargeBilinear{.addend = keep(addend), .in = keep(in), .out = keep(out), .channels = in.count(),
                            .height = in.height, .width = in.width, .first = keep(first), .column = keep(column),
                            .share = keep(share)};
+}
+
+ShiftedCopies Engine::prepare_copies(const Step& step) {
+    const Planes& in = step.reads[0];
+    return ShiftedCopies{.in = keep(in), .inputs = in.count(), .height = in.height, .width = in.width,
+                         .stride = step.stride, .band = band_pixels(step),
+                         .pitch = static_cast<std::int32_t>(copy_pitch(step)), .scratch = scratch_ + slack_floats,
+                         .offset = 0};
+}
+
+ReadyStep Engine::prepare_convolution(const Step& step) {
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    const ShiftedCopies copies = prepare_copies(step);
+    std::vector<Place> neighbors;
+    for (std::int32_t c = 0; c < in.count(); ++c)
+        for (std::int32_t row = 0; row < 3; ++row)
+            for (std::int32_t column = 0; column < 3; ++column)
+                neighbors.push_back(copies.place(c, row - 1, column));
+    return Convolution{.copies = copies,
+                       .product = {.in = keep(neighbors), .addend = keep(step.reads[1]), .out = keep(out),
+                                   .inputs = 9 * in.count(), .outputs = out.count(), .begin = 0,
+                                   .end = static_cast<std::int32_t>(out.pixels()),
+                                   .weight = keep_packed(step.constants[0]), .bias = keep(step.constants[1]),
+                                   .activation = step.activation}};
+}
+
+ReadyStep Engine::prepare_transposed(const Step& step) {
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    const ShiftedCopies copies = prepare_copies(step);
+    std::vector<Place> neighbors, results;
+    for (std::int32_t phase = 0; phase < 4; ++phase)
+        for (std::int32_t c = 0; c < in.count(); ++c)
+            for (std::int32_t k = 0; k < 4; ++k)
+                neighbors.push_back(copies.place(c, phase / 2 - 1 + k / 2, phase % 2 + k % 2));
+    for (std::int32_t m = 0; m < 4 * out.count(); ++m)
+        results.push_back(copies.scratch + (3 * in.count() + m) * copies.pitch);
+    return Transposed{.copies = copies,
+                      .product = {.in = keep(neighbors), .addend = nullptr, .out = keep(results),
+                                  .inputs = 4 * in.count(), .outputs = out.count(), .begin = 0,
+                                  .end = static_cast<std::int32_t>(in.pixels()),
+                                  .weight = constants_.keep_packed(step.constants[0], 4),
+                                  .bias = keep(step.constants[1]), .activation = step.activation},
+                      .out = keep(out), .all_outputs = out.count(),
+                      .phase_weights = 4 * in.count() * out.count()};
 }
 
 }  // namespace litehrnet

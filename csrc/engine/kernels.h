@@ -15,8 +15,8 @@ using Place = std::int32_t;
 constexpr std::int32_t most_shift = 3;
 
 // program.py names the same activations in the same order; a test compares both.
-enum class Activation : std::int32_t { none, relu, sigmoid };
-constexpr const char* activation_names[] = {"none", "relu", "sigmoid"};
+enum class Activation : std::int32_t { none, relu, sigmoid, relu6, hard_swish, hard_sigmoid };
+constexpr const char* activation_names[] = {"none", "relu", "sigmoid", "relu6", "hard_swish", "hard_sigmoid"};
 constexpr std::int32_t activations = sizeof activation_names / sizeof *activation_names;
 
 // out = activation(weight in + bias + addend). Weights are packed in blocks of up to Kernels::tile_rows outputs, all of
@@ -30,6 +30,7 @@ struct Pointwise {
     const float* weight;
     const float* bias;
     Activation activation;
+    Place from = 0;  // is added to the places of all inputs
 };
 
 // Pointwise with inputs and weights rounded to bfloat16 and multiplied in pairs; an odd last input is paired with 0.
@@ -51,6 +52,7 @@ struct Depthwise {
     std::int32_t shift;  // the channel weight is smaller by 2^shift
     const float* weight;  // 9 per plane
     const float* bias;
+    Activation activation;
 };
 
 // Means over blocks of 2^shift x 2^shift pixels.
@@ -60,8 +62,9 @@ struct Pool {
     std::int32_t channels, height, width, shift;  // of out
 };
 
-// Multiplies every plane by one number, which two dense layers compute from the means of all planes. Weights are
-// transposed (in, out); their rows and the biases are padded with zeros to multiples of 16.
+// Multiplies every plane by one number, which two dense layers compute from the means of all planes. The second layer
+// ends with a sigmoid. Weights are transposed (in, out); their rows and the biases are padded with zeros to multiples
+// of 16.
 struct SpatialWeighting {
     const Place* in;
     const Place* out;
@@ -72,6 +75,7 @@ struct SpatialWeighting {
     const float* bias1;
     const float* weight2;
     const float* bias2;
+    bool hard;  // the sigmoid is the hard one
 };
 
 // out = addend + in, with every pixel of in repeated to twice the sides.
@@ -119,6 +123,65 @@ struct Stem {
     const float *expand, *expand_bias, *depthwise_b, *depthwise_b_bias, *linear, *linear_bias;
 };
 
+// Image to three normalized planes, in the order of the image's channels.
+struct ImagePlanes {
+    const Place* out;
+    std::int32_t begin, end;  // range of the computed pixels
+    const float *scale, *offset;
+};
+
+// Planes of one band of rows as a dense convolution reads them. For every row of results there are `stride` rows of
+// every plane, and three copies of each in scratch: neighbors to the left, the pixels themselves, neighbors to the right.
+// So every input of the product below is a list of consecutive pixels. What is outside the plane is zero.
+struct ShiftedCopies {
+    const Place* in;
+    std::int32_t inputs, height, width, stride;  // of in
+    std::int32_t band;    // most pixels of a copy that are computed at once
+    std::int32_t pitch;   // floats from one copy to the next
+    Place scratch;
+    Place offset;         // of the scratch of this share: is added to all places in scratch
+
+    std::int32_t copy_width() const { return (width + stride - 1) / stride; }
+
+    // Of the copy of a plane, `row` rows below the row of the result, for the column 0 (left), 1 or 2 (right) of a
+    // kernel of 3x3. With stride 2, even and odd rows of the plane are apart.
+    Place place(std::int32_t plane, std::int32_t row, std::int32_t column) const {
+        const std::int32_t odd = stride == 2 ? row & 1 : 0;
+        return scratch + ((plane * stride + odd) * 3 + column) * pitch + (row - odd) / stride * copy_width();
+    }
+};
+
+// 3x3 convolution with stride 1 or 2. The product has 9 inputs per plane, in scratch.
+struct Convolution {
+    ShiftedCopies copies;
+    Pointwise product;
+};
+
+// Transposed 4x4 convolution with stride 2, which doubles both sides. Even and odd rows and columns of out are four
+// convolutions of 2x2, each a product with 4 inputs per plane. Their results are in scratch too.
+struct Transposed {
+    ShiftedCopies copies;
+    Pointwise product;  // the first of the four; the lists of places and the weights of the others follow
+    const Place* out;
+    std::int32_t all_outputs, phase_weights;  // from one product to the next: places in its list `out`, and weights
+};
+
+// Maximum of 3x3 neighbors, with stride 2; neighbors outside the plane do not count.
+struct MaxPool {
+    const Place* in;
+    const Place* out;
+    std::int32_t channels, height, width;  // of in
+};
+
+// out = activation(a + b).
+struct Add {
+    const Place* a;
+    const Place* b;
+    const Place* out;
+    std::int32_t channels, pixels;
+    Activation activation;
+};
+
 struct Kernels {
     const char* name;
     std::int32_t vector_floats;  // floats in a vector
@@ -131,6 +194,11 @@ struct Kernels {
     void (*fuse_first)(const FuseFirst&, float* arena);
     void (*enlarge_bilinear)(const EnlargeBilinear&, float* arena);
     void (*stem)(const Stem&, const std::uint8_t* image, float* arena);
+    void (*image_planes)(const ImagePlanes&, const std::uint8_t* image, float* arena);
+    void (*convolution)(const Convolution&, float* arena);
+    void (*transposed)(const Transposed&, float* arena);
+    void (*max_pool)(const MaxPool&, float* arena);
+    void (*add)(const Add&, float* arena);
     void (*pointwise_bf16)(const PointwiseBf16&, float* arena);  // null: the instruction set has no bfloat16
 };
 
@@ -170,6 +238,9 @@ constexpr std::int32_t pair_count(std::int32_t inputs) { return (inputs + 1) / 2
 constexpr std::int64_t pointwise_scratch(std::int32_t inputs) {
     return static_cast<std::int64_t>(pair_count(inputs)) * 3 * slack_floats;
 }
+
+// Rows of a copy of ShiftedCopies: those of a band, which may begin and end within a row, and one above and below.
+constexpr std::int32_t copied_rows(std::int32_t band, std::int32_t width) { return (band + width - 2) / width + 3; }
 
 // Rounds to the nearest bfloat16, ties to even. A bfloat16 is the upper half of a float.
 inline std::uint16_t bf16_bits(float x) {

@@ -14,6 +14,9 @@ float activated(float x, Activation activation) {
         case Activation::none: return x;
         case Activation::relu: return x > 0 ? x : 0;
         case Activation::sigmoid: return 1 / (1 + std::exp(-x));
+        case Activation::relu6: return std::clamp(x, 0.0f, 6.0f);
+        case Activation::hard_swish: return x * std::clamp(x + 3, 0.0f, 6.0f) / 6;
+        case Activation::hard_sigmoid: return std::clamp((x + 1) / 2, 0.0f, 1.0f);
     }
     __builtin_unreachable();  // read_program refuses others
 }
@@ -73,8 +76,9 @@ void depthwise(const Depthwise& s, float* arena) {
         float total = 0;
         for (int y = 0; y < out_height; ++y)
             for (int x = 0; x < out_width; ++x)
-                total += results[y * out_width + x] = neighborhood(y * s.stride, x * s.stride, s.height, s.width,
-                                                                    s.weight + 9 * c, s.bias[c], value);
+                results[y * out_width + x] = neighborhood(y * s.stride, x * s.stride, s.height, s.width,
+                                                          s.weight + 9 * c, s.bias[c], value);
+        for (float& x : results) total += x = activated(x, s.activation);
         std::copy(results.begin(), results.end(), arena + s.out[c]);
         if (s.means) arena[s.means + c] = total / static_cast<float>(out_height * out_width);
     }
@@ -105,7 +109,8 @@ void spatial_weighting(const SpatialWeighting& s, float* arena) {
     const std::vector<float> factors = dense(hidden.data(), s.hidden, s.channels, s.weight2, s.bias2);
     for (int c = s.begin; c < s.end; ++c)
         for (int i = 0; i < s.pixels; ++i)
-            arena[s.out[c] + i] = activated(factors[c], Activation::sigmoid) * arena[s.in[c] + i];
+            arena[s.out[c] + i] =
+                activated(factors[c], s.hard ? Activation::hard_sigmoid : Activation::sigmoid) * arena[s.in[c] + i];
 }
 
 void enlarge(const Enlarge& s, float* arena) {
@@ -159,6 +164,63 @@ void enlarge_bilinear(const EnlargeBilinear& s, float* arena) {
                 arena[s.out[c] + pixel] = arena[s.addend[c] + pixel] + mixed(column.before) +
                                           column.share * (mixed(column.after) - mixed(column.before));
             }
+}
+
+void image_planes(const ImagePlanes& s, const std::uint8_t* image, float* arena) {
+    for (std::int64_t i = s.begin; i < s.end; ++i)
+        for (int c = 0; c < 3; ++c) arena[s.out[c] + i] = image[3 * i + c] * s.scale[c] + s.offset[c];
+}
+
+void convolution(const Convolution& s, float* arena) {
+    const ShiftedCopies& in = s.copies;
+    const Pointwise& p = s.product;
+    const int out_width = in.copy_width();
+    for (int m = 0; m < p.outputs; ++m)
+        for (int i = p.begin; i < p.end; ++i) {
+            float total = p.bias[m] + (p.addend ? arena[p.addend[m] + i] : 0);
+            for (int c = 0; c < in.inputs; ++c)
+                total += neighborhood(i / out_width * in.stride, i % out_width * in.stride, in.height, in.width,
+                                      p.weight + m * p.inputs + 9 * c, 0,
+                                      [&](int y, int x) { return arena[in.in[c] + y * in.width + x]; });
+            arena[p.out[m] + i] = activated(total, p.activation);
+        }
+}
+
+void transposed(const Transposed& s, float* arena) {
+    const ShiftedCopies& in = s.copies;
+    const Pointwise& p = s.product;
+    for (int phase = 0; phase < 4; ++phase)
+        for (int m = 0; m < p.outputs; ++m)
+            for (int i = 0; i < in.height * in.width; ++i) {
+                float total = p.bias[m];
+                for (int k = 0; k < p.inputs; ++k) {
+                    const int y = i / in.width + phase / 2 - 1 + k % 4 / 2, x = i % in.width + phase % 2 - 1 + k % 2;
+                    if (y >= 0 && y < in.height && x >= 0 && x < in.width)
+                        total += p.weight[phase * s.phase_weights + m * p.inputs + k] *
+                                 arena[in.in[k / 4] + y * in.width + x];
+                }
+                const int row = 2 * (i / in.width) + phase / 2, column = 2 * (i % in.width) + phase % 2;
+                arena[s.out[m] + row * 2 * in.width + column] = activated(total, p.activation);
+            }
+}
+
+void max_pool(const MaxPool& s, float* arena) {
+    const int out_width = (s.width + 1) / 2;
+    for (int c = 0; c < s.channels; ++c)
+        for (int i = 0; i < (s.height + 1) / 2 * out_width; ++i) {
+            const int y = 2 * (i / out_width), x = 2 * (i % out_width);
+            float most = arena[s.in[c] + y * s.width + x];
+            for (int row = std::max(y - 1, 0); row < std::min(y + 2, s.height); ++row)
+                for (int column = std::max(x - 1, 0); column < std::min(x + 2, s.width); ++column)
+                    most = std::max(most, arena[s.in[c] + row * s.width + column]);
+            arena[s.out[c] + i] = most;
+        }
+}
+
+void add(const Add& s, float* arena) {
+    for (int c = 0; c < s.channels; ++c)
+        for (int i = 0; i < s.pixels; ++i)
+            arena[s.out[c] + i] = activated(arena[s.a[c] + i] + arena[s.b[c] + i], s.activation);
 }
 
 using Image = std::vector<float>;  // channels x height x width
@@ -227,6 +289,11 @@ const Kernels plain_kernels = {
     .fuse_first = fuse_first,
     .enlarge_bilinear = enlarge_bilinear,
     .stem = stem,
+    .image_planes = image_planes,
+    .convolution = convolution,
+    .transposed = transposed,
+    .max_pool = max_pool,
+    .add = add,
     .pointwise_bf16 = pointwise_bf16,
 };
 

@@ -83,6 +83,41 @@ struct Sharing {
         return s;
     }
 
+    ReadyStep operator()(ImagePlanes s) const {
+        const std::int32_t pixels = s.end;
+        s.begin = share.begin(pixels);
+        s.end = share.end(pixels);
+        return s;
+    }
+
+    ReadyStep operator()(Convolution s) const {
+        s.product = part_of(s.product, [](std::int32_t) {});
+        s.copies.offset = scratch;
+        return s;
+    }
+
+    // By outputs: interleaved rows of two shares would overlap.
+    ReadyStep operator()(Transposed s) const {
+        s.product = outputs_of(s.product, [&](std::int32_t first) { s.out += first; });
+        s.copies.offset = scratch;
+        return s;
+    }
+
+    ReadyStep operator()(MaxPool s) const {
+        const std::int32_t first = take(s.channels);
+        s.in += first;
+        s.out += first;
+        return s;
+    }
+
+    ReadyStep operator()(Add s) const {
+        const std::int32_t first = take(s.channels);
+        s.a += first;
+        s.b += first;
+        s.out += first;
+        return s;
+    }
+
 private:
     // Returns the first channel of this share, and replaces `channels` by their number.
     std::int32_t take(std::int32_t& channels) const {

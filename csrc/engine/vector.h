@@ -189,5 +189,10 @@ LITEHRNET_INLINE V sigmoid(V x) {
     return reciprocal(1.0f + reinterpret_cast<V>(exponential));
 }
 
+inline V clamped(V v, float least, float most) { return lesser(all(most), greater(all(least), v)); }
+
+inline V hard_swish(V v) { return v * clamped(v + 3.0f, 0.0f, 6.0f) * (1.0f / 6); }
+inline V hard_sigmoid(V v) { return clamped(0.5f * v + 0.5f, 0.0f, 1.0f); }
+
 }  // namespace
 }  // namespace litehrnet

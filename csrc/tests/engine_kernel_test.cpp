@@ -83,6 +83,8 @@ private:
     std::deque<std::vector<float>> values_;
 };
 
+Activation any_activation(Case& c) { return static_cast<Activation>(c.between(0, activations - 1)); }
+
 Step step(Kind kind, std::vector<Planes> reads, std::vector<Planes> writes, std::vector<Constant> constants = {}) {
     return {kind, Activation::none, 1, std::move(reads), std::move(writes), std::move(constants)};
 }
@@ -95,7 +97,7 @@ Step pointwise_step(Case& c) {
     Step s = step(Kind::pointwise,
                   {in, addend == 0 ? Planes{} : addend == 1 ? out : c.planes(outputs, height, width)}, {out},
                   {c.constant({outputs, inputs}), c.constant({outputs})});
-    s.activation = static_cast<Activation>(c.between(0, activations - 1));
+    s.activation = any_activation(c);
     return s;
 }
 
@@ -135,6 +137,17 @@ double odd_depthwise(Case& c, const Kernels& kernels) {
     return c.difference(s, kernels);
 }
 
+double activated_depthwise(Case& c, const Kernels& kernels) {
+    const int channels = c.between(1, 5), stride = c.between(1, 2), height = c.between(1, 12), width = c.between(1, 60);
+    Step s = step(Kind::depthwise, {c.planes(channels, height, width), {}},
+                  {c.planes(channels, (height + stride - 1) / stride, (width + stride - 1) / stride),
+                   c.between(0, 1) ? c.planes(1, 1, channels) : Planes{}},
+                  {c.constant({channels, 9}), c.constant({channels})});
+    s.stride = stride;
+    s.activation = any_activation(c);
+    return c.difference(s, kernels);
+}
+
 double pool(Case& c, const Kernels& kernels) {
     const int shift = c.between(0, 3), channels = c.between(1, 5), height = c.between(1, 5), width = c.between(1, 40);
     return c.difference(step(Kind::pool, {c.planes(channels, height << shift, width << shift)},
@@ -145,10 +158,11 @@ double pool(Case& c, const Kernels& kernels) {
 double spatial_weighting(Case& c, const Kernels& kernels) {
     const int channels = c.between(4, 50), hidden = c.between(1, channels);
     const Planes in = c.planes(channels, c.between(1, 9), c.between(1, 9));
-    return c.difference(step(Kind::spatial_weighting, {in, c.planes(1, 1, channels)}, {in},
-                             {c.constant({hidden, channels}), c.constant({hidden}), c.constant({channels, hidden}),
-                              c.constant({channels})}),
-                        kernels);
+    Step s = step(Kind::spatial_weighting, {in, c.planes(1, 1, channels)}, {in},
+                  {c.constant({hidden, channels}), c.constant({hidden}), c.constant({channels, hidden}),
+                   c.constant({channels})});
+    s.activation = c.between(0, 1) ? Activation::hard_sigmoid : Activation::none;
+    return c.difference(s, kernels);
 }
 
 double enlarge(Case& c, const Kernels& kernels) {
@@ -186,6 +200,49 @@ double stem(Case& c, const Kernels& kernels) {
     return c.difference(s, kernels, width, height);
 }
 
+double image(Case& c, const Kernels& kernels) {
+    const int height = c.between(1, 40), width = c.between(1, 150);
+    const Step s = step(Kind::image, {{height, width, {}}}, {c.planes(3, height, width)}, {c.constant({2, 3})});
+    return c.difference(s, kernels, width, height) / 255;
+}
+
+double convolution(Case& c, const Kernels& kernels) {
+    const int height = c.between(1, 30), width = c.between(1, 60), stride = c.between(1, 2);
+    const int inputs = c.between(1, 12), outputs = c.between(1, 20);
+    const int out_height = (height + stride - 1) / stride, out_width = (width + stride - 1) / stride;
+    const Planes in = c.planes(inputs, height, width), out = c.planes(outputs, out_height, out_width);
+    const int addend = c.between(0, 2);
+    Step s = step(Kind::convolution,
+                  {in, addend == 0 ? Planes{} : addend == 1 ? out : c.planes(outputs, out_height, out_width)}, {out},
+                  {c.constant({outputs, 9 * inputs}), c.constant({outputs})});
+    s.stride = stride;
+    s.activation = any_activation(c);
+    return c.difference(s, kernels);
+}
+
+double transposed(Case& c, const Kernels& kernels) {
+    const int height = c.between(1, 20), width = c.between(1, 40), inputs = c.between(1, 20), outputs = c.between(1, 20);
+    Step s = step(Kind::transposed, {c.planes(inputs, height, width)}, {c.planes(outputs, 2 * height, 2 * width)},
+                  {c.constant({4 * outputs, 4 * inputs}), c.constant({outputs})});
+    s.activation = any_activation(c);
+    return c.difference(s, kernels);
+}
+
+double max_pool(Case& c, const Kernels& kernels) {
+    const int channels = c.between(1, 5), height = c.between(1, 20), width = c.between(1, 90);
+    return c.difference(step(Kind::max_pool, {c.planes(channels, height, width)},
+                             {c.planes(channels, (height + 1) / 2, (width + 1) / 2)}),
+                        kernels);
+}
+
+double add(Case& c, const Kernels& kernels) {
+    const int channels = c.between(1, 5), height = c.between(1, 9), width = c.between(1, 40);
+    const Planes a = c.planes(channels, height, width), b = c.planes(channels, height, width);
+    Step s = step(Kind::add, {a, b}, {c.between(0, 1) ? a : c.planes(channels, height, width)});
+    s.activation = any_activation(c);
+    return c.difference(s, kernels);
+}
+
 struct Test {
     const char* name;
     double (*run)(Case&, const Kernels&);
@@ -201,6 +258,10 @@ constexpr Test tests[] = {
     {"odd depthwise", odd_depthwise, 2e-6}, {"pool", pool, 1e-6},
     {"spatial weighting", spatial_weighting, 2e-6}, {"enlarge", enlarge, 1e-6},
     {"fuse first", fuse_first, 5e-6},  {"stem", stem, 2e-4},
+    {"activated depthwise", activated_depthwise, 5e-6},
+    {"image", image, 1e-6}, {"convolution", convolution, 3e-5},
+    {"transposed", transposed, 2e-5}, {"max pool", max_pool, 0},
+    {"add", add, 1e-6},
 };
 
 int run_all(unsigned repetitions) {

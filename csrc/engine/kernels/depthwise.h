@@ -1,6 +1,7 @@
 // 3x3 convolutions of every plane by itself, of the plane times its enlarged channel weight.
 #pragma once
 
+#include "activate.h"
 #include "rows_in_registers.h"
 #include "scratch.h"
 #include "stride_2.h"
@@ -52,7 +53,7 @@ struct StoredPlane {
     }
 };
 
-void depthwise(const Depthwise& s, float* arena) {
+inline void filter_planes(const Depthwise& s, float* arena) {
     if (s.stride == 2) {
         for (int c = 0; c < s.channels; ++c)
             convolve_stride_2<1>(StoredPlane{arena + s.in[c], s.width}, s.height, s.width,
@@ -61,6 +62,26 @@ void depthwise(const Depthwise& s, float* arena) {
         depthwise_in_registers(s, arena);
     } else {
         depthwise_by_scratch(s, arena);
+    }
+}
+
+// Planes are activated one by one, while they are in the first-level cache.
+void depthwise(const Depthwise& s, float* arena) {
+    const bool sums_itself = s.stride == 1 || !s.means;
+    if (s.activation == Activation::none && sums_itself) return filter_planes(s, arena);
+    const int pixels = ((s.height + s.stride - 1) / s.stride) * ((s.width + s.stride - 1) / s.stride);
+    for (int c = 0; c < s.channels; ++c) {
+        Depthwise plane = s;
+        plane.in += c;
+        plane.out += c;
+        if (s.channel_weight) plane.channel_weight += c;
+        plane.means = 0;
+        plane.channels = 1;
+        plane.weight += 9 * c;
+        plane.bias += c;
+        filter_planes(plane, arena);
+        const float total = activate_plane(arena + s.out[c], pixels, s.activation);
+        if (s.means) arena[s.means + c] = total / static_cast<float>(pixels);
     }
 }
 

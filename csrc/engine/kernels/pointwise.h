@@ -4,8 +4,7 @@
 // vector of pixels is used 8 times, every weight 3 times.
 #pragma once
 
-#include "../kernels.h"
-#include "../vector.h"
+#include "activate.h"
 
 namespace litehrnet {
 namespace {
@@ -80,34 +79,23 @@ inline void store_tile(const Pointwise& s, float* arena, int first, int pixel, c
     }
 }
 
-// Separate from store_tile: unrolling a sigmoid 24 times would take too much code.
-[[gnu::noinline]] void replace_by_sigmoid(float* arena, const Place* outs, int rows, int pixel, int vectors) {
-    for (int m = 0; m < rows; ++m) {
-        float* values = arena + outs[m] + pixel;
-        for (int v = 0; v < vectors; ++v) store(values + v * W, sigmoid(load(values + v * W)));
-    }
-}
-
 template <int rows, int vectors>
 inline void finish_tile(const Pointwise& s, float* arena, int first, int pixel, const Tile<rows, vectors>& total) {
     if (s.activation == Activation::relu) return store_tile<rows, vectors, true>(s, arena, first, pixel, total);
     store_tile<rows, vectors, false>(s, arena, first, pixel, total);
-    switch (s.activation) {
-        case Activation::none:
-        case Activation::relu: return;
-        case Activation::sigmoid: return replace_by_sigmoid(arena, s.out + first, rows, pixel, vectors);
-    }
+    if (s.activation == Activation::none) return;
+    activate_tile(arena, s.out + first, rows, pixel, vectors, s.activation);
 }
 
 // `first` is the first output, `pixel` the first pixel. If `ahead` is not 0, the inputs of the next tile are
 // prefetched.
 template <int rows, int vectors>
 inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixel, int ahead) {
-    const float* weight = s.weight + first * s.inputs;
+    const float *weight = s.weight + first * s.inputs, *from = arena + s.from + pixel;
     V total[rows][vectors];
     begin_tile<rows, vectors>(s, first, total);
     for (int k = 0; k < s.inputs; ++k, weight += rows) {
-        const float* in = arena + s.in[k] + pixel;
+        const float* in = from + s.in[k];
         V x[vectors];
         for (int v = 0; v < vectors; ++v) {
             x[v] = load(in + v * W);

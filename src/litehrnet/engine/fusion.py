@@ -19,7 +19,7 @@ def fuse(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[P
 def _first_branch(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> tuple[Planes, list[Planes]]:
     """relu(S), and the first depthwise convolution of D_i0 on S, for i = 1, 2, ...; S itself is not stored."""
     x = branches[0]
-    raised = _raised(b, p, name, branches, 0)
+    raised = raised(b, p, name, branches, 0)
     pairs = [p.folded(f"{name}.{i}.0.0.0", f"{name}.{i}.0.0.1", (len(x), 1, 3, 3)) for i in range(1, len(branches))]
     out = b.new_like(x)
     lowered = [b.new(len(x), -(-x.height // 2), -(-x.width // 2)) for _ in pairs]
@@ -28,7 +28,7 @@ def _first_branch(b: Builder, p: Parameters, name: str, branches: list[Planes]) 
     return out, lowered
 
 
-def _raised(b: Builder, p: Parameters, name: str, branches: list[Planes], i: int) -> Planes:
+def raised(b: Builder, p: Parameters, name: str, branches: list[Planes], i: int) -> Planes:
     """The sum of U_ij(x_j) over j > i, at the resolution of branch i + 1: one enlargement remains.
 
     The sum grows from the lowest resolution upward: each product adds the enlarged sum of those below. So every
@@ -65,7 +65,7 @@ def _lower_branch(
         bias += times * shift
     addend = branches[i]
     if i + 1 < len(branches):
-        addend = b.enlarge(f"{name}.{i}", _raised(b, p, name, branches, i), addend)
+        addend = b.enlarge(f"{name}.{i}", raised(b, p, name, branches, i), addend)
     out = None if addend is branches[i] else addend
     product = (np.hstack(weights), bias)
     return b.pointwise(f"{name}.{i}", join(inputs), product, Activation.RELU, addend=addend, out=out)

@@ -31,21 +31,35 @@ class Kind(IntEnum):
     POOL = 3
     """Mean over the block of pixels that each pixel of ``out`` covers."""
     SPATIAL_WEIGHTING = 4
-    """out = in times sigmoid(weight relu(weight means + bias) + bias): one number per plane."""
+    """out = in times sigmoid(weight relu(weight means + bias) + bias): one number per plane; also with HARD_SIGMOID."""
     ENLARGE = 5
     """out = addend + in, with every pixel of ``in`` repeated to twice the sides."""
     FUSE_FIRST = 6
     """S = 2 in + lower enlarged; out = relu(S); one depthwise convolution of S with stride 2 per lower branch."""
     ENLARGE_BILINEAR = 7
     """out = addend + in, enlarged bilinearly to twice the sides, corners aligned."""
+    IMAGE = 8
+    """Image to three normalized planes, in the order of the image's channels."""
+    CONVOLUTION = 9
+    """3x3 convolution over all planes: out = activation(weight in + bias + addend); stride 1 or 2."""
+    TRANSPOSED = 10
+    """Transposed 4x4 convolution with stride 2, which doubles both sides. The weight holds four convolutions of 2x2, one
+    after another: of even rows and even columns of ``out``, even and odd, odd and even, odd and odd."""
+    MAX_POOL = 11
+    """Maximum of 3x3 neighbors, with stride 2."""
+    ADD = 12
+    """out = activation(a + b)."""
 
 
 class Activation(IntEnum):
-    """The function at the end of a POINTWISE step."""
+    """The function at the end of a convolution or an ADD step; what it computes: ``reference.py``."""
 
     NONE = 0
     RELU = 1
     SIGMOID = 2
+    RELU6 = 3
+    HARD_SWISH = 4
+    HARD_SIGMOID = 5
 
 
 @dataclass(frozen=True)
@@ -107,8 +121,8 @@ class Step:
         reads: Inputs; ``csrc/engine/check_step.cpp`` lists them by kind.
         writes: Outputs; the same planes as an input if the step works in place.
         constants: Weights and biases.
-        activation: Function at the end of a POINTWISE step.
-        stride: Stride of a DEPTHWISE step, 1 or 2.
+        activation: Function at the end of a convolution or an ADD step.
+        stride: Stride of a DEPTHWISE or CONVOLUTION step, 1 or 2.
     """
 
     kind: Kind
@@ -134,6 +148,10 @@ class Step:
                 return sum(weight.size * halved.pixels for weight, halved in pairs)
             case Kind.SPATIAL_WEIGHTING:
                 return sum(weight.size for weight in self.constants[::2])
+            case Kind.IMAGE:
+                return 0
+            case Kind.TRANSPOSED:
+                return self.constants[0].size * self.reads[0].pixels
             case _:
                 return sum(weight.size * out.pixels for weight in self.constants[::2])
 
