@@ -3,7 +3,7 @@
 //   kind                reads                  writes               constants
 //   stem                image (no places)      out                  normalization; weight, bias of six convolutions
 //   pointwise           in, [addend]           out                  weight, bias
-//   depthwise           in, [channel weight]   out, [means]         weight, bias
+//   depthwise           in, [channel weight]   out, [means]         weight (channels, 9, 25, 49 or 81), bias
 //   pool                in                     out
 //   spatial_weighting   in, means              out                  weight, bias, weight, bias
 //   enlarge             [addend], in           out
@@ -79,7 +79,9 @@ void check_depthwise(const Step& step) {
         require(step.stride == 1, "has means of another stride than 1");
         require_means(means, out);
     }
-    require_constants(step, {{out.count(), 9}, {out.count()}});
+    const std::int32_t size = step.constants.empty() ? 0 : kernel_size(step.constants[0]);
+    require(size > 0, "has kernels of an unknown size");
+    require_constants(step, {{out.count(), size * size}, {out.count()}});
 }
 
 void check_pool(const Step& step) {
@@ -124,6 +126,12 @@ void check_enlarge(const Step& step) {
 }
 
 }  // namespace
+
+std::int32_t kernel_size(const Constant& weight) {
+    for (std::int32_t size = 3; size <= 1 + 2 * most_reach; size += 2)
+        if (weight.shape.size() == 2 && weight.shape[1] == size * size) return size;
+    return 0;
+}
 
 int shift_between(const Planes& large, const Planes& small) {
     for (int shift = 0; shift <= most_shift; ++shift)

@@ -19,7 +19,8 @@ std::int64_t scratch_floats(const Step& step) {
     switch (step.kind) {
         case Kind::stem: return stem_scratch(first.width);
         case Kind::pointwise: return pointwise_scratch(first.count());
-        case Kind::depthwise: return depthwise_scratch(first.height, first.width);
+        case Kind::depthwise:
+            return depthwise_scratch(first.height, first.width, kernel_size(step.constants[0]), step.stride);
         case Kind::spatial_weighting: return 2 * (dense_row(first.count()) + slack_floats);
         case Kind::pool:
         case Kind::enlarge:
@@ -142,6 +143,7 @@ ReadyStep Engine::prepare_depthwise(const Step& step) {
     return Depthwise{.in = keep(in), .channel_weight = keep(weight), .out = keep(out),
                      .means = means.places.empty() ? 0 : means.places[0], .scratch = scratch_, .channels = in.count(),
                      .height = in.height, .width = in.width, .stride = step.stride,
+                     .size = kernel_size(step.constants[0]),
                      .shift = weight.places.empty() ? 0 : shift_between(in, weight),
                      .weight = keep(step.constants[0]), .bias = keep(step.constants[1])};
 }

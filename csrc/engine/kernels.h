@@ -40,7 +40,7 @@ struct PointwiseBf16 {
     Place scratch;
 };
 
-// 3x3 convolution of every plane times its enlarged channel weight, with stride 1 or 2.
+// Convolution of every plane times its enlarged channel weight, with stride 1 or 2. The kernel is a square.
 struct Depthwise {
     const Place* in;
     const Place* channel_weight;  // null: none
@@ -48,8 +48,9 @@ struct Depthwise {
     Place means;  // 0: none
     Place scratch;
     std::int32_t channels, height, width, stride;
+    std::int32_t size;   // rows of the kernel: 3, 5, 7 or 9
     std::int32_t shift;  // the channel weight is smaller by 2^shift
-    const float* weight;  // 9 per plane
+    const float* weight;  // size * size per plane
     const float* bias;
 };
 
@@ -144,9 +145,18 @@ constexpr std::int32_t dense_row(std::int32_t outputs) { return rounded_up(outpu
 // Floats from one row of a scratch plane to the next: at least one zero follows every row.
 constexpr std::int32_t scratch_pitch(std::int32_t width) { return rounded_up(width + 1, slack_floats); }
 
+// Depthwise kernels larger than 3x3 have scratch with as many rows of zeros above and below as they reach outside. With
+// stride 2, every row is stored as two: its even and its odd columns. At least most_reach zeros follow every row.
+constexpr std::int32_t most_reach = 4;
+constexpr std::int32_t reaching_pitch(std::int32_t width, std::int32_t stride) {
+    return rounded_up((width + stride - 1) / stride + most_reach, slack_floats);
+}
+
 // Scratch of Depthwise: with a row of zeros below, and zeros to the left of the first row.
-constexpr std::int64_t depthwise_scratch(std::int32_t height, std::int32_t width) {
-    return (static_cast<std::int64_t>(height) + 1) * scratch_pitch(width) + 2 * slack_floats;
+constexpr std::int64_t depthwise_scratch(std::int32_t height, std::int32_t width, std::int32_t size,
+                                         std::int32_t stride) {
+    if (size == 3) return (static_cast<std::int64_t>(height) + 1) * scratch_pitch(width) + 2 * slack_floats;
+    return (static_cast<std::int64_t>(height) + size) * stride * reaching_pitch(width, stride) + 4 * slack_floats;
 }
 
 // Scratch of Stem: every row holds a quarter of the image's width, followed by at least one vector of zeros.

@@ -18,12 +18,12 @@ float activated(float x, Activation activation) {
     __builtin_unreachable();  // read_program refuses others
 }
 
-// One pixel of a 3x3 convolution of value(row, column), which counts as zero outside height x width.
+// One pixel of a convolution of value(row, column), which counts as zero outside height x width.
 template <typename Value>
-float neighborhood(int y, int x, int height, int width, const float* k, float bias, Value value) {
+float neighborhood(int y, int x, int height, int width, const float* k, float bias, Value value, int size = 3) {
     float total = bias;
-    for (int i = 0; i < 9; ++i) {
-        const int row = y - 1 + i / 3, column = x - 1 + i % 3;
+    for (int i = 0; i < size * size; ++i) {
+        const int row = y - size / 2 + i / size, column = x - size / 2 + i % size;
         if (row >= 0 && row < height && column >= 0 && column < width) total += k[i] * value(row, column);
     }
     return total;
@@ -73,8 +73,9 @@ void depthwise(const Depthwise& s, float* arena) {
         float total = 0;
         for (int y = 0; y < out_height; ++y)
             for (int x = 0; x < out_width; ++x)
-                total += results[y * out_width + x] = neighborhood(y * s.stride, x * s.stride, s.height, s.width,
-                                                                    s.weight + 9 * c, s.bias[c], value);
+                total += results[y * out_width + x] =
+                    neighborhood(y * s.stride, x * s.stride, s.height, s.width, s.weight + s.size * s.size * c,
+                                 s.bias[c], value, s.size);
         std::copy(results.begin(), results.end(), arena + s.out[c]);
         if (s.means) arena[s.means + c] = total / static_cast<float>(out_height * out_width);
     }

@@ -73,6 +73,9 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
 // Throws ProgramError if the operands of a step do not fit its kind; part of read_program.
 void check_step(const Step& step, const Program& program);
 
+// Rows of the square kernels of a depthwise convolution with this weight, or 0 if there are no such kernels.
+std::int32_t kernel_size(const Constant& weight);
+
 // log2 of the factor between the sides, or -1 if the factor is not a power of two up to 2^most_shift.
 int shift_between(const Planes& large, const Planes& small);
 

@@ -25,7 +25,7 @@ struct Sharing {
         if (s.channel_weight) s.channel_weight += first;
         if (s.means) s.means += first;
         s.scratch += scratch;
-        s.weight += 9 * first;
+        s.weight += s.size * s.size * first;
         s.bias += first;
         return s;
     }

@@ -114,6 +114,7 @@ double bf16_rounding(Case& c, const Kernels& kernels) {
 double depthwise(Case& c, const Kernels& kernels) {
     const int shift = c.between(0, 3), channels = c.between(1, 5), stride = c.between(1, 2);
     const int height = c.between(1, 4) << shift, width = c.between(1, 9) << shift;
+    const int size = 1 + 2 * c.between(1, most_reach);
     const Planes in = c.planes(channels, height, width);
     const bool weighted = stride == 1 && c.between(0, 1);
     Step s = step(Kind::depthwise, {in, weighted ? c.planes(channels, height >> shift, width >> shift) : Planes{}},
@@ -121,16 +122,17 @@ double depthwise(Case& c, const Kernels& kernels) {
                                                   : c.planes(channels, (height + stride - 1) / stride,
                                                              (width + stride - 1) / stride),
                    weighted ? c.planes(1, 1, channels) : Planes{}},
-                  {c.constant({channels, 9}), c.constant({channels})});
+                  {c.constant({channels, size * size}), c.constant({channels})});
     s.stride = stride;
     return c.difference(s, kernels);
 }
 
 double odd_depthwise(Case& c, const Kernels& kernels) {
     const int channels = 2, stride = c.between(1, 2), height = c.between(1, 12), width = c.between(1, 220);
+    const int size = 1 + 2 * c.between(1, most_reach);
     Step s = step(Kind::depthwise, {c.planes(channels, height, width), {}},
                   {c.planes(channels, (height + stride - 1) / stride, (width + stride - 1) / stride), {}},
-                  {c.constant({channels, 9}), c.constant({channels})});
+                  {c.constant({channels, size * size}), c.constant({channels})});
     s.stride = stride;
     return c.difference(s, kernels);
 }

@@ -1,6 +1,7 @@
-// 3x3 convolutions of every plane by itself, of the plane times its enlarged channel weight.
+// Convolutions of every plane by itself, of the plane times its enlarged channel weight.
 #pragma once
 
+#include "depthwise_large.h"
 #include "rows_in_registers.h"
 #include "scratch.h"
 #include "stride_2.h"
@@ -20,19 +21,9 @@ inline void depthwise_by_scratch(const Depthwise& s, float* arena) {
     const Rows rows{arena + s.scratch + slack_floats, pitch};
     store(rows.first - W, V{});
     zero_row(rows, s.height);
-    const I in_last = lanes() < rest, spread = lanes() >> s.shift;
+    const I in_last = lanes() < rest;
     for (int c = 0; c < s.channels; ++c) {
-        const float* in = arena + s.in[c];
-        for (int y = 0; y < s.height; ++y) {
-            const float* row = in + y * width;
-            if (s.channel_weight) {
-                const float* weight = arena + s.channel_weight[c] + (y >> s.shift) * (width >> s.shift);
-                fill_row(rows, y, width, in_last,
-                         [=](int x) { return load(row + x) * shuffle(load(weight + (x >> s.shift)), spread); });
-            } else {
-                fill_row(rows, y, width, in_last, [=](int x) { return load(row + x); });
-            }
-        }
+        for (int y = 0; y < s.height; ++y) fill_weighted_row(s, arena, c, y, rows, y, in_last);
         const float total = convolve(rows, arena + s.out[c], s.height, width, s.weight + 9 * c, s.bias[c]);
         if (s.means) arena[s.means + c] = total / static_cast<float>(s.height * width);
     }
@@ -53,7 +44,9 @@ struct StoredPlane {
 };
 
 void depthwise(const Depthwise& s, float* arena) {
-    if (s.stride == 2) {
+    if (s.size > 3) {
+        depthwise_large(s, arena);
+    } else if (s.stride == 2) {
         for (int c = 0; c < s.channels; ++c)
             convolve_stride_2<1>(StoredPlane{arena + s.in[c], s.width}, s.height, s.width,
                                  {{arena + s.out[c], s.weight + 9 * c, s.bias[c]}});

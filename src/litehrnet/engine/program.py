@@ -27,7 +27,8 @@ class Kind(IntEnum):
     POINTWISE = 1
     """1x1 convolution, or a sum of several: out = activation(weight in + bias + addend)."""
     DEPTHWISE = 2
-    """3x3 convolution of every plane by itself, of ``in`` times the enlarged channel weight; stride 1 or 2."""
+    """Convolution of every plane by itself, of ``in`` times the enlarged channel weight: 3x3, 5x5, 7x7 or 9x9, stride
+    1 or 2."""
     POOL = 3
     """Mean over the block of pixels that each pixel of ``out`` covers."""
     SPATIAL_WEIGHTING = 4

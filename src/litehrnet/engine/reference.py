@@ -4,6 +4,7 @@ The kernels are compared with it, and it is compared with the network in PyTorch
 """
 
 from collections.abc import Callable
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,14 +135,16 @@ def _product(weight: Array, bias: Array, x: Array) -> Array:
 
 
 def _depthwise(weight: Array, bias: Array, x: Array, stride: int) -> Array:
-    return np.asarray(np.einsum("cnhw,cn->chw", _neighbors(x, stride), weight) + bias[:, None, None])
+    neighbors = _neighbors(x, stride, isqrt(weight.shape[1]))
+    return np.asarray(np.einsum("cnhw,cn->chw", neighbors, weight) + bias[:, None, None])
 
 
-def _neighbors(x: Array, stride: int) -> Array:
-    """(channels, 9, rows, columns): the 3x3 neighborhood of every pixel, or of every second one, with zeros outside."""
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+def _neighbors(x: Array, stride: int, size: int = 3) -> Array:
+    """(channels, size * size, rows, columns): the square around every pixel or every second one, with zeros outside."""
+    reach = size // 2
+    padded = np.pad(x, ((0, 0), (reach, reach), (reach, reach)))
     height, width = x.shape[1:]
-    shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(3) for j in range(3)]
+    shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(size) for j in range(size)]
     return np.stack(shifted, axis=1)
 
 
