@@ -20,7 +20,8 @@ constexpr const char* activation_names[] = {"none", "relu", "sigmoid"};
 constexpr std::int32_t activations = sizeof activation_names / sizeof *activation_names;
 
 // out = activation(weight in + bias + addend). Weights are packed in blocks of up to Kernels::tile_rows outputs, all of
-// nearly the same size. A block holds, for every input, the weights of its outputs.
+// nearly the same size. A block holds, for every input, the weights of its outputs. A kernel in the arena is (outputs,
+// inputs) and is packed to scratch.
 struct Pointwise {
     const Place* in;
     const Place* addend;  // null: none
@@ -30,6 +31,8 @@ struct Pointwise {
     const float* weight;
     const float* bias;
     Activation activation;
+    Place kernel = 0;  // of the weights; 0: `weight` has them
+    Place scratch = 0;
 };
 
 // Pointwise with inputs and weights rounded to bfloat16 and multiplied in pairs; an odd last input is paired with 0.
@@ -52,6 +55,7 @@ struct Depthwise {
     std::int32_t shift;  // the channel weight is smaller by 2^shift
     const float* weight;  // size * size per plane
     const float* bias;
+    Place kernel = 0;     // of the weights; 0: `weight` has them
 };
 
 // Means over blocks of 2^shift x 2^shift pixels.
@@ -61,8 +65,9 @@ struct Pool {
     std::int32_t channels, height, width, shift;  // of out
 };
 
-// Multiplies every plane by one number, which two dense layers compute from the means of all planes. Weights are
-// transposed (in, out); their rows and the biases are padded with zeros to multiples of 16.
+// Multiplies every plane by one number, which two dense layers compute from the means of all planes. Then, with a scale,
+// multiplies and shifts every plane. Weights are transposed (in, out); their rows and the biases are padded with zeros
+// to multiples of 16.
 struct SpatialWeighting {
     const Place* in;
     const Place* out;
@@ -73,6 +78,8 @@ struct SpatialWeighting {
     const float* bias1;
     const float* weight2;
     const float* bias2;
+    const float* scale;   // null: none
+    const float* offset;
 };
 
 // out = addend + in, with every pixel of in repeated to twice the sides.
@@ -83,7 +90,7 @@ struct Enlarge {
     std::int32_t channels, height, width;  // of in
 };
 
-// S = 2 in + lower enlarged, out = relu(S), lowered[i] = depthwise convolution of stride 2 of S.
+// S = 2 in + lower enlarged, out = relu(S), lowered[i] = depthwise convolution of stride 2 of S, or of relu(S).
 struct FuseFirst {
     static constexpr int most = 3;
     const Place* in;
@@ -93,6 +100,7 @@ struct FuseFirst {
     const float* weight[most];
     const float* bias[most];
     std::int32_t channels, height, width, branches;
+    bool rectified;  // convolve relu(S)
 };
 
 // out = addend + in enlarged bilinearly to twice the sides, corners aligned. Every output column has the input column
@@ -105,6 +113,34 @@ struct EnlargeBilinear {
     const std::int32_t* first;             // first input column of every vector of output columns
     const std::int32_t* column;            // input column of every output column, relative to first
     const float* share;
+};
+
+// Means of planes times their enlarged channel weight.
+struct Means {
+    const Place* in;
+    const Place* channel_weight;  // null: none
+    Place out;
+    std::int32_t channels, height, width, shift;
+};
+
+// out = sum of kernels, each times a weight that two dense layers with a sigmoid compute from means. The layers are
+// stored like those of SpatialWeighting, and every kernel is padded like their rows.
+struct MixKernels {
+    Place means, out, scratch;
+    std::int32_t inputs, hidden, kernels, floats;  // floats of a kernel
+    const float *weight1, *bias1, *weight2, *bias2, *values;
+};
+
+// Sums of pixels, weighted by the softmax of logits over all pixels. Planes are cut into runs of `length` pixels, and
+// counted through all planes. Run t is weighted like the pixels of run t / channels of a plane, which gives pixel
+// t / channels of output t % channels. So an output is not computed from the input of its number: Dite-HRNet is trained
+// that way (docs/spec/architecture.md, section 20.3). With one run per plane it is, and the sums are weighted means.
+struct Context {
+    const Place* in;
+    const Place* out;
+    Place logits, scratch;
+    std::int32_t channels, runs, length;
+    std::int32_t begin, end;  // range of the planes that are read
 };
 
 // The stem as a pipeline of rows. Image columns are split into 4 phases, so that both convolutions of stride 2 read
@@ -131,6 +167,9 @@ struct Kernels {
     void (*enlarge)(const Enlarge&, float* arena);
     void (*fuse_first)(const FuseFirst&, float* arena);
     void (*enlarge_bilinear)(const EnlargeBilinear&, float* arena);
+    void (*means)(const Means&, float* arena);
+    void (*mix_kernels)(const MixKernels&, float* arena);
+    void (*context)(const Context&, float* arena);
     void (*stem)(const Stem&, const std::uint8_t* image, float* arena);
     void (*pointwise_bf16)(const PointwiseBf16&, float* arena);  // null: the instruction set has no bfloat16
 };

@@ -12,7 +12,7 @@
 namespace litehrnet {
 
 using ReadyStep = std::variant<Pointwise, PointwiseBf16, Depthwise, Pool, SpatialWeighting, Enlarge, FuseFirst,
-                               EnlargeBilinear, Stem>;
+                               EnlargeBilinear, Means, MixKernels, Context, Stem>;
 
 // One of `of` equal shares.
 struct Share {

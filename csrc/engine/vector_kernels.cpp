@@ -1,9 +1,12 @@
 // The vector kernels of one instruction set. Compiled once per instruction set; LITEHRNET_SET is its name.
 #include "../instruction_set_table.h"
+#include "kernels/context.h"
 #include "kernels/depthwise.h"
 #include "kernels/enlarge.h"
 #include "kernels/enlarge_bilinear.h"
 #include "kernels/fuse_first.h"
+#include "kernels/means.h"
+#include "kernels/mix_kernels.h"
 #include "kernels/pointwise.h"
 #include "kernels/pointwise_bf16.h"
 #include "kernels/pool.h"
@@ -24,6 +27,9 @@ const Kernels LITEHRNET_JOIN(LITEHRNET_SET, _kernels) = {
     .enlarge = enlarge,
     .fuse_first = fuse_first,
     .enlarge_bilinear = enlarge_bilinear,
+    .means = means,
+    .mix_kernels = mix_kernels,
+    .context = context,
     .stem = stem,
 #if defined(__AVX512BF16__)
     .pointwise_bf16 = pointwise_bf16,

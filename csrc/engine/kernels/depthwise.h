@@ -43,7 +43,9 @@ struct StoredPlane {
     }
 };
 
-void depthwise(const Depthwise& s, float* arena) {
+void depthwise(const Depthwise& step, float* arena) {
+    Depthwise s = step;
+    if (s.kernel) s.weight = arena + s.kernel;
     if (s.size > 3) {
         depthwise_large(s, arena);
     } else if (s.stride == 2) {
