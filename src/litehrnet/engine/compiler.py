@@ -19,7 +19,7 @@ from litehrnet.engine.program import Activation, Kind, Planes, Program, Step
 from litehrnet.engine.units import STEPS
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
-from litehrnet.variants import STEM_CHANNELS, Variant, check_input_size, heatmap_size
+from litehrnet.variants import DYNAMIC, STEM_CHANNELS, Variant, check_input_size, heatmap_size
 
 
 class UnsupportedUnitError(UserError):
@@ -135,7 +135,9 @@ def _stages(b: Builder, p: Parameters, variant: Variant, x: Planes) -> list[Plan
 
 
 def _module(b: Builder, p: Parameters, variant: Variant, name: str, branches: list[Planes]) -> list[Planes]:
-    return fuse(b, p, f"{name}.fuse_layers", STEPS[variant.unit](b, p, f"{name}.layers", branches))
+    branches = STEPS[variant.unit](b, p, f"{name}.layers", branches)
+    rectified = Activation.RELU if variant.unit == DYNAMIC else Activation.NONE
+    return fuse(b, p, f"{name}.fuse_layers", branches, rectified)
 
 
 def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:

@@ -64,13 +64,20 @@ class Parameters:
             Weight (out, in x rows x columns) and bias (out,).
         """
         weight = self.take(f"{conv}.weight", shape)
-        channels = shape[:1]
-        var = self.take(f"{norm}.running_var", channels)
-        if (var + NORM_EPSILON <= 0).any():
-            raise UserError(f"{self._source}: {norm}.running_var holds negative values (expected variances)")
-        factor = self.take(f"{norm}.weight", channels) / np.sqrt(var + NORM_EPSILON)
-        bias = self.take(f"{norm}.bias", channels) - self.take(f"{norm}.running_mean", channels) * factor
+        factor, bias = self.norm(norm, shape[0])
         return weight.reshape(shape[0], -1) * factor[:, None], bias
+
+    def norm(self, name: str, channels: int) -> tuple[Floats, Floats]:
+        """A batch normalization as a factor and an offset per channel.
+
+        Raises:
+            UserError: A variance is negative.
+        """
+        var = self.take(f"{name}.running_var", (channels,))
+        if (var + NORM_EPSILON <= 0).any():
+            raise UserError(f"{self._source}: {name}.running_var holds negative values (expected variances)")
+        factor = self.take(f"{name}.weight", (channels,)) / np.sqrt(var + NORM_EPSILON)
+        return factor, self.take(f"{name}.bias", (channels,)) - self.take(f"{name}.running_mean", (channels,)) * factor
 
     def block(self, name: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
         """``folded`` for layers named ``name.conv`` and ``name.bn``."""
