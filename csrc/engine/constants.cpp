@@ -72,9 +72,10 @@ const float* Constants::keep_transposed(const Constant& weight) {
     return keep(transposed);
 }
 
-const float* Constants::keep_padded(const Constant& bias) {
-    std::vector<float> padded(dense_row(bias.shape[0]));
-    std::copy_n(bias.values, bias.shape[0], padded.begin());
+const float* Constants::keep_padded(const Constant& rows) {
+    const std::int32_t floats = rows.shape.back(), row = dense_row(floats);
+    std::vector<float> padded(size_of(rows) / static_cast<std::size_t>(floats) * static_cast<std::size_t>(row));
+    for (std::size_t i = 0; i < size_of(rows); ++i) padded[i / floats * row + i % floats] = rows.values[i];
     return keep(padded);
 }
 

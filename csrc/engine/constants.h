@@ -29,7 +29,7 @@ public:
     const float* keep_packed(const Constant& weight, std::int32_t products = 1);
     const std::uint32_t* keep_packed_pairs(const Constant& weight);  // for PointwiseBf16
     const float* keep_transposed(const Constant& weight);            // for SpatialWeighting
-    const float* keep_padded(const Constant& bias);
+    const float* keep_padded(const Constant& rows);  // one row, or several of the same length
 
 private:
     void* take(std::size_t floats);

@@ -35,15 +35,22 @@ std::int64_t scratch_floats(const Step& step) {
     const Planes& first = step.reads[0];
     switch (step.kind) {
         case Kind::stem: return stem_scratch(first.width);
-        case Kind::pointwise: return pointwise_scratch(first.count());
-        case Kind::depthwise: return depthwise_scratch(first.height, first.width);
+        case Kind::pointwise:
+            return std::max(pointwise_scratch(first.count()),
+                            step.reads.size() == 3 ? step.reads[2].pixels() + slack_floats : 0);
+        case Kind::depthwise:
+            return depthwise_scratch(first.height, first.width, kernel_size(step), step.stride);
         case Kind::spatial_weighting: return 2 * (dense_row(first.count()) + slack_floats);
+        case Kind::mix_kernels:
+            return dense_row(step.constants[0].shape[0]) + dense_row(step.constants[2].shape[0]) + slack_floats;
+        case Kind::context: return first.pixels() + 2 * slack_floats;
         case Kind::convolution:
         case Kind::transposed: return convolution_scratch(step);
         case Kind::pool:
         case Kind::enlarge:
         case Kind::fuse_first:
         case Kind::enlarge_bilinear:
+        case Kind::means:
         case Kind::image:
         case Kind::max_pool:
         case Kind::add: return 0;
@@ -120,6 +127,9 @@ void Engine::run_step(const ReadyStep& step, const std::uint8_t* image, float* m
         void operator()(const Enlarge& s) const { k.enlarge(s, arena); }
         void operator()(const FuseFirst& s) const { k.fuse_first(s, arena); }
         void operator()(const EnlargeBilinear& s) const { k.enlarge_bilinear(s, arena); }
+        void operator()(const Means& s) const { k.means(s, arena); }
+        void operator()(const MixKernels& s) const { k.mix_kernels(s, arena); }
+        void operator()(const Context& s) const { k.context(s, arena); }
         void operator()(const Stem& s) const { k.stem(s, image, arena); }
         void operator()(const ImagePlanes& s) const { k.image_planes(s, image, arena); }
         void operator()(const Convolution& s) const { k.convolution(s, arena); }
@@ -147,6 +157,12 @@ ReadyStep Engine::prepare(const Step& step) {
         }
         case Kind::fuse_first: return prepare_fuse_first(step);
         case Kind::enlarge_bilinear: return prepare_enlarge_bilinear(step);
+        case Kind::means:
+            return Means{.in = keep(first), .channel_weight = keep(step.reads[1]), .out = out.places[0],
+                         .channels = first.count(), .height = first.height, .width = first.width,
+                         .shift = step.reads[1].places.empty() ? 0 : shift_between(first, step.reads[1])};
+        case Kind::mix_kernels: return prepare_mix_kernels(step);
+        case Kind::context: return prepare_context(step);
         case Kind::image: {
             const float* normalization = keep(step.constants[0]);
             return ImagePlanes{.out = keep(out), .begin = 0, .end = static_cast<std::int32_t>(out.pixels()),
@@ -168,7 +184,12 @@ ReadyStep Engine::prepare_pointwise(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
     Pointwise ready{.in = keep(in), .addend = keep(step.reads[1]), .out = keep(out), .inputs = in.count(),
                     .outputs = out.count(), .begin = 0, .end = static_cast<std::int32_t>(out.pixels()),
-                    .weight = nullptr, .bias = keep(step.constants[1]), .activation = step.activation};
+                    .weight = nullptr, .bias = keep(step.constants.back()), .activation = step.activation,
+                    .scratch = scratch_};
+    if (step.reads.size() == 3) {
+        ready.kernel = step.reads[2].places[0];
+        return ready;
+    }
     if (precision_ == Precision::bfloat16)
         return PointwiseBf16{
             .product = ready, .weight = constants_.keep_packed_pairs(step.constants[0]), .scratch = scratch_};
@@ -181,8 +202,11 @@ ReadyStep Engine::prepare_depthwise(const Step& step) {
     return Depthwise{.in = keep(in), .channel_weight = keep(weight), .out = keep(out),
                      .means = means.places.empty() ? 0 : means.places[0], .scratch = scratch_, .channels = in.count(),
                      .height = in.height, .width = in.width, .stride = step.stride,
+                     .size = kernel_size(step),
                      .shift = weight.places.empty() ? 0 : shift_between(in, weight),
-                     .weight = keep(step.constants[0]), .bias = keep(step.constants[1]),
+                     .weight = step.constants.size() == 1 ? nullptr : keep(step.constants[0]),
+                     .bias = keep(step.constants.back()),
+                     .kernel = step.constants.size() == 1 ? step.reads[2].places[0] : 0,
                      .activation = step.activation};
 }
 
@@ -204,11 +228,14 @@ ReadyStep Engine::prepare_spatial_weighting(const Step& step) {
     const auto& [weight1, bias1, weight2, bias2] =
         std::tie(step.constants[0], step.constants[1], step.constants[2], step.constants[3]);
     const Planes &in = step.reads[0], &out = step.writes[0];
+    const bool scaled = step.constants.size() == 6;
     return SpatialWeighting{.in = keep(in), .out = keep(out), .means = step.reads[1].places[0], .scratch = scratch_,
                             .channels = in.count(), .hidden = weight1.shape[0],
                             .pixels = static_cast<std::int32_t>(in.pixels()), .begin = 0, .end = in.count(),
                             .weight1 = constants_.keep_transposed(weight1), .bias1 = constants_.keep_padded(bias1),
                             .weight2 = constants_.keep_transposed(weight2), .bias2 = constants_.keep_padded(bias2),
+                            .scale = scaled ? keep(step.constants[4]) : nullptr,
+                            .offset = scaled ? keep(step.constants[5]) : nullptr,
                             .hard = step.activation == Activation::hard_sigmoid};
 }
 
@@ -216,13 +243,37 @@ ReadyStep Engine::prepare_fuse_first(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
     FuseFirst ready{.in = keep(in), .lower = keep(step.reads[1]), .out = keep(out), .lowered = {},
                     .weight = {}, .bias = {}, .channels = in.count(), .height = in.height, .width = in.width,
-                    .branches = static_cast<std::int32_t>(step.writes.size()) - 1};
+                    .branches = static_cast<std::int32_t>(step.writes.size()) - 1,
+                    .rectified = step.activation == Activation::relu};
     for (int b = 0; b < ready.branches; ++b) {
         ready.lowered[b] = keep(step.writes[b + 1]);
         ready.weight[b] = keep(step.constants[2 * b]);
         ready.bias[b] = keep(step.constants[2 * b + 1]);
     }
     return ready;
+}
+
+ReadyStep Engine::prepare_mix_kernels(const Step& step) {
+    const auto& constants = step.constants;
+    return MixKernels{.means = step.reads[0].places[0], .out = step.writes[0].places[0], .scratch = scratch_,
+                      .inputs = constants[0].shape[1], .hidden = constants[0].shape[0],
+                      .kernels = constants[2].shape[0], .floats = step.writes[0].width,
+                      .weight1 = constants_.keep_transposed(constants[0]),
+                      .bias1 = constants_.keep_padded(constants[1]),
+                      .weight2 = constants_.keep_transposed(constants[2]),
+                      .bias2 = constants_.keep_padded(constants[3]), .values = constants_.keep_padded(constants[4])};
+}
+
+ReadyStep Engine::prepare_context(const Step& step) {
+    const Planes &in = step.reads[0], &out = step.writes[0];
+    std::vector<Place> places = out.places;
+    const bool means = writes_means(step);
+    if (means)
+        for (std::int32_t c = 1; c < in.count(); ++c) places.push_back(places[0] + c);
+    const auto runs = static_cast<std::int32_t>(means ? 1 : out.pixels());
+    return Context{.in = keep(in), .out = keep(places), .logits = step.reads[1].places[0], .scratch = scratch_,
+                   .channels = in.count(), .runs = runs, .length = static_cast<std::int32_t>(in.pixels()) / runs,
+                   .begin = 0, .end = in.count()};
 }
 
 ReadyStep Engine::prepare_enlarge_bilinear(const Step& step) {

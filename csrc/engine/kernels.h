@@ -20,7 +20,8 @@ constexpr const char* activation_names[] = {"none", "relu", "sigmoid", "relu6", 
 constexpr std::int32_t activations = sizeof activation_names / sizeof *activation_names;
 
 // out = activation(weight in + bias + addend). Weights are packed in blocks of up to Kernels::tile_rows outputs, all of
-// nearly the same size. A block holds, for every input, the weights of its outputs.
+// nearly the same size. A block holds, for every input, the weights of its outputs. A kernel in the arena is (outputs,
+// inputs) and is packed to scratch.
 struct Pointwise {
     const Place* in;
     const Place* addend;  // null: none
@@ -30,6 +31,8 @@ struct Pointwise {
     const float* weight;
     const float* bias;
     Activation activation;
+    Place kernel = 0;  // of the weights; 0: `weight` has them
+    Place scratch = 0;
     Place from = 0;  // is added to the places of all inputs
 };
 
@@ -41,7 +44,7 @@ struct PointwiseBf16 {
     Place scratch;
 };
 
-// 3x3 convolution of every plane times its enlarged channel weight, with stride 1 or 2.
+// Convolution of every plane times its enlarged channel weight, with stride 1 or 2. The kernel is a square.
 struct Depthwise {
     const Place* in;
     const Place* channel_weight;  // null: none
@@ -49,9 +52,11 @@ struct Depthwise {
     Place means;  // 0: none
     Place scratch;
     std::int32_t channels, height, width, stride;
+    std::int32_t size;   // rows of the kernel: 3, 5, 7 or 9
     std::int32_t shift;  // the channel weight is smaller by 2^shift
-    const float* weight;  // 9 per plane
+    const float* weight;  // size * size per plane
     const float* bias;
+    Place kernel = 0;     // of the weights; 0: `weight` has them
     Activation activation;
 };
 
@@ -62,9 +67,9 @@ struct Pool {
     std::int32_t channels, height, width, shift;  // of out
 };
 
-// Multiplies every plane by one number, which two dense layers compute from the means of all planes. The second layer
-// ends with a sigmoid. Weights are transposed (in, out); their rows and the biases are padded with zeros to multiples
-// of 16.
+// Multiplies every plane by one number, which two dense layers and a sigmoid compute from the means of all planes. Then,
+// with a scale, multiplies and shifts every plane. Weights are transposed (in, out); their rows and the biases are padded
+// with zeros to multiples of 16.
 struct SpatialWeighting {
     const Place* in;
     const Place* out;
@@ -75,7 +80,9 @@ struct SpatialWeighting {
     const float* bias1;
     const float* weight2;
     const float* bias2;
-    bool hard;  // the sigmoid is the hard one
+    const float* scale;   // null: none
+    const float* offset;
+    bool hard;            // the sigmoid is the hard one
 };
 
 // out = addend + in, with every pixel of in repeated to twice the sides.
@@ -86,7 +93,7 @@ struct Enlarge {
     std::int32_t channels, height, width;  // of in
 };
 
-// S = 2 in + lower enlarged, out = relu(S), lowered[i] = depthwise convolution of stride 2 of S.
+// S = 2 in + lower enlarged, out = relu(S), lowered[i] = depthwise convolution of stride 2 of S, or of relu(S).
 struct FuseFirst {
     static constexpr int most = 3;
     const Place* in;
@@ -96,6 +103,7 @@ struct FuseFirst {
     const float* weight[most];
     const float* bias[most];
     std::int32_t channels, height, width, branches;
+    bool rectified;  // convolve relu(S)
 };
 
 // out = addend + in enlarged bilinearly to twice the sides, corners aligned. Every output column has the input column
@@ -108,6 +116,34 @@ struct EnlargeBilinear {
     const std::int32_t* first;             // first input column of every vector of output columns
     const std::int32_t* column;            // input column of every output column, relative to first
     const float* share;
+};
+
+// Means of planes times their enlarged channel weight.
+struct Means {
+    const Place* in;
+    const Place* channel_weight;  // null: none
+    Place out;
+    std::int32_t channels, height, width, shift;
+};
+
+// out = sum of kernels, each times a weight that two dense layers with a sigmoid compute from means. The layers are
+// stored like those of SpatialWeighting, and every kernel is padded like their rows.
+struct MixKernels {
+    Place means, out, scratch;
+    std::int32_t inputs, hidden, kernels, floats;  // floats of a kernel
+    const float *weight1, *bias1, *weight2, *bias2, *values;
+};
+
+// Sums of pixels, weighted by the softmax of logits over all pixels. Planes are cut into runs of `length` pixels, and
+// counted through all planes. Run t is weighted like the pixels of run t / channels of a plane, which gives pixel
+// t / channels of output t % channels. So an output is not computed from the input of its number: Dite-HRNet is trained
+// that way (docs/spec/architecture.md, section 20.3). With one run per plane it is, and the sums are weighted means.
+struct Context {
+    const Place* in;
+    const Place* out;
+    Place logits, scratch;
+    std::int32_t channels, runs, length;
+    std::int32_t begin, end;  // range of the planes that are read
 };
 
 // The stem as a pipeline of rows. Image columns are split into 4 phases, so that both convolutions of stride 2 read
@@ -193,6 +229,9 @@ struct Kernels {
     void (*enlarge)(const Enlarge&, float* arena);
     void (*fuse_first)(const FuseFirst&, float* arena);
     void (*enlarge_bilinear)(const EnlargeBilinear&, float* arena);
+    void (*means)(const Means&, float* arena);
+    void (*mix_kernels)(const MixKernels&, float* arena);
+    void (*context)(const Context&, float* arena);
     void (*stem)(const Stem&, const std::uint8_t* image, float* arena);
     void (*image_planes)(const ImagePlanes&, const std::uint8_t* image, float* arena);
     void (*convolution)(const Convolution&, float* arena);
@@ -212,9 +251,18 @@ constexpr std::int32_t dense_row(std::int32_t outputs) { return rounded_up(outpu
 // Floats from one row of a scratch plane to the next: at least one zero follows every row.
 constexpr std::int32_t scratch_pitch(std::int32_t width) { return rounded_up(width + 1, slack_floats); }
 
+// Depthwise kernels larger than 3x3 have scratch with as many rows of zeros above and below as they reach outside. With
+// stride 2, every row is stored as two: its even and its odd columns. At least most_reach zeros follow every row.
+constexpr std::int32_t most_reach = 4;
+constexpr std::int32_t reaching_pitch(std::int32_t width, std::int32_t stride) {
+    return rounded_up((width + stride - 1) / stride + most_reach, slack_floats);
+}
+
 // Scratch of Depthwise: with a row of zeros below, and zeros to the left of the first row.
-constexpr std::int64_t depthwise_scratch(std::int32_t height, std::int32_t width) {
-    return (static_cast<std::int64_t>(height) + 1) * scratch_pitch(width) + 2 * slack_floats;
+constexpr std::int64_t depthwise_scratch(std::int32_t height, std::int32_t width, std::int32_t size,
+                                         std::int32_t stride) {
+    if (size == 3) return (static_cast<std::int64_t>(height) + 1) * scratch_pitch(width) + 2 * slack_floats;
+    return (static_cast<std::int64_t>(height) + size) * stride * reaching_pitch(width, stride) + 4 * slack_floats;
 }
 
 // Scratch of Stem: every row holds a quarter of the image's width, followed by at least one vector of zeros.

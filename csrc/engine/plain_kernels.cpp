@@ -21,23 +21,24 @@ float activated(float x, Activation activation) {
     __builtin_unreachable();  // read_program refuses others
 }
 
-// One pixel of a 3x3 convolution of value(row, column), which counts as zero outside height x width.
+// One pixel of a convolution of value(row, column), which counts as zero outside height x width.
 template <typename Value>
-float neighborhood(int y, int x, int height, int width, const float* k, float bias, Value value) {
+float neighborhood(int y, int x, int height, int width, const float* k, float bias, Value value, int size = 3) {
     float total = bias;
-    for (int i = 0; i < 9; ++i) {
-        const int row = y - 1 + i / 3, column = x - 1 + i % 3;
+    for (int i = 0; i < size * size; ++i) {
+        const int row = y - size / 2 + i / size, column = x - size / 2 + i % size;
         if (row >= 0 && row < height && column >= 0 && column < width) total += k[i] * value(row, column);
     }
     return total;
 }
 
 void pointwise(const Pointwise& s, float* arena) {
+    const float* weight = s.kernel ? arena + s.kernel : s.weight;
     std::vector<float> results(s.outputs);
     for (int pixel = s.begin; pixel < s.end; ++pixel) {
         for (int m = 0; m < s.outputs; ++m) {
             float total = s.bias[m] + (s.addend ? arena[s.addend[m] + pixel] : 0);
-            for (int k = 0; k < s.inputs; ++k) total += s.weight[m * s.inputs + k] * arena[s.in[k] + pixel];
+            for (int k = 0; k < s.inputs; ++k) total += weight[m * s.inputs + k] * arena[s.in[k] + pixel];
             results[m] = activated(total, s.activation);
         }
         for (int m = 0; m < s.outputs; ++m) arena[s.out[m] + pixel] = results[m];
@@ -65,6 +66,7 @@ void pointwise_bf16(const PointwiseBf16& s, float* arena) {
 
 void depthwise(const Depthwise& s, float* arena) {
     const int out_height = (s.height + s.stride - 1) / s.stride, out_width = (s.width + s.stride - 1) / s.stride;
+    const float* weight = s.kernel ? arena + s.kernel : s.weight;
     std::vector<float> results(out_height * out_width);
     for (int c = 0; c < s.channels; ++c) {
         const auto value = [&](int y, int x) {
@@ -76,8 +78,9 @@ void depthwise(const Depthwise& s, float* arena) {
         float total = 0;
         for (int y = 0; y < out_height; ++y)
             for (int x = 0; x < out_width; ++x)
-                results[y * out_width + x] = neighborhood(y * s.stride, x * s.stride, s.height, s.width,
-                                                          s.weight + 9 * c, s.bias[c], value);
+                results[y * out_width + x] =
+                    neighborhood(y * s.stride, x * s.stride, s.height, s.width, weight + s.size * s.size * c,
+                                 s.bias[c], value, s.size);
         for (float& x : results) total += x = activated(x, s.activation);
         std::copy(results.begin(), results.end(), arena + s.out[c]);
         if (s.means) arena[s.means + c] = total / static_cast<float>(out_height * out_width);
@@ -111,6 +114,49 @@ void spatial_weighting(const SpatialWeighting& s, float* arena) {
         for (int i = 0; i < s.pixels; ++i)
             arena[s.out[c] + i] =
                 activated(factors[c], s.hard ? Activation::hard_sigmoid : Activation::sigmoid) * arena[s.in[c] + i];
+    for (int c = s.begin; s.scale && c < s.end; ++c)
+        for (int i = 0; i < s.pixels; ++i) arena[s.out[c] + i] = s.scale[c] * arena[s.out[c] + i] + s.offset[c];
+}
+
+void means(const Means& s, float* arena) {
+    for (int c = 0; c < s.channels; ++c) {
+        float total = 0;
+        for (int y = 0; y < s.height; ++y)
+            for (int x = 0; x < s.width; ++x)
+                total += arena[s.in[c] + y * s.width + x] *
+                         (s.channel_weight
+                              ? arena[s.channel_weight[c] + (y >> s.shift) * (s.width >> s.shift) + (x >> s.shift)]
+                              : 1);
+        arena[s.out + c] = total / static_cast<float>(s.height * s.width);
+    }
+}
+
+void mix_kernels(const MixKernels& s, float* arena) {
+    std::vector<float> hidden = dense(arena + s.means, s.inputs, s.hidden, s.weight1, s.bias1);
+    for (float& x : hidden) x = activated(x, Activation::relu);
+    const std::vector<float> shares = dense(hidden.data(), s.hidden, s.kernels, s.weight2, s.bias2);
+    for (int i = 0; i < s.floats; ++i) {
+        float total = 0;
+        for (int k = 0; k < s.kernels; ++k)
+            total += activated(shares[k], Activation::sigmoid) * s.values[k * dense_row(s.floats) + i];
+        arena[s.out + i] = total;
+    }
+}
+
+void context(const Context& s, float* arena) {
+    const int pixels = s.runs * s.length;
+    std::vector<float> shares(arena + s.logits, arena + s.logits + pixels);
+    const float largest = *std::max_element(shares.begin(), shares.end());
+    float total = 0;
+    for (float& x : shares) total += x = std::exp(x - largest);
+    for (float& x : shares) x /= total;
+    for (int run = s.begin * s.runs; run < s.end * s.runs; ++run) {
+        const int pixel = run / s.channels;
+        const float* in = arena + s.in[run / s.runs] + run % s.runs * s.length;
+        float sum = 0;
+        for (int i = 0; i < s.length; ++i) sum += in[i] * shares[pixel * s.length + i];
+        arena[s.out[run % s.channels] + pixel] = sum;
+    }
 }
 
 void enlarge(const Enlarge& s, float* arena) {
@@ -126,7 +172,8 @@ void enlarge(const Enlarge& s, float* arena) {
 void fuse_first(const FuseFirst& s, float* arena) {
     for (int c = 0; c < s.channels; ++c) {
         const auto value = [&](int y, int x) {
-            return 2 * arena[s.in[c] + y * s.width + x] + arena[s.lower[c] + y / 2 * (s.width / 2) + x / 2];
+            const float v = 2 * arena[s.in[c] + y * s.width + x] + arena[s.lower[c] + y / 2 * (s.width / 2) + x / 2];
+            return activated(v, s.rectified ? Activation::relu : Activation::none);
         };
         for (int b = 0; b < s.branches; ++b)
             for (int y = 0; y < s.height / 2; ++y)
@@ -288,6 +335,9 @@ const Kernels plain_kernels = {
     .enlarge = enlarge,
     .fuse_first = fuse_first,
     .enlarge_bilinear = enlarge_bilinear,
+    .means = means,
+    .mix_kernels = mix_kernels,
+    .context = context,
     .stem = stem,
     .image_planes = image_planes,
     .convolution = convolution,

@@ -10,7 +10,13 @@ struct Sharing {
     const Kernels& kernels;
     Place scratch;
 
-    ReadyStep operator()(const Pointwise& s) const { return part_of(s, [](std::int32_t) {}); }
+    ReadyStep operator()(Pointwise s) const {
+        s = part_of(s, [&](std::int32_t first) {
+            if (s.kernel) s.kernel += first * s.inputs;
+        });
+        s.scratch += scratch;
+        return s;
+    }
 
     ReadyStep operator()(PointwiseBf16 s) const {
         s.product = part_of(s.product, [&](std::int32_t first) { s.weight += first * pair_count(s.product.inputs); });
@@ -25,7 +31,8 @@ struct Sharing {
         if (s.channel_weight) s.channel_weight += first;
         if (s.means) s.means += first;
         s.scratch += scratch;
-        s.weight += 9 * first;
+        if (s.weight) s.weight += s.size * s.size * first;
+        if (s.kernel) s.kernel += s.size * s.size * first;
         s.bias += first;
         return s;
     }
@@ -71,6 +78,27 @@ struct Sharing {
         s.addend += first;
         s.in += first;
         s.out += first;
+        return s;
+    }
+
+    ReadyStep operator()(Means s) const {
+        const std::int32_t first = take(s.channels);
+        s.in += first;
+        if (s.channel_weight) s.channel_weight += first;
+        s.out += first;
+        return s;
+    }
+
+    ReadyStep operator()(MixKernels s) const {
+        if (share.index > 0) s.floats = 0;
+        return s;
+    }
+
+    // Every share computes the softmax.
+    ReadyStep operator()(Context s) const {
+        s.begin = share.begin(s.channels);
+        s.end = share.end(s.channels);
+        s.scratch += scratch;
         return s;
     }
 

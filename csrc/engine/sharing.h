@@ -12,7 +12,8 @@
 namespace litehrnet {
 
 using ReadyStep = std::variant<Pointwise, PointwiseBf16, Depthwise, Pool, SpatialWeighting, Enlarge, FuseFirst,
-                               EnlargeBilinear, Stem, ImagePlanes, Convolution, Transposed, MaxPool, Add>;
+                               EnlargeBilinear, Means, MixKernels, Context, Stem, ImagePlanes, Convolution, Transposed,
+                               MaxPool, Add>;
 
 // One of `of` equal shares.
 struct Share {

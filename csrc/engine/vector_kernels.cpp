@@ -1,6 +1,7 @@
 // The vector kernels of one instruction set. Compiled once per instruction set; LITEHRNET_SET is its name.
 #include "../instruction_set_table.h"
 #include "kernels/add.h"
+#include "kernels/context.h"
 #include "kernels/convolution.h"
 #include "kernels/depthwise.h"
 #include "kernels/enlarge.h"
@@ -8,6 +9,8 @@
 #include "kernels/fuse_first.h"
 #include "kernels/image_planes.h"
 #include "kernels/max_pool.h"
+#include "kernels/means.h"
+#include "kernels/mix_kernels.h"
 #include "kernels/pointwise.h"
 #include "kernels/pointwise_bf16.h"
 #include "kernels/pool.h"
@@ -29,6 +32,9 @@ const Kernels LITEHRNET_JOIN(LITEHRNET_SET, _kernels) = {
     .enlarge = enlarge,
     .fuse_first = fuse_first,
     .enlarge_bilinear = enlarge_bilinear,
+    .means = means,
+    .mix_kernels = mix_kernels,
+    .context = context,
     .stem = stem,
     .image_planes = image_planes,
     .convolution = convolution,

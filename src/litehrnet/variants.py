@@ -14,6 +14,10 @@ UNITS_PER_MODULE = 2
 CROSS_RESOLUTION_REDUCTION = 8
 SPATIAL_REDUCTION = 4
 SQUEEZE_REDUCTION = 4
+DENSE_REDUCTION = 8
+"""Channels per hidden channel of Dite-HRNet's dense context."""
+SPLITS = ((1, 4, 4), (1, 4, 4), (2, 2, 8), (4, 1, 8))
+"""Dite-HRNet's (groups of channels, kernels of each dynamic convolution, reduction of the global context) by branch."""
 
 DEFAULT_INPUT_SIZE_WH = (192, 256)
 """Default (width, height) of the crops: the paper's most common input size."""

@@ -113,7 +113,23 @@ inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixe
     finish_tile<rows, vectors>(s, arena, first, pixel, total);
 }
 
-void pointwise(const Pointwise& s, float* arena) {
+// Packs a kernel in the arena as Constants::keep_packed does, to scratch.
+inline void pack_kernel(const Pointwise& s, float* arena) {
+    const int blocks = block_count(s.outputs, tile_rows);
+    const float* kernel = arena + s.kernel;
+    float* packed = arena + s.scratch;
+    for (int block = 0; block < blocks; ++block)
+        for (int k = 0; k < s.inputs; ++k)
+            for (int m = block_begin(s.outputs, blocks, block); m < block_begin(s.outputs, blocks, block + 1); ++m)
+                *packed++ = kernel[m * s.inputs + k];
+}
+
+void pointwise(const Pointwise& step, float* arena) {
+    Pointwise s = step;
+    if (s.kernel) {
+        pack_kernel(s, arena);
+        s.weight = arena + s.scratch;
+    }
     for_pixels(s.begin, s.end, [&]<int vectors>(int pixel, int ahead) {
         for_outputs(s.outputs, [&]<int rows>(int first) {
             pointwise_tile<rows, vectors>(s, arena, first, pixel, first == 0 ? ahead : 0);

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from litehrnet.engine.parameters import Floats
 from litehrnet.engine.program import ABSENT, Activation, Kind, Planes, Step
 
+Layer = tuple[Floats, Floats]
+"""Weight and bias."""
+
 
 @dataclass
 class Builder:
@@ -75,6 +78,32 @@ class Builder:
         out = self.new(len(inputs), height, width)
         self.steps.append(Step(Kind.POOL, name, (inputs,), (out,)))
         return out
+
+    def branch_weights(
+        self, names: tuple[str, str], pooled: Planes, layers: tuple[Layer, Layer], branches: list[Planes]
+    ) -> list[Planes]:
+        """Append two layers, with a ReLU and a sigmoid, on the pooled branches; return the weights of every branch."""
+        hidden = self.pointwise(names[0], pooled, layers[0], Activation.RELU)
+        weights = self.pointwise(names[1], hidden, layers[1], Activation.SIGMOID)
+        parts, start = [], 0
+        for branch in branches:
+            parts.append(weights.part(start, start + len(branch)))
+            start += len(branch)
+        return parts
+
+    def context(self, name: str, inputs: Planes, mask: Layer, out: Planes) -> Planes:
+        """Append the sums of ``inputs``, weighted by the softmax of their 1x1 convolution ``mask``, and return them."""
+        logits = self.pointwise(name, inputs, mask)
+        self.steps.append(Step(Kind.CONTEXT, name, (inputs, logits), (out,)))
+        return out
+
+    def mixed_kernel(self, name: str, inputs: Planes, channel_weights: Planes, constants: tuple[Floats, ...]) -> Planes:
+        """Append ``Kind.MEANS`` and ``Kind.MIX_KERNELS`` steps; return the plane of the kernel."""
+        means = self.new(1, 1, len(inputs))
+        self.steps.append(Step(Kind.MEANS, name, (inputs, channel_weights), (means,)))
+        kernel = self.new(1, 1, constants[-1].shape[1])
+        self.steps.append(Step(Kind.MIX_KERNELS, name, (means,), (kernel,), constants))
+        return kernel
 
     def enlarge(self, name: str, inputs: Planes, addend: Planes = ABSENT) -> Planes:
         """Append a ``Kind.ENLARGE`` step."""

@@ -25,6 +25,7 @@ from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.variants import (
     BASIC,
     DECONVOLUTION_CHANNELS,
+    DYNAMIC,
     INVERTED,
     SEARCHED,
     SHUFFLED,
@@ -166,7 +167,9 @@ def _stages(b: Builder, p: Parameters, variant: Variant, x: Planes) -> list[Plan
 
 
 def _module(b: Builder, p: Parameters, variant: Variant, name: str, branches: list[Planes]) -> list[Planes]:
-    return fuse(b, p, f"{name}.fuse_layers", STEPS[variant.unit](b, p, f"{name}.layers", branches))
+    branches = STEPS[variant.unit](b, p, f"{name}.layers", branches)
+    rectified = Activation.RELU if variant.unit == DYNAMIC else Activation.NONE
+    return fuse(b, p, f"{name}.fuse_layers", branches, rectified)
 
 
 def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:

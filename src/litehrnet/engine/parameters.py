@@ -64,16 +64,8 @@ class Parameters:
             Weight (out, in x rows x columns) and bias (out,).
         """
         weight = self.take(f"{conv}.weight", shape)
-        factor, bias = self._normalization(norm, shape[0])
+        factor, bias = self.norm(norm, shape[0])
         return weight.reshape(shape[0], -1) * factor[:, None], bias
-
-    def _normalization(self, norm: str, channels: int) -> tuple[Floats, Floats]:
-        """Factor and offset of a batch normalization, each (channels,)."""
-        var = self.take(f"{norm}.running_var", (channels,))
-        if (var + NORM_EPSILON <= 0).any():
-            raise UserError(f"{self._source}: {norm}.running_var holds negative values (expected variances)")
-        factor = self.take(f"{norm}.weight", (channels,)) / np.sqrt(var + NORM_EPSILON)
-        return factor, self.take(f"{norm}.bias", (channels,)) - self.take(f"{norm}.running_mean", (channels,)) * factor
 
     def folded_transposed(self, conv: str, norm: str, in_channels: int, out_channels: int) -> tuple[Floats, Floats]:
         """``folded`` for a transposed 4x4 convolution with stride 2 and padding 1, as ``Kind.TRANSPOSED`` holds it.
@@ -85,10 +77,22 @@ class Parameters:
             Weight (4 x out, in x 4) and bias (out,).
         """
         weight = self.take(f"{conv}.weight", (in_channels, out_channels, 4, 4))
-        factor, bias = self._normalization(norm, out_channels)
+        factor, bias = self.norm(norm, out_channels)
         weight = (weight * factor[:, None, None]).transpose(1, 0, 2, 3)
         phases = [weight[:, :, 3 - a :: -2, 3 - b :: -2] for a in range(2) for b in range(2)]
         return np.concatenate([phase.reshape(out_channels, -1) for phase in phases]), bias
+
+    def norm(self, name: str, channels: int) -> tuple[Floats, Floats]:
+        """A batch normalization as a factor and an offset per channel.
+
+        Raises:
+            UserError: A variance is negative.
+        """
+        var = self.take(f"{name}.running_var", (channels,))
+        if (var + NORM_EPSILON <= 0).any():
+            raise UserError(f"{self._source}: {name}.running_var holds negative values (expected variances)")
+        factor = self.take(f"{name}.weight", (channels,)) / np.sqrt(var + NORM_EPSILON)
+        return factor, self.take(f"{name}.bias", (channels,)) - self.take(f"{name}.running_mean", (channels,)) * factor
 
     def block(self, name: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
         """``folded`` for layers named ``name.conv`` and ``name.bn``."""

@@ -4,6 +4,7 @@ The kernels are compared with it, and it is compared with the network in PyTorch
 """
 
 from collections.abc import Callable
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,18 +58,20 @@ def _stem(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array
 
 
 def _pointwise(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
-    x, addend = inputs
-    result = _product(constants[0], constants[1], x)
+    x, addend, *kernel = inputs
+    *_, bias = constants
+    weight = kernel[0].reshape(len(bias), -1) if kernel else constants[0]
+    result = _product(weight, bias, x)
     if len(addend):
         result += addend
     return [_ACTIVATIONS[step.activation](result)]
 
 
 def _depthwise_step(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
-    x, channel_weight = inputs
-    if len(channel_weight):
-        x = x * _enlarged(channel_weight, x.shape[1] // channel_weight.shape[1])
-    result = _ACTIVATIONS[step.activation](_depthwise(constants[0], constants[1], x, step.stride))
+    x, channel_weight, *kernel = inputs
+    *_, bias = constants
+    weight = kernel[0].reshape(len(bias), -1) if kernel else constants[0]
+    result = _ACTIVATIONS[step.activation](_depthwise(weight, bias, _weighted(x, channel_weight), step.stride))
     return [result, result.mean(axis=(1, 2))[None, None] if len(step.writes[1]) else np.empty((0, 0, 0))]
 
 
@@ -79,9 +82,28 @@ def _pool(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array
 
 def _spatial_weighting(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
     x, means = inputs
-    hidden = _relu(constants[0] @ means.ravel() + constants[1])
-    gate = _ACTIVATIONS[step.activation or Activation.SIGMOID]
-    return [x * gate(constants[2] @ hidden + constants[3])[:, None, None]]
+    result = x * _gates(means, constants, step.activation or Activation.SIGMOID)[:, None, None]
+    if len(constants) == 4:
+        return [result]
+    return [result * constants[4][:, None, None] + constants[5][:, None, None]]
+
+
+def _means(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    return [_weighted(*inputs).mean(axis=(1, 2))[None, None]]
+
+
+def _mix_kernels(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    return [(_gates(inputs[0], constants) @ constants[4])[None, None]]
+
+
+def _context(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    x, logits = inputs
+    shares = np.exp(logits - logits.max())
+    out = step.writes[0]
+    runs = out.pixels if len(out) == len(x) else 1
+    weights = (shares / shares.sum()).reshape(runs, 1, -1)
+    sums = (x.reshape(runs, len(x), -1) * weights).sum(axis=2)  # run after run, through all planes
+    return [sums.T.reshape(len(out), out.height, out.width)]
 
 
 def _enlarge(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
@@ -93,7 +115,8 @@ def _enlarge(step: Step, inputs: list[Array], constants: list[Array]) -> list[Ar
 def _fuse_first(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
     total = 2 * inputs[0] + _enlarged(inputs[1], 2)
     pairs = zip(constants[::2], constants[1::2], strict=True)
-    return [_relu(total), *(_depthwise(weight, bias, total, 2) for weight, bias in pairs)]
+    convolved = _ACTIVATIONS[step.activation](total)
+    return [_relu(total), *(_depthwise(weight, bias, convolved, 2) for weight, bias in pairs)]
 
 
 def _enlarge_bilinear(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
@@ -141,6 +164,9 @@ _RUN: dict[Kind, Callable[[Step, list[Array], list[Array]], list[Array]]] = {
     Kind.ENLARGE: _enlarge,
     Kind.FUSE_FIRST: _fuse_first,
     Kind.ENLARGE_BILINEAR: _enlarge_bilinear,
+    Kind.MEANS: _means,
+    Kind.MIX_KERNELS: _mix_kernels,
+    Kind.CONTEXT: _context,
     Kind.IMAGE: _image,
     Kind.CONVOLUTION: _convolution,
     Kind.TRANSPOSED: _transposed,
@@ -172,15 +198,27 @@ def _product(weight: Array, bias: Array, x: Array) -> Array:
 
 
 def _depthwise(weight: Array, bias: Array, x: Array, stride: int) -> Array:
-    return np.asarray(np.einsum("cnhw,cn->chw", _neighbors(x, stride), weight) + bias[:, None, None])
+    neighbors = _neighbors(x, stride, isqrt(weight.shape[1]))
+    return np.asarray(np.einsum("cnhw,cn->chw", neighbors, weight) + bias[:, None, None])
 
 
-def _neighbors(x: Array, stride: int, outside: float = 0) -> Array:
-    """(channels, 9, rows, columns): the 3x3 neighborhood of every pixel, or of every second one."""
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)), constant_values=outside)
+def _neighbors(x: Array, stride: int, size: int = 3, outside: float = 0) -> Array:
+    """(channels, size * size, rows, columns): the square around every pixel or every second one."""
+    reach = size // 2
+    padded = np.pad(x, ((0, 0), (reach, reach), (reach, reach)), constant_values=outside)
     height, width = x.shape[1:]
-    shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(3) for j in range(3)]
+    shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(size) for j in range(size)]
     return np.stack(shifted, axis=1)
+
+
+def _gates(means: Array, constants: list[Array], activation: Activation = Activation.SIGMOID) -> Array:
+    """Two dense layers, with a ReLU and a sigmoid or its like."""
+    hidden = _relu(constants[0] @ means.ravel() + constants[1])
+    return _ACTIVATIONS[activation](constants[2] @ hidden + constants[3])
+
+
+def _weighted(x: Array, channel_weight: Array) -> Array:
+    return x * _enlarged(channel_weight, x.shape[1] // channel_weight.shape[1]) if len(channel_weight) else x
 
 
 def _enlarged(x: Array, factor: int) -> Array:
