@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.engine.builder import Builder
+from litehrnet.engine.dite import dynamic_stem
 from litehrnet.engine.fusion import fuse
 from litehrnet.engine.mobilenet import mobilenet_v2, mobilenet_v3
 from litehrnet.engine.parameters import Parameters
@@ -36,13 +37,19 @@ from litehrnet.variants import (
     heatmap_size,
 )
 
+
+def _features(b: Builder, p: Parameters, variant: Variant, x: Planes) -> Planes:
+    return _head(b, p, _stages(b, p, variant, x))
+
+
 BACKBONES: dict[Unit, Callable[[Builder, Parameters, Variant, Planes], Planes]] = {
     BASIC: small_hrnet,
     INVERTED: lambda b, p, _, image: mobilenet_v2(b, p, image),
     SEARCHED: lambda b, p, _, image: mobilenet_v3(b, p, image),
     SHUFFLED: lambda b, p, _, image: shufflenet_v2(b, p, image),
+    DYNAMIC: lambda b, p, variant, image: _features(b, p, variant, dynamic_stem(b, p, image)),
 }
-"""Writes the steps of a backbone that is not built like Lite-HRNet, from the normalized image to the features."""
+"""Writes the steps of a backbone without the stem of Lite-HRNet, from the normalized image to the features."""
 
 
 def is_compiled(unit: Unit) -> bool:
@@ -101,8 +108,8 @@ def compile_parameters(
 ) -> Program:
     """``compile_network`` for the arrays of ``p``, with the normalization as ``compile_stem`` expects it."""
     b = Builder()
-    if variant.unit in STEPS:
-        features = _head(b, p, _stages(b, p, variant, compile_stem(b, p, input_size_wh, normalization, bgr=bgr)))
+    if variant.unit in STEPS and variant.unit != DYNAMIC:
+        features = _features(b, p, variant, compile_stem(b, p, input_size_wh, normalization, bgr=bgr))
     else:
         features = BACKBONES[variant.unit](b, p, variant, b.image(*input_size_wh, normalization, bgr=bgr))
     if variant.feature_stride == 32:

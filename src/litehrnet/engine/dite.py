@@ -57,6 +57,7 @@ def _split_convolution(
         layer, size = f"{name}.{group}", 3 + 2 * group
         part, part_weight = (planes.part(group * width, (group + 1) * width) for planes in (q, weight))
         reads: tuple[Planes, ...] = (part, part_weight)
+        constants: tuple[Floats, ...]
         if kernels > 1:
             kernel, bias = _mixed_kernel(b, p, layer, part, (kernels, width, 1, size, size), part_weight)
             reads, constants = (*reads, kernel), (bias,)
@@ -89,10 +90,11 @@ def _global_context(b: Builder, p: Parameters, name: str, x: Planes, reduction: 
     b.steps.append(Step(Kind.SPATIAL_WEIGHTING, name, (x, means), (x,), constants))
 
 
-def dynamic_stem(b: Builder, p: Parameters, x: Planes) -> Planes:
-    """Compile the stem from the result of its first convolution on."""
+def dynamic_stem(b: Builder, p: Parameters, image: Planes) -> Planes:
+    """Compile the stem, for the normalized image."""
     name, half, quarter = "backbone.stem", STEM_CHANNELS // 2, STEM_CHANNELS // 8
-    first, second = x.halves()
+    conv1 = p.block(f"{name}.conv1", (STEM_CHANNELS, 3, 3, 3))
+    first, second = b.convolution(f"{name}.conv1", image, conv1, stride=2).halves()
     first = _depthwise(b, p, f"{name}.branch1.0", first, stride=2)
     _global_context(b, p, f"{name}.branch1.1", first, _STEM_REDUCTION)
     first = _pointwise(b, p, f"{name}.branch1.2", first, half, Activation.RELU)

@@ -32,8 +32,8 @@ class Kind(IntEnum):
     POOL = 3
     """Mean over the block of pixels that each pixel of ``out`` covers."""
     SPATIAL_WEIGHTING = 4
-    """out = in times sigmoid(weight relu(weight means + bias) + bias), one number per plane; then scaled and shifted. The
-    activation may be HARD_SIGMOID in place of the sigmoid."""
+    """out = in times sigmoid(weight relu(weight means + bias) + bias), one number per plane; then scaled and shifted.
+    The activation may be HARD_SIGMOID in place of the sigmoid."""
     ENLARGE = 5
     """out = addend + in, with every pixel of ``in`` repeated to twice the sides."""
     FUSE_FIRST = 6
@@ -52,8 +52,8 @@ class Kind(IntEnum):
     CONVOLUTION = 12
     """3x3 convolution over all planes: out = activation(weight in + bias + addend); stride 1 or 2."""
     TRANSPOSED = 13
-    """Transposed 4x4 convolution with stride 2, which doubles both sides. The weight holds four convolutions of 2x2, one
-    after another: of even rows and even columns of ``out``, even and odd, odd and even, odd and odd."""
+    """Transposed 4x4 convolution with stride 2, which doubles both sides. The weight holds four convolutions of 2x2:
+    of even rows and even columns of ``out``, even and odd, odd and even, odd and odd."""
     MAX_POOL = 14
     """Maximum of 3x3 neighbors, with stride 2."""
     ADD = 15
