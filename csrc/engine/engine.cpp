@@ -28,7 +28,8 @@ std::int64_t copy_pitch(const Step& step) {
 
 std::int64_t convolution_scratch(const Step& step) {
     const std::int64_t results = step.kind == Kind::transposed ? 4 * step.writes[0].count() : 0;
-    return (std::int64_t{3} * step.stride * step.reads[0].count() + results) * copy_pitch(step) + 2 * slack_floats;
+    const std::int64_t planes = std::min(step.reads[0].count(), ShiftedCopies::most_planes);
+    return (3 * step.stride * planes + results) * copy_pitch(step) + 2 * slack_floats;
 }
 
 std::int64_t scratch_floats(const Step& step) {
@@ -132,7 +133,7 @@ void Engine::run_step(const ReadyStep& step, const std::uint8_t* image, float* m
         void operator()(const Context& s) const { k.context(s, arena); }
         void operator()(const Stem& s) const { k.stem(s, image, arena); }
         void operator()(const ImagePlanes& s) const { k.image_planes(s, image, arena); }
-        void operator()(const Convolution& s) const { k.convolution(s, arena); }
+        void operator()(const DenseConvolution& s) const { k.convolution(s, arena); }
         void operator()(const Transposed& s) const { k.transposed(s, arena); }
         void operator()(const MaxPool& s) const { k.max_pool(s, arena); }
         void operator()(const Add& s) const { k.add(s, arena); }
@@ -306,36 +307,40 @@ ReadyStep Engine::prepare_convolution(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
     const ShiftedCopies copies = prepare_copies(step);
     std::vector<Place> neighbors;
-    for (std::int32_t c = 0; c < in.count(); ++c)
-        for (std::int32_t row = 0; row < 3; ++row)
-            for (std::int32_t column = 0; column < 3; ++column)
-                neighbors.push_back(copies.place(c, row - 1, column));
-    return Convolution{.copies = copies,
+    for (std::int32_t plane = 0; plane < copies.planes_from(0); ++plane)
+        for (std::int32_t i = 0; i < 9; ++i) neighbors.push_back(copies.place(plane, i / 3 - 1, i % 3));
+    return DenseConvolution{.copies = copies,
                        .product = {.in = keep(neighbors), .addend = keep(step.reads[1]), .out = keep(out),
                                    .inputs = 9 * in.count(), .outputs = out.count(), .begin = 0,
-                                   .end = static_cast<std::int32_t>(out.pixels()),
-                                   .weight = keep_packed(step.constants[0]), .bias = keep(step.constants[1]),
-                                   .activation = step.activation}};
+                                   .end = static_cast<std::int32_t>(out.pixels()), .weight = nullptr,
+                                   .bias = keep(step.constants[1]), .activation = step.activation},
+                       .weight = constants_.keep_packed_groups(step.constants[0], 1, 9 * ShiftedCopies::most_planes),
+                       .zeros = keep(std::vector<float>(out.places.size())), .taps = 9, .first_output = 0,
+                       .all_outputs = out.count()};
 }
 
 ReadyStep Engine::prepare_transposed(const Step& step) {
     const Planes &in = step.reads[0], &out = step.writes[0];
     const ShiftedCopies copies = prepare_copies(step);
+    const std::int32_t planes = copies.planes_from(0);
     std::vector<Place> neighbors, results;
     for (std::int32_t phase = 0; phase < 4; ++phase)
-        for (std::int32_t c = 0; c < in.count(); ++c)
+        for (std::int32_t plane = 0; plane < planes; ++plane)
             for (std::int32_t k = 0; k < 4; ++k)
-                neighbors.push_back(copies.place(c, phase / 2 - 1 + k / 2, phase % 2 + k % 2));
+                neighbors.push_back(copies.place(plane, phase / 2 - 1 + k / 2, phase % 2 + k % 2));
     for (std::int32_t m = 0; m < 4 * out.count(); ++m)
-        results.push_back(copies.scratch + (3 * in.count() + m) * copies.pitch);
-    return Transposed{.copies = copies,
-                      .product = {.in = keep(neighbors), .addend = nullptr, .out = keep(results),
-                                  .inputs = 4 * in.count(), .outputs = out.count(), .begin = 0,
-                                  .end = static_cast<std::int32_t>(in.pixels()),
-                                  .weight = constants_.keep_packed(step.constants[0], 4),
-                                  .bias = keep(step.constants[1]), .activation = step.activation},
-                      .out = keep(out), .all_outputs = out.count(),
-                      .phase_weights = 4 * in.count() * out.count()};
+        results.push_back(copies.scratch + (3 * planes + m) * copies.pitch);
+    const std::int32_t taps = 4;
+    return Transposed{
+        .phase = {.copies = copies,
+                  .product = {.in = keep(neighbors), .addend = nullptr, .out = keep(results),
+                              .inputs = taps * in.count(), .outputs = out.count(), .begin = 0,
+                              .end = static_cast<std::int32_t>(in.pixels()), .weight = nullptr,
+                              .bias = keep(step.constants[1]), .activation = step.activation},
+                  .weight = constants_.keep_packed_groups(step.constants[0], 4, taps * ShiftedCopies::most_planes),
+                  .zeros = keep(std::vector<float>(out.places.size())), .taps = taps, .first_output = 0,
+                  .all_outputs = out.count()},
+        .out = keep(out), .phase_inputs = taps * planes, .phase_weights = taps * in.count() * out.count()};
 }
 
 }  // namespace litehrnet

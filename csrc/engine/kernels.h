@@ -44,7 +44,7 @@ struct PointwiseBf16 {
     Place scratch;
 };
 
-// Convolution of every plane times its enlarged channel weight, with stride 1 or 2. The kernel is a square.
+// DenseConvolution of every plane times its enlarged channel weight, with stride 1 or 2. The kernel is a square.
 struct Depthwise {
     const Place* in;
     const Place* channel_weight;  // null: none
@@ -166,10 +166,12 @@ struct ImagePlanes {
     const float *scale, *offset;
 };
 
-// Planes of one band of rows as a dense convolution reads them. For every row of results there are `stride` rows of
-// every plane, and three copies of each in scratch: neighbors to the left, the pixels themselves, neighbors to the right.
-// So every input of the product below is a list of consecutive pixels. What is outside the plane is zero.
+// Planes as a dense convolution reads them: a band of pixels of a group of planes at a time. For every row of results
+// there are `stride` rows of every plane, and three copies of each in scratch: neighbors to the left, the pixels
+// themselves, neighbors to the right. So every input of a product is a list of consecutive pixels. What is outside the
+// plane is zero.
 struct ShiftedCopies {
+    static constexpr std::int32_t most_planes = 16;  // of a group: a tile of its product fits the first-level cache
     const Place* in;
     std::int32_t inputs, height, width, stride;  // of in
     std::int32_t band;    // most pixels of a copy that are computed at once
@@ -179,27 +181,52 @@ struct ShiftedCopies {
 
     std::int32_t copy_width() const { return (width + stride - 1) / stride; }
 
-    // Of the copy of a plane, `row` rows below the row of the result, for the column 0 (left), 1 or 2 (right) of a
-    // kernel of 3x3. With stride 2, even and odd rows of the plane are apart.
+    // Planes of the group that begins with `plane`.
+    std::int32_t planes_from(std::int32_t plane) const {
+        return inputs - plane < most_planes ? inputs - plane : most_planes;
+    }
+
+    // Of the copy of a plane of the group, `row` rows below the row of the result, for the column 0 (left), 1 or 2 (right)
+    // of a kernel of 3x3. With stride 2, even and odd rows of the plane are apart.
     Place place(std::int32_t plane, std::int32_t row, std::int32_t column) const {
         const std::int32_t odd = stride == 2 ? row & 1 : 0;
         return scratch + ((plane * stride + odd) * 3 + column) * pitch + (row - odd) / stride * copy_width();
     }
 };
 
-// 3x3 convolution with stride 1 or 2. The product has 9 inputs per plane, in scratch.
-struct Convolution {
+// 3x3 convolution with stride 1 or 2: the sum of one product per group of planes.
+struct DenseConvolution {
     ShiftedCopies copies;
-    Pointwise product;
+    Pointwise product;  // without weights
+    const float* weight;  // of one group after another, each packed as those of Pointwise
+    const float* zeros;   // the bias of all groups but the first
+    std::int32_t taps;    // inputs of the product per plane
+    std::int32_t first_output, all_outputs;  // this share begins with the first of all outputs
+
+    const float* weights_of(std::int32_t plane) const {
+        return weight + taps * (plane * all_outputs + first_output * copies.planes_from(plane));
+    }
+
+    // The product of the group that begins with `plane`; it adds to that of the group before.
+    Pointwise product_of(std::int32_t plane) const {
+        Pointwise part = product;
+        part.inputs = taps * copies.planes_from(plane);
+        part.weight = weights_of(plane);
+        if (plane > 0) {
+            part.addend = part.out;
+            part.bias = zeros;
+        }
+        if (plane + copies.planes_from(plane) < copies.inputs) part.activation = Activation::none;
+        return part;
+    }
 };
 
 // Transposed 4x4 convolution with stride 2, which doubles both sides. Even and odd rows and columns of out are four
-// convolutions of 2x2, each a product with 4 inputs per plane. Their results are in scratch too.
+// convolutions of 2x2. Their results are in scratch too.
 struct Transposed {
-    ShiftedCopies copies;
-    Pointwise product;  // the first of the four; the lists of places and the weights of the others follow
+    DenseConvolution phase;  // the first of the four; the lists of places and the weights of the others follow
     const Place* out;
-    std::int32_t all_outputs, phase_weights;  // from one product to the next: places in its list `out`, and weights
+    std::int32_t phase_inputs, phase_weights;  // from one phase to the next
 };
 
 // Maximum of 3x3 neighbors, with stride 2; neighbors outside the plane do not count.
@@ -234,7 +261,7 @@ struct Kernels {
     void (*context)(const Context&, float* arena);
     void (*stem)(const Stem&, const std::uint8_t* image, float* arena);
     void (*image_planes)(const ImagePlanes&, const std::uint8_t* image, float* arena);
-    void (*convolution)(const Convolution&, float* arena);
+    void (*convolution)(const DenseConvolution&, float* arena);
     void (*transposed)(const Transposed&, float* arena);
     void (*max_pool)(const MaxPool&, float* arena);
     void (*add)(const Add&, float* arena);

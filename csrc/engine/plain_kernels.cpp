@@ -218,7 +218,13 @@ void image_planes(const ImagePlanes& s, const std::uint8_t* image, float* arena)
         for (int c = 0; c < 3; ++c) arena[s.out[c] + i] = image[3 * i + c] * s.scale[c] + s.offset[c];
 }
 
-void convolution(const Convolution& s, float* arena) {
+// The weights of one plane for one output.
+const float* weight_of(const DenseConvolution& s, int output, int plane) {
+    const int first = plane / ShiftedCopies::most_planes * ShiftedCopies::most_planes;
+    return s.weights_of(first) + s.taps * (output * s.copies.planes_from(first) + plane - first);
+}
+
+void convolution(const DenseConvolution& s, float* arena) {
     const ShiftedCopies& in = s.copies;
     const Pointwise& p = s.product;
     const int out_width = in.copy_width();
@@ -227,15 +233,15 @@ void convolution(const Convolution& s, float* arena) {
             float total = p.bias[m] + (p.addend ? arena[p.addend[m] + i] : 0);
             for (int c = 0; c < in.inputs; ++c)
                 total += neighborhood(i / out_width * in.stride, i % out_width * in.stride, in.height, in.width,
-                                      p.weight + m * p.inputs + 9 * c, 0,
+                                      weight_of(s, m, c), 0,
                                       [&](int y, int x) { return arena[in.in[c] + y * in.width + x]; });
             arena[p.out[m] + i] = activated(total, p.activation);
         }
 }
 
 void transposed(const Transposed& s, float* arena) {
-    const ShiftedCopies& in = s.copies;
-    const Pointwise& p = s.product;
+    const ShiftedCopies& in = s.phase.copies;
+    const Pointwise& p = s.phase.product;
     for (int phase = 0; phase < 4; ++phase)
         for (int m = 0; m < p.outputs; ++m)
             for (int i = 0; i < in.height * in.width; ++i) {
@@ -243,7 +249,7 @@ void transposed(const Transposed& s, float* arena) {
                 for (int k = 0; k < p.inputs; ++k) {
                     const int y = i / in.width + phase / 2 - 1 + k % 4 / 2, x = i % in.width + phase % 2 - 1 + k % 2;
                     if (y >= 0 && y < in.height && x >= 0 && x < in.width)
-                        total += p.weight[phase * s.phase_weights + m * p.inputs + k] *
+                        total += weight_of(s.phase, m, k / 4)[phase * s.phase_weights + k % 4] *
                                  arena[in.in[k / 4] + y * in.width + x];
                 }
                 const int row = 2 * (i / in.width) + phase / 2, column = 2 * (i % in.width) + phase % 2;

@@ -116,16 +116,19 @@ struct Sharing {
         return s;
     }
 
-    ReadyStep operator()(Convolution s) const {
-        s.product = part_of(s.product, [](std::int32_t) {});
+    ReadyStep operator()(DenseConvolution s) const {
+        s.product = part_of(s.product, [&](std::int32_t first) { s.first_output = first; });
         s.copies.offset = scratch;
         return s;
     }
 
     // By outputs: interleaved rows of two shares would overlap.
     ReadyStep operator()(Transposed s) const {
-        s.product = outputs_of(s.product, [&](std::int32_t first) { s.out += first; });
-        s.copies.offset = scratch;
+        s.phase.product = outputs_of(s.phase.product, [&](std::int32_t first) {
+            s.phase.first_output = first;
+            s.out += first;
+        });
+        s.phase.copies.offset = scratch;
         return s;
     }
 

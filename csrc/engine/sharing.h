@@ -12,7 +12,7 @@
 namespace litehrnet {
 
 using ReadyStep = std::variant<Pointwise, PointwiseBf16, Depthwise, Pool, SpatialWeighting, Enlarge, FuseFirst,
-                               EnlargeBilinear, Means, MixKernels, Context, Stem, ImagePlanes, Convolution, Transposed,
+                               EnlargeBilinear, Means, MixKernels, Context, Stem, ImagePlanes, DenseConvolution, Transposed,
                                MaxPool, Add>;
 
 // One of `of` equal shares.

@@ -255,7 +255,7 @@ double image(Case& c, const Kernels& kernels) {
 
 double convolution(Case& c, const Kernels& kernels) {
     const int height = c.between(1, 30), width = c.between(1, 60), stride = c.between(1, 2);
-    const int inputs = c.between(1, 12), outputs = c.between(1, 20);
+    const int inputs = c.between(1, 40), outputs = c.between(1, 20);
     const int out_height = (height + stride - 1) / stride, out_width = (width + stride - 1) / stride;
     const Planes in = c.planes(inputs, height, width), out = c.planes(outputs, out_height, out_width);
     const int addend = c.between(0, 2);
@@ -268,7 +268,7 @@ double convolution(Case& c, const Kernels& kernels) {
 }
 
 double transposed(Case& c, const Kernels& kernels) {
-    const int height = c.between(1, 20), width = c.between(1, 40), inputs = c.between(1, 20), outputs = c.between(1, 20);
+    const int height = c.between(1, 20), width = c.between(1, 40), inputs = c.between(1, 40), outputs = c.between(1, 20);
     Step s = step(Kind::transposed, {c.planes(inputs, height, width)}, {c.planes(outputs, 2 * height, 2 * width)},
                   {c.constant({4 * outputs, 4 * inputs}), c.constant({outputs})});
     s.activation = any_activation(c);

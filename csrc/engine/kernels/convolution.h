@@ -1,6 +1,6 @@
 // 3x3 convolutions over all planes, as products whose inputs are shifted copies of the planes.
 //
-// The copies are those of a band of few rows, so they stay in the caches. In them, the neighbors of consecutive pixels
+// The copies are those of few rows of few planes, so they stay in the caches. In them, the neighbors of consecutive pixels
 // are consecutive too, and zero outside the plane. So the product needs no borders, and narrow planes fill its tiles.
 #pragma once
 
@@ -33,15 +33,16 @@ inline void copy_row_stride_2(const float* row, int width, float* to, int pitch)
     if (width % 2) to[2 * pitch + width / 2] = 0.0f;
 }
 
-// Copies what the pixels from `begin` to `end` need. Returns the pixel that the copies begin with.
-inline int copy_band(const ShiftedCopies& s, float* arena, int begin, int end) {
+// Copies what the pixels from `begin` to `end` need of the group that begins with `plane`. Returns the pixel that the
+// copies begin with.
+inline int copy_band(const ShiftedCopies& s, float* arena, int plane, int begin, int end) {
     const int width = s.copy_width(), first = begin / width - 1, last = (end - 1) / width + 1;
     float* to = arena + s.scratch + s.offset;
-    for (int plane = 0; plane < s.inputs; ++plane)
+    for (int i = plane; i < plane + s.planes_from(plane); ++i)
         for (int odd = 0; odd < s.stride; ++odd, to += 3 * s.pitch)
             for (int y = first; y <= last; ++y) {
                 const int from = s.stride * y + odd;
-                const float* row = arena + s.in[plane] + from * s.width;
+                const float* row = arena + s.in[i] + from * s.width;
                 float* copies = to + (y - first) * width;
                 if (from < 0 || from >= s.height)
                     zero_copies(copies, s.pitch, width);
@@ -53,12 +54,17 @@ inline int copy_band(const ShiftedCopies& s, float* arena, int begin, int end) {
     return first * width;
 }
 
-void convolution(const Convolution& s, float* arena) {
-    Pointwise band = s.product;
-    for (; band.begin < s.product.end; band.begin = band.end) {
-        band.end = band.begin + s.copies.band < s.product.end ? band.begin + s.copies.band : s.product.end;
-        band.from = s.copies.offset - copy_band(s.copies, arena, band.begin, band.end);
-        pointwise(band, arena);
+void convolution(const DenseConvolution& s, float* arena) {
+    const int pixels = s.product.end;
+    for (int begin = s.product.begin; begin < pixels; begin += s.copies.band) {
+        const int end = begin + s.copies.band < pixels ? begin + s.copies.band : pixels;
+        for (int plane = 0; plane < s.copies.inputs; plane += ShiftedCopies::most_planes) {
+            Pointwise product = s.product_of(plane);
+            product.begin = begin;
+            product.end = end;
+            product.from = s.copies.offset - copy_band(s.copies, arena, plane, begin, end);
+            pointwise(product, arena);
+        }
     }
 }
 

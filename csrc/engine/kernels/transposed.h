@@ -13,29 +13,38 @@ inline void interleave(const float* a, const float* b, int width, float* out) {
     for (int x = 0; x < width; x += W / 2) store(out + 2 * x, shuffle(load(a + x), load(b + x), lower));
 }
 
+inline void interleave_phases(const Transposed& s, float* arena, int first, int begin, int end) {
+    const int width = s.phase.copies.width, all_outputs = s.phase.all_outputs;
+    const float* results = arena + s.phase.copies.offset - first;
+    for (int m = 0; m < s.phase.product.outputs; ++m)
+        for (int row = 2 * (begin / width); row < 2 * (end / width); ++row) {
+            const Place* even = s.phase.product.out + m + row % 2 * 2 * all_outputs;
+            const int pixel = row / 2 * width;
+            interleave(results + even[0] + pixel, results + even[all_outputs] + pixel, width,
+                       arena + s.out[m] + row * 2 * width);
+        }
+}
+
 void transposed(const Transposed& s, float* arena) {
-    const ShiftedCopies& copies = s.copies;
-    const int width = copies.width, pixels = s.product.end;
-    float* scratch = arena + copies.offset;
-    if (s.product.outputs == 0) return;
+    const ShiftedCopies& copies = s.phase.copies;
+    const int pixels = s.phase.product.end;
+    if (s.phase.product.outputs == 0) return;
     for (int begin = 0; begin < pixels; begin += copies.band) {
         const int end = begin + copies.band < pixels ? begin + copies.band : pixels;
-        const int first = copy_band(copies, arena, begin, end);
-        for (int phase = 0; phase < 4; ++phase) {
-            Pointwise product = s.product;
-            product.in += phase * product.inputs;
-            product.out += phase * s.all_outputs;
-            product.weight += phase * s.phase_weights;
-            product.begin = begin - first;
-            product.end = end - first;
-            pointwise(product, scratch);
-        }
-        for (int m = 0; m < s.product.outputs; ++m)
-            for (int row = 2 * begin / width; row < 2 * end / width; ++row) {
-                const Place* even = s.product.out + m + row % 2 * 2 * s.all_outputs;
-                const float* results = scratch + row / 2 * width - first;
-                interleave(results + even[0], results + even[s.all_outputs], width, arena + s.out[m] + row * 2 * width);
+        int first = 0;
+        for (int plane = 0; plane < copies.inputs; plane += ShiftedCopies::most_planes) {
+            first = copy_band(copies, arena, plane, begin, end);
+            for (int phase = 0; phase < 4; ++phase) {
+                DenseConvolution one = s.phase;
+                one.product.in += phase * s.phase_inputs;
+                one.product.out += phase * one.all_outputs;
+                one.weight += phase * s.phase_weights;
+                one.product.begin = begin - first;
+                one.product.end = end - first;
+                pointwise(one.product_of(plane), arena + copies.offset);
             }
+        }
+        interleave_phases(s, arena, first, begin, end);
     }
 }
 

@@ -12,12 +12,11 @@ from litehrnet.arrays import Floats32, Floats64, Image
 from litehrnet.config.read import load_config
 from litehrnet.config.recipes import recipe_names
 from litehrnet.detection.objects import ObjectClass
-from litehrnet.engine.compiler import compile_parameters
+from litehrnet.engine.compiler import compile_parameters, is_compiled
 from litehrnet.engine.parameters import LAST_LAYERS, Floats, Parameters
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import write_program
 from litehrnet.engine.reference import run_program
-from litehrnet.engine.units import STEPS
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.keypoints.skeletons import COCO
@@ -133,7 +132,7 @@ def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int,
         UserError: ``path`` cannot be written, or the network does not accept this size or has no native engine.
     """
     check_input_size(*input_size_wh)
-    if variant.unit not in STEPS:
+    if not is_compiled(variant.unit):
         raise UserError(
             f"{variant.name}: the native engine does not support it, and the bench compares with the engine (expected "
             "one of its networks; PyTorch runs this one)"
@@ -186,6 +185,8 @@ class RandomParameters(Parameters):
 
     def _doublings(self, name: str) -> int:
         """Count the fusions that have doubled branch 0 before this normalization; 0 outside branch 0."""
+        if not self._modules:
+            return 0
         if re.search(r"head_layer\.projects\.[23]\.depthwise", name):
             return sum(self._modules)
         found = re.search(r"stage(\d)\.(\d+)\.(.*)", name)
