@@ -11,9 +11,7 @@ struct Sharing {
     Place scratch;
 
     ReadyStep operator()(Pointwise s) const {
-        s = part_of(s, [&](std::int32_t first) {
-            if (s.kernel) s.kernel += first * s.inputs;
-        });
+        s = part_of(s, [](std::int32_t) {});
         s.scratch += scratch;
         return s;
     }
@@ -174,6 +172,7 @@ private:
         std::int32_t outputs = block_begin(s.outputs, blocks, share.end(blocks)) - first;
         if (!keeps_blocks(s.outputs)) first = 0, outputs = share.index == 0 ? s.outputs : 0;
         if (s.weight) s.weight += first * s.inputs;
+        if (s.kernel) s.kernel += first * s.inputs;
         skip(first);
         s.bias += first;
         if (s.addend) s.addend += first;
