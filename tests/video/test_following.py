@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from tests.figure import draw_figure
 
 from litehrnet import PoseEstimator, read_image
+from litehrnet.detectors.detections import DetectedBoxes
 from litehrnet.keypoints.boxes import pairwise_iou
 from litehrnet.poses import Poses
-from litehrnet.video.following import Follower, around, windows
+from litehrnet.video.following import Follower, GroupFollower, around, windows
 
 PHOTO = Path(__file__).parents[2] / "src" / "litehrnet" / "photos" / "astronaut.jpg"
 SIZE_WH = (400, 280)
@@ -104,6 +105,33 @@ def test_who_is_suddenly_elsewhere_is_found_in_the_same_frame(estimator: PoseEst
     follower = Follower(estimator)
     assert_face(follower.find(scene(0, 20)), 0, 20)
     assert_face(follower.find(scene(160, 20)), 160, 20)
+
+
+def test_whom_the_detector_misses_stays_for_a_second_and_no_longer_than_in_the_picture() -> None:
+    class OnceSeen:
+        """Finds the portrait in the first frame only."""
+
+        seen = False
+
+        def detect(self, image: NDArray[np.uint8]) -> DetectedBoxes:
+            count = int(not self.seen)
+            self.seen = True
+            box = np.array([[10, 5, 230, 235]] * count, np.float32).reshape(-1, 4)
+            return DetectedBoxes(box, np.full(count, 0.81, np.float32))
+
+    def found(pictures: list[NDArray[np.uint8]]) -> list[Poses]:
+        follower = GroupFollower(PoseEstimator(threads=1, detector=OnceSeen()), interval=0)
+        return [follower.find(picture, number / 10) for number, picture in enumerate(pictures)]
+
+    path = [(10.0 + 4 * step, 5.0 + 2 * step) for step in range(25)]
+    followed = found([scene(x, y) for x, y in path])
+    assert [len(poses) for poses in followed] == [1] * 16 + [0] * 9  # 0.81 halves three times in 1.5 seconds
+    for poses, (x, y) in zip(followed[:16], path, strict=False):
+        assert_face(poses, x, y)
+    np.testing.assert_allclose(
+        [float(poses.box_scores[0]) for poses in followed[0:16:5]], [0.81, 0.405, 0.2025, 0.10125], rtol=1e-5
+    )
+    assert [len(poses) for poses in found([scene(*path[0]), scene(*path[1]), EMPTY, scene(*path[3])])] == [1, 1, 0, 0]
 
 
 def test_boxes_around_poses_stay_in_the_picture(estimator: PoseEstimator) -> None:

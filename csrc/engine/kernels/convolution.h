@@ -36,11 +36,12 @@ inline void copy_row_stride_2(const float* row, int width, float* to, int pitch)
 // Copies what the pixels from `begin` to `end` need of the group that begins with `plane`. Returns the pixel that the
 // copies begin with.
 inline int copy_band(const ShiftedCopies& s, float* arena, int plane, int begin, int end) {
-    const int width = s.copy_width(), first = begin / width - 1, last = (end - 1) / width + 1;
+    // With stride 2, results need no rows below, and no even rows above.
+    const int width = s.copy_width(), first = begin / width - 1, last = (end - 1) / width + (s.stride == 1);
     float* to = arena + s.scratch + s.offset;
     for (int i = plane; i < plane + s.planes_from(plane); ++i)
         for (int odd = 0; odd < s.stride; ++odd, to += 3 * s.pitch)
-            for (int y = first; y <= last; ++y) {
+            for (int y = s.stride == 2 && !odd ? first + 1 : first; y <= last; ++y) {
                 const int from = s.stride * y + odd;
                 const float* row = arena + s.in[i] + from * s.width;
                 float* copies = to + (y - first) * width;

@@ -23,6 +23,9 @@ _FALLEN = 0.6  # share of the mean score at the last detection, below which the 
 _DOUBLE = 0.6  # OKS from which two poses are one person found twice
 _ALONE_INTERVAL = 0.2  # seconds between two runs of the detector while it sees one person
 _CROWDED = 0.1  # overlap (IoU) of two boxes from which only the detector can separate the people
+_SAME_BOX = 0.3  # overlap (IoU) from which a detected box may show the person of an earlier box
+_HALF_LIFE = 0.5  # seconds in which the box score of a person whom the detector misses halves
+_FADED = 0.1  # box score below which such a person is given up
 _LEAST_SHARE = 0.25  # smallest ratio of a box's sides, for people seen from the side
 
 
@@ -69,7 +72,8 @@ class GroupFollower:
     """Finds all people frame by frame, by a detector at intervals and by the last boxes in between.
 
     A box moves with its keypoints. If the scores of a person fall, or two poses become one, the detector runs in the
-    same frame. While boxes overlap it runs in every frame: a person behind another one cannot be followed by keypoints.
+    same frame. A person whom the detector misses is followed for about a second: the box score falls until it is
+    too low. While boxes overlap it runs in every frame: a person behind another one cannot be followed by keypoints.
 
     Args:
         estimator: Estimator of the keypoints, with a detector.
@@ -82,6 +86,7 @@ class GroupFollower:
         self._detected_at = -math.inf
         self._at_detection: Poses | None = None  # the people at the last detection
         self._poses: Poses | None = None
+        self._time = -math.inf  # of the poses
 
     def find(self, image: Image, time: float) -> Poses:
         """Find the people in the next frame; there may be none.
@@ -90,6 +95,11 @@ class GroupFollower:
             image: uint8 (H, W, 3), RGB.
             time: Time of the frame in seconds, strictly increasing.
         """
+        poses = self._found(image, time)
+        self._poses, self._time = poses, time
+        return poses
+
+    def _found(self, image: Image, time: float) -> Poses:
         before, anchors = self._poses, self._at_detection
         if before is None or anchors is None or not len(before) or self._due(before, time):
             return self._detected(image, time)
@@ -102,8 +112,7 @@ class GroupFollower:
         kept = np.intersect1d(_single(poses), np.flatnonzero(_inside(poses.boxes, image)))
         if len(kept) < len(poses):
             return self._detected(image, time)
-        self._poses = poses
-        return self._poses
+        return poses
 
     def _due(self, before: Poses, time: float) -> bool:
         interval = self._interval
@@ -113,9 +122,38 @@ class GroupFollower:
         return time - self._detected_at >= interval - 1e-3 or _crowded(before.boxes)
 
     def _detected(self, image: Image, time: float) -> Poses:
-        self._poses = self._at_detection = self._estimator.predict(image)
-        self._detected_at = time
-        return self._poses
+        poses = self._estimator.predict(image)
+        if self._poses is not None:
+            poses = self._with_missed(image, poses, self._poses, time - self._time)
+        self._at_detection, self._detected_at = poses, time
+        return poses
+
+    def _with_missed(self, image: Image, poses: Poses, before: Poses, seconds: float) -> Poses:
+        """Add the people of the last frame, ``seconds`` ago, whom the detector missed and who are still there.
+
+        Their box scores fade, so that a wrong pose does not stay.
+        """
+        missed = before[pairwise_iou(before.boxes, poses.boxes).max(axis=1, initial=0) < _SAME_BOX]
+        faded = missed.box_scores * np.float32(0.5 ** (seconds / _HALF_LIFE))
+        missed, faded = missed[faded >= _FADED], faded[faded >= _FADED]
+        if not len(missed):
+            return poses
+        again = self._estimator.predict(image, missed.boxes, faded)
+        again = replace(again, boxes=_moved(missed, again))
+        again = again[(again.scores.mean(axis=1) >= LOST) & _inside(again.boxes, image)]
+        together = _joined(poses, again)
+        return together[_single(together)]
+
+
+def _joined(first: Poses, second: Poses) -> Poses:
+    """Return the people of both."""
+    return Poses(
+        np.concatenate([first.keypoints, second.keypoints]),
+        np.concatenate([first.scores, second.scores]),
+        np.concatenate([first.boxes, second.boxes]),
+        np.concatenate([first.box_scores, second.box_scores]),
+        first.keypoint_set,
+    )
 
 
 def _moved(before: Poses, poses: Poses) -> Floats32:
