@@ -27,8 +27,8 @@ DEFAULT_INPUT_SIZE_WH = (192, 256)
 class Unit:
     """The block that a network repeats.
 
-    ``models.backbones`` maps units to PyTorch backbones, ``engine.units`` and ``engine.compiler`` to steps of the native
-    engine. A unit may be missing there: PyTorch and ONNX Runtime then run its networks.
+    ``models.backbones`` maps units to PyTorch backbones, ``engine.units`` and ``engine.compiler`` to steps of the
+    native engine. A unit may be missing there: PyTorch and ONNX Runtime then run its networks.
 
     Attributes:
         name: Name in configuration files, in lower case.
