@@ -31,8 +31,7 @@ constexpr std::int64_t plane_floats(std::int64_t pixels) {
 // says what each reads, writes and holds.
 enum class Kind : std::int32_t {
     stem, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear, means, mix_kernels,
-    context,
-    image, convolution, transposed, max_pool, add,
+    context, image, convolution, transposed, max_pool, add,
 };
 constexpr const char* kind_names[] = {
     "stem", "pointwise", "depthwise", "pool", "spatial_weighting", "enlarge", "fuse_first", "enlarge_bilinear", "means",

@@ -137,7 +137,7 @@ def test_vector_kernels_equal_the_plain_ones(built: Path) -> None:
     ("variant", "size_wh"),
     [
         *product(LITE_NETWORKS, [(96, 128), (189, 253), (192, 256), (288, 384), (256, 256)]),
-        *product(COMPARED, [(61, 93)]),
+        *product([*COMPARED, "dite_hrnet_18"], [(61, 93)]),
     ],
 )
 def test_heatmaps_equal_those_in_float64_and_are_the_same_for_several_callers_at_once(
@@ -203,7 +203,7 @@ def test_neon_kernels_equal_the_plain_ones(built_for_arm: Path) -> None:
     assert "neon stem" in _run(built_for_arm / "engine_kernel_test", 100, emulator=(EMULATOR,))
 
 
-@pytest.mark.parametrize("variant", [*LITE_NETWORKS, "small_hrnet_w16"])
+@pytest.mark.parametrize("variant", [*LITE_NETWORKS, "small_hrnet_w16", "dite_hrnet_18"])
 def test_heatmaps_of_neon_equal_those_in_float64(
     settled: MakeNetwork, built_for_arm: Path, tmp_path: Path, variant: str
 ) -> None:
