@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_a_result_is_read_only_for_its_settings_and_minutes(
     assert read_result(folder, config, 5.0) == result
     others = ((config, 6.0), (replace(config, input_size_wh=(96, 96)), 5.0))
     for other, minutes in others:
-        said = user_error(lambda other=other, minutes=minutes: read_result(folder, other, minutes))
+        said = user_error(partial(read_result, folder, other, minutes))
         assert said.startswith(f"{folder}: was trained for 5 minutes or with other settings (expected")
     (folder / "result.json").write_text('{"minutes": 5}')
     assert "not a result of a comparison" in user_error(lambda: read_result(folder, config, 5.0))
