@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "export an ONNX model and compare it with PyTorch, or a program for the native engine",
     "inspect": "list the steps of a network in the native engine",
     "bench": "benchmark all installed runtimes, against the theoretical minimum",
+    "compare": "train networks on one recipe for equal times, and compare their cost and accuracy",
     "summary": "count parameters, multiply-accumulates and memory traffic, per layer",
 }
 

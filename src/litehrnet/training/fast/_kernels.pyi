@@ -1,7 +1,8 @@
 """The kernels of training in C++ (csrc/python/training.cpp); absent where they were not built.
 
 Arrays are float32 on the CPU, ``statistics`` and ``moments`` float64. Images are (n, c, h, w) in channels last; those
-of convolutions may hold some of the channels of another tensor. Shapes are checked.
+of convolutions may hold some of the channels of another tensor. Shapes are checked; csrc/training/kernels.h says what
+each kernel computes.
 
 Raises:
     TypeError: An array is of another type or on another device.
@@ -35,5 +36,43 @@ def instruction_sets() -> list[str]:
 def use(name: str, /) -> None:
     """Run on another instruction set from now on, in this process."""
 
-def __getattr__(kernel: str) -> Any:
-    """Kernels: csrc/python/training.cpp has their arguments, csrc/training/kernels.h says what they compute."""
+# fmt: off
+def norm_forward(
+    x: Array, norm: Norm, statistics: Array, relu: bool, out: Array, threads: int, /) -> None: ...
+def norm_backward(
+    x: Array, norm: Norm, statistics: Array, relu: bool,
+    dout: Array, dx: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
+def depthwise_forward(
+    x: Array, kernel: Array, stride: int, norm: Norm, statistics: Array, y: Array,
+    gain: Array, offset: Array, threads: int, /) -> None: ...
+def depthwise_backward(
+    x: Array, kernel: Array, stride: int, norm: Norm, statistics: Array, y: Array,
+    dy: Array, dgain: Array, doffset: Array,
+    dx: Array, add: bool, dkernel: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
+def product_norm_forward(
+    x: Array, matrix: Array, bias: Array | None, y: Array, norm: Norm, statistics: Array, relu: bool,
+    out: Array | None, threads: int, /) -> None: ...
+def product_norm_backward(
+    x: Array, matrix: Array, y: Array, norm: Norm, statistics: Array, relu: bool,
+    dout: Array, dx: Array, add: bool, dmatrix: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
+def convolution_norm_forward(
+    x: Array, matrix: Array, stride: int, y: Array, norm: Norm, statistics: Array, relu: bool,
+    out: Array, threads: int, /) -> None: ...
+def convolution_norm_backward(
+    x: Array, stride: int, y: Array, norm: Norm, statistics: Array, relu: bool,
+    dout: Array, dmatrix: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
+def unit_forward(
+    x: Array, cells: Array, first: int, kernel: Array, norm: Norm, weighting: Weighting,
+    y: Array, moments: Array, out: Array, threads: int, /) -> None: ...
+def unit_backward(
+    x: Array, cells: Array, first: int, kernel: Array, norm: Norm, weighting: Weighting,
+    y: Array, moments: Array, dout: Array, dx: Array, dcells: Array,
+    dkernel: Array, dweight: Array, dbias: Array, dweighting: Weighting, threads: int, /) -> None: ...
+def pool_forward(x: Array, cells: Array, first: int, threads: int, /) -> None: ...
+def pool_backward(dx: Array, dcells: Array, first: int, threads: int, /) -> None: ...
+def fuse_forward(
+    x: Array, scale: float, terms: list[tuple[Array, float, Norm, Array]],
+    sum: Array | None, rectified: Array, threads: int, /) -> None: ...
+def fuse_backward(
+    rectified: Array, dsum: Array | None, drectified: Array, scale: float,
+    dx: Array, add: bool, terms: list[tuple[Array, float]], threads: int, /) -> None: ...
