@@ -1,8 +1,8 @@
 """Networks compared on small sets of photos, input 128x96 (height x width): the recipe of litehrnet compare.
 
-All people that are annotated here but those of held-out photos, and labels alone: no teacher, no weights to start from.
-The test set is used once for each network, at the end. litehrnet compare gives the variants and the time, so that the
-variant and the epochs below are not used. See docs/evaluation.md.
+Networks learn from the labels of all people except those in held-out photos, without a teacher and from random weights.
+Each network is tested once, at the end. litehrnet compare sets the variants and the time, so the variant below and the
+number of epochs are not used. See docs/evaluation.md.
 """
 
 variant = "lite_hrnet_18"

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         required=True,
         metavar="M",
-        help="minutes of processor time that each network trains for, on one thread",
+        help="minutes of CPU time that each network trains for, on one thread",
     )
     parser.add_argument(
         "--out",
@@ -174,7 +174,7 @@ def _table(config: "RunConfig", minutes: float, rows: Mapping[str, Mapping[str, 
     metric, digits = best_by(config, test), metric_of(config, test).digits
     width, height = config.input_size_wh
     lines = [
-        f"{config.name}, {width}x{height} (width x height): {minutes:g} minutes of processor time each, on one thread. "
+        f"{config.name}, {width}x{height} (width x height): {minutes:g} minutes of CPU time each, on one thread. "
         f"Tested on {test.annotations}, {next((row['how'] for row in rows.values()), '')}. {machine()}.",
         "",
         f"| network | parameters | FLOPs | ms per image | {metric} | samples |",

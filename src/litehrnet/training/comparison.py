@@ -1,7 +1,7 @@
-"""Networks trained on one recipe for equal times, and tested alike: ``litehrnet compare``.
+"""Training of networks on one recipe for equal times, and their tests: ``litehrnet compare``.
 
-Each network trains on one thread, which also makes its samples. The time is that of the processor, so that other
-programs on the machine take nothing away from a network.
+Each network trains on one thread, which also makes its samples. Time is CPU time, so other programs on the machine do
+not shorten a training.
 """
 
 import json
@@ -41,7 +41,7 @@ class Trained:
 
     Attributes:
         recipe: All settings of its training.
-        minutes: Minutes of processor time.
+        minutes: Minutes of CPU time.
         samples: Samples that it was trained on; one that was used twice counts twice.
         how: Description of the test.
         metrics: Values of the test, by their names in the log.
@@ -86,7 +86,7 @@ def train_and_test(config: RunConfig, minutes: float, folder: Path, say: Callabl
 
     Args:
         config: Settings from ``settings_of``.
-        minutes: Minutes of processor time for the training.
+        minutes: Minutes of CPU time for the training.
         folder: Folder to make; it appears after the test.
         say: Receives lines of progress.
 
