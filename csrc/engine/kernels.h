@@ -67,9 +67,9 @@ struct Pool {
     std::int32_t channels, height, width, shift;  // of out
 };
 
-// Multiplies every plane by one number, which two dense layers and a sigmoid compute from the means of all planes. Then,
-// with a scale, multiplies and shifts every plane. Weights are transposed (in, out); their rows and the biases are padded
-// with zeros to multiples of 16.
+// Multiplies every plane by one number, which two dense layers and a sigmoid compute from the means of all planes. With
+// a scale, every plane is then multiplied by its own and shifted. Weights are transposed (in, out); their rows and the
+// biases are padded with zeros to multiples of 16.
 struct SpatialWeighting {
     const Place* in;
     const Place* out;

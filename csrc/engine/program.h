@@ -30,8 +30,8 @@ constexpr std::int64_t plane_floats(std::int64_t pixels) {
 // program.py names the same kinds in the same order and says what each computes; a test compares both. check_step.cpp
 // says what each reads, writes and holds.
 enum class Kind : std::int32_t {
-    stem, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear, means, mix_kernels, context,
-    image, convolution, transposed, max_pool, add,
+    stem, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear, means, mix_kernels,
+    context, image, convolution, transposed, max_pool, add,
 };
 constexpr const char* kind_names[] = {
     "stem", "pointwise", "depthwise", "pool", "spatial_weighting", "enlarge", "fuse_first", "enlarge_bilinear", "means",

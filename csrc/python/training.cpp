@@ -5,12 +5,14 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -144,17 +146,15 @@ Shape with_columns(const Shape& shape, const ImageArray& y) {
     return {shape.images, shape.height, shape.width, static_cast<Int>(y.shape(1))};
 }
 
-using TermArrays = std::vector<std::pair<ImageArray, float>>;
+// Images of a term of a sum, or of its gradient.
+Images term_of(const ImageArray& array, const Shape& shape) {
+    const Images images = dense(array);
+    require(images.shape.channels == shape.channels, "a term has another number of channels");
+    return images;
+}
 
-std::vector<Term> terms_of(const TermArrays& arrays, const Shape& shape) {
-    require(arrays.size() <= static_cast<std::size_t>(most_terms), "a sum has too many terms");
-    std::vector<Term> terms;
-    for (const auto& [array, weight] : arrays) {
-        const Images images = dense(array);
-        require(images.shape.channels == shape.channels, "a term has another number of channels");
-        terms.push_back({images.values, factor_between(shape, images.shape), weight});
-    }
-    return terms;
+void require_few(std::size_t terms) {
+    require(terms <= static_cast<std::size_t>(most_terms), "a sum has too many terms");
 }
 
 // Chosen at the first use: LITEHRNET_KERNELS may name an instruction set that this machine does not have.
@@ -220,13 +220,13 @@ void depthwise_backward(const ImageArray& x, const Array& kernel, Int stride, co
 
 void product_norm_forward(const ImageArray& x, const Array& matrix, const std::optional<Array>& bias,
                           const ImageArray& y, const NormArrays& norm, const Sums& statistics, bool relu,
-                          const ImageArray& out, Int threads) {
+                          const std::optional<ImageArray>& out, Int threads) {
     const Images in = images_of(x);
     const Shape shape = with_columns(in.shape, y);
     const Int columns = shape.channels;
     kernels().product_norm_forward(in.shape, in.values, in.stride, sized(matrix, columns * in.shape.channels),
                                    bias ? sized(*bias, columns) : nullptr, columns, shaped(y, shape), norm.of(columns),
-                                   statistics_of(statistics, columns), relu, shaped(out, shape), threads);
+                                   statistics_of(statistics, columns), relu, optional_images(out, shape), threads);
 }
 
 void product_norm_backward(const ImageArray& x, const Array& matrix, const ImageArray& y, const NormArrays& norm,
@@ -279,7 +279,7 @@ void unit_forward(const ImageArray& x, const ImageArray& cells, Int first, const
     const Int c = shape.channels;
     const SomeCells some = cells_of(cells, first, shape);
     kernels().unit_forward(shape, in.values, {some.values, some.stride, some.factor}, sized(kernel, 9 * c), norm.of(c),
-                           weighting.of(c), shaped(y, shape), sized(moments, 2 * shape.images * c),
+                           weighting.of(c), shaped(y, shape), sized(moments, 3 * shape.images * c),
                            shaped(out, in.shape), threads);
 }
 
@@ -294,7 +294,7 @@ void unit_backward(const ImageArray& x, const ImageArray& cells, Int first, cons
     require(some.stride == gradients.stride && some.factor == gradients.factor,
             "cells and their gradients have different shapes");
     kernels().unit_backward(shape, in.values, {some.values, some.stride, some.factor}, sized(kernel, 9 * c),
-                            norm.of(c), weighting.of(c), shaped(y, shape), sized(moments, 2 * shape.images * c),
+                            norm.of(c), weighting.of(c), shaped(y, shape), sized(moments, 3 * shape.images * c),
                             shaped(dout, in.shape), shaped(dx, in.shape), gradients.values, sized(dkernel, 9 * c),
                             gradient_of(dweight, dbias, c), dweighting.gradient(c, weighting.reduced()), threads);
 }
@@ -311,22 +311,34 @@ void pool_backward(const ImageArray& dx, const ImageArray& dcells, Int first, In
     kernels().pool_backward(half(in.shape), in.values, some.values, some.stride, some.factor, threads);
 }
 
-void fuse_forward(const ImageArray& x, float scale, const TermArrays& arrays, const ImageArray& sum,
-                  const ImageArray& rectified, Int threads) {
+void fuse_forward(const ImageArray& x, float scale,
+                  const std::vector<std::tuple<ImageArray, float, const NormArrays*, Sums>>& arrays,
+                  const std::optional<ImageArray>& sum, const ImageArray& rectified, Int threads) {
     const Images in = dense(x);
-    const std::vector<Term> terms = terms_of(arrays, in.shape);
+    const Int c = in.shape.channels;
+    require_few(arrays.size());
+    std::vector<Term> terms;
+    for (const auto& [array, weight, norm, statistics] : arrays) {
+        const Images images = term_of(array, in.shape);
+        terms.push_back({images.values, factor_between(in.shape, images.shape), weight, norm->of(c),
+                         statistics_of(statistics, c)});
+    }
     kernels().fuse_forward(in.shape, in.values, scale, terms.data(), static_cast<Int>(terms.size()),
-                           shaped(sum, in.shape), shaped(rectified, in.shape), threads);
+                           optional_images(sum, in.shape), shaped(rectified, in.shape), threads);
 }
 
-void fuse_backward(const ImageArray& sum, const std::optional<ImageArray>& dsum,
-                   const std::optional<ImageArray>& drectified, float scale, const ImageArray& dx, bool add,
-                   const TermArrays& arrays, Int threads) {
-    require(dsum || drectified, "there is no gradient");
-    const Images in = dense(sum);
-    const std::vector<Term> terms = terms_of(arrays, in.shape);
-    kernels().fuse_backward(in.shape, in.values, optional_images(dsum, in.shape), optional_images(drectified, in.shape),
-                            scale, shaped(dx, in.shape), add, terms.data(), static_cast<Int>(terms.size()), threads);
+void fuse_backward(const ImageArray& rectified, const std::optional<ImageArray>& dsum, const ImageArray& drectified,
+                   float scale, const ImageArray& dx, bool add,
+                   const std::vector<std::pair<ImageArray, float>>& arrays, Int threads) {
+    const Images in = dense(rectified);
+    require_few(arrays.size());
+    std::vector<TermGradient> terms;
+    for (const auto& [array, weight] : arrays) {
+        const Images images = term_of(array, in.shape);
+        terms.push_back({images.values, factor_between(in.shape, images.shape), weight});
+    }
+    kernels().fuse_backward(in.shape, in.values, optional_images(dsum, in.shape), shaped(drectified, in.shape), scale,
+                            shaped(dx, in.shape), add, terms.data(), static_cast<Int>(terms.size()), threads);
 }
 
 }  // namespace

@@ -161,8 +161,8 @@ double pool(Case& c, const Kernels& kernels) {
 double spatial_weighting(Case& c, const Kernels& kernels) {
     const int channels = c.between(4, 50), hidden = c.between(1, channels);
     const Planes in = c.planes(channels, c.between(1, 9), c.between(1, 9));
-    std::vector<Constant> constants{c.constant({hidden, channels}), c.constant({hidden}), c.constant({channels, hidden}),
-                                    c.constant({channels})};
+    std::vector<Constant> constants{c.constant({hidden, channels}), c.constant({hidden}),
+                                    c.constant({channels, hidden}), c.constant({channels})};
     for (int i = 2 * c.between(0, 1); i > 0; --i) constants.push_back(c.constant({channels}));
     Step s = step(Kind::spatial_weighting, {in, c.planes(1, 1, channels)}, {in}, std::move(constants));
     s.activation = c.between(0, 1) ? Activation::hard_sigmoid : Activation::none;
@@ -204,7 +204,8 @@ double means(Case& c, const Kernels& kernels) {
 }
 
 double mix_kernels(Case& c, const Kernels& kernels) {
-    const int inputs = c.between(1, 40), hidden = c.between(1, 40), count = c.between(1, 20), floats = c.between(1, 400);
+    const int inputs = c.between(1, 40), hidden = c.between(1, 40), count = c.between(1, 20);
+    const int floats = c.between(1, 400);
     return c.difference(step(Kind::mix_kernels, {c.planes(1, 1, inputs)}, {c.planes(1, 1, floats)},
                              {c.constant({hidden, inputs}), c.constant({hidden}), c.constant({count, hidden}),
                               c.constant({count}), c.constant({count, floats})}),

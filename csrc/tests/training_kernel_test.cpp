@@ -113,7 +113,7 @@ Values units(const Kernels& kernels, Int threads, const Shape& shape, Int factor
     Values weights = zeros((cells - 1) * step + c), dcells(weights);
     Values y = zeros(pixels * c), out(x.size()), dx(x.size()), dkernel(kernel.size());
     Values dw1(w1), db1(b1), dw2(w2), db2(b2);
-    std::vector<double> moments(static_cast<std::size_t>(2 * shape.images * c));
+    std::vector<double> moments(static_cast<std::size_t>(3 * shape.images * c));
     NormArrays a(c);
     kernels.pool_forward(shape, x.data(), weights.data(), step, factor, threads);
     const Cells given{weights.data(), step, factor};
@@ -134,17 +134,24 @@ Values sums(const Kernels& kernels, Int threads, const Shape& shape, Int factor)
     const Values x = numbers(count, 23), dsum = numbers(count, 24), drectified = numbers(count, 25);
     Values same = numbers(count, 26), small = numbers(count / (factor * factor), 27);
     Values sum(x.size()), rectified(x.size()), dx(x.size()), dsame(same.size()), dsmall(small.size());
-    const Term terms[] = {{same.data(), 1, 2.0f}, {small.data(), factor, 1.0f}};
+    NormArrays a(shape.channels), b(shape.channels);
+    const Shape lower{shape.images, shape.height / factor, shape.width / factor, shape.channels};
+    Values unused(x.size());
+    kernels.norm_forward(shape, same.data(), a.norm(), a.saved(), false, unused.data(), threads);
+    kernels.norm_forward(lower, small.data(), b.norm(), b.saved(), false, unused.data(), threads);
+    const Term terms[] = {{same.data(), 1, 2.0f, a.norm(), a.saved()}, {small.data(), factor, 1.0f, b.norm(), b.saved()}};
     kernels.fuse_forward(shape, x.data(), 2.0f, terms, 2, sum.data(), rectified.data(), threads);
-    const Term gradients[] = {{dsame.data(), 1, 2.0f}, {dsmall.data(), factor, 1.0f}};
-    const auto backward = [&](const float* a, const float* b, bool add) {
-        kernels.fuse_backward(shape, sum.data(), a, b, 2.0f, dx.data(), add, gradients, 2, threads);
-        for (const Values* more : {&dx, &dsame, &dsmall}) append(rectified, *more);
+    const TermGradient gradients[] = {{dsame.data(), 1, 2.0f}, {dsmall.data(), factor, 1.0f}};
+    const auto backward = [&](const float* of_sum, bool add) {
+        kernels.fuse_backward(shape, rectified.data(), of_sum, drectified.data(), 2.0f, dx.data(), add, gradients, 2,
+                              threads);
+        for (const Values* more : {&dx, &dsame, &dsmall}) append(sum, *more);
     };
-    backward(dsum.data(), drectified.data(), false);
-    backward(nullptr, drectified.data(), true);
-    backward(dsum.data(), nullptr, false);
-    append(sum, rectified);
+    backward(dsum.data(), false);
+    backward(nullptr, true);
+    Values again = zeros(count);
+    kernels.fuse_forward(shape, x.data(), 2.0f, terms, 2, nullptr, again.data(), threads);
+    for (const Values* more : {&rectified, &again}) append(sum, *more);
     return sum;
 }
 

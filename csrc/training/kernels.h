@@ -63,8 +63,17 @@ struct SpatialWeightingGradient {
     float *weight1, *bias1, *weight2, *bias2;
 };
 
-// A term that is enlarged by `factor` and added to a sum; in the backward pass, the gradient that is written.
+// A term of a sum: its normalization, enlarged by `factor`, times a weight.
 struct Term {
+    const float* values;
+    Int factor;
+    float weight;
+    Norm norm;
+    Statistics statistics;
+};
+
+// The gradient of a term, of its normalization's result.
+struct TermGradient {
     float* values;
     Int factor;
     float weight;
@@ -93,8 +102,8 @@ struct Kernels {
                                const NormGradient& dnorm, Int threads);
 
     // A 1x1 convolution by a matrix (columns, channels) and a bias that may be null, and normalization after it:
-    // y = product(x), (images, height, width, columns); out = norm(y), or ReLU of it. The gradient of the bias is 0:
-    // normalization takes away what it adds.
+    // y = product(x), (images, height, width, columns); out = norm(y), or ReLU of it. `out` may be null: the next
+    // operation normalizes y. The gradient of the bias is 0: normalization takes away what it adds.
     void (*product_norm_forward)(const Shape& shape, const float* x, Int x_stride, const float* matrix,
                                  const float* bias, Int columns, float* y, const Norm& norm,
                                  const Statistics& statistics, bool relu, float* out, Int threads);
@@ -113,12 +122,12 @@ struct Kernels {
                                       float* dmatrix, const NormGradient& dnorm, Int threads);
 
     // One branch of conditional channel weighting. x has twice the channels: its second half is weighted by cells,
-    // convolved, normalized, weighted by spatial weighting, and shuffled with the first half. `moments`, (2, images,
-    // channels), are sums and sums of squares of the convolution y.
+    // convolved, normalized, weighted by spatial weighting, and shuffled with the first half. `moments`, (3, images,
+    // channels), are sums and sums of squares of the convolution y, and the spatial weights.
     void (*unit_forward)(const Shape& shape, const float* x, const Cells& cells, const float* kernel, const Norm& norm,
                          const SpatialWeighting& weighting, float* y, double* moments, float* out, Int threads);
     void (*unit_backward)(const Shape& shape, const float* x, const Cells& cells, const float* kernel,
-                          const Norm& norm, const SpatialWeighting& weighting, const float* y, const double* moments,
+                          const Norm& norm, const SpatialWeighting& weighting, const float* y, double* moments,
                           const float* dout, float* dx, float* dcells, float* dkernel, const NormGradient& dnorm,
                           const SpatialWeightingGradient& dweighting, Int threads);
 
@@ -127,12 +136,12 @@ struct Kernels {
     void (*pool_backward)(const Shape& shape, float* dx, const float* dcells, Int cell_stride, Int factor,
                           Int threads);
 
-    // sum = scale * x + enlarged terms by their weights; rectified = ReLU(sum).
+    // sum = scale * x + terms, which may be null; rectified = ReLU(sum).
     void (*fuse_forward)(const Shape& shape, const float* x, float scale, const Term* terms, Int count, float* sum,
                          float* rectified, Int threads);
-    // One of dsum and drectified may be null. `terms` receive the gradients of the terms.
-    void (*fuse_backward)(const Shape& shape, const float* sum, const float* dsum, const float* drectified,
-                          float scale, float* dx, bool add, const Term* terms, Int count, Int threads);
+    // dsum may be null.
+    void (*fuse_backward)(const Shape& shape, const float* rectified, const float* dsum, const float* drectified,
+                          float scale, float* dx, bool add, const TermGradient* terms, Int count, Int threads);
 };
 
 // The kernels for the instruction sets of this CPU, the best first.

@@ -193,7 +193,7 @@ void multiply_and_normalize(const Rows& x, Int depth, const float* matrix, const
         });
     });
     statistics_from(sums, squares, blocks, columns, rows, norm, statistics);
-    normalize(shape, y, norm, statistics, relu, out, threads);
+    if (out) normalize(shape, y, norm, statistics, relu, out, threads);
 }
 
 void product_norm_forward(const Shape& shape, const float* x, Int x_stride, const float* matrix, const float* bias,

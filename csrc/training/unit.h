@@ -44,55 +44,73 @@ void pool_backward(const Shape& shape, float* dx, const float* dcells, Int cell_
     });
 }
 
+// Sum of products, in eight parts at once. Rounding depends on the order, so a compiler does not split a sum by itself.
+inline double dot(const double* a, const double* b, Int count) {
+    double sums[8] = {}, rest = 0;
+    Int j = 0;
+    for (; j + 8 <= count; j += 8)
+        for (Int k = 0; k < 8; ++k) sums[k] += a[j + k] * b[j + k];
+    for (; j < count; ++j) rest += a[j] * b[j];
+    for (const double sum : sums) rest += sum;
+    return rest;
+}
+
+struct Converted : Doubles {
+    Converted(const float* values, Int count) : Doubles(count) {
+        for (Int i = 0; i < count; ++i) (*this)[i] = static_cast<double>(values[i]);
+    }
+};
+
 // The layers of spatial weighting, with the values that their backward pass needs, (images, channels) each.
 struct Weighting {
     Int images, c, reduced;
-    Doubles pooled, hidden, weights;  // hidden: (images, reduced)
+    const Converted weight1, weight2;
+    Doubles pooled, hidden;  // hidden: (images, reduced)
+    double* weights;         // kept from the forward to the backward pass
 
     Weighting(Int images, Int c, const SpatialWeighting& layers, const Norm& norm, const Statistics& s,
-              const double* sums, Int places)
-        : images(images), c(c), reduced(layers.reduced), pooled(images * c), hidden(images * reduced),
-          weights(images * c) {
+              const double* sums, Int places, double* weights)
+        : images(images), c(c), reduced(layers.reduced), weight1(layers.weight1, reduced * c),
+          weight2(layers.weight2, reduced * c), pooled(images * c), hidden(images * reduced), weights(weights) {
         for (Int n = 0; n < images; ++n) {
-            double *mean = pooled + n * c, *h = hidden + n * reduced, *w = weights + n * c;
+            double *mean = pooled + n * c, *h = hidden + n * reduced;
             for (Int j = 0; j < c; ++j)
                 mean[j] = gain_of(norm, s, j) * sums[n * c + j] / static_cast<double>(places) + offset_of(norm, s, j);
-            for (Int i = 0; i < reduced; ++i) {
-                double sum = static_cast<double>(layers.bias1[i]);
-                for (Int j = 0; j < c; ++j) sum += static_cast<double>(layers.weight1[i * c + j]) * mean[j];
-                h[i] = std::max(0.0, sum);
-            }
-            for (Int j = 0; j < c; ++j) {
-                double sum = static_cast<double>(layers.bias2[j]);
-                for (Int i = 0; i < reduced; ++i) sum += static_cast<double>(layers.weight2[j * reduced + i]) * h[i];
-                w[j] = 1 / (1 + std::exp(-sum));
-            }
+            for (Int i = 0; i < reduced; ++i)
+                h[i] = std::max(0.0, static_cast<double>(layers.bias1[i]) + dot(weight1 + i * c, mean, c));
         }
     }
 
+    // Computes the weights.
+    void forward(const SpatialWeighting& layers) const {
+        for (Int n = 0; n < images; ++n)
+            for (Int j = 0; j < c; ++j) {
+                const double sum = dot(weight2 + j * reduced, hidden + n * reduced, reduced);
+                weights[n * c + j] = 1 / (1 + std::exp(-sum - static_cast<double>(layers.bias2[j])));
+            }
+    }
+
     // Writes the gradients of the layers and of the means, from that of the weights.
-    void backward(const SpatialWeighting& layers, const double* dweights, const SpatialWeightingGradient& d,
-                  double* dpooled) const {
+    void backward(const double* dweights, const SpatialWeightingGradient& d, double* dpooled) const {
         const Doubles dweight1(reduced * c), dbias1(reduced), dweight2(reduced * c), dbias2(c), dhidden(reduced);
+        const auto add = [](double* to, double factor, const double* from, Int count) {
+            for (Int i = 0; i < count; ++i) to[i] += factor * from[i];
+        };
         for (Int n = 0; n < images; ++n) {
             const double *mean = pooled + n * c, *h = hidden + n * reduced, *w = weights + n * c;
             std::fill(+dhidden, dhidden + reduced, 0.0);
             for (Int j = 0; j < c; ++j) {
                 const double dsum = dweights[n * c + j] * w[j] * (1 - w[j]);
                 dbias2[j] += dsum;
-                for (Int i = 0; i < reduced; ++i) {
-                    dweight2[j * reduced + i] += dsum * h[i];
-                    dhidden[i] += dsum * static_cast<double>(layers.weight2[j * reduced + i]);
-                }
+                add(dweight2 + j * reduced, dsum, h, reduced);
+                add(dhidden, dsum, weight2 + j * reduced, reduced);
             }
-            for (Int j = 0; j < c; ++j) dpooled[n * c + j] = 0;
+            std::fill(dpooled + n * c, dpooled + (n + 1) * c, 0.0);
             for (Int i = 0; i < reduced; ++i) {
                 if (h[i] <= 0) continue;
                 dbias1[i] += dhidden[i];
-                for (Int j = 0; j < c; ++j) {
-                    dweight1[i * c + j] += dhidden[i] * mean[j];
-                    dpooled[n * c + j] += dhidden[i] * static_cast<double>(layers.weight1[i * c + j]);
-                }
+                add(dweight1 + i * c, dhidden[i], mean, c);
+                add(dpooled + n * c, dhidden[i], weight1 + i * c, c);
             }
         }
         const auto write = [](float* to, const double* from, Int count) {
@@ -139,7 +157,8 @@ void unit_forward(const Shape& shape, const float* x, const Cells& cells, const 
     const Doubles mean(c), inverse_std(c);
     const Statistics statistics{mean, inverse_std};
     statistics_from(sums, squares, images, c, images * places, norm, statistics);
-    const Weighting weighting(images, c, layers, norm, statistics, sums, places);
+    const Weighting weighting(images, c, layers, norm, statistics, sums, places, moments + 2 * images * c);
+    weighting.forward(layers);
     for_images(images, threads, [&](Int begin, Int end) {
         const Floats gain(c), offset(c);
         for (Int n = begin; n < end; ++n) {
@@ -191,7 +210,7 @@ void reduce_image(const Shape& shape, const float* dout, const float* y, Int n, 
 struct UnitGradient {
     Floats gain, plus, times;
 
-    UnitGradient(const Shape& shape, const Norm& norm, const SpatialWeighting& layers, const double* moments,
+    UnitGradient(const Shape& shape, const Norm& norm, const SpatialWeighting& layers, double* moments,
                  const double* dgains, const double* doffsets, const NormGradient& dnorm,
                  const SpatialWeightingGradient& dlayers)
         : gain(shape.images * shape.channels), plus(shape.images * shape.channels), times(shape.channels) {
@@ -203,13 +222,13 @@ struct UnitGradient {
         Norm again = norm;
         again.running_mean = unmoved, again.running_variance = unmoved + c;
         statistics_from(sums, moments + images * c, images, c, count, again, statistics);
-        const Weighting weighting(images, c, layers, norm, statistics, sums, places);
+        const Weighting weighting(images, c, layers, norm, statistics, sums, places, moments + 2 * images * c);
         const Doubles dweights(images * c), dpooled(images * c);
         for (Int i = 0; i < images * c; ++i) {
             const double gain_of_y = gain_of(norm, statistics, i % c), offset_of_y = offset_of(norm, statistics, i % c);
             dweights[i] = dgains[i] * gain_of_y + doffsets[i] * offset_of_y;
         }
-        weighting.backward(layers, dweights, dlayers, dpooled);
+        weighting.backward(dweights, dlayers, dpooled);
         for (Int j = 0; j < c; ++j) {
             double dgain = 0, doffset = 0;
             for (Int i = j; i < images * c; i += c) {
@@ -228,7 +247,7 @@ struct UnitGradient {
 };
 
 void unit_backward(const Shape& shape, const float* x, const Cells& cells, const float* kernel_values, const Norm& norm,
-                   const SpatialWeighting& layers, const float* y, const double* moments, const float* dout, float* dx,
+                   const SpatialWeighting& layers, const float* y, double* moments, const float* dout, float* dx,
                    float* dcells, float* dkernel, const NormGradient& dnorm, const SpatialWeightingGradient& dlayers,
                    Int threads) {
     const Int c = shape.channels, images = shape.images, width = shape.width;

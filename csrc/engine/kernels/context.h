@@ -45,7 +45,7 @@ inline V sums_of_runs(const Context& s, const float* in, const float* shares, in
     return sum_neighbors(sums, __builtin_ctz(W));
 }
 
-// W results of runs of 4 pixels. Runs of a vector have the same weights: they share a number of channels divisible by 4.
+// W results of runs of 4 pixels. The runs of a vector have the same weights: the number of channels is divisible by 4.
 inline V sums_of_short_runs(const Context& s, const float* in, const float* shares, int t) {
     constexpr int short_run = 4;
     V sums[short_run];

@@ -54,7 +54,9 @@ inline void fuse_first(const FuseFirst& s, float* arena) {
     }
 }
 
-void fuse_first(const FuseFirst& s, float* arena) { s.rectified ? fuse_first<true>(s, arena) : fuse_first<false>(s, arena); }
+void fuse_first(const FuseFirst& s, float* arena) {
+    s.rectified ? fuse_first<true>(s, arena) : fuse_first<false>(s, arena);
+}
 
 }  // namespace
 }  // namespace litehrnet

@@ -37,7 +37,10 @@ IMAGES = 4
 """Number of different test images; a larger batch repeats them."""
 
 
-_READS_BRANCH_0 = r"weighting\.conv1|depthwise_convs\.0|layers\.0\.\d\.branch2\.0|fuse_layers\.\d\.0\.0\.1"
+_READS_BRANCH_0 = (
+    r"weighting\.conv1|depthwise_convs\.0|layers\.0\.\d\.branch2\.0|fuse_layers\.\d\.0\.0\.1|"
+    r"dcm\.conv_mask\.0|dcm\.channel_attention\.1|conv\.0\.conv\.0\.(conv\.attention\.)?bn"
+)
 
 
 @dataclass(frozen=True)
@@ -163,8 +166,10 @@ class RandomParameters(Parameters):
 
     def take(self, name: str, shape: tuple[int, ...]) -> Floats:
         """Draw an array, scaled so that activations neither vanish nor saturate the sigmoids."""
-        if len(shape) == 4:
-            values = self._rng.normal(0, (1 / np.prod(shape[1:])) ** 0.5, shape)
+        if len(shape) >= 4:  # dynamic kernels have five dimensions, the number of kernels first
+            values = self._rng.normal(0, (1 / np.prod(shape[-3:])) ** 0.5, shape)
+            if "conv_mask" in name:  # nothing normalizes the result
+                values /= 2.0 ** self._doublings(name)
         elif name.endswith("running_var"):
             values = self._rng.uniform(0.5, 1.5, shape) * 4.0 ** self._doublings(name)
         elif name.endswith("weight"):
@@ -250,7 +255,7 @@ def _fuse_term_by_term(maps: Any, branches: "list[Tensor]") -> "list[Tensor]":
             # Branch 0 is already its own fused sum, as the reference implementation adds in place.
             branch = fused[0] if j == 0 < i else branches[j]
             total = total + (branch if j == i else maps[i][str(j)](branch))
-        fused.append(total)
+        fused.append(total.relu() if maps.rectified and not fused else total)
     return fused
 
 

@@ -17,7 +17,7 @@ FLOATS_PER_LINE = 16
 
 
 class Kind(IntEnum):
-    """What a step computes.
+    """Operation of a step.
 
     ``csrc/engine/check_step.cpp`` says what each kind reads, writes and holds; ``reference.py`` computes each in NumPy.
     """
@@ -128,7 +128,7 @@ class Step:
     """One step.
 
     Attributes:
-        kind: What it computes.
+        kind: Operation.
         name: Its layer, in the parameter names of the reference implementation.
         reads: Inputs; ``csrc/engine/check_step.cpp`` lists them by kind.
         writes: Outputs; the same planes as an input if the step works in place.

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from litehrnet.models.blocks import ConditionalChannelWeighting, depthwise, pointwise
-from litehrnet.training.fast import convolutions, sums
-from litehrnet.training.fast.fused import use_kernels
+from litehrnet.models.blocks import ConditionalChannelWeighting, Fuse, depthwise, pointwise
+from litehrnet.training.fast import exchange
+from litehrnet.training.fast.fused import exchange_of, use_kernels
+from litehrnet.training.fast.layers import Norm, path
 from litehrnet.training.memory import keep_freed_memory
 
 Run = Callable[[], object]
@@ -33,9 +34,10 @@ def _operations() -> dict[str, tuple[Run, Run]]:
     """Ours and PyTorch's, on 8 images with channels and sizes of the networks."""
     high, low = _images(40, 32, 24), _images(80, 16, 12)
     norm, unit = nn.BatchNorm2d(40), ConditionalChannelWeighting([40, 80])
+    fuse = Fuse([40, 80]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return {
         "norm": (
-            _step(lambda x: [convolutions.norm(x, norm, relu=True)], [high]),
+            _step(lambda x: [path([Norm(norm, True)], x)], [high]),
             _step(lambda x: [F.relu(norm(x))], [high]),
         ),
         "product and norm": _fused_and_plain(
@@ -47,12 +49,9 @@ def _operations() -> dict[str, tuple[Run, Run]]:
         "depthwise": _fused_and_plain(_depthwise_chain(40, 1), [high]),
         "depthwise, halving": _fused_and_plain(_depthwise_chain(40, 2), [high]),
         "unit": _fused_and_plain(unit, [high, low]),
-        "sum": (
-            _step(
-                lambda x, y: list(sums.fused_sum(x, 2.0, [sums.FuseTerm(y, 2, 1.0)])[1:]),
-                [high, _images(40, 16, 12)],
-            ),
-            _step(lambda x, y: [F.relu(2 * x + F.interpolate(y, scale_factor=2))], [high, _images(40, 16, 12)]),
+        "exchange": (
+            _step(lambda *branches: exchange.exchanged(exchange_of(fuse), branches), [high, low]),
+            _step(lambda *branches: [F.relu(y) for y in fuse(list(branches))], [high, low]),
         ),
     }
 

@@ -6,7 +6,7 @@ and channels last. Parameters, buffers and their names stay. Evaluation and othe
 original ``forward``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import MethodType
 from typing import Any
 
@@ -23,8 +23,8 @@ from litehrnet.models.blocks import (
 )
 from litehrnet.models.heads import Projection
 from litehrnet.models.lite_hrnet import FusedModule
-from litehrnet.training.fast import convolutions, kernels, sums, weighting
-from litehrnet.training.fast.layouts import SharedGradient
+from litehrnet.training.fast import exchange, kernels, layers, weighting
+from litehrnet.training.fast.layers import Layer, Product, Separable
 
 
 def use_kernels(network: nn.Module) -> bool:
@@ -71,56 +71,69 @@ def _layers(*modules: nn.Module) -> Iterator[nn.Module]:
             yield module
 
 
-def _chain(x: Tensor, *modules: nn.Module, shared: SharedGradient | None = None) -> Tensor:
-    """Compute convolutions and batch normalizations in order, with the ReLUs among them.
+def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
+    """Compute convolutions and batch normalizations in order, with the ReLUs among them."""
+    following = list(_layers(*modules))
+    path: list[Layer] = []
+    while following:
+        layer = _take_layer(following, is_image=not path and not x.requires_grad)
+        if layer is not None:
+            path.append(layer)
+            continue
+        x, path = following.pop(0)(layers.path(path, x) if path else x), []
+    return layers.path(path, x) if path else x
 
-    ``shared`` is the gradient of ``x``; then the first layer must be a 1x1 or a depthwise convolution.
+
+def _path(following: list[nn.Module]) -> list[Product | Separable]:
+    """Layers for the kernels from 1x1 and depthwise convolutions with batch normalizations and ReLUs."""
+    path = []
+    while following:
+        layer = _take_layer(following, is_image=False)
+        assert isinstance(layer, Product | Separable)
+        path.append(layer)
+    return path
+
+
+def _take_layer(following: list[nn.Module], *, is_image: bool) -> Layer | None:
+    """Remove the modules of the next layer for the kernels; None if there is none.
+
+    Args:
+        following: Modules in the order in which they are computed.
+        is_image: Whether the layer reads images that need no gradient.
     """
-    layers = list(_layers(*modules))
-    while layers:
-        layer = layers.pop(0)
-        if isinstance(layer, nn.BatchNorm2d):
-            x = convolutions.norm(x, layer, relu=_take_relu(layers))
-        elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1):
-            x = _pointwise(x, layer, layers, shared=shared)
-        elif isinstance(layer, nn.Conv2d) and layer.groups > 1:
-            norm, pointwise = layers.pop(0), layers.pop(0)
-            assert isinstance(norm, nn.BatchNorm2d)
-            assert isinstance(pointwise, nn.Conv2d)
-            x, *affine = convolutions.depthwise_norm(x, layer, norm, shared)
-            x = _pointwise(x, pointwise, layers, (affine[0], affine[1]))
-        elif isinstance(layer, nn.Conv2d) and _is_first_convolution(layer, x, layers):
-            norm = layers.pop(0)
-            assert isinstance(norm, nn.BatchNorm2d)
-            x = convolutions.convolution_norm(x, layer, norm, relu=_take_relu(layers))
-        else:
-            x = layer(x)
-        shared = None
-    return x
+    first = following[0]
+    if isinstance(first, nn.BatchNorm2d):
+        del following[0]
+        return layers.Norm(first, _take_relu(following))
+    if not isinstance(first, nn.Conv2d):
+        return None
+    if first.kernel_size == (1, 1):
+        return _take_product(following)
+    if first.groups > 1:
+        return Separable(*_take_pair(following), _take_product(following))
+    if is_image and _is_first_convolution(first) and isinstance(next(iter(following[1:]), None), nn.BatchNorm2d):
+        return layers.Convolution(*_take_pair(following), _take_relu(following))
+    return None
 
 
-def _is_first_convolution(layer: nn.Conv2d, x: Tensor, following: list[nn.Module]) -> bool:
-    """Whether this is a 3x3 convolution of images that need no gradient, with batch normalization after it."""
-    return (
-        (layer.kernel_size, layer.padding, layer.groups, layer.bias) == ((3, 3), (1, 1), 1, None)
-        and layer.stride in ((1, 1), (2, 2))
-        and not x.requires_grad
-        and isinstance(next(iter(following), None), nn.BatchNorm2d)
+def _is_first_convolution(layer: nn.Conv2d) -> bool:
+    """Whether this is a 3x3 convolution that the kernels know."""
+    return (layer.kernel_size, layer.padding, layer.groups, layer.bias) == ((3, 3), (1, 1), 1, None) and (
+        layer.stride in ((1, 1), (2, 2))
     )
 
 
-def _pointwise(
-    x: Tensor,
-    layer: nn.Conv2d,
-    following: list[nn.Module],
-    affine: tuple[Tensor, Tensor] | None = None,
-    shared: SharedGradient | None = None,
-) -> Tensor:
-    """A 1x1 convolution of ``x``, or of ``x`` times a factor plus an offset; then batch normalization, and ReLU."""
-    norm = following.pop(0)
+def _take_product(following: list[nn.Module]) -> Product:
+    return Product(*_take_pair(following), _take_relu(following))
+
+
+def _take_pair(following: list[nn.Module]) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """Remove a convolution and the batch normalization after it."""
+    conv, norm = following[:2]
+    assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)
-    assert layer.bias is None
-    return convolutions.product_norm(x, layer, norm, relu=_take_relu(following), affine=affine, shared=shared)
+    del following[:2]
+    return conv, norm
 
 
 def _take_relu(following: list[nn.Module]) -> bool:
@@ -151,40 +164,29 @@ def _projection(self: Projection, x: Tensor) -> Tensor:
 def _conditional_channel_weighting(self: ConditionalChannelWeighting, branches: list[Tensor]) -> list[Tensor]:
     if not all(_is_for_kernels(self, x) for x in branches):
         return ConditionalChannelWeighting.forward(self, branches)
-    layers = self.cross_resolution_weighting
-    pooled, branches = weighting.pooled_halves(branches)
-    cells = torch.sigmoid(_chain(pooled, layers.conv1, layers.conv2))
-    return weighting.weighted_halves(self, cells, branches)
+    return weighting.weighted(self, branches)
 
 
 def _fused_module(self: FusedModule, branches: list[Tensor]) -> list[Tensor]:
     if not all(_is_for_kernels(self, x) for x in branches):
         return FusedModule.forward(self, branches)
-    return _exchange(self.fuse_layers, self.layers(branches))
+    return exchange.exchanged(exchange_of(self.fuse_layers), self.layers(branches))
 
 
-def _exchange(layers: Fuse, branches: Sequence[Tensor]) -> list[Tensor]:
-    """``Fuse`` and the ReLU after it: branch 0 counts twice, and the lower branches get its sum, maybe rectified."""
-    sources, outputs = list(branches), []
-    shared: list[SharedGradient | None] = [SharedGradient() for _ in branches]
-    for i, x in enumerate(branches):
-        terms = [_term(layers, i, j, source, shared[j]) for j, source in enumerate(sources) if j != i]
-        total, rectified = sums.fused_sum(x, 2.0 if i == 0 else 1.0, terms, shared[i])
-        if i == 0:
-            # The next module also reads the rectified sum, so PyTorch adds its gradients.
-            sources[0], shared[0] = (rectified, None) if layers.rectified else (total, SharedGradient())
-        outputs.append(rectified)
-    return outputs
+def exchange_of(fuse: Fuse) -> exchange.Exchange:
+    """The terms of every output of a fuse layer: its maps, without the layers that enlarge."""
+    numbers = range(len(fuse))
+    return exchange.Exchange([[_term(fuse, i, j) for j in numbers if j != i] for i in numbers], fuse.rectified)
 
 
-def _term(layers: Fuse, i: int, j: int, x: Tensor, shared: SharedGradient | None) -> sums.FuseTerm:
+def _term(fuse: Fuse, i: int, j: int) -> exchange.Term:
     """The term of branch j in output i."""
-    maps = layers[i]
+    maps = fuse[i]
     assert isinstance(maps, nn.ModuleDict)
-    path = list(_layers(maps[str(j)]))
+    following = list(_layers(maps[str(j)]))
     if j < i:
-        return sums.FuseTerm(_chain(x, *path, shared=shared), 1, 2.0 if j == 0 else 1.0)
-    return sums.FuseTerm(_chain(x, *path[:-1], shared=shared), 2 ** (j - i), 1.0)  # enlarged as it is added
+        return exchange.Term(j, _path(following), 1, 2.0 if j == 0 else 1.0)
+    return exchange.Term(j, _path(following[:-1]), 2 ** (j - i), 1.0)  # enlarged as it is added
 
 
 _FORWARD: dict[type[nn.Module], Callable[..., Any]] = {

@@ -4,7 +4,7 @@ All tensors are float32 on the CPU. They cross to C++ as DLPack capsules, which 
 ``Tensor.__dlpack__`` takes; C++ checks type, device, shape and layout.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from litehrnet.training.fast._kernels import Array, Norm
 
 
-def array(x: Tensor) -> "Array":
-    """A view of ``x`` for one call of a kernel."""
-    capsule: Array = to_dlpack(x)
-    return capsule
+array: "Callable[[Tensor], Array]" = to_dlpack
+"""A view of a tensor for one call of a kernel."""
 
 
 def arrays(*tensors: Tensor) -> "Iterator[Array]":
@@ -61,50 +59,6 @@ def like(*tensors: Tensor) -> list[Tensor]:
     return [torch.empty_like(t) for t in tensors]
 
 
-def firsts(branches: Sequence[Tensor]) -> list[int]:
-    """The first channel of each branch's half among the halves of all branches."""
-    halves = [x.shape[1] // 2 for x in branches]
-    return [sum(halves[:b]) for b in range(len(halves))]
-
-
-class SharedGradient:
-    """The gradient of a tensor that several operations read: each adds to one buffer.
-
-    Without it, PyTorch adds the gradients of every two operations to a new tensor. All operations that read the tensor
-    must have this object, and no other operation may read it.
-    """
-
-    def __init__(self) -> None:
-        self._readers = self._left = 0
-        self._buffer: Tensor | None = None
-        self._backward = -1
-
-    def read(self) -> None:
-        """Count an operation that reads the tensor."""
-        self._readers += 1
-
-    def buffer(self, x: Tensor) -> tuple[Tensor, bool]:
-        """The gradient of ``x``, and whether to add to it: the first operation of a backward pass writes it."""
-        backward = torch._C._current_graph_task_id()
-        if backward != self._backward:
-            self._backward, self._left, self._buffer = backward, self._readers, None
-        buffer, is_first = self._buffer, self._buffer is None
-        if buffer is None:
-            buffer = empty_images(*x.shape)
-        self._left -= 1
-        self._buffer = buffer if self._left else None
-        return buffer, not is_first
-
-
-def gradient_buffer(shared: SharedGradient | None, x: Tensor) -> tuple[Tensor, bool, Tensor | None]:
-    """The gradient of ``x``, whether to add to it, and what the backward pass of an operation returns for it.
-
-    Only the first operation of a ``SharedGradient`` returns the buffer, so PyTorch does not add it to itself.
-    """
-    dx, add = shared.buffer(x) if shared else (empty_images(*x.shape), False)
-    return dx, add, None if add else dx
-
-
 def count_batch(layer: nn.BatchNorm2d, y: Tensor) -> None:
     """Count a batch (n, c, h, w), before its statistics are taken.
 
@@ -119,4 +73,5 @@ def count_batch(layer: nn.BatchNorm2d, y: Tensor) -> None:
 
 def threads_for(x: Tensor) -> int:
     """Number of threads that share the images of ``x``: starting a thread takes as long as some 100,000 numbers."""
-    return min(torch.get_num_threads(), 1 + x.numel() // 2**17)
+    shares = 1 + x.numel() // 2**17
+    return shares if shares == 1 else min(torch.get_num_threads(), shares)
