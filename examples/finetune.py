@@ -21,4 +21,4 @@ loaded = load_config(
         *settings,
     ],
 )
-sys.exit(run_training(loaded.config, loaded.recipe))
+sys.exit(run_training(loaded.config, loaded.recipe).exit_code)

@@ -1,7 +1,8 @@
 """Lite-HRNet-18 on two small sets of crops, input 128x96 (height x width): a first training on a laptop's CPU.
 
-4,739 persons cut out of COCO photos and 3,000 of Leeds Sports Pose Extended, whose 12 common joints count. Fewer and
-smaller variations than published and a schedule of 20 epochs, as there is time for no more. See docs/training.md.
+4,739 people cut out of COCO photos and 3,000 of Leeds Sports Pose Extended, of which the 12 joints in common count. The
+random changes are smaller and fewer than in the published recipe, and 20 epochs are all that time allows.
+See docs/training.md.
 """
 
 variant = "lite_hrnet_18"

@@ -34,15 +34,20 @@ const float* Constants::keep(const Constant& constant) {
     return keep(std::vector<float>(constant.values, constant.values + size_of(constant)));
 }
 
-const float* Constants::keep_packed(const Constant& weight) {
-    const std::int32_t outputs = weight.shape[0], inputs = weight.shape[1];
+const float* Constants::keep_packed(const Constant& weight) { return keep_packed_groups(weight, 1, weight.shape[1]); }
+
+const float* Constants::keep_packed_groups(const Constant& weight, std::int32_t products, std::int32_t group) {
+    const std::int32_t outputs = weight.shape[0] / products, inputs = weight.shape[1];
     const std::int32_t blocks = block_count(outputs, tile_rows_);
     std::vector<float> packed;
     packed.reserve(size_of(weight));
-    for (std::int32_t block = 0; block < blocks; ++block)
-        for (std::int32_t k = 0; k < inputs; ++k)
-            for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1); ++m)
-                packed.push_back(weight.values[static_cast<std::int64_t>(m) * inputs + k]);
+    for (std::int64_t first = 0; first < weight.shape[0]; first += outputs)
+        for (std::int32_t begin = 0; begin < inputs; begin += group)
+            for (std::int32_t block = 0; block < blocks; ++block)
+                for (std::int32_t k = begin; k < std::min(begin + group, inputs); ++k)
+                    for (std::int32_t m = block_begin(outputs, blocks, block); m < block_begin(outputs, blocks, block + 1);
+                         ++m)
+                        packed.push_back(weight.values[(first + m) * inputs + k]);
     return keep(packed);
 }
 
@@ -70,9 +75,10 @@ const float* Constants::keep_transposed(const Constant& weight) {
     return keep(transposed);
 }
 
-const float* Constants::keep_padded(const Constant& bias) {
-    std::vector<float> padded(dense_row(bias.shape[0]));
-    std::copy_n(bias.values, bias.shape[0], padded.begin());
+const float* Constants::keep_padded(const Constant& rows) {
+    const std::int32_t floats = rows.shape.back(), row = dense_row(floats);
+    std::vector<float> padded(size_of(rows) / static_cast<std::size_t>(floats) * static_cast<std::size_t>(row));
+    for (std::size_t i = 0; i < size_of(rows); ++i) padded[i / floats * row + i % floats] = rows.values[i];
     return keep(padded);
 }
 

@@ -26,9 +26,11 @@ public:
     const Place* keep(const Planes& planes) { return planes.places.empty() ? nullptr : keep(planes.places); }
     const float* keep(const Constant& constant);
     const float* keep_packed(const Constant& weight);                // for Pointwise
+    // For `products` of DenseConvolution with as many outputs each; `group` is the number of inputs of a group.
+    const float* keep_packed_groups(const Constant& weight, std::int32_t products, std::int32_t group);
     const std::uint32_t* keep_packed_pairs(const Constant& weight);  // for PointwiseBf16
     const float* keep_transposed(const Constant& weight);            // for SpatialWeighting
-    const float* keep_padded(const Constant& bias);
+    const float* keep_padded(const Constant& rows);  // one row, or several of the same length
 
 private:
     void* take(std::size_t floats);

@@ -66,6 +66,11 @@ private:
     ReadyStep prepare_spatial_weighting(const Step& step);
     ReadyStep prepare_fuse_first(const Step& step);
     ReadyStep prepare_enlarge_bilinear(const Step& step);
+    ReadyStep prepare_mix_kernels(const Step& step);
+    ReadyStep prepare_context(const Step& step);
+    ReadyStep prepare_convolution(const Step& step);
+    ReadyStep prepare_transposed(const Step& step);
+    ShiftedCopies prepare_copies(const Step& step);
 
     template <typename Values>
     auto keep(const Values& values) {

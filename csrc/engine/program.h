@@ -30,10 +30,12 @@ constexpr std::int64_t plane_floats(std::int64_t pixels) {
 // program.py names the same kinds in the same order and says what each computes; a test compares both. check_step.cpp
 // says what each reads, writes and holds.
 enum class Kind : std::int32_t {
-    stem, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear,
+    stem, pointwise, depthwise, pool, spatial_weighting, enlarge, fuse_first, enlarge_bilinear, means, mix_kernels,
+    context, image, convolution, transposed, max_pool, add,
 };
 constexpr const char* kind_names[] = {
-    "stem", "pointwise", "depthwise", "pool", "spatial_weighting", "enlarge", "fuse_first", "enlarge_bilinear",
+    "stem", "pointwise", "depthwise", "pool", "spatial_weighting", "enlarge", "fuse_first", "enlarge_bilinear", "means",
+    "mix_kernels", "context", "image", "convolution", "transposed", "max_pool", "add",
 };
 constexpr std::int32_t kinds = sizeof kind_names / sizeof *kind_names;
 
@@ -72,6 +74,12 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
 
 // Throws ProgramError if the operands of a step do not fit its kind; part of read_program.
 void check_step(const Step& step, const Program& program);
+
+// Rows of the square kernels of a depthwise step, or 0 if it has no such kernels.
+std::int32_t kernel_size(const Step& step);
+
+// Whether a context step writes one plane with a number per channel.
+bool writes_means(const Step& step);
 
 // log2 of the factor between the sides, or -1 if the factor is not a power of two up to 2^most_shift.
 int shift_between(const Planes& large, const Planes& small);

@@ -10,7 +10,11 @@ struct Sharing {
     const Kernels& kernels;
     Place scratch;
 
-    ReadyStep operator()(const Pointwise& s) const { return part_of(s, [](std::int32_t) {}); }
+    ReadyStep operator()(Pointwise s) const {
+        s = part_of(s, [](std::int32_t) {});
+        s.scratch += scratch;
+        return s;
+    }
 
     ReadyStep operator()(PointwiseBf16 s) const {
         s.product = part_of(s.product, [&](std::int32_t first) { s.weight += first * pair_count(s.product.inputs); });
@@ -25,7 +29,8 @@ struct Sharing {
         if (s.channel_weight) s.channel_weight += first;
         if (s.means) s.means += first;
         s.scratch += scratch;
-        s.weight += 9 * first;
+        if (s.weight) s.weight += s.size * s.size * first;
+        if (s.kernel) s.kernel += s.size * s.size * first;
         s.bias += first;
         return s;
     }
@@ -74,12 +79,71 @@ struct Sharing {
         return s;
     }
 
+    ReadyStep operator()(Means s) const {
+        const std::int32_t first = take(s.channels);
+        s.in += first;
+        if (s.channel_weight) s.channel_weight += first;
+        s.out += first;
+        return s;
+    }
+
+    ReadyStep operator()(MixKernels s) const {
+        if (share.index > 0) s.floats = 0;
+        return s;
+    }
+
+    // Every share computes the softmax.
+    ReadyStep operator()(Context s) const {
+        s.begin = share.begin(s.channels);
+        s.end = share.end(s.channels);
+        s.scratch += scratch;
+        return s;
+    }
+
     ReadyStep operator()(Stem s) const {
         // A vector that reaches into the next row would overwrite values of another share.
         const bool whole_vectors = (s.width + 3) / 4 % kernels.vector_floats == 0;
         s.begin = whole_vectors ? share.begin(s.end) : 0;
         s.end = whole_vectors ? share.end(s.end) : share.index == 0 ? s.end : 0;
         s.scratch += scratch;
+        return s;
+    }
+
+    ReadyStep operator()(ImagePlanes s) const {
+        const std::int32_t pixels = s.end;
+        s.begin = share.begin(pixels);
+        s.end = share.end(pixels);
+        return s;
+    }
+
+    ReadyStep operator()(DenseConvolution s) const {
+        s.product = part_of(s.product, [&](std::int32_t first) { s.first_output = first; });
+        s.copies.offset = scratch;
+        return s;
+    }
+
+    // By outputs: interleaved rows of two shares would overlap.
+    ReadyStep operator()(Transposed s) const {
+        s.phase.product = outputs_of(s.phase.product, [&](std::int32_t first) {
+            s.phase.first_output = first;
+            s.out += first;
+        });
+        s.phase.copies.offset = scratch;
+        return s;
+    }
+
+    ReadyStep operator()(MaxPool s) const {
+        const std::int32_t first = take(s.channels);
+        s.in += first;
+        s.out += first;
+        return s;
+    }
+
+    ReadyStep operator()(Add s) const {
+        const std::int32_t first = take(s.channels);
+        s.a += first;
+        s.b += first;
+        s.out += first;
         return s;
     }
 
@@ -108,6 +172,7 @@ private:
         std::int32_t outputs = block_begin(s.outputs, blocks, share.end(blocks)) - first;
         if (!keeps_blocks(s.outputs)) first = 0, outputs = share.index == 0 ? s.outputs : 0;
         if (s.weight) s.weight += first * s.inputs;
+        if (s.kernel) s.kernel += first * s.inputs;
         skip(first);
         s.bias += first;
         if (s.addend) s.addend += first;

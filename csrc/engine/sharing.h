@@ -12,7 +12,8 @@
 namespace litehrnet {
 
 using ReadyStep = std::variant<Pointwise, PointwiseBf16, Depthwise, Pool, SpatialWeighting, Enlarge, FuseFirst,
-                               EnlargeBilinear, Stem>;
+                               EnlargeBilinear, Means, MixKernels, Context, Stem, ImagePlanes, DenseConvolution, Transposed,
+                               MaxPool, Add>;
 
 // One of `of` equal shares.
 struct Share {
@@ -24,7 +25,7 @@ struct Share {
     std::int32_t end(std::int32_t count) const { return Share{index + 1, of}.begin(count); }
 };
 
-// One share of a step: some of its channels, of a product's pixels, or of the stem's rows. Together the shares write
+// One share of a step: some of its channels, of a product's or the image's pixels, or of the stem's rows. Together the shares write
 // the same values as the step. They may run at once: each has its own scratch, `scratch` floats after the one before. A
 // step that cannot be divided goes to the first share.
 ReadyStep share_of(const ReadyStep& step, Share share, const Kernels& kernels, std::int64_t scratch);

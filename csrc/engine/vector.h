@@ -173,21 +173,27 @@ inline V reciprocal(V v) {
 #endif
 }
 
-// 1 / (1 + exp(-x)). exp(-x) = 2^(n + r), where n is the integer nearest to -x / ln 2. A polynomial computes 2^r with a
-// relative error below 1e-7.
-LITEHRNET_INLINE V sigmoid(V x) {
+// exp(x), of x between -87 and 87: exp(x) = 2^(n + r), where n is the integer nearest to x / ln 2. A polynomial computes
+// 2^r with a relative error below 1e-7.
+LITEHRNET_INLINE V exponential(V x) {
     x = greater(all(-87.0f), lesser(all(87.0f), x));  // NaN stays NaN
     const float shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits
-    const V power = x * -1.44269504f, rounded = power + shift, r = power - (rounded - shift);
+    const V power = x * 1.44269504f, rounded = power + shift, r = power - (rounded - shift);
     V p = all(0.00132764444f);
     p = p * r + 0.0096755377f;
     p = p * r + 0.0555071332f;
     p = p * r + 0.240221198f;
     p = p * r + 0.693146967f;
     p = p * r + 1.00000007f;
-    const I exponential = reinterpret_cast<I>(p) + (reinterpret_cast<I>(rounded) << 23);
-    return reciprocal(1.0f + reinterpret_cast<V>(exponential));
+    return reinterpret_cast<V>(reinterpret_cast<I>(p) + (reinterpret_cast<I>(rounded) << 23));
 }
+
+LITEHRNET_INLINE V sigmoid(V x) { return reciprocal(1.0f + exponential(-x)); }
+
+inline V clamped(V v, float least, float most) { return lesser(all(most), greater(all(least), v)); }
+
+inline V hard_swish(V v) { return v * clamped(v + 3.0f, 0.0f, 6.0f) * (1.0f / 6); }
+inline V hard_sigmoid(V v) { return clamped(0.5f * v + 0.5f, 0.0f, 1.0f); }
 
 }  // namespace
 }  // namespace litehrnet

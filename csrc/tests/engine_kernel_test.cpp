@@ -83,6 +83,8 @@ private:
     std::deque<std::vector<float>> values_;
 };
 
+Activation any_activation(Case& c) { return static_cast<Activation>(c.between(0, activations - 1)); }
+
 Step step(Kind kind, std::vector<Planes> reads, std::vector<Planes> writes, std::vector<Constant> constants = {}) {
     return {kind, Activation::none, 1, std::move(reads), std::move(writes), std::move(constants)};
 }
@@ -95,7 +97,7 @@ Step pointwise_step(Case& c) {
     Step s = step(Kind::pointwise,
                   {in, addend == 0 ? Planes{} : addend == 1 ? out : c.planes(outputs, height, width)}, {out},
                   {c.constant({outputs, inputs}), c.constant({outputs})});
-    s.activation = static_cast<Activation>(c.between(0, activations - 1));
+    s.activation = any_activation(c);
     return s;
 }
 
@@ -114,6 +116,7 @@ double bf16_rounding(Case& c, const Kernels& kernels) {
 double depthwise(Case& c, const Kernels& kernels) {
     const int shift = c.between(0, 3), channels = c.between(1, 5), stride = c.between(1, 2);
     const int height = c.between(1, 4) << shift, width = c.between(1, 9) << shift;
+    const int size = 1 + 2 * c.between(1, most_reach);
     const Planes in = c.planes(channels, height, width);
     const bool weighted = stride == 1 && c.between(0, 1);
     Step s = step(Kind::depthwise, {in, weighted ? c.planes(channels, height >> shift, width >> shift) : Planes{}},
@@ -121,17 +124,30 @@ double depthwise(Case& c, const Kernels& kernels) {
                                                   : c.planes(channels, (height + stride - 1) / stride,
                                                              (width + stride - 1) / stride),
                    weighted ? c.planes(1, 1, channels) : Planes{}},
-                  {c.constant({channels, 9}), c.constant({channels})});
+                  {c.constant({channels, size * size}), c.constant({channels})});
     s.stride = stride;
     return c.difference(s, kernels);
 }
 
 double odd_depthwise(Case& c, const Kernels& kernels) {
     const int channels = 2, stride = c.between(1, 2), height = c.between(1, 12), width = c.between(1, 220);
+    const int size = 1 + 2 * c.between(1, most_reach);
     Step s = step(Kind::depthwise, {c.planes(channels, height, width), {}},
                   {c.planes(channels, (height + stride - 1) / stride, (width + stride - 1) / stride), {}},
-                  {c.constant({channels, 9}), c.constant({channels})});
+                  {c.constant({channels, size * size}), c.constant({channels})});
     s.stride = stride;
+    return c.difference(s, kernels);
+}
+
+double activated_depthwise(Case& c, const Kernels& kernels) {
+    const int channels = c.between(1, 5), stride = c.between(1, 2), height = c.between(1, 12), width = c.between(1, 60);
+    const int size = 1 + 2 * c.between(1, most_reach);
+    Step s = step(Kind::depthwise, {c.planes(channels, height, width), {}},
+                  {c.planes(channels, (height + stride - 1) / stride, (width + stride - 1) / stride),
+                   c.between(0, 1) ? c.planes(1, 1, channels) : Planes{}},
+                  {c.constant({channels, size * size}), c.constant({channels})});
+    s.stride = stride;
+    s.activation = any_activation(c);
     return c.difference(s, kernels);
 }
 
@@ -145,10 +161,12 @@ double pool(Case& c, const Kernels& kernels) {
 double spatial_weighting(Case& c, const Kernels& kernels) {
     const int channels = c.between(4, 50), hidden = c.between(1, channels);
     const Planes in = c.planes(channels, c.between(1, 9), c.between(1, 9));
-    return c.difference(step(Kind::spatial_weighting, {in, c.planes(1, 1, channels)}, {in},
-                             {c.constant({hidden, channels}), c.constant({hidden}), c.constant({channels, hidden}),
-                              c.constant({channels})}),
-                        kernels);
+    std::vector<Constant> constants{c.constant({hidden, channels}), c.constant({hidden}),
+                                    c.constant({channels, hidden}), c.constant({channels})};
+    for (int i = 2 * c.between(0, 1); i > 0; --i) constants.push_back(c.constant({channels}));
+    Step s = step(Kind::spatial_weighting, {in, c.planes(1, 1, channels)}, {in}, std::move(constants));
+    s.activation = c.between(0, 1) ? Activation::hard_sigmoid : Activation::none;
+    return c.difference(s, kernels);
 }
 
 double enlarge(Case& c, const Kernels& kernels) {
@@ -169,7 +187,51 @@ double fuse_first(Case& c, const Kernels& kernels) {
         constants.push_back(c.constant({channels}));
     }
     const Planes in = c.planes(channels, height, width), lower = c.planes(channels, height / 2, width / 2);
-    return c.difference(step(Kind::fuse_first, {in, lower}, std::move(writes), std::move(constants)), kernels);
+    Step s = step(Kind::fuse_first, {in, lower}, std::move(writes), std::move(constants));
+    s.activation = c.between(0, 1) ? Activation::relu : Activation::none;
+    return c.difference(s, kernels);
+}
+
+double means(Case& c, const Kernels& kernels) {
+    const int shift = c.between(0, 3), channels = c.between(1, 20);
+    const int height = c.between(1, 4) << shift, width = c.between(1, 20) << shift;
+    const bool weighted = c.between(0, 1);
+    return c.difference(step(Kind::means,
+                             {c.planes(channels, height, width),
+                              weighted ? c.planes(channels, height >> shift, width >> shift) : Planes{}},
+                             {c.planes(1, 1, channels)}),
+                        kernels);
+}
+
+double mix_kernels(Case& c, const Kernels& kernels) {
+    const int inputs = c.between(1, 40), hidden = c.between(1, 40), count = c.between(1, 20);
+    const int floats = c.between(1, 400);
+    return c.difference(step(Kind::mix_kernels, {c.planes(1, 1, inputs)}, {c.planes(1, 1, floats)},
+                             {c.constant({hidden, inputs}), c.constant({hidden}), c.constant({count, hidden}),
+                              c.constant({count}), c.constant({count, floats})}),
+                        kernels);
+}
+
+double context(Case& c, const Kernels& kernels) {
+    const int shift = c.between(0, 3), channels = c.between(0, 1) ? 4 * c.between(1, 6) : c.between(1, 20);
+    const int height = c.between(1, 4), width = c.between(1, 12);
+    const Planes in = c.planes(channels, height << shift, width << shift), logits = c.planes(1, in.height, in.width);
+    return c.difference(step(Kind::context, {in, logits},
+                             {c.between(0, 1) ? c.planes(1, 1, channels) : c.planes(channels, height, width)}),
+                        kernels);
+}
+
+double dynamic_kernel(Case& c, const Kernels& kernels) {
+    const int height = c.between(1, 12), width = c.between(1, 40), inputs = c.between(1, 20);
+    const bool depthwise = c.between(0, 1);
+    const int size = 1 + 2 * c.between(1, most_reach), outputs = depthwise ? inputs : c.between(1, 20);
+    std::vector<Planes> writes{c.planes(outputs, height, width)};
+    if (depthwise) writes.emplace_back();
+    return c.difference(step(depthwise ? Kind::depthwise : Kind::pointwise,
+                             {c.planes(inputs, height, width), {},
+                              c.planes(1, 1, outputs * (depthwise ? size * size : inputs))},
+                             std::move(writes), {c.constant({outputs})}),
+                        kernels);
 }
 
 double stem(Case& c, const Kernels& kernels) {
@@ -186,6 +248,49 @@ double stem(Case& c, const Kernels& kernels) {
     return c.difference(s, kernels, width, height);
 }
 
+double image(Case& c, const Kernels& kernels) {
+    const int height = c.between(1, 40), width = c.between(1, 150);
+    const Step s = step(Kind::image, {{height, width, {}}}, {c.planes(3, height, width)}, {c.constant({2, 3})});
+    return c.difference(s, kernels, width, height) / 255;
+}
+
+double convolution(Case& c, const Kernels& kernels) {
+    const int height = c.between(1, 30), width = c.between(1, 60), stride = c.between(1, 2);
+    const int inputs = c.between(1, 40), outputs = c.between(1, 20);
+    const int out_height = (height + stride - 1) / stride, out_width = (width + stride - 1) / stride;
+    const Planes in = c.planes(inputs, height, width), out = c.planes(outputs, out_height, out_width);
+    const int addend = c.between(0, 2);
+    Step s = step(Kind::convolution,
+                  {in, addend == 0 ? Planes{} : addend == 1 ? out : c.planes(outputs, out_height, out_width)}, {out},
+                  {c.constant({outputs, 9 * inputs}), c.constant({outputs})});
+    s.stride = stride;
+    s.activation = any_activation(c);
+    return c.difference(s, kernels);
+}
+
+double transposed(Case& c, const Kernels& kernels) {
+    const int height = c.between(1, 20), width = c.between(1, 40), inputs = c.between(1, 40), outputs = c.between(1, 20);
+    Step s = step(Kind::transposed, {c.planes(inputs, height, width)}, {c.planes(outputs, 2 * height, 2 * width)},
+                  {c.constant({4 * outputs, 4 * inputs}), c.constant({outputs})});
+    s.activation = any_activation(c);
+    return c.difference(s, kernels);
+}
+
+double max_pool(Case& c, const Kernels& kernels) {
+    const int channels = c.between(1, 5), height = c.between(1, 20), width = c.between(1, 90);
+    return c.difference(step(Kind::max_pool, {c.planes(channels, height, width)},
+                             {c.planes(channels, (height + 1) / 2, (width + 1) / 2)}),
+                        kernels);
+}
+
+double add(Case& c, const Kernels& kernels) {
+    const int channels = c.between(1, 5), height = c.between(1, 9), width = c.between(1, 40);
+    const Planes a = c.planes(channels, height, width), b = c.planes(channels, height, width);
+    Step s = step(Kind::add, {a, b}, {c.between(0, 1) ? a : c.planes(channels, height, width)});
+    s.activation = any_activation(c);
+    return c.difference(s, kernels);
+}
+
 struct Test {
     const char* name;
     double (*run)(Case&, const Kernels&);
@@ -200,7 +305,13 @@ constexpr Test tests[] = {
     {"depthwise", depthwise, 2e-6},
     {"odd depthwise", odd_depthwise, 2e-6}, {"pool", pool, 1e-6},
     {"spatial weighting", spatial_weighting, 2e-6}, {"enlarge", enlarge, 1e-6},
-    {"fuse first", fuse_first, 5e-6},  {"stem", stem, 2e-4},
+    {"fuse first", fuse_first, 5e-6},  {"means", means, 1e-6},
+    {"mix kernels", mix_kernels, 5e-6}, {"context", context, 2e-6},
+    {"dynamic kernel", dynamic_kernel, 1e-5}, {"stem", stem, 2e-4},
+    {"activated depthwise", activated_depthwise, 5e-6},
+    {"image", image, 1e-6}, {"convolution", convolution, 3e-5},
+    {"transposed", transposed, 2e-5}, {"max pool", max_pool, 0},
+    {"add", add, 1e-6},
 };
 
 int run_all(unsigned repetitions) {

@@ -13,6 +13,11 @@ STEM_CHANNELS = 32
 UNITS_PER_MODULE = 2
 CROSS_RESOLUTION_REDUCTION = 8
 SPATIAL_REDUCTION = 4
+SQUEEZE_REDUCTION = 4
+DENSE_REDUCTION = 8
+"""Channels per hidden channel of Dite-HRNet's dense context."""
+SPLITS = ((1, 4, 4), (1, 4, 4), (2, 2, 8), (4, 1, 8))
+"""Dite-HRNet's (groups of channels, kernels of each dynamic convolution, reduction of the global context) by branch."""
 
 DEFAULT_INPUT_SIZE_WH = (192, 256)
 """Default (width, height) of the crops: the paper's most common input size."""
@@ -22,8 +27,8 @@ DEFAULT_INPUT_SIZE_WH = (192, 256)
 class Unit:
     """The block that a network repeats.
 
-    ``models.backbones`` maps units to PyTorch backbones, ``engine.units`` to steps of the native engine. A unit may be
-    missing from the second map: PyTorch and ONNX Runtime then run its networks.
+    ``models.backbones`` maps units to PyTorch backbones, ``engine.units`` and ``engine.compiler`` to steps of the
+    native engine. A unit may be missing there: PyTorch and ONNX Runtime then run its networks.
 
     Attributes:
         name: Name in configuration files, in lower case.
@@ -58,6 +63,49 @@ SHUFFLED = Unit("shuffled", "backbone.layers.0.0.branch1.", "backbone.layers.3.c
 """Shuffle units and downsampling units, of ShuffleNetV2."""
 
 UNITS = (LITE, NAIVE, DYNAMIC, BASIC, INVERTED, SEARCHED, SHUFFLED)
+
+
+INVERTED_LAYERS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+"""(expansion, channels, units, stride of the first unit) of the layers of MobileNetV2."""
+
+SEARCHED_LAYERS = (
+    (3, 16, 16, False, False, 1),
+    (3, 64, 24, False, False, 2),
+    (3, 72, 24, False, False, 1),
+    (5, 72, 40, True, False, 2),
+    (5, 120, 40, True, False, 1),
+    (5, 120, 40, True, False, 1),
+    (3, 240, 80, False, True, 2),
+    (3, 200, 80, False, True, 1),
+    (3, 184, 80, False, True, 1),
+    (3, 184, 80, False, True, 1),
+    (3, 480, 112, True, True, 1),
+    (3, 672, 112, True, True, 1),
+    (5, 672, 160, True, True, 1),
+    (5, 672, 160, True, True, 2),
+    (5, 960, 160, True, True, 1),
+)
+"""(kernel size, hidden channels, channels, squeeze-excitation, h-swish in place of ReLU, stride) of the units of
+MobileNetV3."""
+
+SHUFFLED_LAYERS = ((4, 116), (8, 232), (4, 464))
+"""(units, channels) of the layers of ShuffleNetV2."""
+
+HRNET_STEM_CHANNELS = 64
+HRNET_BOTTLENECK_CHANNELS = 32
+HRNET_LAYER1_CHANNELS = 128
+HRNET_BLOCKS_PER_BRANCH = 2
+
+DECONVOLUTION_CHANNELS = 256
+"""Channels of the transposed convolutions of the networks that end at 1/32."""
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,9 @@ def test_random_weights_are_all_that_the_network_has(tmp_path: Path, name: str) 
     assert (info.variant, info.input_size_wh) == (name, (32, 32))
 
 
-def test_random_weights_keep_activations_bounded(tmp_path: Path) -> None:
-    write_random_weights(tmp_path / "w.safetensors", find_variant("lite_hrnet_30"), (64, 64))
+@pytest.mark.parametrize("name", ["lite_hrnet_30", "dite_hrnet_30"])
+def test_random_weights_keep_activations_bounded(tmp_path: Path, name: str) -> None:
+    write_random_weights(tmp_path / "w.safetensors", find_variant(name), (64, 64))
     with torch.inference_mode():
         heatmaps = load_network(tmp_path / "w.safetensors")[0](torch.randn(1, 3, 64, 64))
     assert 0.01 < float(heatmaps.abs().max()) < 100
@@ -50,8 +51,10 @@ def test_random_weights_are_the_same_every_time() -> None:
 
 
 @pytest.mark.slow
-def test_published_way_of_fusing_computes_the_same_and_more_often(small_weights: Path) -> None:
-    network = load_network(small_weights)[0].double()
+@pytest.mark.parametrize("name", ["naive_lite_hrnet_18", "dite_hrnet_18"])
+def test_published_way_of_fusing_computes_the_same_and_more_often(tmp_path: Path, name: str) -> None:
+    write_random_weights(tmp_path / "w.safetensors", find_variant(name), (64, 64))
+    network = load_network(tmp_path / "w.safetensors")[0].double()
     published = evaluate_twice(copy.deepcopy(network))
     calls = {id(network): 0, id(published): 0}
     for one in (network, published):

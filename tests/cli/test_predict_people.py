@@ -158,7 +158,7 @@ def test_files_of_other_kinds_are_counted(
     for name in ("1.XCF", "2.xcf", "notes.txt", ".hidden"):
         (folder / name).write_bytes(b"gimp xcf")
     assert predict(small_weights, tmp_path / "out", folder) == 0
-    assert "passed over: 1 .txt, 2 .xcf\n" in capsys.readouterr().out
+    assert "skipped: 1 .txt, 2 .xcf\n" in capsys.readouterr().out
     assert predict(small_weights, tmp_path / "out", folder / "1.XCF") == 2
     assert "1.XCF: not an image (expected JPEG, PNG" in one_line_error(capsys)
 

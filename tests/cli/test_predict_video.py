@@ -165,7 +165,7 @@ def test_a_folder_of_photos_and_videos_gives_results_for_each(
     (tmp_path / "phone" / "notes.txt").touch()
     out = tmp_path / "out"
     assert _predict(out, "~/phone") == 0
-    assert "passed over: 1 .txt\n" in capsys.readouterr().out
+    assert "skipped: 1 .txt\n" in capsys.readouterr().out
     names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
     assert names == {"photo.jpg", "keypoints.json", "a.mp4", "a.jsonl", "b.mp4", "b.jsonl"}
     assert len(_records(out / "b.jsonl")) == 3

@@ -36,6 +36,7 @@ OWN = [
     "litehrnet_18_128x96",
     "litehrnet_18_256x192",
     "litehrnet_18_256x192_more",
+    "compare_128x96",
     "litehrnet_18_crops_128x96",
     "lspet_256x192",
 ]

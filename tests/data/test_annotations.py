@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from litehrnet.data.annotations import AREA_OF_BOX, Normalized, examined, id_key, normalized
+from litehrnet.data.annotations import Normalized, examined, id_key, normalized
 from litehrnet.errors import UserError
+from litehrnet.keypoints.boxes import BODY_SHARE
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -109,7 +110,7 @@ def test_areas_come_from_the_outline_or_else_from_the_box() -> None:
 
     for area in (None, math.nan, 0):
         own = _read(partial(change, area=area))
-        assert [person["area"] for person in own.annotations] == [1600, AREA_OF_BOX * 40 * 80]
+        assert [person["area"] for person in own.annotations] == [1600, BODY_SHARE * 40 * 80]
         assert own.note == "a.json: areas estimated (2)"
 
 

@@ -128,7 +128,7 @@ def test_masks_of_0_and_255_alone_are_refused(folder: Path) -> None:
         mask = np.zeros((16, 24), np.uint8)
         mask[4:] = 255
         cv2.imwrite(str(folder / "labels" / f"{name}.png"), mask)
-    with pytest.raises(UserError, match=r"labels: its label images hold .* and 255 alone, and 255 is no class"):
+    with pytest.raises(UserError, match=r"labels: its label images hold only .* and 255, which means no class"):
         read_segmentation_set([data], THREE, (16, 8), settings, 0)
     cv2.imwrite(str(folder / "labels" / "c.png"), np.full((16, 24), 2, np.uint8))
     assert len(read_segmentation_set([data], THREE, (16, 8), settings, 0)) == 3

@@ -15,10 +15,10 @@ from litehrnet.data.segmentation_samples import (
     largest_share,
     make_segmentation_batch,
     move_classes,
-    move_image,
     vary_scene,
 )
 from litehrnet.data.settings import DataConfig, SegmentationConfig
+from litehrnet.keypoints.crop import warp_on_mean
 from litehrnet.segmentation.classes import IGNORED, find_class_set
 
 PLAIN = SegmentationConfig("classes.json", brightness=0, contrast=0, saturation=0, max_class_share=1)
@@ -53,7 +53,7 @@ def test_an_image_and_its_classes_are_moved_alike(scale: float, flip: bool) -> N
     image = np.repeat(60 * classes[..., None], 3, axis=2)
     variation = SceneVariation(scale, flip, SAME)
     matrix = draw_crop(rng, variation, (128, 96), (64, 48))
-    seen, called = move_image(image, matrix, (64, 48)), move_classes(classes, matrix, (64, 48))
+    seen, called = warp_on_mean(image, matrix, (64, 48)), move_classes(classes, matrix, (64, 48))
     inside = called != IGNORED
     assert inside.mean() > 0.9
     agreeing = np.abs(seen[..., 0].astype(int) - 60 * called.astype(int)) <= 1
@@ -68,7 +68,7 @@ def test_without_scaling_a_crop_is_a_part_of_the_image_exactly() -> None:
         matrix = draw_crop(rng, SceneVariation(1, flip, SAME), (80, 60), (32, 32))
         x, y = int(-matrix[0, 2]) if not flip else int(79 - matrix[0, 2]), int(-matrix[1, 2])
         source, names = (image[:, ::-1], classes[:, ::-1]) if flip else (image, classes)
-        np.testing.assert_array_equal(move_image(image, matrix, (32, 32)), source[y : y + 32, x : x + 32])
+        np.testing.assert_array_equal(warp_on_mean(image, matrix, (32, 32)), source[y : y + 32, x : x + 32])
         np.testing.assert_array_equal(move_classes(classes, matrix, (32, 32)), names[y : y + 32, x : x + 32])
 
 

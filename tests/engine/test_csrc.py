@@ -4,14 +4,18 @@ import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.compiled_variants import COMPILED
+from tests.compiled_variants import COMPARED, LITE_NETWORKS
 
+from litehrnet.engine.builder import Builder
 from litehrnet.engine.compiler import compile_network
-from litehrnet.engine.program import Program, Step
+from litehrnet.engine.parameters import Floats
+from litehrnet.engine.planning import plan_arena
+from litehrnet.engine.program import ABSENT, Activation, Kind, Program, Step
 from litehrnet.engine.programfile import write_program
 from litehrnet.engine.reference import run_program
 from litehrnet.keypoints.skeletons import COCO
@@ -86,6 +90,39 @@ def _one_step_of_each_sort(program: Program) -> Program:
     return replace(program, steps=tuple(sorts.values()))
 
 
+def _one_step_of_each_other_sort(folder: Path) -> Path:
+    """A program of the steps that Lite-HRNet does not have, with few channels."""
+    random, b = np.random.default_rng(0), Builder()
+
+    def weights(outputs: int, inputs: int, products: int = 1) -> tuple[Floats, Floats]:
+        return random.normal(size=(products * outputs, inputs)), random.normal(size=outputs)
+
+    image = b.image(36, 32, np.ones((2, 3)), bgr=False)
+    halved = b.convolution("halved", image, weights(17, 27), Activation.RELU6, stride=2)
+    x = b.max_pool("pool", halved)
+    y = b.convolution("added", x, weights(17, 153), Activation.HARD_SWISH, addend=x)
+    b.transposed("enlarged", y, weights(5, 68, 4))
+    means = b.new(1, 1, 17)
+    y = b.depthwise("filtered", y, weights(17, 25), 1, Activation.HARD_SWISH, means=means)
+    gates = (*weights(4, 17), *weights(17, 4))
+    b.steps.append(Step(Kind.SPATIAL_WEIGHTING, "gates", (y, means), (y,), gates, Activation.HARD_SIGMOID))
+    b.add("sum", y, x, Activation.RELU)
+    runs = b.context("runs", halved, weights(1, 17), b.new(17, 8, 9))
+    means = b.context("mean", y, weights(1, 17), b.new(1, 1, 17))
+    b.steps.append(Step(Kind.SPATIAL_WEIGHTING, "scaled", (y, means), (y,), (*gates, np.ones(17), np.ones(17))))
+    attention = (*weights(4, 17), *weights(3, 4))
+    wide = b.mixed_kernel("wide", y, runs, (*attention, random.normal(size=(3, 17 * 49))))
+    b.steps.append(Step(Kind.DEPTHWISE, "wide", (y, runs, wide), (y, ABSENT), (np.ones(17),)))
+    mixed = b.mixed_kernel("mixed", y, ABSENT, (*attention, random.normal(size=(3, 17 * 17))))
+    b.steps.append(Step(Kind.POINTWISE, "mixed", (y, ABSENT, mixed), (y,), (np.ones(17),)))
+    fused = (b.new_like(halved), b.new_like(x))
+    b.steps.append(Step(Kind.FUSE_FIRST, "fused", (halved, x), fused, weights(17, 9), Activation.RELU))
+    steps, output, arena_floats = plan_arena(b.steps, b.pointwise("last", y, weights(2, 17)))
+    program = Program((36, 32), False, arena_floats, tuple(steps), output)
+    write_program(folder / "p.native", program, WeightsInfo("small_hrnet_w16", COCO, (36, 32)))
+    return folder / "p.native"
+
+
 def _error(folder: Path) -> float:
     expected = np.load(folder / "expected.npy")
     found = np.fromfile(folder / "heatmaps", np.float32).reshape(expected.shape)
@@ -96,8 +133,13 @@ def test_vector_kernels_equal_the_plain_ones(built: Path) -> None:
     assert "FAILED" not in _run(built / "engine_kernel_test", 300)
 
 
-@pytest.mark.parametrize("variant", COMPILED)
-@pytest.mark.parametrize("size_wh", [(96, 128), (189, 253), (192, 256), (288, 384), (256, 256)])
+@pytest.mark.parametrize(
+    ("variant", "size_wh"),
+    [
+        *product(LITE_NETWORKS, [(96, 128), (189, 253), (192, 256), (288, 384), (256, 256)]),
+        *product([*COMPARED, "dite_hrnet_18"], [(61, 93)]),
+    ],
+)
 def test_heatmaps_equal_those_in_float64_and_are_the_same_for_several_callers_at_once(
     settled: MakeNetwork, built: Path, tmp_path: Path, variant: str, size_wh: tuple[int, int]
 ) -> None:
@@ -118,7 +160,7 @@ def test_instruction_set_is_chosen_by_the_environment(
 
 
 @pytest.mark.parametrize("kernels", ["avx512bf16", "plain"])
-@pytest.mark.parametrize("variant", COMPILED)
+@pytest.mark.parametrize("variant", LITE_NETWORKS)
 def test_heatmaps_in_bfloat16_are_near_those_in_float64(
     settled: MakeNetwork, built: Path, tmp_path: Path, variant: str, kernels: str
 ) -> None:
@@ -161,7 +203,7 @@ def test_neon_kernels_equal_the_plain_ones(built_for_arm: Path) -> None:
     assert "neon stem" in _run(built_for_arm / "engine_kernel_test", 100, emulator=(EMULATOR,))
 
 
-@pytest.mark.parametrize("variant", COMPILED)
+@pytest.mark.parametrize("variant", [*LITE_NETWORKS, "small_hrnet_w16", "dite_hrnet_18"])
 def test_heatmaps_of_neon_equal_those_in_float64(
     settled: MakeNetwork, built_for_arm: Path, tmp_path: Path, variant: str
 ) -> None:
@@ -183,6 +225,13 @@ def test_steps_of_each_sort_are_refused_mutated_or_run_within_their_memory(
     settled: MakeNetwork, address_sanitized: Path, tmp_path: Path, variant: str
 ) -> None:
     program, _ = _written(settled, tmp_path, variant, (32, 32), _one_step_of_each_sort)
+    assert "refused" in _run(address_sanitized / "fuzz_program", program, MUTATIONS)
+
+
+def test_steps_of_each_other_sort_are_refused_mutated_or_run_within_their_memory(
+    address_sanitized: Path, tmp_path: Path
+) -> None:
+    program = _one_step_of_each_other_sort(tmp_path)
     assert "refused" in _run(address_sanitized / "fuzz_program", program, MUTATIONS)
 
 

@@ -1,7 +1,7 @@
 """Planes in the arena: places are given away when they are free, and not before."""
 
 import pytest
-from tests.compiled_variants import COMPILED
+from tests.compiled_variants import LITE_NETWORKS
 
 from litehrnet.engine.compiler import compile_network
 from litehrnet.engine.planning import plan_arena, plane_floats
@@ -54,7 +54,7 @@ def test_places_come_back_in_their_order() -> None:
     assert placed[2] == placed[0] == tuple(sorted(placed[0]))
 
 
-@pytest.mark.parametrize("variant", COMPILED)
+@pytest.mark.parametrize("variant", LITE_NETWORKS)
 def test_arena_of_the_usual_size_stays_below_five_megabytes(settled: MakeNetwork, variant: str) -> None:
     program = compile_network(VARIANTS[variant], arrays_of(settled(variant, 17)), (192, 256), "weights")
     assert 4 * program.arena_floats < 5e6

@@ -159,6 +159,7 @@ _WRONG: Sequence[tuple[Change, str]] = [
     (lambda p: _with(p, Kind.POINTWISE, stride=2), "has a stride"),
     (lambda p: _with(p, Kind.DEPTHWISE, stride=2), "writes planes that do not fit"),
     (lambda p: _with(p, Kind.DEPTHWISE, reads=()), "has another number of inputs or outputs"),
+    (lambda p: _with(p, Kind.DEPTHWISE, constants=(np.ones((20, 16)), np.ones(20))), "has kernels of an unknown size"),
     (lambda p: _with(p, Kind.FUSE_FIRST, writes=()), "writes nothing"),
     (lambda p: _with(p, Kind.SPATIAL_WEIGHTING, constants=()), "has no weights"),
     (lambda p: _with(p, Kind.STEM, constants=()), "has another number of constants"),

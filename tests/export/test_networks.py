@@ -1,6 +1,6 @@
 """Every other network, from weights to each command that runs it."""
 
-import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from litehrnet.errors import UserError
+from litehrnet.engine.programfile import read_program
 from litehrnet.export.native import export_native
 from litehrnet.export.onnx import export_onnx
-from litehrnet.io.notes import say_once
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.models import create_network
 from litehrnet.models.weights import save_network
@@ -48,20 +47,19 @@ def test_exported_model_is_verified_and_runs_on_onnx_runtime(name: str, tmp_path
     assert exported.forward(crops).shape == (3, 17, 16, 16)
 
 
-def test_default_runtime_is_pytorch_and_the_native_one_is_refused_in_one_sentence(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    weights = _weights("small_hrnet_w16", tmp_path)
-    say_once.cache_clear()
-    with caplog.at_level(logging.WARNING, logger="litehrnet"):
-        assert open_runtime(weights, threads=1).description.startswith("torch")
-    (message,) = caplog.messages
-    assert message.endswith(
-        "the native engine does not support small_hrnet_w16 (PyTorch does, and ONNX Runtime after litehrnet export): "
-        "running on torch"
+@one_quickly
+def test_default_runtime_is_the_native_engine_and_a_program_file_gives_the_same(name: str, tmp_path: Path) -> None:
+    weights = _weights(name, tmp_path)
+    program = export_native(weights, tmp_path / "network.native")
+    again, info = read_program(tmp_path / "network.native")
+    assert info.variant == name
+    assert [replace(step, constants=()) for step in again.steps] == [replace(s, constants=()) for s in program.steps]
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    by_default, from_file, torch = (
+        open_runtime(path, runtime, threads=1)
+        for path, runtime in ((weights, None), (tmp_path / "network.native", None), (weights, "torch"))
     )
-    for refused in (lambda: open_runtime(weights, "native"), lambda: export_native(weights, tmp_path / "x.native")):
-        with pytest.raises(UserError, match=r"does not support small_hrnet_w16 \(PyTorch does") as error:
-            refused()
-        assert "\n" not in str(error.value)
-    assert not (tmp_path / "x.native").exists()
+    assert by_default.description.startswith("native")
+    found, expected = by_default.forward(crops), torch.forward(crops)
+    np.testing.assert_array_equal(from_file.forward(crops), found)
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()

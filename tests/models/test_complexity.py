@@ -12,6 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from litehrnet.errors import UserError
 from litehrnet.models import create_network
 from litehrnet.models.complexity import Complexity, LayerCost, measure
+from litehrnet.published import PUBLISHED
+from litehrnet.variants import VARIANTS
 
 MISPRINT = ("wider_naive_lite_hrnet_18", "MPII")
 
@@ -156,3 +158,40 @@ def test_memory_is_that_of_float32_whatever_the_network_is_in() -> None:
 def test_a_size_that_the_network_cannot_take_is_refused() -> None:
     with pytest.raises(UserError, match=r"input size 100x256 .*multiples of 32"):
         measure(create_network("lite_hrnet_18"), (100, 256))
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace(" ", "").replace("-", "").replace("_", "")
+
+
+def _table(project: Path) -> list[list[str]]:
+    """Rows of the table of published figures in docs/equivalence.md."""
+    page = (project / "docs" / "equivalence.md").read_text().partition("### Published figures")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:2] == "| "]
+    return rows[1:]
+
+
+def test_the_table_of_published_figures_has_all_of_them(project: Path) -> None:
+    rows = {}
+    for network, data, published, *_ in _table(project):
+        height, width = map(int, data.split()[1].split("x"))
+        if published != "none":
+            rows[_plain(network), (width, height)] = tuple(published.split(", "))
+    assert rows == {(_plain(name), size): figures for (name, size), figures in PUBLISHED.items()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n.startswith(("lite", "dite")) else n for n in VARIANTS],
+)
+def test_the_table_of_published_figures_has_what_is_computed(project: Path, name: str) -> None:
+    rows = [row for row in _table(project) if _plain(row[0]) == _plain(name)]
+    assert len(rows) >= 2
+    for _, data, _, flops, parameters, _ in rows:
+        height, width = map(int, data.split()[1].split("x"))
+        with torch.device("meta"):
+            network = create_network(name, 16 if data.startswith("MPII") else 17)
+        cost = measure(network, (width, height))
+        millions, billions = cost.published_flops / 2**20, cost.published_flops / 2**30
+        assert flops == (f"{millions:.2f}M" if flops.endswith("M") else f"{billions:.4f}G")
+        assert parameters == f"{cost.params:,}"

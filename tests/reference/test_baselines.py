@@ -17,6 +17,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from litehrnet.engine import _native
+from litehrnet.engine.compiler import compile_network
+from litehrnet.engine.programfile import flatten
+from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.models import PoseNetwork, create_network
 from litehrnet.models.complexity import measure
 from litehrnet.models.mobilenet import SearchedUnit
@@ -251,3 +255,14 @@ def test_parameters_flops_and_multiply_accumulates_are_exact(shared: Path, name:
         assert costs.macs == row["conv_macs_each_layer_once"]
         assert costs.macs_as_published == row["conv_macs_as_executed"]
         assert costs.published_flops == row["rule_total"]
+
+
+def test_native_engine_gives_the_heatmaps_of_the_settled_network(results: Results, measured: Measured) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (2, 96, 64, 3), dtype=np.uint8)
+    images = torch.from_numpy((crops / 255 - IMAGENET_MEAN) / IMAGENET_STD).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = results.network.eval()(images).numpy()
+    arrays = {key: value.numpy() for key, value in results.network.state_dict().items()}
+    flat = flatten(compile_network(results.network.variant, arrays, (64, 96), results.name))
+    error = _relative(_native.Runner(flat.numbers, flat.constants, 1, False).run(crops), expected)
+    measured(f"{results.name}: native engine, relative", error, FLOAT32.get(results.name, 2e-5))

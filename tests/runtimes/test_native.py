@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.compiled_variants import COMPILED
+from tests.compiled_variants import LITE_NETWORKS
 
 import litehrnet.runtimes.native
 import litehrnet.runtimes.open
@@ -172,7 +172,7 @@ def test_profile_times_every_step(runtime: NativeRuntime, small_weights: Path, c
     assert (seconds > 0).all()
 
 
-@pytest.mark.parametrize("variant", COMPILED)
+@pytest.mark.parametrize("variant", LITE_NETWORKS)
 def test_arena_takes_no_more_than_5_megabytes_per_thread(variant: str) -> None:
     native = native_module()
     assert native is not None

@@ -10,9 +10,10 @@ from selenium.webdriver.common.by import By
 from tests.serving.browsers import Browser, as_base64, open_page, run_script, text_of, wait_for
 
 from litehrnet import PoseEstimator, read_image, write_image
-from litehrnet.detection.letterbox import BACKGROUND, letterbox
+from litehrnet.detection.letterbox import letterbox
 from litehrnet.detection.maps import decode, suppress
 from litehrnet.keypoints.boxes import PIXEL_STD
+from litehrnet.keypoints.crop import MEAN_COLOR
 from litehrnet.keypoints.oks import oks_nms
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.serving.http import Site
@@ -113,7 +114,7 @@ def test_a_picture_fits_the_detector_as_in_python(browser: Browser, size_wh: tup
         return [[...pixels], scale, shift];
     """
     rgba = np.dstack([image, np.full((height, width), 255, np.uint8)])
-    given = {"rgba": as_base64(rgba), "size": size_wh, "background": BACKGROUND}
+    given = {"rgba": as_base64(rgba), "size": size_wh, "background": MEAN_COLOR}
     pixels, scale, shift = run_script(browser, code, given)
     expected = letterbox(image, (320, 320))
     np.testing.assert_allclose(scale, expected.scale_xy)

@@ -143,7 +143,7 @@ class Runs:
             patch.setattr("litehrnet.training.start.starting_state", start)
             if not draw:
                 patch.setattr("litehrnet.training.log.draw_curves", lambda *_: None)
-            return run_training(config, self.base)
+            return run_training(config, self.base).exit_code
 
 
 @pytest.fixture(scope="session")

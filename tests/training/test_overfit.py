@@ -44,5 +44,5 @@ def test_four_persons_are_learned_within_200_steps(runs: Any, drawn: Path, tmp_p
         train=(replace(config.train[0], annotations=str(path)),),
         validation=EvalConfig("coco", str(path), config.train[0].images, flip=False),
     )
-    assert run_training(config, config) == 0
+    assert run_training(config, config).exit_code == 0
     assert json.loads((tmp_path / "run" / "best.json").read_text())["best_score"] == 1.0

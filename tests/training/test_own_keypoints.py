@@ -19,7 +19,7 @@ from litehrnet.keypoints.sides import mirroring_text
 from litehrnet.keypoints.skeletons import COCO, LSP, from_dict
 from litehrnet.models import create_network
 from litehrnet.models.weights import read_any_weights
-from litehrnet.training.start import HEAD, load_weights
+from litehrnet.training.initial_weights import HEAD, load_weights
 from litehrnet.training.with_detector import bundled_start, detector_config, object_name
 
 PARTS = ("Left Eye", "Right Eye", "beak")

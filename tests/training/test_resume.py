@@ -134,7 +134,7 @@ def test_run_whose_time_is_up_stops_with_a_checkpoint_and_no_error(
     with monkeypatch.context() as patch:
         clock = itertools.count(step=60.0)
         patch.setattr("litehrnet.training.signals.monotonic", lambda: next(clock))
-        assert run_training(runs.config("parts"), runs.base, max_minutes=4.5) == 0
+        assert run_training(runs.config("parts"), runs.base, max_minutes=4.5).exit_code == 0
     assert "stopped in epoch" in capsys.readouterr().out
     assert not (runs.folder / "parts" / "last.safetensors").exists()
     assert runs.run(runs.config("parts", resume_from="latest")) == 0

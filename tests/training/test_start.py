@@ -17,7 +17,8 @@ from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.models import create_network
 from litehrnet.training.checkpoints import LATEST
-from litehrnet.training.start import load_weights, run_training
+from litehrnet.training.initial_weights import load_weights
+from litehrnet.training.start import run_training
 from litehrnet.training.task import TASKS
 
 
@@ -40,6 +41,54 @@ def test_load_from_takes_weights_and_says_that_another_head_starts_anew(mpii_wei
     loaded = torch.load(mpii_weights, weights_only=True)["state_dict"]
     for name, value in network.state_dict().items():
         assert torch.equal(value, head[name] if name in head else loaded[name]), name
+
+
+@pytest.mark.parametrize("prefix", ["backbone.", ""])
+@pytest.mark.parametrize("variant", ["mobilenetv2", "mobilenetv3", "shufflenetv2"])
+def test_load_from_takes_the_backbone_of_a_classifier(
+    variant: str, prefix: str, tmp_path: Path, user_error: Any
+) -> None:
+    path = tmp_path / "imagenet.pth"
+    classifier = {
+        name: torch.rand(value.shape).to(value.dtype)
+        for name, value in create_network(variant).state_dict().items()
+        if name.startswith("backbone.")
+    }
+    head = {"head.fc.weight": torch.rand(1000, 8), "head.fc.bias": torch.rand(1000)} if prefix else {}
+    named = {prefix + name.removeprefix("backbone."): value for name, value in classifier.items()}
+    torch.save({"meta": {}, "state_dict": named | head}, path)
+    network = create_network(variant)
+    own_head = {name: value.clone() for name, value in network.state_dict().items() if name not in classifier}
+    said = load_weights(network, path)
+    not_taken = "; not taken: head.fc.weight, head.fc.bias" if head else ""
+    assert said == f"backbone of {path}: {len(classifier)} arrays{not_taken}; the head starts at random"
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, (classifier | own_head)[name]), name
+    other = create_network("lite_hrnet_18")
+    assert "none of its weights fit lite_hrnet_18" in user_error(lambda: load_weights(other, path))
+
+
+def test_load_from_names_arrays_of_a_backbone_in_another_size(tmp_path: Path) -> None:
+    network = create_network("mobilenetv3")
+    weights = network.state_dict()
+    # As in MMClassification, whose first squeeze-excitation is wider.
+    first, name, path = "backbone.conv1.conv.weight", "backbone.layer4.se.conv1.conv.weight", tmp_path / "v3.pth"
+    torch.save({first: weights[first], name: torch.zeros(24, 72, 1, 1)}, path)
+    missing = [n for n in weights if n.startswith("backbone.") and not n.endswith("num_batches_tracked") and n != first]
+    assert load_weights(network, path) == (
+        f"backbone of {path}: 1 arrays; not taken: {name}; {len(missing)} arrays of the backbone start at random: "
+        f"{', '.join(missing[:4])}, ...; the head starts at random"
+    )
+
+
+@pytest.mark.parametrize("name", ["features.0.0.weight", "conv5.0.weight"])
+def test_names_of_torchvision_are_refused(name: str, tmp_path: Path, user_error: Any) -> None:
+    path = tmp_path / "mobilenet_v2.pth"
+    torch.save({name: torch.zeros(32, 3, 3, 3), "classifier.1.weight": torch.zeros(1000, 8)}, path)
+    assert user_error(lambda: load_weights(create_network("mobilenetv2"), path)) == (
+        f"{path}: has torchvision's names of parameters (expected those of MMClassification or MMPose, such as "
+        "backbone.conv1.conv.weight)"
+    )
 
 
 def test_load_from_starts_at_the_first_step_without_the_state_of_the_optimizer(

@@ -4,8 +4,7 @@
 // vector of pixels is used 8 times, every weight 3 times.
 #pragma once
 
-#include "../kernels.h"
-#include "../vector.h"
+#include "activate.h"
 
 namespace litehrnet {
 namespace {
@@ -80,34 +79,23 @@ inline void store_tile(const Pointwise& s, float* arena, int first, int pixel, c
     }
 }
 
-// Separate from store_tile: unrolling a sigmoid 24 times would take too much code.
-[[gnu::noinline]] void replace_by_sigmoid(float* arena, const Place* outs, int rows, int pixel, int vectors) {
-    for (int m = 0; m < rows; ++m) {
-        float* values = arena + outs[m] + pixel;
-        for (int v = 0; v < vectors; ++v) store(values + v * W, sigmoid(load(values + v * W)));
-    }
-}
-
 template <int rows, int vectors>
 inline void finish_tile(const Pointwise& s, float* arena, int first, int pixel, const Tile<rows, vectors>& total) {
     if (s.activation == Activation::relu) return store_tile<rows, vectors, true>(s, arena, first, pixel, total);
     store_tile<rows, vectors, false>(s, arena, first, pixel, total);
-    switch (s.activation) {
-        case Activation::none:
-        case Activation::relu: return;
-        case Activation::sigmoid: return replace_by_sigmoid(arena, s.out + first, rows, pixel, vectors);
-    }
+    if (s.activation == Activation::none) return;
+    activate_tile(arena, s.out + first, rows, pixel, vectors, s.activation);
 }
 
 // `first` is the first output, `pixel` the first pixel. If `ahead` is not 0, the inputs of the next tile are
 // prefetched.
 template <int rows, int vectors>
 inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixel, int ahead) {
-    const float* weight = s.weight + first * s.inputs;
+    const float *weight = s.weight + first * s.inputs, *from = arena + s.from + pixel;
     V total[rows][vectors];
     begin_tile<rows, vectors>(s, first, total);
     for (int k = 0; k < s.inputs; ++k, weight += rows) {
-        const float* in = arena + s.in[k] + pixel;
+        const float* in = from + s.in[k];
         V x[vectors];
         for (int v = 0; v < vectors; ++v) {
             x[v] = load(in + v * W);
@@ -125,7 +113,23 @@ inline void pointwise_tile(const Pointwise& s, float* arena, int first, int pixe
     finish_tile<rows, vectors>(s, arena, first, pixel, total);
 }
 
-void pointwise(const Pointwise& s, float* arena) {
+// Packs a kernel in the arena as Constants::keep_packed does, to scratch.
+inline void pack_kernel(const Pointwise& s, float* arena) {
+    const int blocks = block_count(s.outputs, tile_rows);
+    const float* kernel = arena + s.kernel;
+    float* packed = arena + s.scratch;
+    for (int block = 0; block < blocks; ++block)
+        for (int k = 0; k < s.inputs; ++k)
+            for (int m = block_begin(s.outputs, blocks, block); m < block_begin(s.outputs, blocks, block + 1); ++m)
+                *packed++ = kernel[m * s.inputs + k];
+}
+
+void pointwise(const Pointwise& step, float* arena) {
+    Pointwise s = step;
+    if (s.kernel) {
+        pack_kernel(s, arena);
+        s.weight = arena + s.scratch;
+    }
     for_pixels(s.begin, s.end, [&]<int vectors>(int pixel, int ahead) {
         for_outputs(s.outputs, [&]<int rows>(int first) {
             pointwise_tile<rows, vectors>(s, arena, first, pixel, first == 0 ? ahead : 0);

@@ -35,6 +35,20 @@ inline void fill_row(const Rows& rows, int y, int width, I in_last, Value value)
     for (; x < rows.pitch; x += W) store(row + x, V{});
 }
 
+// Row y of channel c, times its enlarged channel weight, as row `to` of `rows`.
+inline void fill_weighted_row(const Depthwise& s, const float* arena, int c, int y, const Rows& rows, int to,
+                              I in_last) {
+    const float* row = arena + s.in[c] + y * s.width;
+    if (s.channel_weight) {
+        const I spread = lanes() >> s.shift;
+        const float* weight = arena + s.channel_weight[c] + (y >> s.shift) * (s.width >> s.shift);
+        fill_row(rows, to, s.width, in_last,
+                 [=](int x) { return load(row + x) * shuffle(load(weight + (x >> s.shift)), spread); });
+    } else {
+        fill_row(rows, to, s.width, in_last, [=](int x) { return load(row + x); });
+    }
+}
+
 // One plane, 3x3, stride 1, `strips` vectors of columns at once. Three rows of results are in progress at any time.
 template <int strips>
 inline V convolve_strips(const Rows& in, float* out, int height, int width, int column, const float* k, float bias,

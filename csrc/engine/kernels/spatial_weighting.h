@@ -36,12 +36,13 @@ void spatial_weighting(const SpatialWeighting& s, float* arena) {
     dense(arena + s.means, s.channels, hidden, s.hidden, s.weight1, s.bias1);
     for (int i = 0; i < s.hidden; i += W) store(hidden + i, relu(load(hidden + i)));
     dense(hidden, s.hidden, factors, s.channels, s.weight2, s.bias2);
-    for (int i = 0; i < s.channels; i += W) store(factors + i, sigmoid(load(factors + i)));
+    for (int i = 0; i < s.channels; i += W)
+        store(factors + i, s.hard ? hard_sigmoid(load(factors + i)) : sigmoid(load(factors + i)));
     for (int c = s.begin; c < s.end; ++c) {
-        const V factor = all(factors[c]);
+        const V factor = all(factors[c] * (s.scale ? s.scale[c] : 1.0f)), offset = all(s.scale ? s.offset[c] : 0.0f);
         const float* in = arena + s.in[c];
         float* out = arena + s.out[c];
-        for (int i = 0; i < s.pixels; i += W) store(out + i, factor * load(in + i));
+        for (int i = 0; i < s.pixels; i += W) store(out + i, factor * load(in + i) + offset);
     }
 }
 

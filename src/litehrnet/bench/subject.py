@@ -12,12 +12,11 @@ from litehrnet.arrays import Floats32, Floats64, Image
 from litehrnet.config.read import load_config
 from litehrnet.config.recipes import recipe_names
 from litehrnet.detection.objects import ObjectClass
-from litehrnet.engine.compiler import compile_parameters
+from litehrnet.engine.compiler import compile_parameters, is_compiled
 from litehrnet.engine.parameters import LAST_LAYERS, Floats, Parameters
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import write_program
 from litehrnet.engine.reference import run_program
-from litehrnet.engine.units import STEPS
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import normalize
 from litehrnet.keypoints.skeletons import COCO
@@ -38,7 +37,10 @@ IMAGES = 4
 """Number of different test images; a larger batch repeats them."""
 
 
-_READS_BRANCH_0 = r"weighting\.conv1|depthwise_convs\.0|layers\.0\.\d\.branch2\.0|fuse_layers\.\d\.0\.0\.1"
+_READS_BRANCH_0 = (
+    r"weighting\.conv1|depthwise_convs\.0|layers\.0\.\d\.branch2\.0|fuse_layers\.\d\.0\.0\.1|"
+    r"dcm\.conv_mask\.0|dcm\.channel_attention\.1|conv\.0\.conv\.0\.(conv\.attention\.)?bn"
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def write_random_weights(path: Path, variant: Variant, input_size_wh: tuple[int,
         UserError: ``path`` cannot be written, or the network does not accept this size or has no native engine.
     """
     check_input_size(*input_size_wh)
-    if variant.unit not in STEPS:
+    if not is_compiled(variant.unit):
         raise UserError(
             f"{variant.name}: the native engine does not support it, and the bench compares with the engine (expected "
             "one of its networks; PyTorch runs this one)"
@@ -164,8 +166,10 @@ class RandomParameters(Parameters):
 
     def take(self, name: str, shape: tuple[int, ...]) -> Floats:
         """Draw an array, scaled so that activations neither vanish nor saturate the sigmoids."""
-        if len(shape) == 4:
-            values = self._rng.normal(0, (1 / np.prod(shape[1:])) ** 0.5, shape)
+        if len(shape) >= 4:  # dynamic kernels have five dimensions, the number of kernels first
+            values = self._rng.normal(0, (1 / np.prod(shape[-3:])) ** 0.5, shape)
+            if "conv_mask" in name:  # nothing normalizes the result
+                values /= 2.0 ** self._doublings(name)
         elif name.endswith("running_var"):
             values = self._rng.uniform(0.5, 1.5, shape) * 4.0 ** self._doublings(name)
         elif name.endswith("weight"):
@@ -186,6 +190,8 @@ class RandomParameters(Parameters):
 
     def _doublings(self, name: str) -> int:
         """Count the fusions that have doubled branch 0 before this normalization; 0 outside branch 0."""
+        if not self._modules:
+            return 0
         if re.search(r"head_layer\.projects\.[23]\.depthwise", name):
             return sum(self._modules)
         found = re.search(r"stage(\d)\.(\d+)\.(.*)", name)
@@ -249,7 +255,7 @@ def _fuse_term_by_term(maps: Any, branches: "list[Tensor]") -> "list[Tensor]":
             # Branch 0 is already its own fused sum, as the reference implementation adds in place.
             branch = fused[0] if j == 0 < i else branches[j]
             total = total + (branch if j == i else maps[i][str(j)](branch))
-        fused.append(total)
+        fused.append(total.relu() if maps.rectified and not fused else total)
     return fused
 
 

@@ -5,8 +5,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from litehrnet.cli import detection, segmentation
 from litehrnet.cli.options import add_command, add_config, note, positive_int, progress_bar, say
 from litehrnet.config.packed import further_files, pack_sources, packed_config
@@ -30,14 +28,12 @@ from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.data.tools.kinds import KINDS, read_project
 from litehrnet.data.tools.writing import converted
 from litehrnet.data.trainingset import read_training_set
-from litehrnet.drawing.contact_sheet import contact_sheet
+from litehrnet.drawing.contact_sheet import SAMPLES, contact_sheet, spread
 from litehrnet.errors import UserError
 from litehrnet.io.files import new_folder, write_bytes
 from litehrnet.io.images import WRITTEN_SUFFIXES, write_image
 from litehrnet.keypoints.sides import mirroring_text
 from litehrnet.keypoints.skeletons import find_keypoint_set
-
-SHEET_SAMPLES = 24
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,9 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="new file; a set with parts becomes FILE_train.json and so on (default: annotations.json)",
     )
-    convert.add_argument("--from", dest="kind", choices=tuple(KINDS), help="default: what the content says")
     convert.add_argument(
-        "--images", type=Path, metavar="DIR", help="folder of the photos, where the tool does not say their sizes"
+        "--from", dest="kind", choices=tuple(KINDS), help="kind of the annotations (default: recognized by the content)"
+    )
+    convert.add_argument(
+        "--images", type=Path, metavar="DIR", help="folder of the photos, if the tool does not store their sizes"
     )
 
 
@@ -218,7 +216,7 @@ def _write_sheet(config: RunConfig, path: Path) -> list[Problem]:
     size, seed = config.input_size_wh, config.training.seed
     try:
         persons = read_training_set(config.train, config.keypoint_set, size, config.codec, config.augmentation, seed)
-        indices = np.unique(np.linspace(0, len(persons) - 1, SHEET_SAMPLES).astype(int)).tolist()
+        indices = spread(len(persons), SAMPLES)
         batch = make_batch(persons, 0, indices, PhotoCache())
     except UserError as error:
         return [Problem("", "no contact sheet", str(error))]

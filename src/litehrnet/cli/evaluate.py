@@ -31,7 +31,8 @@ from litehrnet.errors import UserError
 from litehrnet.evaluation.gallery import chosen, draw_gallery
 from litehrnet.evaluation.metrics import find_measure
 from litehrnet.evaluation.pck import KeypointScore
-from litehrnet.evaluation.protocol import open_weights, run_evaluation
+from litehrnet.evaluation.predictions import predict_records
+from litehrnet.evaluation.protocol import open_weights, read_eval_set, report
 from litehrnet.evaluation.report import EvalReport
 from litehrnet.io.files import write_bytes
 from litehrnet.io.images import WRITTEN_SUFFIXES, write_image
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector",
         type=Path,
         metavar="FILE|NAME",
-        help="a detector that finds the boxes: its .onnx or .xml, or a name that litehrnet models lists",
+        help="find the boxes with this detector: .safetensors, .onnx or .xml, or a name that litehrnet models lists",
     )
     parser.add_argument("--no-flip", action="store_true", help="do not average with the mirrored crops")
     parser.add_argument("--per-keypoint", action="store_true", help="add PCK, AUC, EPE, NME and a table per keypoint")
@@ -72,8 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="write predictions: COCO results; for MPII pred.mat (.mat) or raw outputs (.json), all that its test "
-        "split allows; for segmentation a folder of label images",
+        help="write predictions: COCO results; for MPII pred.mat (.mat) or raw outputs (.json), also for its test "
+        "split; for segmentation a folder of label images",
     )
     parser.add_argument(
         "--gallery", type=positive_int, metavar="N", help="draw N people: annotated, predicted, error of each keypoint"
@@ -130,15 +131,12 @@ def _what_to_evaluate(options: argparse.Namespace, config: RunConfig | None, tas
 
 def _guessed(options: argparse.Namespace, task: TaskName) -> EvalConfig:
     """Settings without a recipe: the format is that of the annotations."""
-    annotations = Path(options.annotations)
-    match task:
-        case "keypoints":
-            return EvalConfig(guess_format(annotations).name, options.annotations, options.images)
-        case "segmentation":
-            name = guess_label_format(annotations).name
-            return EvalConfig(name, options.annotations, options.images, flip=False)
-        case "detection":
-            return EvalConfig(COCO.name, options.annotations, options.images)
+    path = Path(options.annotations)
+    if task == "segmentation":
+        name = guess_label_format(path).name
+    else:
+        name = COCO.name if task == "detection" else guess_format(path).name
+    return EvalConfig(name, options.annotations, options.images, flip=task != "segmentation")
 
 
 def _evaluate_keypoints(options: argparse.Namespace, config: RunConfig | None, test: EvalConfig) -> int:
@@ -147,22 +145,23 @@ def _evaluate_keypoints(options: argparse.Namespace, config: RunConfig | None, t
     gallery_out = _gallery_out(options)
     runtime, size_source = open_weights(options.weights, config, **runtime_arguments(options))
     detector = _detector(options, test)
+    keypoints, size, kept = runtime.info.keypoint_set, runtime.input_size_wh, options.out is not None
+    people = read_eval_set(test, keypoints, size, options.weights, without_truth=kept, detector=detector)
     with progress_bar("people") as progress:
-        report = run_evaluation(
-            runtime, options.weights, test, progress, without_truth=options.out is not None, detector=detector
-        )
+        predictions = predict_records(runtime, people.records, flip_test=test.flip, progress=progress)
+    found = report(people, predictions)
     if options.out:
-        write_bytes(options.out, measure.encode(report, options.out.suffix))
+        write_bytes(options.out, measure.encode(found, options.out.suffix))
     if gallery_out:
-        _draw_gallery(gallery_out, options, report)
-    score = measure.per_keypoint(report) if options.per_keypoint else None
+        _draw_gallery(gallery_out, options, found)
+    score = measure.per_keypoint(found) if options.per_keypoint else None
     if options.json:
-        sys.stdout.write(json.dumps({**report.metrics, **(score.to_dict() if score else {})}) + "\n")
+        sys.stdout.write(json.dumps({**found.metrics, **(score.to_dict() if score else {})}) + "\n")
         return 0
     say(f"weights:    {options.weights}")
     say(f"input size: {size_text(runtime.input_size_wh)}, {size_source}")
     say(f"runtime:    {runtime.description}")
-    _print(report, score)
+    _print(found, score)
     return 0
 
 

@@ -33,7 +33,7 @@ def find_inputs(arguments: Sequence[str], *, folder_videos: bool = True) -> Inpu
         arguments: Each is a file, a folder, a pattern, a camera's number or an address. A folder means its pictures and
             videos, by suffix, without subfolders and hidden files. A pattern such as ``photos/*.jpg`` means the
             matching files; ``**`` includes subfolders. A name that exists is not a pattern, so brackets work.
-        folder_videos: Whether to use the videos in folders; without it they are passed over.
+        folder_videos: Whether to use the videos in folders; otherwise they are skipped.
 
     Returns:
         Files sorted by name within each argument.

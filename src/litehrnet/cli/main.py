@@ -14,7 +14,7 @@ COMMANDS = {
     "demo": "find the people in the bundled photo with the bundled weights",
     "predict": "find keypoints in photos, videos and cameras: drawn pictures, COCO-results JSON, JSON lines",
     "serve": "find keypoints in the browser: a page for photos and the camera, on this machine",
-    "test": "evaluate weights as the reference implementation does (COCO AP, MPII PCKh)",
+    "test": "evaluate weights on annotated photos: COCO AP, MPII PCKh, mIoU, box AP",
     "score": "compare a file of predictions with annotations: COCO AP, PCK, MPII PCKh",
     "data": "check annotations and photos, pack them for another machine, convert annotations of other tools",
     "recipes": "list the bundled training recipes; copy one to edit",
@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "export an ONNX model and compare it with PyTorch, or a program for the native engine",
     "inspect": "list the steps of a network in the native engine",
     "bench": "benchmark all installed runtimes, against the theoretical minimum",
+    "compare": "train networks on one recipe for equal times, and compare their cost and accuracy",
     "summary": "count parameters, multiply-accumulates and memory traffic, per layer",
 }
 

@@ -46,7 +46,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--fuse-conv-bn", action="store_true", help="fold batch normalizations into the convolutions")
     parser.add_argument("--gpu_collect", action="store_true", help="processes exchange results without files")
-    parser.add_argument("--tmpdir", type=Path, metavar="DIR", help="folder for files with which processes exchange")
+    parser.add_argument(
+        "--tmpdir", type=Path, metavar="DIR", help="folder for files through which processes exchange results"
+    )
     parser.add_argument("--proc_per_gpu", type=int, metavar="N", help="ignored for images")
     parser.add_argument("--average_clips", metavar="TYPE", help="ignored for images")
     add_launcher_options(parser)

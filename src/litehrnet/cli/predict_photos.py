@@ -177,7 +177,7 @@ def say_moved(out: OutputFolder) -> None:
 def say_passed_over(counts: Mapping[str, int]) -> None:
     """Print how many files in the folders were not used, by suffix."""
     if counts:
-        say("passed over: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
+        say("skipped: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
 
 
 def _say_boxes(path: Path, notes: Sequence[str], matched: "Mapping[Path, PhotoBoxes | UserError]") -> None:

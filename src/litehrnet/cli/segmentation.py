@@ -118,20 +118,18 @@ def check(config: "RunConfig", sheet: Path) -> list[str]:
 
 
 def _write_sheet(config: "RunConfig", path: Path) -> None:
-    import numpy as np
-
     from litehrnet.data.photos import PhotoCache
     from litehrnet.data.segmentation import read_segmentation_set
     from litehrnet.data.segmentation_samples import make_segmentation_batch
     from litehrnet.drawing.class_maps import tinted
-    from litehrnet.drawing.contact_sheet import in_rows
+    from litehrnet.drawing.contact_sheet import in_rows, spread
     from litehrnet.io.images import write_image
 
     assert config.segmentation is not None
     class_set = config.class_set
     size, seed = config.input_size_wh, config.training.seed
     images = read_segmentation_set(config.train, class_set, size, config.segmentation, seed)
-    indices = np.unique(np.linspace(0, len(images) - 1, SHEET_SAMPLES).astype(int)).tolist()
+    indices = spread(len(images), SHEET_SAMPLES)
     batch = make_segmentation_batch(images, 0, indices, PhotoCache())
     tiles = [tinted(image, classes, class_set) for image, classes in zip(batch.images, batch.targets, strict=True)]
     write_image(path, in_rows(tiles, _COLUMNS))

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--autoscale-lr",
         action="store_true",
-        help="multiply the learning rate by the number of devices divided by 8, that of the reference implementation",
+        help="multiply the learning rate by processes / 8, since the reference rate is for 8 processes",
     )
     parser.add_argument(
         "--with-detector",
@@ -81,16 +81,16 @@ def run(options: argparse.Namespace) -> int:
             say(f"with both: {command}")
         return code
     pass_on_local_rank(options)
-    return run_training(
-        loaded.config, loaded.recipe, options.launcher, loaded.notes, _device(options), options.max_minutes
-    )
+    minutes = options.max_minutes
+    end = run_training(loaded.config, loaded.recipe, options.launcher, loaded.notes, _device(options), minutes)
+    return end.exit_code
 
 
 def resolve(options: argparse.Namespace) -> "LoadedConfig":
     """Load the configuration and apply the command line to it.
 
     Args:
-        options: What ``add_arguments`` declares.
+        options: Options that ``add_arguments`` declares.
 
     Raises:
         UserError: The configuration or an override cannot be used, or the launcher's variables are missing.

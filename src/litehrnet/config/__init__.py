@@ -1,1 +1,1 @@
-"""What a run is: recipes and their reader."""
+"""Settings of a run: recipes and their reader."""

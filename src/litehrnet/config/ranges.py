@@ -77,7 +77,7 @@ _RANGES: dict[str, Range] = {
     "visibility_threshold": _PART,
     "scales": _ABOVE_ZERO,
 }
-"""Ranges by setting. The full name stands where two settings share their last name but not their range."""
+"""Ranges by setting. The full name is used if two settings share their last name but not their range."""
 
 
 def check_numbers(config: RunConfig, source: str) -> None:

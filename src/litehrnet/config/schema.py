@@ -243,7 +243,7 @@ class RunConfig:
 
     @property
     def outputs(self) -> Outputs:
-        """What the network finds: keypoints, classes, or boxes of an object class."""
+        """Outputs of the network: keypoints, classes, or boxes of an object class."""
         if self.resolved is None:
             raise ValueError("the configuration has no outputs yet (expected one from load_config or with_outputs)")
         return self.resolved

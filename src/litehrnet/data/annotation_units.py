@@ -17,7 +17,7 @@ def unit_fault(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) 
 
     Args:
         images: Images with id, width and height.
-        annotations: Normalized annotations; those with keypoints that are no crowd are looked at.
+        annotations: Normalized annotations; crowds, and entries without keypoints, are not examined.
 
     Returns:
         One sentence about the file, or None.

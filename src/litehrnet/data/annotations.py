@@ -9,9 +9,7 @@ from typing import Any
 
 from litehrnet.data.annotation_units import unit_fault
 from litehrnet.errors import UserError
-
-AREA_OF_BOX = 0.53
-"""Area of a person divided by the area of the box, for people without an area or an outline."""
+from litehrnet.keypoints.boxes import BODY_SHARE
 
 _NAMED = 20  # faults that one error names
 
@@ -26,7 +24,7 @@ class Normalized:
             numbers, ``num_keypoints``, ``bbox`` if they can, ``area`` and ``iscrowd``.
         indices: Place of each annotation in the file, from 0.
         original_ids: Ids of the images as the file has them, by their integers.
-        note: What was normalized, with counts, in one sentence; None for a file in COCO's own form.
+        note: One sentence that counts what was normalized; None for a file in COCO's own form.
         faults: Everything that has no safe meaning. Entries with a fault of their own are not among the others.
     """
 
@@ -231,7 +229,7 @@ def _add_box_and_area(own: dict[str, Any], counts: Counter[str], has_boxes: bool
     area = own.get("area")
     if area is None or area != area:
         counts["areas estimated"] += 1
-        own["area"] = _outline_area(own.get("segmentation")) or AREA_OF_BOX * width * height
+        own["area"] = _outline_area(own.get("segmentation")) or BODY_SHARE * width * height
     else:
         own["area"] = _area(area)
 

@@ -49,7 +49,7 @@ class DetectionSet:
     Attributes:
         records: Photos.
         input_size_wh: (width, height) of the network's input in pixels.
-        settings: How samples vary.
+        settings: Variation of the samples.
         seed: Seed of all random numbers.
     """
 

@@ -16,7 +16,7 @@ from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import Batch, decoded
 from litehrnet.data.settings import DetectionConfig
 from litehrnet.detection.maps import BoxTargets, encode
-from litehrnet.keypoints.crop import IMAGENET_MEAN
+from litehrnet.keypoints.crop import warp_on_mean
 from litehrnet.variants import heatmap_size
 
 Image = NDArray[np.uint8]
@@ -91,7 +91,7 @@ def make_sample(
         x, y, columns, rows = placement.window
         shift = np.array([[1, 0, -x], [0, 1, -y]])
         inner = shift @ np.vstack([placement.matrix, [0, 0, 1]])
-        image[y : y + rows, x : x + columns] = _warped(*decoded(photo, inner, cache, exact=False), (columns, rows))
+        image[y : y + rows, x : x + columns] = warp_on_mean(*decoded(photo, inner, cache, exact=False), (columns, rows))
         objects, regions = moved_boxes(record, placement)
         corners.append(objects)
         ignored.append(regions)
@@ -200,11 +200,3 @@ def _moved(corners: Floats, placement: Placement) -> tuple[Floats, Floats]:
 def _window_corners(window: tuple[int, int, int, int]) -> Floats:
     x, y, width, height = window
     return np.array([[x, y, x + width, y + height]], np.float32)
-
-
-def _warped(image: Image, matrix: NDArray[np.float64], size_wh: tuple[int, int]) -> Image:
-    """Cut out a part of a photo bilinearly; outside it is ImageNet's mean color, which normalization maps to zero."""
-    import cv2
-
-    mean = [float(round(255 * value)) for value in IMAGENET_MEAN]
-    return np.asarray(cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_LINEAR, borderValue=mean), np.uint8)

@@ -79,7 +79,7 @@ class Format:
         read_test: Read people to evaluate on; the path is the weights file, for error messages.
         check: Report all faults of an annotation file. Arguments are the file, the folder of photos, the number of
             keypoints of every person (None for what the file says), whether joints are needed, and the category.
-        metric: How predictions are measured.
+        metric: Metric of the predictions.
         takes_boxes: Whether detected boxes can replace the annotated ones.
         keypoint_count: Number of keypoints of every file; None for what the file says.
     """

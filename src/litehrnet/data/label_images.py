@@ -125,7 +125,7 @@ def unknown_ids(records: Iterable[LabeledImage], class_set: ClassSet) -> list[st
 
 
 def refuse_white_masks(records: Iterable[LabeledImage], class_set: ClassSet, source: str) -> None:
-    """Refuse label images that all hold 255 alone, or it and the first class: 255 is no class, so nothing is learned.
+    """Refuse label images that hold only 255, which means no class, or only 255 and the first class.
 
     Usually the first image shows other classes, and the others are not decoded.
 
@@ -141,7 +141,7 @@ def refuse_white_masks(records: Iterable[LabeledImage], class_set: ClassSet, sou
         raise UserError(f"{source}: no pixel of its label images has a class (expected other ids than 255)")
     if found == {0, IGNORED} and len(class_set) > 1:
         raise UserError(
-            f"{source}: its label images hold {class_set.class_names[0]} and 255 alone, and 255 is no class "
+            f"{source}: its label images hold only {class_set.class_names[0]} and 255, which means no class "
             f"(expected the id of {class_set.class_names[1]} instead of 255)"
         )
 

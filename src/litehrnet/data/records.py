@@ -50,7 +50,7 @@ class PeopleToEvaluate:
 
     Attributes:
         records: One for each box.
-        box_source: Where the boxes come from, in a few words.
+        box_source: Source of the boxes in a few words.
         image_ids: Numbers of the photos that count, for metrics that need photos without people as well.
     """
 

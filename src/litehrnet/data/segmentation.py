@@ -17,7 +17,7 @@ class SegmentationSet:
         records: Photos with their label images.
         class_set: Classes of the run.
         input_size_wh: (width, height) of the crops in pixels.
-        settings: How samples vary.
+        settings: Variation of the samples.
         seed: Seed of all random numbers.
     """
 

@@ -16,7 +16,7 @@ from litehrnet.data.samples import Batch
 from litehrnet.data.segmentation import SegmentationSet
 from litehrnet.data.settings import SegmentationConfig
 from litehrnet.errors import UserError
-from litehrnet.keypoints.crop import IMAGENET_MEAN
+from litehrnet.keypoints.crop import warp_on_mean
 from litehrnet.segmentation.classes import IGNORED
 
 CROPS_TRIED = 10
@@ -79,7 +79,7 @@ def vary_scene(
         crop = move_classes(classes, matrix, crop_size_wh)
         if largest_share(crop) <= settings.max_class_share:
             break
-    return recolor(move_image(image, matrix, crop_size_wh), variation.colors), crop
+    return recolor(warp_on_mean(image, matrix, crop_size_wh), variation.colors), crop
 
 
 def draw_scene_variation(rng: np.random.Generator, settings: SegmentationConfig) -> SceneVariation:
@@ -105,14 +105,6 @@ def draw_crop(
     if variation.flip:
         return np.array([[-scale, 0, scale * (size_wh[0] - 1) + half - corner_x], [0, scale, half - corner_y]])
     return np.array([[scale, 0, half - corner_x], [0, scale, half - corner_y]])
-
-
-def move_image(image: Image, matrix: Floats64, crop_size_wh: tuple[int, int]) -> Image:
-    """Crop an image with bilinear interpolation; outside it is ImageNet's mean color."""
-    import cv2
-
-    mean = [float(round(255 * value)) for value in IMAGENET_MEAN]
-    return np.asarray(cv2.warpAffine(image, matrix, crop_size_wh, flags=cv2.INTER_LINEAR, borderValue=mean), np.uint8)
 
 
 def move_classes(classes: Image, matrix: Floats64, crop_size_wh: tuple[int, int]) -> Image:

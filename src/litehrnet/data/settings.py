@@ -45,7 +45,7 @@ class EvalConfig:
         boxes: File of detected boxes in COCO's results format; None for the annotated boxes.
         min_box_score: Detected boxes with a lower score are left out.
         flip: Average with the heatmaps of the mirrored crop, or the scores of the mirrored image.
-        nms: What happens to the lower of two similar poses: drop it (oks), lower its score (soft), or keep it (none).
+        nms: Treatment of the worse of two similar poses: drop it (oks), lower its score (soft), or keep it (none).
         oks_threshold: Similarity (OKS) above which two poses count as similar, 0..1.
         visibility_threshold: Keypoints with a higher score count in the score of a pose.
         only: File with numbers of photos to evaluate on, as in ``DataConfig`` (COCO format only).
@@ -73,7 +73,7 @@ class EvalConfig:
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How training samples vary. The settings from ``brightness`` on are not in the paper, and off by default.
+    """Variation of training samples. The settings from ``brightness`` on are not in the paper, and off by default.
 
     Attributes:
         flip_probability: Probability of mirroring.
@@ -125,9 +125,7 @@ class SegmentationConfig:
         max_class_share: Largest share of one class among the labeled pixels of a crop, 0..1. A crop with a larger share
             is drawn again, up to ten times.
         flip_probability: Probability of mirroring.
-        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
-        contrast: Largest relative change of the distance of gray levels from the middle.
-        saturation: Largest relative change of the distance of colors from gray.
+        brightness, contrast, saturation: As in ``AugmentationConfig``.
     """
 
     classes: str
@@ -150,9 +148,7 @@ class DetectionConfig:
         aspect: Largest relative change of the ratio of width to height.
         flip_probability: Probability of mirroring.
         mosaic_probability: Probability that a sample shows four photos side by side.
-        brightness: Largest value added to or subtracted from the gray levels, as a part of their range.
-        contrast: Largest relative change of the distance of gray levels from the middle.
-        saturation: Largest relative change of the distance of colors from gray.
+        brightness, contrast, saturation: As in ``AugmentationConfig``.
         fill_from: Detector (file or name) that adds missing boxes to photos; None to learn only from labels there.
         fill_above: Lowest score at which a detected box becomes an object.
         ignore_above: Lowest score at which a detected box becomes an ignored region.

@@ -24,7 +24,7 @@ class TrainingSet:
         keypoint_set: Keypoints of the run.
         input_size_wh: (width, height) of the crops in pixels.
         codec: Conversion of joints to heatmaps.
-        augmentation: How samples vary.
+        augmentation: Variation of the samples.
         seed: Seed of all random numbers.
     """
 

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from litehrnet.keypoints.crop import IMAGENET_MEAN
-
-BACKGROUND = tuple(round(255 * value) for value in IMAGENET_MEAN)
-"""Red, green and blue around the photo, 0..255: what the network sees as zero."""
+from litehrnet.keypoints.crop import MEAN_COLOR
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def letterbox(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> Letterbox:
     # Bilinear shrinking would skip most pixels of a large photo.
     method = cv2.INTER_AREA if (scaled < photo).any() else cv2.INTER_LINEAR
     pixels = np.empty((size_wh[1], size_wh[0], 3), np.uint8)
-    pixels[:] = BACKGROUND
+    pixels[:] = MEAN_COLOR
     (x, y), (width, height) = shift.tolist(), scaled.tolist()
     pixels[y : y + height, x : x + width] = cv2.resize(image, (width, height), interpolation=method)
     return Letterbox(pixels, scaled / photo, shift.astype(np.float64))

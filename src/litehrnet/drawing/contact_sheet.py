@@ -13,7 +13,7 @@ from litehrnet.drawing.skeletons import draw_poses
 from litehrnet.keypoints.codec import decode
 from litehrnet.poses import Poses
 
-COLUMNS = 8
+COLUMNS, SAMPLES = 8, 24
 _TILE_WIDTH = 192  # smaller crops are enlarged to about this width
 _LABEL_HEIGHT = 16
 _GLOW = np.array([255, 40, 160], np.float32)
@@ -33,14 +33,16 @@ def contact_sheet(batch: Batch, training_set: TrainingSet) -> Image:
     return in_rows(tiles, COLUMNS)
 
 
-def detection_sheet(detection_set: DetectionSet, samples: int = 24) -> Image:
-    """Draw training samples of a detector in rows: boxes in green, centers as a glow, unlabeled areas dark.
+def spread(records: int, count: int) -> list[int]:
+    """Choose ``count`` indices of records, or all, at even distances."""
+    return [int(index) for index in np.unique(np.linspace(0, records - 1, count).astype(int))]
 
-    The ``samples`` samples are spread over the set.
-    """
+
+def detection_sheet(detection_set: DetectionSet) -> Image:
+    """Draw training samples of a detector in rows: boxes in green, centers as a glow, unlabeled areas dark."""
     import cv2
 
-    indices = np.unique(np.linspace(0, len(detection_set) - 1, samples).astype(int)).tolist()
+    indices = spread(len(detection_set), SAMPLES)
     batch = make_detection_batch(detection_set, 0, indices, PhotoCache())
     tiles = []
     for image, targets, index in zip(batch.images, batch.targets, indices, strict=True):

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from litehrnet.engine.parameters import Floats
 from litehrnet.engine.program import ABSENT, Activation, Kind, Planes, Step
 
+Layer = tuple[Floats, Floats]
+"""Weight and bias."""
+
 
 @dataclass
 class Builder:
@@ -43,11 +46,24 @@ class Builder:
         self.steps.append(Step(Kind.POINTWISE, name, (inputs, addend), (out,), weight_bias, activation))
         return out
 
-    def depthwise(self, name: str, inputs: Planes, weight_bias: tuple[Floats, Floats], stride: int = 1) -> Planes:
-        """Append a ``Kind.DEPTHWISE`` step without channel weights and means."""
-        out = self.new(len(inputs), -(-inputs.height // stride), -(-inputs.width // stride))
-        self.steps.append(Step(Kind.DEPTHWISE, name, (inputs, ABSENT), (out, ABSENT), weight_bias, stride=stride))
+    def depthwise(
+        self,
+        name: str,
+        inputs: Planes,
+        weight_bias: tuple[Floats, Floats],
+        stride: int = 1,
+        activation: Activation = Activation.NONE,
+        *,
+        means: Planes = ABSENT,
+    ) -> Planes:
+        """Append a ``Kind.DEPTHWISE`` step without channel weights."""
+        out = self._new_strided(len(inputs), inputs, stride)
+        step = Step(Kind.DEPTHWISE, name, (inputs, ABSENT), (out, means), weight_bias, activation, stride)
+        self.steps.append(step)
         return out
+
+    def _new_strided(self, channels: int, inputs: Planes, stride: int) -> Planes:
+        return self.new(channels, -(-inputs.height // stride), -(-inputs.width // stride))
 
     def weighted_depthwise(
         self, name: str, inputs: Planes, channel_weights: Planes, weight_bias: tuple[Floats, Floats]
@@ -63,8 +79,73 @@ class Builder:
         self.steps.append(Step(Kind.POOL, name, (inputs,), (out,)))
         return out
 
+    def branch_weights(
+        self, names: tuple[str, str], pooled: Planes, layers: tuple[Layer, Layer], branches: list[Planes]
+    ) -> list[Planes]:
+        """Append two layers, with a ReLU and a sigmoid, on the pooled branches; return the weights of every branch."""
+        hidden = self.pointwise(names[0], pooled, layers[0], Activation.RELU)
+        weights = self.pointwise(names[1], hidden, layers[1], Activation.SIGMOID)
+        parts, start = [], 0
+        for branch in branches:
+            parts.append(weights.part(start, start + len(branch)))
+            start += len(branch)
+        return parts
+
+    def context(self, name: str, inputs: Planes, mask: Layer, out: Planes) -> Planes:
+        """Append the sums of ``inputs``, weighted by the softmax of their 1x1 convolution ``mask``, and return them."""
+        logits = self.pointwise(name, inputs, mask)
+        self.steps.append(Step(Kind.CONTEXT, name, (inputs, logits), (out,)))
+        return out
+
+    def mixed_kernel(self, name: str, inputs: Planes, channel_weights: Planes, constants: tuple[Floats, ...]) -> Planes:
+        """Append ``Kind.MEANS`` and ``Kind.MIX_KERNELS`` steps; return the plane of the kernel."""
+        means = self.new(1, 1, len(inputs))
+        self.steps.append(Step(Kind.MEANS, name, (inputs, channel_weights), (means,)))
+        kernel = self.new(1, 1, constants[-1].shape[1])
+        self.steps.append(Step(Kind.MIX_KERNELS, name, (means,), (kernel,), constants))
+        return kernel
+
     def enlarge(self, name: str, inputs: Planes, addend: Planes = ABSENT) -> Planes:
         """Append a ``Kind.ENLARGE`` step."""
         out = self.new(len(inputs), 2 * inputs.height, 2 * inputs.width)
         self.steps.append(Step(Kind.ENLARGE, name, (addend, inputs), (out,)))
         return out
+
+    def image(self, width: int, height: int, normalization: Floats, *, bgr: bool) -> Planes:
+        """Append a ``Kind.IMAGE`` step; the planes that it returns are R, G and B."""
+        out = self.new(3, height, width)
+        in_order = Planes(height, width, out.places[::-1]) if bgr else out
+        constants = (normalization[:, ::-1] if bgr else normalization,)
+        self.steps.append(Step(Kind.IMAGE, "image", (Planes(height, width, ()),), (in_order,), constants))
+        return out
+
+    def convolution(
+        self,
+        name: str,
+        inputs: Planes,
+        weight_bias: tuple[Floats, Floats],
+        activation: Activation = Activation.RELU,
+        stride: int = 1,
+        *,
+        addend: Planes = ABSENT,
+    ) -> Planes:
+        """Append a ``Kind.CONVOLUTION`` step."""
+        out = self._new_strided(len(weight_bias[1]), inputs, stride)
+        self.steps.append(Step(Kind.CONVOLUTION, name, (inputs, addend), (out,), weight_bias, activation, stride))
+        return out
+
+    def transposed(self, name: str, inputs: Planes, weight_bias: tuple[Floats, Floats]) -> Planes:
+        """Append a ``Kind.TRANSPOSED`` step that ends with a ReLU."""
+        out = self.new(len(weight_bias[1]), 2 * inputs.height, 2 * inputs.width)
+        self.steps.append(Step(Kind.TRANSPOSED, name, (inputs,), (out,), weight_bias, Activation.RELU))
+        return out
+
+    def max_pool(self, name: str, inputs: Planes) -> Planes:
+        """Append a ``Kind.MAX_POOL`` step."""
+        out = self._new_strided(len(inputs), inputs, 2)
+        self.steps.append(Step(Kind.MAX_POOL, name, (inputs,), (out,)))
+        return out
+
+    def add(self, name: str, a: Planes, b: Planes, activation: Activation = Activation.NONE) -> None:
+        """Append a ``Kind.ADD`` step that replaces ``a``."""
+        self.steps.append(Step(Kind.ADD, name, (a, b), (a,), activation=activation))

@@ -5,21 +5,56 @@ convolutions becomes one product, whose weights contain the doubled terms of the
 summed at the lower resolution first. The network: docs/spec/architecture.md, sections 3 to 8.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from litehrnet.engine.builder import Builder
+from litehrnet.engine.dite import dynamic_stem
 from litehrnet.engine.fusion import fuse
+from litehrnet.engine.mobilenet import mobilenet_v2, mobilenet_v3
 from litehrnet.engine.parameters import Parameters
 from litehrnet.engine.planning import plan_arena
 from litehrnet.engine.program import Activation, Kind, Planes, Program, Step
+from litehrnet.engine.shufflenet import shufflenet_v2
+from litehrnet.engine.small_hrnet import small_hrnet
 from litehrnet.engine.units import STEPS
 from litehrnet.errors import UserError
 from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
-from litehrnet.variants import STEM_CHANNELS, Variant, check_input_size, heatmap_size
+from litehrnet.variants import (
+    BASIC,
+    DECONVOLUTION_CHANNELS,
+    DYNAMIC,
+    INVERTED,
+    SEARCHED,
+    SHUFFLED,
+    STEM_CHANNELS,
+    Unit,
+    Variant,
+    check_input_size,
+    heatmap_size,
+)
+
+
+def _features(b: Builder, p: Parameters, variant: Variant, x: Planes) -> Planes:
+    return _head(b, p, _stages(b, p, variant, x))
+
+
+BACKBONES: dict[Unit, Callable[[Builder, Parameters, Variant, Planes], Planes]] = {
+    BASIC: small_hrnet,
+    INVERTED: lambda b, p, _, image: mobilenet_v2(b, p, image),
+    SEARCHED: lambda b, p, _, image: mobilenet_v3(b, p, image),
+    SHUFFLED: lambda b, p, _, image: shufflenet_v2(b, p, image),
+    DYNAMIC: lambda b, p, variant, image: _features(b, p, variant, dynamic_stem(b, p, image)),
+}
+"""Writes the steps of a backbone without the stem of Lite-HRNet, from the normalized image to the features."""
+
+
+def is_compiled(unit: Unit) -> bool:
+    """Whether the engine runs networks with this unit."""
+    return unit in STEPS or unit in BACKBONES
 
 
 class UnsupportedUnitError(UserError):
@@ -56,7 +91,7 @@ def compile_network(
         UserError: An array is missing, superfluous, of another shape or not finite; the network cannot take images of
             this size.
     """
-    if variant.unit not in STEPS:
+    if not is_compiled(variant.unit):
         raise UnsupportedUnitError(
             f"{source}: the native engine does not support {variant.name} (PyTorch does, and ONNX Runtime after "
             "litehrnet export)"
@@ -73,8 +108,12 @@ def compile_parameters(
 ) -> Program:
     """``compile_network`` for the arrays of ``p``, with the normalization as ``compile_stem`` expects it."""
     b = Builder()
-    x = compile_stem(b, p, input_size_wh, normalization, bgr=bgr)
-    features = _head(b, p, _stages(b, p, variant, x))
+    if variant.unit in STEPS and variant.unit != DYNAMIC:
+        features = _features(b, p, variant, compile_stem(b, p, input_size_wh, normalization, bgr=bgr))
+    else:
+        features = BACKBONES[variant.unit](b, p, variant, b.image(*input_size_wh, normalization, bgr=bgr))
+    if variant.feature_stride == 32:
+        features = _deconvolutions(b, p, features)
     final = p.last_layer()
     heatmaps = b.pointwise(final, features, p.biased(final, p.rows(f"{final}.weight"), len(features)))
     steps, output, arena_floats = plan_arena(b.steps, heatmaps)
@@ -135,7 +174,9 @@ def _stages(b: Builder, p: Parameters, variant: Variant, x: Planes) -> list[Plan
 
 
 def _module(b: Builder, p: Parameters, variant: Variant, name: str, branches: list[Planes]) -> list[Planes]:
-    return fuse(b, p, f"{name}.fuse_layers", STEPS[variant.unit](b, p, f"{name}.layers", branches))
+    branches = STEPS[variant.unit](b, p, f"{name}.layers", branches)
+    rectified = Activation.RELU if variant.unit == DYNAMIC else Activation.NONE
+    return fuse(b, p, f"{name}.fuse_layers", branches, rectified)
 
 
 def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:
@@ -152,4 +193,13 @@ def _head(b: Builder, p: Parameters, branches: list[Planes]) -> Planes:
             out = b.new_like(branch)
             b.steps.append(Step(Kind.ENLARGE_BILINEAR, name, (branch, x), (out,)))
             x = out
+    return x
+
+
+def _deconvolutions(b: Builder, p: Parameters, x: Planes) -> Planes:
+    """Three transposed convolutions, from 1/32 to 1/4 of the image."""
+    for index in (0, 3, 6):
+        name = f"keypoint_head.deconv_layers.{index}"
+        norm = f"keypoint_head.deconv_layers.{index + 1}"
+        x = b.transposed(name, x, p.folded_transposed(name, norm, len(x), DECONVOLUTION_CHANNELS))
     return x

@@ -10,25 +10,32 @@ from litehrnet.engine.parameters import Parameters
 from litehrnet.engine.program import ABSENT, Activation, Kind, Planes, Step, join
 
 
-def fuse(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
-    """Compile the exchange and its ReLU; returns all branches after it."""
-    first, lowered = _first_branch(b, p, name, branches)
+def fuse(
+    b: Builder, p: Parameters, name: str, branches: list[Planes], rectified: Activation = Activation.NONE
+) -> list[Planes]:
+    """Compile the exchange and its ReLU; returns all branches after it. ``rectified``: see ``_first_branch``."""
+    first, lowered = _first_branch(b, p, name, branches, rectified)
     return [first, *(_lower_branch(b, p, name, branches, i, lowered[i - 1]) for i in range(1, len(branches)))]
 
 
-def _first_branch(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> tuple[Planes, list[Planes]]:
-    """relu(S), and the first depthwise convolution of D_i0 on S, for i = 1, 2, ...; S itself is not stored."""
+def _first_branch(
+    b: Builder, p: Parameters, name: str, branches: list[Planes], rectified: Activation
+) -> tuple[Planes, list[Planes]]:
+    """relu(S), and the first depthwise convolution of D_i0 on S, for i = 1, 2, ...; S itself is not stored.
+
+    In Dite-HRNet, the convolutions are of relu(S): ``rectified`` is RELU.
+    """
     x = branches[0]
-    raised = _raised(b, p, name, branches, 0)
+    lower = raised(b, p, name, branches, 0)
     pairs = [p.folded(f"{name}.{i}.0.0.0", f"{name}.{i}.0.0.1", (len(x), 1, 3, 3)) for i in range(1, len(branches))]
     out = b.new_like(x)
     lowered = [b.new(len(x), -(-x.height // 2), -(-x.width // 2)) for _ in pairs]
     constants = tuple(array for pair in pairs for array in pair)
-    b.steps.append(Step(Kind.FUSE_FIRST, f"{name}.0", (x, raised), (out, *lowered), constants))
+    b.steps.append(Step(Kind.FUSE_FIRST, f"{name}.0", (x, lower), (out, *lowered), constants, rectified))
     return out, lowered
 
 
-def _raised(b: Builder, p: Parameters, name: str, branches: list[Planes], i: int) -> Planes:
+def raised(b: Builder, p: Parameters, name: str, branches: list[Planes], i: int) -> Planes:
     """The sum of U_ij(x_j) over j > i, at the resolution of branch i + 1: one enlargement remains.
 
     The sum grows from the lowest resolution upward: each product adds the enlarged sum of those below. So every
@@ -65,7 +72,7 @@ def _lower_branch(
         bias += times * shift
     addend = branches[i]
     if i + 1 < len(branches):
-        addend = b.enlarge(f"{name}.{i}", _raised(b, p, name, branches, i), addend)
+        addend = b.enlarge(f"{name}.{i}", raised(b, p, name, branches, i), addend)
     out = None if addend is branches[i] else addend
     product = (np.hstack(weights), bias)
     return b.pointwise(f"{name}.{i}", join(inputs), product, Activation.RELU, addend=addend, out=out)

@@ -64,13 +64,35 @@ class Parameters:
             Weight (out, in x rows x columns) and bias (out,).
         """
         weight = self.take(f"{conv}.weight", shape)
-        channels = shape[:1]
-        var = self.take(f"{norm}.running_var", channels)
-        if (var + NORM_EPSILON <= 0).any():
-            raise UserError(f"{self._source}: {norm}.running_var holds negative values (expected variances)")
-        factor = self.take(f"{norm}.weight", channels) / np.sqrt(var + NORM_EPSILON)
-        bias = self.take(f"{norm}.bias", channels) - self.take(f"{norm}.running_mean", channels) * factor
+        factor, bias = self.norm(norm, shape[0])
         return weight.reshape(shape[0], -1) * factor[:, None], bias
+
+    def folded_transposed(self, conv: str, norm: str, in_channels: int, out_channels: int) -> tuple[Floats, Floats]:
+        """``folded`` for a transposed 4x4 convolution with stride 2 and padding 1, as ``Kind.TRANSPOSED`` holds it.
+
+        Row 2 y + a of the result is the sum of rows y + a - 1 and y + a of the input, multiplied with rows 3 - a and
+        1 - a of the weight. The same is true of columns.
+
+        Returns:
+            Weight (4 x out, in x 4) and bias (out,).
+        """
+        weight = self.take(f"{conv}.weight", (in_channels, out_channels, 4, 4))
+        factor, bias = self.norm(norm, out_channels)
+        weight = (weight * factor[:, None, None]).transpose(1, 0, 2, 3)
+        phases = [weight[:, :, 3 - a :: -2, 3 - b :: -2] for a in range(2) for b in range(2)]
+        return np.concatenate([phase.reshape(out_channels, -1) for phase in phases]), bias
+
+    def norm(self, name: str, channels: int) -> tuple[Floats, Floats]:
+        """A batch normalization as a factor and an offset per channel.
+
+        Raises:
+            UserError: A variance is negative.
+        """
+        var = self.take(f"{name}.running_var", (channels,))
+        if (var + NORM_EPSILON <= 0).any():
+            raise UserError(f"{self._source}: {name}.running_var holds negative values (expected variances)")
+        factor = self.take(f"{name}.weight", (channels,)) / np.sqrt(var + NORM_EPSILON)
+        return factor, self.take(f"{name}.bias", (channels,)) - self.take(f"{name}.running_mean", (channels,)) * factor
 
     def block(self, name: str, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
         """``folded`` for layers named ``name.conv`` and ``name.bn``."""

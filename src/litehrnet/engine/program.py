@@ -17,7 +17,7 @@ FLOATS_PER_LINE = 16
 
 
 class Kind(IntEnum):
-    """What a step computes.
+    """Operation of a step.
 
     ``csrc/engine/check_step.cpp`` says what each kind reads, writes and holds; ``reference.py`` computes each in NumPy.
     """
@@ -25,27 +25,53 @@ class Kind(IntEnum):
     STEM = 0
     """Image to 32 planes at 1/4: normalization, 3x3 convolution and the shuffle unit of stride 2."""
     POINTWISE = 1
-    """1x1 convolution, or a sum of several: out = activation(weight in + bias + addend)."""
+    """1x1 convolution, or a sum of several: out = activation(weight in + bias + addend); the weight may be a plane."""
     DEPTHWISE = 2
-    """3x3 convolution of every plane by itself, of ``in`` times the enlarged channel weight; stride 1 or 2."""
+    """Convolution of every plane by itself, of ``in`` times the enlarged channel weight: 3x3, 5x5, 7x7 or 9x9, stride
+    1 or 2. The weight may be a plane."""
     POOL = 3
     """Mean over the block of pixels that each pixel of ``out`` covers."""
     SPATIAL_WEIGHTING = 4
-    """out = in times sigmoid(weight relu(weight means + bias) + bias): one number per plane."""
+    """out = in times sigmoid(weight relu(weight means + bias) + bias), one number per plane; then scaled and shifted.
+    The activation may be HARD_SIGMOID in place of the sigmoid."""
     ENLARGE = 5
     """out = addend + in, with every pixel of ``in`` repeated to twice the sides."""
     FUSE_FIRST = 6
-    """S = 2 in + lower enlarged; out = relu(S); one depthwise convolution of S with stride 2 per lower branch."""
+    """S = 2 in + lower enlarged; out = relu(S); one depthwise convolution of S with stride 2 per lower branch, of
+    relu(S) if that is the activation."""
     ENLARGE_BILINEAR = 7
     """out = addend + in, enlarged bilinearly to twice the sides, corners aligned."""
+    MEANS = 8
+    """Means of ``in`` times the enlarged channel weight, one number per plane."""
+    MIX_KERNELS = 9
+    """Sum of kernels, each times its number of sigmoid(weight relu(weight means + bias) + bias)."""
+    CONTEXT = 10
+    """Sums weighted by the softmax of logits over all pixels: one per plane, or one per run of pixels."""
+    IMAGE = 11
+    """Image to three normalized planes, in the order of the image's channels."""
+    CONVOLUTION = 12
+    """3x3 convolution over all planes: out = activation(weight in + bias + addend); stride 1 or 2."""
+    TRANSPOSED = 13
+    """Transposed 4x4 convolution with stride 2, which doubles both sides. The weight holds four convolutions of 2x2:
+    of even rows and even columns of ``out``, even and odd, odd and even, odd and odd."""
+    MAX_POOL = 14
+    """Maximum of 3x3 neighbors, with stride 2."""
+    ADD = 15
+    """out = activation(a + b)."""
 
 
 class Activation(IntEnum):
-    """The function at the end of a POINTWISE step."""
+    """The function at the end of a convolution or an ADD step, or of what a FUSE_FIRST step convolves.
+
+    ``reference.py`` computes each.
+    """
 
     NONE = 0
     RELU = 1
     SIGMOID = 2
+    RELU6 = 3
+    HARD_SWISH = 4
+    HARD_SIGMOID = 5
 
 
 @dataclass(frozen=True)
@@ -91,10 +117,10 @@ def join(parts: Iterable[Planes]) -> Planes:
     return Planes(several[0].height, several[0].width, tuple(place for planes in several for place in planes.places))
 
 
-def shuffle(first: Planes, second: Planes) -> Planes:
-    """Channel shuffle: the channels of two, alternating."""
-    pairs = zip(first.places, second.places, strict=True)
-    return Planes(first.height, first.width, tuple(place for pair in pairs for place in pair))
+def shuffle(*parts: Planes) -> Planes:
+    """Channel shuffle: the first channel of every part, then the second of every part, and so on."""
+    in_turn = zip(*(planes.places for planes in parts), strict=True)
+    return Planes(parts[0].height, parts[0].width, tuple(place for several in in_turn for place in several))
 
 
 @dataclass(frozen=True)
@@ -102,13 +128,13 @@ class Step:
     """One step.
 
     Attributes:
-        kind: What it computes.
+        kind: Operation.
         name: Its layer, in the parameter names of the reference implementation.
         reads: Inputs; ``csrc/engine/check_step.cpp`` lists them by kind.
         writes: Outputs; the same planes as an input if the step works in place.
         constants: Weights and biases.
-        activation: Function at the end of a POINTWISE step.
-        stride: Stride of a DEPTHWISE step, 1 or 2.
+        activation: Function at the end of a convolution or an ADD step.
+        stride: Stride of a DEPTHWISE or CONVOLUTION step, 1 or 2.
     """
 
     kind: Kind
@@ -132,8 +158,14 @@ class Step:
             case Kind.FUSE_FIRST:
                 pairs = zip(self.constants[::2], self.writes[1:], strict=True)
                 return sum(weight.size * halved.pixels for weight, halved in pairs)
-            case Kind.SPATIAL_WEIGHTING:
-                return sum(weight.size for weight in self.constants[::2])
+            case Kind.SPATIAL_WEIGHTING | Kind.MIX_KERNELS:
+                return sum(weight.size for weight in self.constants[:4:2])
+            case Kind.POINTWISE | Kind.DEPTHWISE if len(self.reads) > 2:
+                return self.reads[2].pixels * out.pixels
+            case Kind.IMAGE:
+                return 0
+            case Kind.TRANSPOSED:
+                return self.constants[0].size * self.reads[0].pixels
             case _:
                 return sum(weight.size * out.pixels for weight in self.constants[::2])
 

@@ -126,7 +126,7 @@ def read_flat(path: Path) -> tuple[FlatProgram, WeightsInfo]:
     if version != VERSION:
         raise UserError(f"{path}: is of version {version} (expected {VERSION}; export the weights again)")
     if len(content) != start + text_bytes + number_bytes + constant_bytes:
-        raise UserError(f"{path}: cut short or damaged ({len(content)} bytes are not what its header says)")
+        raise UserError(f"{path}: cut short or damaged ({len(content)} bytes, and its header states another size)")
     if digest != _digest(header, content[start:]):
         raise UserError(f"{path}: damaged (its contents do not match the checksum stored with them)")
     text, rest = content[start : start + text_bytes], content[start + text_bytes :]

@@ -4,6 +4,7 @@ The kernels are compared with it, and it is compared with the network in PyTorch
 """
 
 from collections.abc import Callable
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,9 @@ def _run_one(program: Program, crop: NDArray[np.uint8], dtype: type[np.floating]
     arena = np.full(program.arena_floats, np.nan, dtype)  # reading a plane before it was written gives NaN
     for step in program.steps:
         constants = [constant.astype(dtype) for constant in step.constants]
-        if step.kind is Kind.STEM:
-            results = _stem(step, [crop.astype(dtype)], constants)
-        else:
-            results = _RUN[step.kind](step, [_load(arena, planes) for planes in step.reads], constants)
+        image = step.kind in (Kind.STEM, Kind.IMAGE)
+        inputs = [crop.astype(dtype)] if image else [_load(arena, planes) for planes in step.reads]
+        results = _RUN[step.kind](step, inputs, constants)
         for planes, result in zip(step.writes, results, strict=True):
             for place, plane in zip(planes.places, result, strict=True):
                 arena[place : place + planes.pixels] = plane.ravel()
@@ -58,18 +58,20 @@ def _stem(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array
 
 
 def _pointwise(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
-    x, addend = inputs
-    result = _product(constants[0], constants[1], x)
+    x, addend, *kernel = inputs
+    *_, bias = constants
+    weight = kernel[0].reshape(len(bias), -1) if kernel else constants[0]
+    result = _product(weight, bias, x)
     if len(addend):
         result += addend
     return [_ACTIVATIONS[step.activation](result)]
 
 
 def _depthwise_step(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
-    x, channel_weight = inputs
-    if len(channel_weight):
-        x = x * _enlarged(channel_weight, x.shape[1] // channel_weight.shape[1])
-    result = _depthwise(constants[0], constants[1], x, step.stride)
+    x, channel_weight, *kernel = inputs
+    *_, bias = constants
+    weight = kernel[0].reshape(len(bias), -1) if kernel else constants[0]
+    result = _ACTIVATIONS[step.activation](_depthwise(weight, bias, _weighted(x, channel_weight), step.stride))
     return [result, result.mean(axis=(1, 2))[None, None] if len(step.writes[1]) else np.empty((0, 0, 0))]
 
 
@@ -80,8 +82,28 @@ def _pool(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array
 
 def _spatial_weighting(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
     x, means = inputs
-    hidden = _relu(constants[0] @ means.ravel() + constants[1])
-    return [x * _sigmoid(constants[2] @ hidden + constants[3])[:, None, None]]
+    result = x * _gates(means, constants, step.activation or Activation.SIGMOID)[:, None, None]
+    if len(constants) == 4:
+        return [result]
+    return [result * constants[4][:, None, None] + constants[5][:, None, None]]
+
+
+def _means(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    return [_weighted(*inputs).mean(axis=(1, 2))[None, None]]
+
+
+def _mix_kernels(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    return [(_gates(inputs[0], constants) @ constants[4])[None, None]]
+
+
+def _context(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    x, logits = inputs
+    shares = np.exp(logits - logits.max())
+    out = step.writes[0]
+    runs = out.pixels if len(out) == len(x) else 1
+    weights = (shares / shares.sum()).reshape(runs, 1, -1)
+    sums = (x.reshape(runs, len(x), -1) * weights).sum(axis=2)  # run after run, through all planes
+    return [sums.T.reshape(len(out), out.height, out.width)]
 
 
 def _enlarge(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
@@ -93,7 +115,8 @@ def _enlarge(step: Step, inputs: list[Array], constants: list[Array]) -> list[Ar
 def _fuse_first(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
     total = 2 * inputs[0] + _enlarged(inputs[1], 2)
     pairs = zip(constants[::2], constants[1::2], strict=True)
-    return [_relu(total), *(_depthwise(weight, bias, total, 2) for weight, bias in pairs)]
+    convolved = _ACTIVATIONS[step.activation](total)
+    return [_relu(total), *(_depthwise(weight, bias, convolved, 2) for weight, bias in pairs)]
 
 
 def _enlarge_bilinear(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
@@ -103,7 +126,37 @@ def _enlarge_bilinear(step: Step, inputs: list[Array], constants: list[Array]) -
     return [addend + rows @ x @ columns.T]
 
 
+def _image(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    factor, offset = constants[0]
+    return [(inputs[0] * factor + offset).transpose(2, 0, 1)]
+
+
+def _convolution(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    neighbors = _neighbors(inputs[0], step.stride)
+    return _pointwise(step, [neighbors.reshape(-1, *neighbors.shape[2:]), inputs[1]], constants)
+
+
+def _transposed(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    channels, height, width = inputs[0].shape
+    neighbors = _neighbors(inputs[0], 1).reshape(channels, 3, 3, height, width)
+    out = np.empty((len(step.writes[0]), 2 * height, 2 * width), inputs[0].dtype)
+    for phase, weight in enumerate(np.split(constants[0], 4)):
+        row, column = divmod(phase, 2)
+        shifted = neighbors[:, row : row + 2, column : column + 2].reshape(-1, height, width)
+        out[:, row::2, column::2] = _product(weight, constants[1], shifted)
+    return [_ACTIVATIONS[step.activation](out)]
+
+
+def _max_pool(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    return [_neighbors(inputs[0], 2, outside=-np.inf).max(axis=1)]
+
+
+def _add(step: Step, inputs: list[Array], constants: list[Array]) -> list[Array]:
+    return [_ACTIVATIONS[step.activation](inputs[0] + inputs[1])]
+
+
 _RUN: dict[Kind, Callable[[Step, list[Array], list[Array]], list[Array]]] = {
+    Kind.STEM: _stem,
     Kind.POINTWISE: _pointwise,
     Kind.DEPTHWISE: _depthwise_step,
     Kind.POOL: _pool,
@@ -111,6 +164,14 @@ _RUN: dict[Kind, Callable[[Step, list[Array], list[Array]], list[Array]]] = {
     Kind.ENLARGE: _enlarge,
     Kind.FUSE_FIRST: _fuse_first,
     Kind.ENLARGE_BILINEAR: _enlarge_bilinear,
+    Kind.MEANS: _means,
+    Kind.MIX_KERNELS: _mix_kernels,
+    Kind.CONTEXT: _context,
+    Kind.IMAGE: _image,
+    Kind.CONVOLUTION: _convolution,
+    Kind.TRANSPOSED: _transposed,
+    Kind.MAX_POOL: _max_pool,
+    Kind.ADD: _add,
 }
 
 
@@ -126,6 +187,9 @@ _ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
     Activation.NONE: lambda x: x,
     Activation.RELU: _relu,
     Activation.SIGMOID: _sigmoid,
+    Activation.RELU6: lambda x: np.clip(x, 0, 6),
+    Activation.HARD_SWISH: lambda x: x * np.clip(x + 3, 0, 6) / 6,
+    Activation.HARD_SIGMOID: lambda x: np.clip((x + 1) / 2, 0, 1),
 }
 
 
@@ -134,15 +198,27 @@ def _product(weight: Array, bias: Array, x: Array) -> Array:
 
 
 def _depthwise(weight: Array, bias: Array, x: Array, stride: int) -> Array:
-    return np.asarray(np.einsum("cnhw,cn->chw", _neighbors(x, stride), weight) + bias[:, None, None])
+    neighbors = _neighbors(x, stride, isqrt(weight.shape[1]))
+    return np.asarray(np.einsum("cnhw,cn->chw", neighbors, weight) + bias[:, None, None])
 
 
-def _neighbors(x: Array, stride: int) -> Array:
-    """(channels, 9, rows, columns): the 3x3 neighborhood of every pixel, or of every second one, with zeros outside."""
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+def _neighbors(x: Array, stride: int, size: int = 3, outside: float = 0) -> Array:
+    """(channels, size * size, rows, columns): the square around every pixel or every second one."""
+    reach = size // 2
+    padded = np.pad(x, ((0, 0), (reach, reach), (reach, reach)), constant_values=outside)
     height, width = x.shape[1:]
-    shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(3) for j in range(3)]
+    shifted = [padded[:, i : i + height : stride, j : j + width : stride] for i in range(size) for j in range(size)]
     return np.stack(shifted, axis=1)
+
+
+def _gates(means: Array, constants: list[Array], activation: Activation = Activation.SIGMOID) -> Array:
+    """Two dense layers, with a ReLU and a sigmoid or its like."""
+    hidden = _relu(constants[0] @ means.ravel() + constants[1])
+    return _ACTIVATIONS[activation](constants[2] @ hidden + constants[3])
+
+
+def _weighted(x: Array, channel_weight: Array) -> Array:
+    return x * _enlarged(channel_weight, x.shape[1] // channel_weight.shape[1]) if len(channel_weight) else x
 
 
 def _enlarged(x: Array, factor: int) -> Array:

@@ -6,9 +6,18 @@ Source: docs/spec/architecture.md, sections 5 and 6.
 from collections.abc import Callable
 
 from litehrnet.engine.builder import Builder
+from litehrnet.engine.dite import dynamic_units
 from litehrnet.engine.parameters import Parameters
 from litehrnet.engine.program import Activation, Kind, Planes, Step, join, shuffle
-from litehrnet.variants import CROSS_RESOLUTION_REDUCTION, LITE, NAIVE, SPATIAL_REDUCTION, UNITS_PER_MODULE, Unit
+from litehrnet.variants import (
+    CROSS_RESOLUTION_REDUCTION,
+    DYNAMIC,
+    LITE,
+    NAIVE,
+    SPATIAL_REDUCTION,
+    UNITS_PER_MODULE,
+    Unit,
+)
 
 
 def conditional_channel_weighting(b: Builder, p: Parameters, name: str, branches: list[Planes]) -> list[Planes]:
@@ -28,14 +37,9 @@ def _cross_resolution_weights(b: Builder, p: Parameters, name: str, branches: li
     pooled = [b.pool(f"{name}.pool", branch, lowest.height, lowest.width) for branch in branches[:-1]]
     together = join([*pooled, lowest])
     total, hidden = len(together), len(together) // CROSS_RESOLUTION_REDUCTION
-    first, second = p.block(f"{name}.conv1", (hidden, total, 1, 1)), p.block(f"{name}.conv2", (total, hidden, 1, 1))
-    weights = b.pointwise(f"{name}.conv1", together, first, Activation.RELU)
-    weights = b.pointwise(f"{name}.conv2", weights, second, Activation.SIGMOID)
-    parts, start = [], 0
-    for branch in branches:
-        parts.append(weights.part(start, start + len(branch)))
-        start += len(branch)
-    return parts
+    names = (f"{name}.conv1", f"{name}.conv2")
+    first, second = p.block(names[0], (hidden, total, 1, 1)), p.block(names[1], (total, hidden, 1, 1))
+    return b.branch_weights(names, together, (first, second), branches)
 
 
 def _spatial_weighting(b: Builder, p: Parameters, name: str, planes: Planes, means: Planes) -> None:
@@ -72,5 +76,6 @@ def _naive_units(b: Builder, p: Parameters, name: str, branches: list[Planes]) -
 STEPS: dict[Unit, Callable[[Builder, Parameters, str, list[Planes]], list[Planes]]] = {
     LITE: _lite_units,
     NAIVE: _naive_units,
+    DYNAMIC: dynamic_units,
 }
 """Writes the steps of the units of one module, for the name of its layers and its branches."""

@@ -36,7 +36,7 @@ def coco_results(
     Args:
         predictions: Predictions of a whole data set; people in an image with the same ``box_id`` count once.
         sigmas: Sigmas of the keypoints.
-        nms: What happens to the lower of two similar poses: drop it, lower its score, or keep it.
+        nms: Treatment of the worse of two similar poses: drop it, lower its score, or keep it.
         oks_threshold: Similarity (OKS) above which two poses count as similar.
         visibility_threshold: Keypoints with a higher score count in the score of a pose.
 
@@ -106,7 +106,7 @@ def coco_metrics(
         category: Name of the category with the keypoints; None for the first that has any.
 
     Returns:
-        The ten ``FIGURES``, 0..1; None where nobody is annotated, such as no large person.
+        The ten ``METRICS``, 0..1; None where nobody is annotated, such as no large person.
 
     Raises:
         UserError: The annotations cannot be read.
@@ -120,10 +120,12 @@ def coco_metrics(
         for each in parsed.people(i)
         if each.get("keypoints") or each.get("bbox")
     ]
-    return judged(images, truth, [_found(entry) for entry in results], "keypoints", METRICS, keypoint_set.sigmas)
+    return precision_and_recall(
+        images, truth, [_found(entry) for entry in results], "keypoints", METRICS, keypoint_set.sigmas
+    )
 
 
-def judged(
+def precision_and_recall(
     images: Sequence[int],
     truth: list[dict[str, Any]],
     found: list[dict[str, Any]],
@@ -144,7 +146,7 @@ def judged(
 
 
 def _indexed(images: Sequence[int], entries: list[dict[str, Any]]) -> "COCO":
-    """Give pycocotools what it judges right: one category, and ids from 1, as it takes id 0 for no match."""
+    """Index entries for pycocotools: one category, and ids from 1, since id 0 means no match there."""
     from pycocotools.coco import COCO
 
     coco = COCO()

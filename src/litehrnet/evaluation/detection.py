@@ -14,7 +14,7 @@ from litehrnet.data.formats import BOX_AP
 from litehrnet.data.photos import check_photos
 from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.detections import Detector
-from litehrnet.evaluation.coco import judged
+from litehrnet.evaluation.coco import precision_and_recall
 from litehrnet.io.images import read_image
 from litehrnet.io.progress import SILENT, Progress
 
@@ -42,7 +42,7 @@ class DetectionEvalSet:
 
     @property
     def how(self) -> str:
-        """How the set is evaluated, for logs."""
+        """Description of the evaluation, for logs."""
         return f"{len(self.records)} photos"
 
 
@@ -94,7 +94,7 @@ def box_metrics(test: DetectionEvalSet, found: Found) -> dict[str, float | None]
         {"image_id": int(number), "bbox": box, "area": box[2] * box[3], "score": score, "iscrowd": 0}
         for number, *box, score in found.tolist()
     ]
-    return judged(range(len(test.records)), _annotated(test), results, "bbox", BOX_AP.values)
+    return precision_and_recall(range(len(test.records)), _annotated(test), results, "bbox", BOX_AP.values)
 
 
 def _annotated(test: DetectionEvalSet) -> list[dict[str, Any]]:

@@ -15,9 +15,8 @@ from litehrnet.detectors.detections import Detector
 from litehrnet.errors import UserError
 from litehrnet.evaluation.detected import cleaned, detected_persons
 from litehrnet.evaluation.metrics import find_measure
-from litehrnet.evaluation.predictions import Predictions, predict_records
+from litehrnet.evaluation.predictions import Predictions
 from litehrnet.evaluation.report import EvalReport, EvalSet
-from litehrnet.io.progress import SILENT, Progress
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.runtimes import Runtime, open_runtime
@@ -103,25 +102,6 @@ def _detected_people(
     entries = cleaned(detected_persons(detector, annotations, images), annotations)
     records = box_records(entries, annotations, images, len(keypoint_set), input_size_wh)
     return PeopleToEvaluate(records, "detections (by the detector)", frozenset(annotations.images))
-
-
-def run_evaluation(
-    runtime: Runtime,
-    weights: Path,
-    test: EvalConfig,
-    progress: Progress = SILENT,
-    *,
-    without_truth: bool = False,
-    detector: Detector | None = None,
-) -> EvalReport:
-    """Evaluate a runtime from ``open_weights`` by the published protocol; arguments as for ``read_eval_set``.
-
-    Raises:
-        UserError: See ``read_eval_set``; or a photo is broken.
-    """
-    keypoint_set, size = runtime.info.keypoint_set, runtime.input_size_wh
-    eval_set = read_eval_set(test, keypoint_set, size, weights, without_truth=without_truth, detector=detector)
-    return report(eval_set, predict_records(runtime, eval_set.records, flip_test=test.flip, progress=progress))
 
 
 def report(eval_set: EvalSet, predictions: Predictions) -> EvalReport:

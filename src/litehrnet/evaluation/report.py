@@ -1,4 +1,4 @@
-"""What an evaluation of keypoints reads, and what it reports."""
+"""Inputs and results of an evaluation of keypoints."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class EvalSet:
         test: Settings of the evaluation.
         records: One person each.
         keypoint_set: Keypoints of the network.
-        box_source: Where the boxes come from, in a few words.
+        box_source: Source of the boxes in a few words.
         image_ids: Numbers of the photos that count, in COCO's format.
         mpii_test_photos: Photos of MPII's test split, where MPII's own annotation file is beside the annotations.
     """
@@ -33,7 +33,7 @@ class EvalSet:
 
     @property
     def how(self) -> str:
-        """How the set is evaluated, for logs."""
+        """Description of the evaluation, for logs."""
         return f"boxes: {self.box_source}"
 
 

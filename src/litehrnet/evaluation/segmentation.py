@@ -36,7 +36,7 @@ class SegmentationEvalSet:
 
     @property
     def how(self) -> str:
-        """How the set is evaluated, for logs."""
+        """Description of the evaluation, for logs."""
         views = [f"scale {scale:g}" for scale in self.test.scales if self.test.scales != (1.0,)]
         return ", ".join(["windows" if self.test.window else "whole images", *views, *["flip"] * self.test.flip])
 

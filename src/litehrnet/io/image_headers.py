@@ -92,21 +92,10 @@ def header_of_start(start: bytes) -> ImageHeader | None:
         if start.startswith(b"\xff\xd8\xff"):
             return _jpeg(start, only_start=True)
         if start.startswith(b"\x89PNG"):
-            return _png_start(start)
+            return _png(start, only_start=True)
     except (EOFError, ValueError, struct.error):
         pass
     return None
-
-
-def _png_start(start: bytes) -> ImageHeader:
-    width, height = struct.unpack_from(">II", start, 16)
-    position, orientation, kind = 8, 0, b""
-    while kind != b"IDAT":
-        length, kind = struct.unpack_from(">I4s", start, position)
-        if kind == b"eXIf" and not orientation:
-            orientation = _exif_orientation(start[position + 8 : position + 8 + length])
-        position += 12 + length
-    return ImageHeader("PNG", width, height, orientation or 1)
 
 
 def _jpeg(content: bytes, only_start: bool = False) -> ImageHeader:
@@ -142,22 +131,24 @@ def _jpeg(content: bytes, only_start: bool = False) -> ImageHeader:
     return ImageHeader("JPEG", width, height, orientation or 1)
 
 
-def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end offset of every chunk up to IEND, with verified checksums."""
+def _png_chunks(content: bytes, only_start: bool = False) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and end offset of every chunk up to IEND, with verified checksums.
+
+    ``only_start`` stops at the pixels, and does not verify.
+    """
     view, start, kind = memoryview(content), 8, b""
-    while kind != b"IEND":
+    while kind != (b"IDAT" if only_start else b"IEND"):
         length, kind = struct.unpack_from(">I4s", content, start)
         end = start + 12 + length
-        (checksum,) = struct.unpack_from(">I", content, end - 4)
-        if zlib.crc32(view[start + 4 : end - 4]) != checksum:
+        if not only_start and zlib.crc32(view[start + 4 : end - 4]) != struct.unpack_from(">I", content, end - 4)[0]:
             raise ValueError("checksum")
         yield kind, start, end
         start = end
 
 
-def _png(content: bytes) -> ImageHeader:
+def _png(content: bytes, only_start: bool = False) -> ImageHeader:
     orientation = 0
-    for number, (kind, start, end) in enumerate(_png_chunks(content)):
+    for number, (kind, start, end) in enumerate(_png_chunks(content, only_start)):
         if number == 0 and kind != b"IHDR":
             raise ValueError("no header")
         if kind == b"eXIf" and not orientation:

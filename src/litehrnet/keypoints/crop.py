@@ -11,6 +11,8 @@ from litehrnet.keypoints.boxes import PIXEL_STD
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MEAN_COLOR = tuple(round(255 * value) for value in IMAGENET_MEAN)
+"""Red, green and blue, 0..255, that the network sees as zero."""
 
 # OpenCV before version 5 refuses to warp images with a side of this many pixels or more.
 OPENCV_SIDE_LIMIT = 32767
@@ -96,6 +98,14 @@ def warp(image_rgb: Image, matrix: Floats64, input_size_wh: tuple[int, int]) -> 
         return _warp_any_size(image_rgb, matrix, input_size_wh)
     crop = cv2.warpAffine(image_rgb, matrix, input_size_wh, flags=cv2.INTER_LINEAR)
     return np.asarray(crop, dtype=np.uint8)
+
+
+def warp_on_mean(image_rgb: Image, matrix: Floats64, size_wh: tuple[int, int]) -> Image:
+    """Cut one crop as ``warp`` does, with ImageNet's mean color outside the image: normalization maps it to zero."""
+    import cv2
+
+    crop = cv2.warpAffine(image_rgb, matrix, size_wh, flags=cv2.INTER_LINEAR, borderValue=MEAN_COLOR)
+    return np.asarray(crop, np.uint8)
 
 
 def normalize(

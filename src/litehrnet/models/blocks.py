@@ -1,6 +1,6 @@
 """The building blocks of Lite-HRNet: stem, conditional channel weighting, shuffle unit, fusion.
 
-Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, section 3 and metrics 3 and 4;
+Sources: Yu et al., "Lite-HRNet: A Lightweight High-Resolution Network", CVPR 2021, section 3 and figures 3 and 4;
 docs/spec/architecture.md, sections 3 to 7. Attribute names follow the parameter names of the reference
 implementation's checkpoints.
 

@@ -25,6 +25,7 @@ CONTAINERS = ("state_dict", "model_state_dict", "model", *AVERAGES)
 """Keys under which training scripts store a state dict, the preferred ones first."""
 
 _WRAPPERS = re.compile(r"^(?:(?:module|model|net|network)\.)+")  # DataParallel, and Lightning modules
+_FIRST_LAYERS = ("stem.", "conv1.conv.")  # of backbones that are saved without their prefix
 _COUNTERS = ("total_ops", "total_params")  # buffers that thop leaves in every module
 
 
@@ -126,7 +127,7 @@ def _named(state: dict[str, Any], path: Path) -> tuple[dict[str, Tensor], list[s
             raise UserError(f"{path}: has two arrays for {name}, one of them {key} (expected one network)")
         weights[name] = value.detach()
     notes = [f"without {text}" for text in sorted(prefixes)]
-    if any(name.startswith("stem.") for name in weights) and not any(name.startswith("backbone.") for name in weights):
+    if any(name.startswith(_FIRST_LAYERS) for name in weights) and not any(n.startswith("backbone.") for n in weights):
         weights = {f"backbone.{name}": value for name, value in weights.items()}
         notes.append("of a backbone alone")
     return weights, notes + ([f"without {counters} counters of operations"] if counters else [])

@@ -11,12 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litehrnet.models.blocks import ConvBlock, channel_shuffle, conv3, depthwise, pointwise, weight_branches
-
-DENSE_REDUCTION = 8
-"""Channels per hidden channel of the dense context."""
-
-SPLITS = ((1, 4, 4), (1, 4, 4), (2, 2, 8), (4, 1, 8))
-"""(groups of channels, kernels of each dynamic convolution, reduction of the global context) of every branch."""
+from litehrnet.variants import DENSE_REDUCTION, SPLITS
 
 
 class KernelAttention(nn.Module):

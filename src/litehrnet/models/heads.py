@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from litehrnet.detection.objects import MAPS
 from litehrnet.models.blocks import ConvBlock, depthwise, pointwise
-
-DECONVOLUTION_CHANNELS = 256
+from litehrnet.variants import DECONVOLUTION_CHANNELS
 
 
 class Projection(nn.Module):

@@ -8,36 +8,7 @@ of MMPose's checkpoints.
 from torch import Tensor, nn
 
 from litehrnet.models.blocks import ConvBlock, SpatialWeighting, conv3, depthwise, pointwise
-
-V2_LAYERS = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
-"""(expansion, channels, units, stride of the first unit) of the layers of MobileNetV2."""
-
-V3_LAYERS: tuple[tuple[int, int, int, bool, type[nn.Module], int], ...] = (
-    (3, 16, 16, False, nn.ReLU, 1),
-    (3, 64, 24, False, nn.ReLU, 2),
-    (3, 72, 24, False, nn.ReLU, 1),
-    (5, 72, 40, True, nn.ReLU, 2),
-    (5, 120, 40, True, nn.ReLU, 1),
-    (5, 120, 40, True, nn.ReLU, 1),
-    (3, 240, 80, False, nn.Hardswish, 2),
-    (3, 200, 80, False, nn.Hardswish, 1),
-    (3, 184, 80, False, nn.Hardswish, 1),
-    (3, 184, 80, False, nn.Hardswish, 1),
-    (3, 480, 112, True, nn.Hardswish, 1),
-    (3, 672, 112, True, nn.Hardswish, 1),
-    (5, 672, 160, True, nn.Hardswish, 1),
-    (5, 672, 160, True, nn.Hardswish, 2),
-    (5, 960, 160, True, nn.Hardswish, 1),
-)
-"""(kernel size, hidden channels, channels, squeeze-excitation, activation, stride) of the units of MobileNetV3."""
+from litehrnet.variants import INVERTED_LAYERS, SEARCHED_LAYERS, SQUEEZE_REDUCTION
 
 
 class InvertedResidual(nn.Module):
@@ -65,9 +36,9 @@ class MobileNetV2(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = ConvBlock(conv3(3, 32, stride=2), activation=nn.ReLU6)
-        self.layers = [f"layer{number}" for number in range(1, len(V2_LAYERS) + 1)]
+        self.layers = [f"layer{number}" for number in range(1, len(INVERTED_LAYERS) + 1)]
         in_channels = 32
-        for name, (expansion, channels, units, stride) in zip(self.layers, V2_LAYERS, strict=True):
+        for name, (expansion, channels, units, stride) in zip(self.layers, INVERTED_LAYERS, strict=True):
             layer = nn.Sequential(InvertedResidual(in_channels, channels, stride, expansion))
             layer.extend(InvertedResidual(channels, channels, 1, expansion) for _ in range(units - 1))
             self.add_module(name, layer)
@@ -86,7 +57,7 @@ class SqueezeExcitation(SpatialWeighting):
     """One weight per channel, with a piecewise linear gate in place of the sigmoid."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels, 4)
+        super().__init__(channels, SQUEEZE_REDUCTION)
 
     def gate(self, x: Tensor) -> Tensor:
         """Convert a number of any size to a weight, 0..1; the published code adds 1 and halves."""
@@ -124,11 +95,12 @@ class MobileNetV3(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = ConvBlock(conv3(3, 16, stride=2), activation=nn.Hardswish)
-        self.layers = [f"layer{number}" for number in range(1, len(V3_LAYERS) + 2)]
+        self.layers = [f"layer{number}" for number in range(1, len(SEARCHED_LAYERS) + 2)]
         in_channels = 16
-        for name, (size, hidden, channels, squeezed, activation, stride) in zip(
-            self.layers[:-1], V3_LAYERS, strict=True
+        for name, (size, hidden, channels, squeezed, swish, stride) in zip(
+            self.layers[:-1], SEARCHED_LAYERS, strict=True
         ):
+            activation = nn.Hardswish if swish else nn.ReLU
             self.add_module(name, SearchedUnit(in_channels, size, hidden, channels, squeezed, activation, stride))
             in_channels = channels
         self.add_module(self.layers[-1], ConvBlock(pointwise(in_channels, 960), activation=nn.Hardswish))

@@ -42,21 +42,7 @@ class PoseNetwork(nn.Module):
 class SegmentationNetwork(nn.Module):
     """Backbone, a 1x1 classifier on its highest resolution, and bilinear enlarging to the size of the image.
 
-    The paper's Cityscapes table reports 1.95 and 3.02 GMACs for one image of 512 x 1024, without naming the counted
-    layers. ``litehrnet summary`` counts, in 10^9 multiply-accumulates of the convolutions:
-
-    =========================================================  =============  =============
-    network and counted layers                                 Lite-HRNet-18  Lite-HRNet-30
-    =========================================================  =============  =============
-    the paper                                                  1.95           3.02
-    iterative head, classifier                                 2.120          3.302
-    no head, classifier                                        1.967          3.149
-    iterative head, classifier, counted without the
-    convolutions of cross-resolution weighting                 1.969          3.036
-    =========================================================  =============  =============
-
-    The last row is within 1 % of both numbers; the row without a head differs from the second by 4 %. So this
-    network has the head, and the paper probably left out those small convolutions, whose cost it calls negligible.
+    docs/segmentation.md explains why the paper's network probably has the iterative head, too.
     All weights of a trained pose network except the last layer fit this network.
 
     Shapes:

@@ -7,9 +7,7 @@ docs/spec/architecture.md, section 18. Attribute names follow the parameter name
 from torch import Tensor, nn
 
 from litehrnet.models.blocks import ConvBlock, ShuffleUnit, channel_shuffle, conv3, depthwise, pointwise
-
-LAYERS = ((4, 116), (8, 232), (4, 464))
-"""(units, channels) of the three layers."""
+from litehrnet.variants import SHUFFLED_LAYERS
 
 
 class DownsamplingUnit(nn.Module):
@@ -41,7 +39,7 @@ class ShuffleNetV2(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layers = nn.Sequential()
         in_channels = 24
-        for units, channels in LAYERS:
+        for units, channels in SHUFFLED_LAYERS:
             others = [ShuffleUnit(channels) for _ in range(units - 1)]
             self.layers.append(nn.Sequential(DownsamplingUnit(in_channels, channels), *others))
             in_channels = channels

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from litehrnet.models.blocks import conv3, pointwise, upward
-from litehrnet.variants import Variant
-
-STEM_CHANNELS = 64
-BOTTLENECK_CHANNELS = 32
-LAYER1_CHANNELS = 128
-BLOCKS_PER_BRANCH = 2
+from litehrnet.variants import (
+    HRNET_BLOCKS_PER_BRANCH,
+    HRNET_BOTTLENECK_CHANNELS,
+    HRNET_LAYER1_CHANNELS,
+    HRNET_STEM_CHANNELS,
+    Variant,
+)
 
 
 class Bottleneck(nn.Module):
@@ -60,7 +61,7 @@ class Branches(nn.ModuleList):
     """Basic blocks of every branch by itself."""
 
     def __init__(self, channels: Sequence[int]) -> None:
-        super().__init__(nn.Sequential(*(BasicBlock(c) for _ in range(BLOCKS_PER_BRANCH))) for c in channels)
+        super().__init__(nn.Sequential(*(BasicBlock(c) for _ in range(HRNET_BLOCKS_PER_BRANCH))) for c in channels)
 
     def forward(self, branches: list[Tensor]) -> list[Tensor]:
         return [blocks(x) for blocks, x in zip(self, branches, strict=True)]
@@ -120,17 +121,17 @@ class SmallHRNet(nn.Module):
     def __init__(self, variant: Variant) -> None:
         super().__init__()
         c0, c1, c2, c3 = variant.channels
-        self.conv1 = conv3(3, STEM_CHANNELS, stride=2)
-        self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
-        self.conv2 = conv3(STEM_CHANNELS, STEM_CHANNELS, stride=2)
-        self.bn2 = nn.BatchNorm2d(STEM_CHANNELS)
+        self.conv1 = conv3(3, HRNET_STEM_CHANNELS, stride=2)
+        self.bn1 = nn.BatchNorm2d(HRNET_STEM_CHANNELS)
+        self.conv2 = conv3(HRNET_STEM_CHANNELS, HRNET_STEM_CHANNELS, stride=2)
+        self.bn2 = nn.BatchNorm2d(HRNET_STEM_CHANNELS)
         self.relu = nn.ReLU()
-        self.layer1 = nn.Sequential(Bottleneck(STEM_CHANNELS, BOTTLENECK_CHANNELS, LAYER1_CHANNELS))
+        self.layer1 = nn.Sequential(Bottleneck(HRNET_STEM_CHANNELS, HRNET_BOTTLENECK_CHANNELS, HRNET_LAYER1_CHANNELS))
         # Each name is the number of the branch that the transition creates; other branches are unchanged.
         self.transition1 = nn.ModuleDict(
             {
-                "0": _downward(LAYER1_CHANNELS, c0, nn.ReLU(), stride=1),
-                "1": nn.Sequential(_downward(LAYER1_CHANNELS, c1, nn.ReLU())),
+                "0": _downward(HRNET_LAYER1_CHANNELS, c0, nn.ReLU(), stride=1),
+                "1": nn.Sequential(_downward(HRNET_LAYER1_CHANNELS, c1, nn.ReLU())),
             }
         )
         self.stage2 = nn.Sequential(HRModule((c0, c1), outputs=2))

@@ -19,6 +19,9 @@ from litehrnet.weights.zoo import find_weights
 _FINAL_LAYER = "keypoint_head.final_layer.weight"
 _CLASSIFIER = "segmentation_head.classifier.weight"
 _BOX_LAYER = "detection_head.box_layer.weight"
+_HEADS = ("keypoint_head.final_layer.", "segmentation_head.", "detection_head.")
+_TORCHVISION = ("features.0.0.weight", "conv5.0.weight")
+"""Names that only networks of torchvision have: MobileNets, and ShuffleNetV2."""
 
 
 def load_network(path: Path) -> tuple[Network, WeightsInfo]:
@@ -51,6 +54,21 @@ def read_any_weights(path: Path, average: bool = False) -> tuple[dict[str, Tenso
         return {name: torch.from_numpy(array) for name, array in arrays.items()}, info
     weights = read_checkpoint(path, average)
     return weights, _describe_checkpoint(weights, path)
+
+
+def read_start(path: Path) -> tuple[dict[str, Tensor], WeightsInfo | None]:
+    """Read weights that a training starts from, as ``read_any_weights`` does; None describes a backbone.
+
+    A backbone is a checkpoint without one of our heads, such as one that was trained to classify images.
+    """
+    path = find_weights(path, "torch").path
+    if path.suffix in (".safetensors", ".onnx", ".zip"):
+        return read_any_weights(path)
+    weights = read_checkpoint(path)
+    described = any(name.startswith(_HEADS) for name in weights)
+    if not described:
+        _check_names(weights, path)
+    return weights, _describe_checkpoint(weights, path) if described else None
 
 
 def new_network(variant: str, outputs: Outputs) -> Network:
@@ -111,6 +129,7 @@ def rounded_to_half(value: Tensor) -> Tensor:
 def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsInfo:
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     variant = identify_variant(shapes)
+    _check_names(weights, path)
     if variant is None:
         raise UserError(f"{path}: not weights of a known network ({describe_weights(shapes)})")
     if _BOX_LAYER in shapes:
@@ -124,6 +143,14 @@ def _describe_checkpoint(weights: Mapping[str, Tensor], path: Path) -> WeightsIn
         outputs=(unnamed_classes if segments else usual_keypoint_set)(final_layer[0]),
         provenance=f"PyTorch checkpoint {path.name}",
     )
+
+
+def _check_names(weights: Mapping[str, Tensor], path: Path) -> None:
+    if any(name in weights for name in _TORCHVISION):
+        raise UserError(
+            f"{path}: has torchvision's names of parameters (expected those of MMClassification or MMPose, such as "
+            "backbone.conv1.conv.weight)"
+        )
 
 
 def _check_names_and_shapes(

@@ -8,7 +8,6 @@ from typing import Any
 
 import litehrnet
 from litehrnet.detection import maps
-from litehrnet.detection.letterbox import BACKGROUND
 from litehrnet.detectors.detector import MIN_SCORE as DETECTOR_MIN_SCORE
 from litehrnet.drawing.skeletons import DENSE_SET, DENSE_WIDTH, HIDDEN_SCORE, SIDE_COLORS
 from litehrnet.errors import UserError
@@ -17,6 +16,7 @@ from litehrnet.io.archives import read_data_file
 from litehrnet.io.files import make_folder, read_bytes
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps
+from litehrnet.keypoints.crop import MEAN_COLOR
 from litehrnet.keypoints.skeletons import is_of_people
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
@@ -117,7 +117,7 @@ def _describe_detector(detector: PageDetector) -> dict[str, Any]:
         "max_log_distance": maps.MAX_LOG_DISTANCE,
         "max_overlap": maps.MAX_OVERLAP,
         "max_objects": maps.MAX_OBJECTS,
-        "background": BACKGROUND,
+        "background": MEAN_COLOR,
         "min_score": detector.min_score,
         "least_pose_score": detector.least_pose_score,
     }
@@ -156,7 +156,7 @@ def open_page_detector(
 
     Args:
         detector: Weights of a detector of ours, or a name; None for the bundled one.
-        keypoint_set: What the pose network finds: the bundled detector is used for people only.
+        keypoint_set: Keypoints of the pose network: the bundled detector is used for people only.
         min_box_score: Boxes with a lower score are left out, 0..1; None for the detector's own limit.
 
     Returns:

@@ -112,16 +112,9 @@ def read_best(folder: Path) -> tuple[float, int] | None:
 
 
 def has_stalled(folder: Path, epochs_done: int, evaluate_every: int, stop_after: int) -> bool:
-    """Whether the last ``stop_after`` evaluations were no better than the best one, which is above 0.
+    """Return whether the last ``stop_after`` evaluations were no better than the best one, which is above 0.
 
-    Args:
-        folder: Folder of the run; its ``best.json`` names the best epoch.
-        epochs_done: Completed and evaluated epochs.
-        evaluate_every: Epochs between evaluations.
-        stop_after: Number of evaluations.
-
-    Raises:
-        UserError: ``best.json`` is broken.
+    ``epochs_done`` epochs are completed and evaluated. Errors as in ``read_best``.
     """
     best = read_best(folder)
     return best is not None and best[0] > 0 and epochs_done - best[1] >= evaluate_every * stop_after

@@ -45,7 +45,7 @@ def train(run: Run, state: TrainingState, log: RunLog, stop: StopRequest) -> Non
         if how is None:
             earlier = f": {LATEST} is an earlier one" if (run.folder / LATEST).exists() else ""
             raise UserError(f"{error}; no state of this step could be saved{earlier}") from error
-        if stop.exit_code == 0:  # a signal to all processes ends those that load too, and is no error
+        if stop.exit_code == 0:  # a signal also ends the loading processes, which is not an error then
             raise UserError(f"{error}; {how}") from error
 
 
@@ -93,7 +93,7 @@ def say_broken(run: Run, epoch: int, own: list[str], log: RunLog) -> None:
 
 
 def rescued(run: Run, state: TrainingState) -> str | None:
-    """Write a checkpoint after an error; return how the run goes on, or None if the disk does not allow it."""
+    """Write a checkpoint after an error; return how to resume the run, or None if the disk does not allow it."""
     try:
         save(run, state, SNAPSHOT)
     except UserError:

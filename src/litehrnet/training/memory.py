@@ -17,7 +17,7 @@ def keep_freed_memory() -> bool:
 
     A training step on a CPU allocates the same hundreds of megabytes as the step before. By default, glibc returns
     large blocks to the system, which has to clear each page before it is used again. For a step of lite_hrnet_18 (32
-    images of 96x128) these are 25,000 pages and 6 % of the processor time. The memory of the process stays at its peak
+    images of 96x128) these are 25,000 pages and 6 % of the CPU time. The memory of the process stays at its peak
     until it ends.
 
     Linux may also map the first gigabytes with pages of 2 MiB. These save 4 to 7 % of the time of a step (8 images of

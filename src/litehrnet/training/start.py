@@ -1,12 +1,10 @@
 """Start of a training run: data, network, initial weights, and the description of the run."""
 
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from litehrnet.config.fitting import fit
 from litehrnet.config.schema import RunConfig
@@ -15,10 +13,9 @@ from litehrnet.data.photos import broken_photos
 from litehrnet.data.settings import EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.io.files import make_folder, remove_leftovers, write_bytes
-from litehrnet.keypoints.sides import mirroring_text, plain_name
+from litehrnet.keypoints.sides import mirroring_text
 from litehrnet.models.checkpoint import read_contents
-from litehrnet.models.networks import Network
-from litehrnet.models.weights import new_network, read_any_weights
+from litehrnet.models.weights import new_network
 from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.processors import default_threads
@@ -27,6 +24,7 @@ from litehrnet.training.checkpoints import LATEST, newest_checkpoint, set_aside
 from litehrnet.training.distill import open_teacher
 from litehrnet.training.distributed import Launcher, Processes, alone_note, highest_of, joined, own_device
 from litehrnet.training.fast.kernels import instruction_set
+from litehrnet.training.initial_weights import load_weights
 from litehrnet.training.loader import TrainingSamples
 from litehrnet.training.log import RunLog, clock
 from litehrnet.training.loop import is_finished, train
@@ -37,13 +35,10 @@ from litehrnet.training.state import TrainingState, new_state, resume
 from litehrnet.training.steps import uses_kernels
 from litehrnet.training.task import TASKS, EvalSamples
 from litehrnet.variants import DYNAMIC, find_variant
-from litehrnet.weights.weights_file import Outputs, outputs_text
+from litehrnet.weights.weights_file import outputs_text
 
 PUBLISHED_PROCESSES = 8
 """Number of processes of the paper, for which its learning rate was chosen."""
-
-HEAD = ("keypoint_head.final_layer.weight", "keypoint_head.final_layer.bias")
-"""Names of the arrays with one row per keypoint."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +58,6 @@ class RunEnd:
 
 
 def run_training(
-    config: RunConfig,
-    recipe: RunConfig,
-    launcher: Launcher = "none",
-    notes: tuple[str, ...] = (),
-    device: str | None = None,
-    max_minutes: float | None = None,
-) -> int:
-    """Train by a configuration as ``train_run`` does, and return the exit code."""
-    return train_run(config, recipe, launcher, notes, device, max_minutes).exit_code
-
-
-def train_run(
     config: RunConfig,
     recipe: RunConfig,
     launcher: Launcher = "none",
@@ -118,7 +101,7 @@ def train_run(
 
 
 def prepare(config: RunConfig, recipe: RunConfig, processes: Processes, device: torch.device) -> Run:
-    """Read and check everything that a run needs, before anything is written; errors as in ``train_run``."""
+    """Read and check everything that a run needs, before anything is written; errors as in ``run_training``."""
     settings = config.training
     if not config.train:
         raise UserError(f"{config.name}: has no data to train on (expected train = (dict(format=..., ...),))")
@@ -260,67 +243,6 @@ def resume_path(run: Run) -> Path | None:
     if not Path(wanted).is_file():
         raise UserError(f"{wanted}: no such checkpoint (expected a .pth file of a run, or latest)")
     return Path(wanted)
-
-
-def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -> str:
-    """Copy the weights of ``path`` that fit into ``network``.
-
-    Args:
-        network: Network, which is changed.
-        path: Weights of the same kind of network, or the name of bundled or downloaded weights.
-        outputs: Keypoints, classes or objects of the network. Keypoints that ``path`` has under the same names start
-            from its last layer; the others start at random.
-
-    Returns:
-        A description for the log, with the arrays that do not fit and start at random.
-
-    Raises:
-        UserError: The file cannot be read, or nothing in it fits.
-    """
-    weights, info = read_any_weights(path)
-    own = network.state_dict()
-    fitting = {name: value for name, value in weights.items() if name in own and own[name].shape == value.shape}
-    if not any(name.startswith("backbone.") for name in fitting):
-        raise UserError(f"{path}: none of its weights fit {network.variant.name} (expected the same kind of network)")
-    new_keypoints = None
-    # PyTorch checkpoints have no names of keypoints: their last layer is used as it is, if it fits.
-    names_itself = info.input_size_wh is not None
-    if names_itself and isinstance(outputs, KeypointSet) and isinstance(info.outputs, KeypointSet):
-        head, new_keypoints = head_by_name(own, weights, outputs.keypoint_names, info.outputs.keypoint_names)
-        fitting = {name: value for name, value in fitting.items() if name not in HEAD} | head
-    network.load_state_dict(fitting, strict=False)
-    left = [name for name in own if name not in fitting and not name.endswith("num_batches_tracked")]
-    if left:
-        return (
-            f"weights of {path}, except {len(left)} arrays that it lacks or has in another size: {', '.join(left[:4])}"
-        )
-    if new_keypoints:
-        return f"weights of {path}; new keypoints start at random: {', '.join(new_keypoints)}"
-    return f"weights of {path}"
-
-
-def head_by_name(
-    own: Mapping[str, Tensor], weights: Mapping[str, Tensor], names: Sequence[str], source_names: Sequence[str]
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Copy rows of the last layer from another network, for keypoints of the same name in any spelling.
-
-    Args:
-        own: Arrays of the network, by name.
-        weights: Arrays of the other network.
-        names: Keypoints of the network.
-        source_names: Keypoints of the other network.
-
-    Returns:
-        The arrays of the last layer, and the keypoints whose rows did not change; both empty without shared names.
-    """
-    rows = {plain_name(name): row for row, name in enumerate(source_names)}
-    shared = {index: rows[plain_name(name)] for index, name in enumerate(names) if plain_name(name) in rows}
-    if not shared or HEAD[0] not in weights or HEAD[0] not in own:
-        return {}, []
-    arrays = {name: own[name].clone() for name in HEAD}
-    for name, array in arrays.items():
-        array[list(shared)] = weights[name][list(shared.values())].to(array)
-    return arrays, [name for index, name in enumerate(names) if index not in shared]
 
 
 def scaled_learning_rate(config: RunConfig, processes: Processes) -> RunConfig:

@@ -51,7 +51,7 @@ class EvalSamples:
 
     Attributes:
         count: Number of samples.
-        how: How they are evaluated, for the log.
+        how: Description of the evaluation, for the log.
         evaluate: Evaluate a network. Every process must call this; only the first gets the result.
         rehearse: Compute values without a network, by their names in the log, to find what an evaluation lacks before
             the first step.

@@ -10,7 +10,7 @@ from litehrnet.data.formats import BOX_FORMATS
 from litehrnet.data.settings import AugmentationConfig, DetectionConfig, EvalConfig
 from litehrnet.errors import UserError
 from litehrnet.keypoints.codec import HeatmapCodec
-from litehrnet.training.start import train_run
+from litehrnet.training.start import run_training
 from litehrnet.weights.zoo import BUNDLED, DEFAULT_DETECTOR, DEFAULT_WEIGHTS
 
 DETECTOR_INPUT_WH = (320, 320)
@@ -26,7 +26,7 @@ def train_with_detector(
 ) -> tuple[int, str | None]:
     """Train the keypoint network, then a detector of the same objects in the folder ``detector`` of the run.
 
-    Arguments are those of ``train_run``; the time limit is for both networks.
+    Arguments are those of ``run_training``; the time limit is for both networks.
 
     Returns:
         Exit code, see ``RunEnd``, and the command that predicts with both; None if the detector is not finished.
@@ -37,14 +37,14 @@ def train_with_detector(
     started = time.monotonic()
     objects = object_name(config)
     folder = Path(config.work_dir or f"work_dirs/{config.name}")
-    end = train_run(config, recipe, "none", notes, device, max_minutes)
+    end = run_training(config, recipe, "none", notes, device, max_minutes)
     left = None if max_minutes is None else max_minutes - (time.monotonic() - started) / 60
     if not end.is_finished or (left is not None and left <= 0):
         return end.exit_code, None
     weights = best_weights(folder)
     start = bundled_start(config.variant, objects) or weights
     detector = detector_config(config, objects, folder / "detector", start)
-    end = train_run(detector, detector, "none", (f"now the detector of {objects}:",), device, left)
+    end = run_training(detector, detector, "none", (f"now the detector of {objects}:",), device, left)
     if not end.is_finished:
         return end.exit_code, None
     return 0, f"litehrnet predict PHOTOS --weights {weights} --detector {best_weights(end.folder)} --out-dir OUT"

@@ -1,7 +1,6 @@
 """Output of a run over a video: records, and a drawn video."""
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from litehrnet.arrays import Image
@@ -44,8 +43,6 @@ class Output:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         with self.records:
-            self.video.__exit__(kind, error, trace)
+            self.video.__exit__(kind)

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from queue import Full, Queue
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 DEPTH = 3
@@ -110,10 +109,8 @@ class Background(Generic[T]):
                 except BaseException as error:
                     self._error = error
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         self._queue.put(_End())
         self._thread.join()
-        if self._error is not None and error is None:
+        if self._error is not None and kind is None:
             raise self._error

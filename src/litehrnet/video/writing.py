@@ -4,7 +4,6 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -130,14 +129,12 @@ class VideoWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         """Finish the file; after an error without the sound after the last frame."""
         try:
             if self._file is not None:
                 with self._blaming():
-                    self._file.finish(self._sound.until(None) if self._sound is not None and error is None else ())
+                    self._file.finish(self._sound.until(None) if self._sound is not None and kind is None else ())
         finally:
             if self._sound is not None:
                 self._sound.close()

@@ -243,10 +243,9 @@ def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
         if not file.is_file():
             raise UserError(f"{detector}: this install has no bundled detector (expected a detector file)")
         return file
-    if any(path.stem == str(detector) for path in bundled_files()):
-        raise UserError(f"{detector}: finds keypoints (expected a detector; use it with --weights)")
-    download = find_download(str(detector))
-    if download not in DETECTORS:
+    is_bundled = any(path.stem == str(detector) for path in bundled_files())
+    download = None if is_bundled else find_download(str(detector))
+    if download is None or download not in DETECTORS:
         raise UserError(f"{detector}: finds keypoints (expected a detector; use it with --weights)")
     return _downloaded(download)
 

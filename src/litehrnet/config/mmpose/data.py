@@ -7,10 +7,10 @@ from litehrnet.config.mmpose.section import Section
 from litehrnet.data.formats import find_format
 from litehrnet.data.settings import AugmentationConfig, DataConfig, EvalConfig
 from litehrnet.errors import UserError
+from litehrnet.keypoints.crop import IMAGENET_MEAN, IMAGENET_STD
 from litehrnet.variants import check_input_size
 
 _FORMATS = {"TopDownCocoDataset": "coco", "TopDownMpiiDataset": "mpii"}
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _BEFORE = ("TopDownRandomFlip", "TopDownHalfBodyTransform", "TopDownGetRandomScaleRotation")
 TRAIN_STEPS = (
@@ -216,7 +216,7 @@ def _check_fixed_steps(steps: dict[str, Section]) -> None:
     if load := steps.get("LoadImageFromFile"):
         load.fixed(to_float32=False, color_type="color", channel_order="rgb")
     if normalize := steps.get("NormalizeTensor"):
-        normalize.given(mean=_MEAN, std=_STD)
+        normalize.given(mean=IMAGENET_MEAN, std=IMAGENET_STD)
     if collect := steps.get("Collect"):
         collect.unused("keys", "meta_keys", "meta_name")
 

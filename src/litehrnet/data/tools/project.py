@@ -71,7 +71,7 @@ class Project:
         images: Folder of the photos, as far as the tool's layout says.
         categories: Kinds of objects that have keypoints.
         photos: Photos in the tool's order.
-        left_out: What was not read, with counts.
+        left_out: Counts of what was not read.
     """
 
     images: Path

@@ -22,7 +22,7 @@ class Converted:
         split: Name of the part, such as ``train``; empty for a set without parts.
         content: COCO's object.
         keypoints: Number of labeled keypoints.
-        notes: What was left out or made, with counts.
+        notes: Counts of what was left out or made.
     """
 
     split: str
@@ -36,7 +36,7 @@ def converted(project: Project, images: Path) -> list[Converted]:
 
     Args:
         project: Annotations of another tool.
-        images: Folder of the photos, which is looked at where the tool does not say a photo's size.
+        images: Folder of the photos, from which sizes are read that the tool does not store.
 
     Raises:
         UserError: Nobody has keypoints, a name or place is invalid, or a photo is missing whose size is needed.

@@ -34,10 +34,10 @@ from litehrnet.training.distributed import Processes
 from litehrnet.training.evaluate import weights_info
 from litehrnet.training.gpu.people import People, load_people
 from litehrnet.training.gpu.samples import make_device_batch
+from litehrnet.training.initial_weights import load_weights
 from litehrnet.training.loader import TensorBatch, epoch_batches
 from litehrnet.training.schedule import learning_rate
 from litehrnet.training.signals import StopRequest, stop_on_signals
-from litehrnet.training.start import load_weights
 from litehrnet.training.state import TrainingState, new_state
 from litehrnet.training.steps import NonFiniteLossError, autocast, normalized, optimizer_step, prepared
 
