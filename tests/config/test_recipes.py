@@ -30,7 +30,7 @@ NETWORKS = {
 }
 """Folder and variant of the recipes of the other networks, by the start of their names."""
 OTHERS = [f"{name}_{data}" for name in NETWORKS for data in ("coco_256x192", "coco_384x288", "mpii_256x256")]
-DETECTION = ["litehrnet_18_person_320x320", "litehrnet_18_person_320x320_more"]
+DETECTION = ["litehrnet_18_person_320x320"]
 SEGMENTATION = ["litehrnet_18_cityscapes_512x1024", "litehrnet_30_cityscapes_512x1024"]
 OWN = [
     "litehrnet_18_128x96",

@@ -50,18 +50,38 @@ def test_empty_cells_near_a_center_and_unknown_ones_cost_less() -> None:
     logits = torch.zeros(1, 1, 3, dtype=torch.float64)
     scores, known = torch.tensor([[[0.0, 0.9, 0.0]]]).double(), torch.tensor([[[1.0, 1.0, 0.0]]]).double()
     expected = (1 + 0.1**4) * 0.25 * np.log(2)
-    np.testing.assert_allclose(float(center_loss(logits, scores, known)), expected, rtol=1e-6)
+    np.testing.assert_allclose(float(center_loss(logits, scores, known, torch.zeros_like(scores))), expected, rtol=1e-6)
+
+
+def test_a_center_learns_the_overlap_of_its_own_box() -> None:
+    """The loss is zero where the score equals the IoU, and pulls the score to it from both sides."""
+    one, overlap = torch.ones(1, 1, 3).double(), torch.full((1, 1, 3), 0.75).double()
+    scores = torch.tensor([0.5, 0.75, 0.9]).double()
+    logits = torch.logit(scores)[None, None].requires_grad_()
+    loss = center_loss(logits, one, one, overlap)
+    entropy = -(0.75 * scores.log() + 0.25 * (1 - scores).log())
+    np.testing.assert_allclose(float(loss.detach()), float((4 * (0.75 - scores) ** 2 * entropy).sum()), rtol=1e-9)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    below, equal, above = gradient.ravel().tolist()
+    assert below < 0 < above
+    np.testing.assert_allclose(equal, 0, atol=1e-12)
 
 
 def test_gradients_are_those_of_the_loss() -> None:
     target = _target()
     rng = torch.Generator().manual_seed(0)
     output = torch.randn(1, 5, 16, 24, generator=rng, dtype=torch.float64).requires_grad_()
-    torch.autograd.gradcheck(lambda maps: detection_loss(maps, target), (output,), atol=1e-6)
+    torch.autograd.gradcheck(lambda maps: box_overlaps(maps, target)[0], (output,), atol=1e-6)
+    overlap = box_overlaps(output.detach(), target)[1]
+    maps = output[:, 0].detach().requires_grad_()
+    torch.autograd.gradcheck(
+        lambda logits: center_loss(logits, target[:, 0], target[:, 6], overlap), (maps,), atol=1e-6
+    )
 
 
 def test_the_boxes_of_the_loss_weigh_as_documented() -> None:
     target = _target()
     output = _perfect(target)
     output[:, 1:] += np.log(2.0)  # all sides twice as far: a quarter of the overlap
+    output[:, 0] = torch.where(target[:, 0] == 1, np.log(0.25 / 0.75), -20.0)  # and scores that say so
     np.testing.assert_allclose(float(detection_loss(output, target)), BOX_WEIGHT * 0.75, rtol=1e-6)

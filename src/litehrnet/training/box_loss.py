@@ -13,6 +13,9 @@ from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 BOX_WEIGHT = 5.0
 """Weight of the boxes against the center scores, as in TTFNet."""
 
+CENTER_WEIGHT = 4.0
+"""Weight of centers against empty cells: the square of a difference from an IoU is smaller than that from 1."""
+
 
 def detection_loss(output: Tensor, target: Tensor) -> Tensor:
     """Compute the loss of center scores and boxes, per object.
@@ -21,24 +24,30 @@ def detection_loss(output: Tensor, target: Tensor) -> Tensor:
         A scalar tensor: ``center_loss`` plus ``BOX_WEIGHT`` times the mean of 1 - GIoU.
     """
     objects = (target[:, 0] == 1).sum().clamp(min=1)
-    giou, _ = box_overlaps(output, target)
+    giou, overlap = box_overlaps(output, target)
     boxes = (target[:, 5] * (1 - giou)).sum() / target[:, 5].sum().clamp(min=1)
-    return center_loss(output[:, 0], target[:, 0], target[:, 6]) / objects + BOX_WEIGHT * boxes
+    centers = center_loss(output[:, 0], target[:, 0], target[:, 6], overlap.detach())
+    return centers / objects + BOX_WEIGHT * boxes
 
 
-def center_loss(logits: Tensor, scores: Tensor, known: Tensor) -> Tensor:
-    """Focal loss of the center scores, summed (Zhou et al., "Objects as Points", 2019, equation 1).
+def center_loss(logits: Tensor, scores: Tensor, known: Tensor, overlap: Tensor) -> Tensor:
+    """Focal loss of the center scores, summed.
+
+    At a center, the network learns how well its own box fits: the quality focal loss (Li et al., "Generalized Focal
+    Loss", NeurIPS 2020, equation 2). So well placed boxes get the higher scores. Everywhere else it learns 0, less
+    near a center (Zhou et al., "Objects as Points", 2019, equation 1).
 
     Args:
         logits: (images, height, width), of the network.
         scores: (images, height, width), 0..1: 1 at centers.
         known: (images, height, width), 0 or 1: empty cells count where it is 1.
+        overlap: (images, height, width), 0..1: IoU of the predicted box, without gradient.
     """
     probability = logits.sigmoid()
-    centers = scores == 1
-    found = (1 - probability).square() * F.logsigmoid(logits)
-    empty = (1 - scores).pow(4) * known * probability.square() * F.logsigmoid(-logits)
-    return -torch.where(centers, found, empty).sum()
+    quality = F.binary_cross_entropy_with_logits(logits, overlap, reduction="none")
+    found = CENTER_WEIGHT * (overlap - probability).square() * quality
+    empty = -(1 - scores).pow(4) * known * probability.square() * F.logsigmoid(-logits)
+    return torch.where(scores == 1, found, empty).sum()
 
 
 def box_overlaps(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
