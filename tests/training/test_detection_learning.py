@@ -24,18 +24,18 @@ def test_drawn_metrics_are_found_after_two_minutes_of_the_person_recipe(
         for key, file in (("annotations", "annotations.json"), ("images", "images"))
     ]
     settings = [
-        "input_size_wh=128,128",
+        "input_size_wh=160,160",
         "train.1.without=none",
         "validation.only=none",
         "detection.fill_from=none",
         "detection.scale=0.8,1.25",
         "detection.mosaic_probability=0",
-        "training.epochs=14",
+        "training.epochs=16",
         "training.batch_size=8",
-        "training.optimizer.learning_rate=4e-3",
+        "training.optimizer.learning_rate=5e-3",
         "training.schedule.warmup_iterations=10",
         "training.ema=0.98",
-        "training.evaluate_every=14",
+        "training.evaluate_every=16",
         "training.log_every=24",
     ]
     work_dir = tmp_path / "run"
@@ -53,4 +53,4 @@ def test_drawn_metrics_are_found_after_two_minutes_of_the_person_recipe(
     assert main(["test", str(work_dir / "best.safetensors"), *held_out, "--json"]) == 0
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["AP75"] > 0.9
-    assert metrics["AP"] > 0.75
+    assert metrics["AP"] > 0.9
