@@ -24,7 +24,7 @@ from litehrnet.training.start import prepare, starting_state
 
 @pytest.fixture
 def config(small_config: RunConfig) -> RunConfig:
-    """Settings with a test set, some workers and weights to start from, none of which a comparison uses."""
+    """Settings with worker processes and starting weights, which a comparison does not use."""
     data = small_config.train[0]
     training = replace(small_config.training, workers=3, schedule=ScheduleConfig("cosine", warmup_iterations=0))
     test = EvalConfig("coco", data.annotations, data.images)

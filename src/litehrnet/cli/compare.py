@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _costs(config: "RunConfig", variants: list[str]) -> "dict[str, Complexity]":
-    """Measure each network, which also refuses those that do not have the task of the recipe."""
+    """Measure the parameters and FLOPs of each network. A network that lacks the recipe's task is refused."""
     from litehrnet.models.complexity import measure
     from litehrnet.models.weights import new_network
 

@@ -31,11 +31,15 @@ class Builder:
         """Create as many new planes of the same size."""
         return self.new(len(planes), planes.height, planes.width)
 
+    def new_strided(self, channels: int, inputs: Planes, stride: int) -> Planes:
+        """Create new planes of the size that ``inputs`` have after a convolution with this stride."""
+        return self.new(channels, -(-inputs.height // stride), -(-inputs.width // stride))
+
     def pointwise(
         self,
         name: str,
         inputs: Planes,
-        weight_bias: tuple[Floats, Floats],
+        weight_bias: Layer,
         activation: Activation = Activation.NONE,
         *,
         addend: Planes = ABSENT,
@@ -50,24 +54,19 @@ class Builder:
         self,
         name: str,
         inputs: Planes,
-        weight_bias: tuple[Floats, Floats],
+        weight_bias: Layer,
         stride: int = 1,
         activation: Activation = Activation.NONE,
         *,
         means: Planes = ABSENT,
     ) -> Planes:
         """Append a ``Kind.DEPTHWISE`` step without channel weights."""
-        out = self._new_strided(len(inputs), inputs, stride)
+        out = self.new_strided(len(inputs), inputs, stride)
         step = Step(Kind.DEPTHWISE, name, (inputs, ABSENT), (out, means), weight_bias, activation, stride)
         self.steps.append(step)
         return out
 
-    def _new_strided(self, channels: int, inputs: Planes, stride: int) -> Planes:
-        return self.new(channels, -(-inputs.height // stride), -(-inputs.width // stride))
-
-    def weighted_depthwise(
-        self, name: str, inputs: Planes, channel_weights: Planes, weight_bias: tuple[Floats, Floats]
-    ) -> Planes:
+    def weighted_depthwise(self, name: str, inputs: Planes, channel_weights: Planes, weight_bias: Layer) -> Planes:
         """Append a ``Kind.DEPTHWISE`` step in place, with channel weights; return the means of its results."""
         means = self.new(1, 1, len(inputs))
         self.steps.append(Step(Kind.DEPTHWISE, name, (inputs, channel_weights), (inputs, means), weight_bias))
@@ -123,18 +122,18 @@ class Builder:
         self,
         name: str,
         inputs: Planes,
-        weight_bias: tuple[Floats, Floats],
+        weight_bias: Layer,
         activation: Activation = Activation.RELU,
         stride: int = 1,
         *,
         addend: Planes = ABSENT,
     ) -> Planes:
         """Append a ``Kind.CONVOLUTION`` step."""
-        out = self._new_strided(len(weight_bias[1]), inputs, stride)
+        out = self.new_strided(len(weight_bias[1]), inputs, stride)
         self.steps.append(Step(Kind.CONVOLUTION, name, (inputs, addend), (out,), weight_bias, activation, stride))
         return out
 
-    def transposed(self, name: str, inputs: Planes, weight_bias: tuple[Floats, Floats]) -> Planes:
+    def transposed(self, name: str, inputs: Planes, weight_bias: Layer) -> Planes:
         """Append a ``Kind.TRANSPOSED`` step that ends with a ReLU."""
         out = self.new(len(weight_bias[1]), 2 * inputs.height, 2 * inputs.width)
         self.steps.append(Step(Kind.TRANSPOSED, name, (inputs,), (out,), weight_bias, Activation.RELU))
@@ -142,7 +141,7 @@ class Builder:
 
     def max_pool(self, name: str, inputs: Planes) -> Planes:
         """Append a ``Kind.MAX_POOL`` step."""
-        out = self._new_strided(len(inputs), inputs, 2)
+        out = self.new_strided(len(inputs), inputs, 2)
         self.steps.append(Step(Kind.MAX_POOL, name, (inputs,), (out,)))
         return out
 

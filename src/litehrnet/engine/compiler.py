@@ -108,10 +108,10 @@ def compile_parameters(
 ) -> Program:
     """``compile_network`` for the arrays of ``p``, with the normalization as ``compile_stem`` expects it."""
     b = Builder()
-    if variant.unit in STEPS and variant.unit != DYNAMIC:
-        features = _features(b, p, variant, compile_stem(b, p, input_size_wh, normalization, bgr=bgr))
-    else:
+    if variant.unit in BACKBONES:
         features = BACKBONES[variant.unit](b, p, variant, b.image(*input_size_wh, normalization, bgr=bgr))
+    else:
+        features = _features(b, p, variant, compile_stem(b, p, input_size_wh, normalization, bgr=bgr))
     if variant.feature_stride == 32:
         features = _deconvolutions(b, p, features)
     final = p.last_layer()

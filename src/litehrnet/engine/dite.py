@@ -110,7 +110,7 @@ def _depthwise(
     b: Builder, p: Parameters, name: str, x: Planes, activation: Activation = Activation.NONE, stride: int = 1
 ) -> Planes:
     kernel, bias = _mixed_kernel(b, p, name, x, (_KERNELS, len(x), 1, 3, 3))
-    out = x if stride == 1 else b.new(len(x), -(-x.height // 2), -(-x.width // 2))
+    out = x if stride == 1 else b.new_strided(len(x), x, stride)
     b.steps.append(Step(Kind.DEPTHWISE, name, (x, ABSENT, kernel), (out, ABSENT), (bias,), activation, stride))
     return out
 

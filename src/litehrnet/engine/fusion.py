@@ -29,7 +29,7 @@ def _first_branch(
     lower = raised(b, p, name, branches, 0)
     pairs = [p.folded(f"{name}.{i}.0.0.0", f"{name}.{i}.0.0.1", (len(x), 1, 3, 3)) for i in range(1, len(branches))]
     out = b.new_like(x)
-    lowered = [b.new(len(x), -(-x.height // 2), -(-x.width // 2)) for _ in pairs]
+    lowered = [b.new_strided(len(x), x, 2) for _ in pairs]
     constants = tuple(array for pair in pairs for array in pair)
     b.steps.append(Step(Kind.FUSE_FIRST, f"{name}.0", (x, lower), (out, *lowered), constants, rectified))
     return out, lowered

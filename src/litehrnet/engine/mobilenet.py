@@ -2,7 +2,8 @@
 
 from litehrnet.engine.builder import Builder
 from litehrnet.engine.parameters import Parameters
-from litehrnet.engine.program import ABSENT, Activation, Kind, Planes, Step
+from litehrnet.engine.program import ABSENT, Activation, Planes
+from litehrnet.engine.units import spatial_weighting
 from litehrnet.variants import INVERTED_LAYERS, SEARCHED_LAYERS, SQUEEZE_REDUCTION
 
 
@@ -53,24 +54,15 @@ def _searched_unit(
     swish: bool,
     stride: int,
 ) -> Planes:
-    """The unit with the activated projection; its input is therefore added by a step of its own."""
+    """Compile one unit. Its last product has an activation, so the input is added in a step of its own."""
     activation = Activation.HARD_SWISH if swish else Activation.RELU
     expand, depthwise, linear = (f"{name}.{layer}_conv" for layer in ("expand", "depthwise", "linear"))
     y = b.pointwise(expand, x, p.block(expand, (hidden, len(x), 1, 1)), activation)
     means = b.new(1, 1, hidden) if squeezed else ABSENT
     y = b.depthwise(depthwise, y, p.block(depthwise, (hidden, 1, size, size)), stride, activation, means=means)
     if squeezed:
-        _squeeze_excitation(b, p, f"{name}.se", y, means)
+        spatial_weighting(b, p, f"{name}.se", y, means, SQUEEZE_REDUCTION, Activation.HARD_SIGMOID)
     y = b.pointwise(linear, y, p.block(linear, (channels, hidden, 1, 1)), activation)
     if stride == 1 and len(x) == channels:
         b.add(name, y, x)
     return y
-
-
-def _squeeze_excitation(b: Builder, p: Parameters, name: str, planes: Planes, means: Planes) -> None:
-    channels = len(planes)
-    hidden = channels // SQUEEZE_REDUCTION
-    first = p.biased(f"{name}.conv1.conv", hidden, channels)
-    second = p.biased(f"{name}.conv2.conv", channels, hidden)
-    step = Step(Kind.SPATIAL_WEIGHTING, name, (planes, means), (planes,), (*first, *second), Activation.HARD_SIGMOID)
-    b.steps.append(step)

@@ -27,7 +27,7 @@ def conditional_channel_weighting(b: Builder, p: Parameters, name: str, branches
     for index, ((_, q), weight) in enumerate(zip(halves, weights, strict=True)):
         depthwise = f"{name}.depthwise_convs.{index}"
         means = b.weighted_depthwise(depthwise, q, weight, p.block(depthwise, (len(q), 1, 3, 3)))
-        _spatial_weighting(b, p, f"{name}.spatial_weighting.{index}", q, means)
+        spatial_weighting(b, p, f"{name}.spatial_weighting.{index}", q, means)
     return [shuffle(kept, q) for kept, q in halves]
 
 
@@ -42,12 +42,21 @@ def _cross_resolution_weights(b: Builder, p: Parameters, name: str, branches: li
     return b.branch_weights(names, together, (first, second), branches)
 
 
-def _spatial_weighting(b: Builder, p: Parameters, name: str, planes: Planes, means: Planes) -> None:
+def spatial_weighting(
+    b: Builder,
+    p: Parameters,
+    name: str,
+    planes: Planes,
+    means: Planes,
+    reduction: int = SPATIAL_REDUCTION,
+    activation: Activation = Activation.NONE,
+) -> None:
+    """Multiply every plane by one number, in place; without ``activation``, a sigmoid ends the dense layers."""
     channels = len(planes)
-    hidden = channels // SPATIAL_REDUCTION
+    hidden = channels // reduction
     first = p.biased(f"{name}.conv1.conv", hidden, channels)
     second = p.biased(f"{name}.conv2.conv", channels, hidden)
-    b.steps.append(Step(Kind.SPATIAL_WEIGHTING, name, (planes, means), (planes,), (*first, *second)))
+    b.steps.append(Step(Kind.SPATIAL_WEIGHTING, name, (planes, means), (planes,), (*first, *second), activation))
 
 
 def shuffle_unit(b: Builder, p: Parameters, name: str, branch: Planes) -> Planes:

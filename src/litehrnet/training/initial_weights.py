@@ -38,7 +38,7 @@ def load_weights(network: Network, path: Path, outputs: Outputs | None = None) -
     if not any(name.startswith("backbone.") for name in fitting):
         raise UserError(f"{path}: none of its weights fit {network.variant.name} (expected the same kind of network)")
     new_keypoints = None
-    # PyTorch checkpoints have no names of keypoints: their last layer is used as it is, if it fits.
+    # PyTorch checkpoints do not name their keypoints. Their last layer is used unchanged if it fits.
     source = info.outputs if info is not None and info.input_size_wh is not None else None
     if isinstance(outputs, KeypointSet) and isinstance(source, KeypointSet):
         head, new_keypoints = head_by_name(own, weights, outputs.keypoint_names, source.keypoint_names)

@@ -115,8 +115,6 @@ def test_arrays_of_another_type_or_size_are_refused() -> None:
 def test_separable(shape: tuple[int, int, int, int], stride: int, half: bool, columns: int, relu: bool) -> None:
     n, c, h, w = shape
     conv, product, norms = depthwise(c, stride=stride), pointwise(c, columns), [_norm(c), _norm(columns)]
-    for norm in norms:
-        norm.eps = 0.1  # of few values, that they are nearly equal must not make much of rounding
     exact = copy.deepcopy(nn.Sequential(conv, norms[0], product, norms[1])).double()
     (whole,), (wanted_whole,) = _leaves(_tensor(n, 2 * c if half else c, h, w))
     layer = Separable(conv, norms[0], Product(product, norms[1], relu))
@@ -192,7 +190,6 @@ def test_exchange(channels: list[int], images: int, rectified: bool) -> None:
     fuse = Fuse(channels, rectified)
     for module in fuse.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eps = 0.1  # of few values, that they are nearly equal must not make much of rounding
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)
     exact = copy.deepcopy(fuse).double()

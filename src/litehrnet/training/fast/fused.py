@@ -95,7 +95,7 @@ def _path(following: list[nn.Module]) -> list[Product | Separable]:
 
 
 def _take_layer(following: list[nn.Module], *, is_image: bool) -> Layer | None:
-    """Remove the modules of the next layer for the kernels; None if there is none.
+    """Take the modules of the next layer off the list and return that layer; None if the kernels have no such layer.
 
     Args:
         following: Modules in the order in which they are computed.
@@ -186,7 +186,7 @@ def _term(fuse: Fuse, i: int, j: int) -> exchange.Term:
     following = list(_layers(maps[str(j)]))
     if j < i:
         return exchange.Term(j, _path(following), 1, 2.0 if j == 0 else 1.0)
-    return exchange.Term(j, _path(following[:-1]), 2 ** (j - i), 1.0)  # enlarged as it is added
+    return exchange.Term(j, _path(following[:-1]), 2 ** (j - i), 1.0)  # the sum enlarges it
 
 
 _FORWARD: dict[type[nn.Module], Callable[..., Any]] = {

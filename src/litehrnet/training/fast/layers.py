@@ -1,8 +1,8 @@
 """Layers with batch normalization, computed forward and backward by the kernels of training.
 
-A layer is no node of autograd: ``Path`` makes one node of several layers, and other operations compute layers within
-their own nodes. So a step has fewer nodes, each of which costs more than a small kernel. All tensors are float32 on the
-CPU, images in channels last. Running statistics are updated as in training mode.
+A layer is not a node of autograd. ``path`` makes one node of several layers, and larger operations compute layers
+inside their own node. A node costs more time than a small kernel, so a step should have few. All tensors are float32 on
+the CPU, images in channels last. Running statistics are updated as in training mode.
 
 Every layer has ``parameters``, and
 
