@@ -1,1 +1,4 @@
-"""Pages on this machine's own address: a small web server, and the live view in the browser."""
+"""Pages and a prediction service on this machine's own address, and the live view in the browser."""
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 8018

@@ -22,7 +22,7 @@ from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.runtimes.sdk import ONNX_SUFFIXES, model_file
-from litehrnet.serving.http import DEFAULT_PORT, LOOPBACK, Document, JpegStream, Site
+from litehrnet.serving.http import Document
 from litehrnet.weights.weights_file import WeightsInfo
 from litehrnet.weights.zoo import DEFAULT_DETECTOR, cache_folder, find_detector, find_weights
 
@@ -139,7 +139,7 @@ def open_model(weights: str | Path, input_size_wh: tuple[int, int] | None = None
 
     Args:
         weights: ``.onnx``, also in a zip archive of MMDeploy; or ``.safetensors`` and PyTorch checkpoints, with the
-            extra ``serve``; or a name that ``litehrnet models`` lists.
+            extra ``export``; or a name that ``litehrnet models`` lists.
         input_size_wh: (width, height) of the crops if the file does not state it.
 
     Raises:
@@ -186,16 +186,14 @@ def _opened(path: Path, input_size_wh: tuple[int, int] | None) -> PageNetwork:
     return PageNetwork(path.stem, content, runtime.info, runtime.input_size_wh)
 
 
-def open_live_view(
-    model: PageNetwork, detector: PageDetector | None = None, host: str = LOOPBACK, port: int = DEFAULT_PORT
-) -> Site:
-    """Serve the page, until the site is closed; arguments as for ``describe`` and ``Site``.
+def page_answers(model: PageNetwork, detector: PageDetector | None = None) -> dict[str, Document]:
+    """Collect the documents of the page, by path; arguments as for ``describe``.
 
     Raises:
-        UserError: The port is taken, this machine does not have the address, or ONNX Runtime Web is missing.
+        UserError: ONNX Runtime Web is missing.
     """
     check_installed()
-    answers: dict[str, Document | JpegStream] = {
+    answers = {
         **{f"/{path.name}": _document(path) for path in PAGE.iterdir()},
         **{f"/ort/{path.name}": _document(path) for path in ONNXRUNTIME_WEB.iterdir() if path.suffix in _TYPES},
         "/example.jpg": _document(EXAMPLE if detector is None else GROUP_EXAMPLE),
@@ -205,7 +203,7 @@ def open_live_view(
     if detector is not None:
         answers["/detector.onnx"] = Document(detector.network.content, "application/octet-stream")
     answers["/"] = answers.pop("/index.html")
-    return Site(answers, host, port)
+    return answers
 
 
 def check_installed() -> None:
@@ -216,7 +214,8 @@ def check_installed() -> None:
     """
     if not (ONNXRUNTIME_WEB / "package.json").is_file():
         raise UserError(
-            "the live view needs ONNX Runtime Web, which this install was made without (make web in a checkout gets it)"
+            "the live view needs ONNX Runtime Web, which this install was made without (make web in a checkout "
+            "gets it, and --no-page does without)"
         )
 
 
@@ -227,7 +226,7 @@ def _exported(weights: Path, input_size_wh: tuple[int, int] | None) -> Path:
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.onnx"
     if not path.is_file():
         for package in ("torch", "onnx", "onnxscript"):
-            require(package, "serve", f"{weights}: showing anything but ONNX models in a browser")
+            require(package, "export", f"{weights}: showing anything but ONNX models in a browser")
         from litehrnet.export.onnx import export_onnx
 
         export_onnx(weights, make_folder(folder) / path.name, input_size_wh)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from litehrnet.io.files import read_bytes
-from litehrnet.serving.http import LOOPBACK, Document, JpegStream, LatestFrame, Site
+from litehrnet.serving import LOOPBACK
+from litehrnet.serving.http import Document, LatestFrame, Site
 
 _ICON = Path(__file__).parent / "page" / "icon.svg"
 _PAGE = b"""<!doctype html>
@@ -23,10 +24,10 @@ img { max-width: 100%; max-height: 100%; }
 
 def open_show(frames: LatestFrame, host: str = LOOPBACK, port: int = 0) -> Site:
     """Show the newest of ``frames`` on a page, until the site is closed; see ``Site`` for errors."""
-    answers: dict[str, Document | JpegStream] = {
+    answers: dict[str, Document | LatestFrame] = {
         "/": Document(_PAGE, "text/html; charset=utf-8"),
         "/show.css": Document(_STYLE, "text/css; charset=utf-8"),
         "/icon.svg": Document(read_bytes(_ICON), "image/svg+xml"),
-        "/film": JpegStream(frames.frames),
+        "/film": frames,
     }
     return Site(answers, host, port)
