@@ -17,7 +17,7 @@ from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_POSE_SCORE
 from litehrnet.keypoints.skeletons import COCO, unnamed
 from litehrnet.serving import liveview
 from litehrnet.serving.http import Site
-from litehrnet.serving.liveview import GROUP_EXAMPLE, open_live_view, open_model, open_page_detector
+from litehrnet.serving.liveview import GROUP_EXAMPLE, open_model, open_page_detector, page_answers
 from litehrnet.weights.zoo import BUNDLED, DEFAULT_WEIGHTS
 
 
@@ -38,7 +38,7 @@ def _get(site: Site, path: str) -> tuple[str, bytes]:
 
 
 def test_the_page_gets_its_files_the_model_and_what_is_to_know_of_it(installed: Path, small_onnx: Path) -> None:
-    with open_live_view(open_model(small_onnx), port=0) as site:
+    with Site(page_answers(open_model(small_onnx)), port=0) as site:
         assert _get(site, "")[0] == "text/html; charset=utf-8"
         assert b"findPose" in _get(site, "app.js")[1]
         assert _get(site, "app.js")[0] == _get(site, "ort/ort.wasm.min.mjs")[0] == "text/javascript; charset=utf-8"
@@ -61,7 +61,7 @@ def test_the_page_gets_the_model_in_an_archive_and_its_kind_of_head(installed: P
     with zipfile.ZipFile(archive, "w") as opened:
         opened.write(model, "spots/end2end.onnx")
         opened.writestr("spots/pipeline.json", json.dumps(SPOT_PIPELINE))
-    with open_live_view(open_model(archive), port=0) as site:
+    with Site(page_answers(open_model(archive)), port=0) as site:
         assert _get(site, "model.onnx")[1] == model.read_bytes()
         told = json.loads(_get(site, "model.json")[1])
     assert (told["name"], told["codec"]["kind"], told["input_size_wh"]) == ("spots", "simcc", [48, 64])
@@ -71,7 +71,7 @@ def test_the_page_gets_the_model_in_an_archive_and_its_kind_of_head(installed: P
 def test_a_page_with_a_detector_gets_it_and_what_to_know_of_it(installed: Path) -> None:
     detector = open_page_detector(None, COCO)
     assert detector is not None
-    with open_live_view(open_model(DEFAULT_WEIGHTS), detector, port=0) as site:
+    with Site(page_answers(open_model(DEFAULT_WEIGHTS), detector), port=0) as site:
         assert _get(site, "detector.onnx")[1] == (BUNDLED / "person.onnx").read_bytes()
         assert _get(site, "example.jpg")[1] == GROUP_EXAMPLE.read_bytes()
         told = json.loads(_get(site, "model.json")[1])["detector"]
@@ -155,6 +155,6 @@ def test_weights_without_pytorch_are_refused_in_one_sentence(small_weights: Path
     command = [sys.executable, "-c", code, str(tmp_path), str(small_weights)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "needs torch, which is not installed (pip install 'litehrnet[serve]')" in done.stderr
+    assert "needs torch, which is not installed (pip install 'litehrnet[export]')" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())

@@ -29,7 +29,7 @@ from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.poses import Poses
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.serving.http import LatestFrame, Site
-from litehrnet.serving.liveview import EXAMPLE, open_live_view, open_model
+from litehrnet.serving.liveview import EXAMPLE, open_model, page_answers
 from litehrnet.serving.show import open_show
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ NOTHING = "\N{EN DASH}"
 
 @pytest.fixture(scope="module")
 def site(small_onnx: Path) -> Iterator[Site]:
-    with open_live_view(open_model(small_onnx), port=0) as opened:
+    with Site(page_answers(open_model(small_onnx)), port=0) as opened:
         yield opened
 
 
@@ -165,7 +165,7 @@ def test_a_simcc_network_finds_and_shows_what_predict_finds(
     (tmp_path / "pipeline.json").write_text(json.dumps(SPOT_PIPELINE))
     model = write_spot_finder(tmp_path / "spots.onnx")
     with (
-        open_live_view(open_model(model), port=0) as site,
+        Site(page_answers(open_model(model)), port=0) as site,
         open_page(programs, site.url, read_image(EXAMPLE), tmp_path) as browser,
     ):
         found, expected = _load(browser, photo), _expected(model, photo)
@@ -344,8 +344,10 @@ def test_the_command_serves_until_it_is_interrupted(programs: dict[str, str], sm
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == f"weights: {small_onnx} (random numbers), input 64x64 (width x height)\n"
+        assert running.stdout.readline().startswith("runtime: onnxruntime ")
+        assert running.stdout.readline().startswith("detector: ")
         address, _, rest = running.stdout.readline().partition(" ")
-        assert rest == "shows the live view, until Ctrl-C\n"
+        assert rest == "shows the live view\n"
         with urllib.request.urlopen(address, timeout=60) as answer:
             assert b"<title>litehrnet live view</title>" in answer.read()
         running.send_signal(signal.SIGINT)

@@ -20,9 +20,9 @@ from litehrnet.serving.http import Site
 from litehrnet.serving.liveview import (
     GROUP_EXAMPLE,
     describe,
-    open_live_view,
     open_model,
     open_page_detector,
+    page_answers,
 )
 from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
@@ -35,7 +35,7 @@ PEOPLE = 3
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     detector = open_page_detector(None, COCO)
-    with open_live_view(open_model(DEFAULT_WEIGHTS), detector, port=0) as opened:
+    with Site(page_answers(open_model(DEFAULT_WEIGHTS), detector), port=0) as opened:
         yield opened
 
 

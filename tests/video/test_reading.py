@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 
 from litehrnet import UserError, read_frames
 from litehrnet.io.images import encode_image
-from litehrnet.serving.http import JpegStream, Site
+from litehrnet.serving.http import LatestFrame, Site
 from litehrnet.video.pictures import upright
 from litehrnet.video.reading import Frame, VideoReader
 from litehrnet.video.sources import Source, find_source
@@ -308,13 +308,17 @@ class TestCamera:
         assert len(times) > 30
 
     def test_photo_after_photo_is_timed_as_it_comes(self) -> None:
-        def film() -> Iterator[bytes]:
-            for number in range(20):
-                yield encode_image(numbered(number, (64, 48)), ".jpg", 90)
-                time.sleep(0.1)
+        film = LatestFrame()
 
+        def publish() -> None:
+            for number in range(20):
+                film.publish(encode_image(numbered(number, (64, 48)), ".jpg", 90))
+                time.sleep(0.1)
+            film.end()
+
+        threading.Thread(target=publish).start()
         frames: list[Frame] = []
-        with Site({"/film": JpegStream(film)}, port=0) as site, pytest.raises(UserError, match="stopped"):
+        with Site({"/film": film}, port=0) as site, pytest.raises(UserError, match="stopped"):
             frames.extend(read_frames(f"{site.url}film"))
         assert len(frames) > 15
         assert abs(float(frames[3].image[40, 50].mean()) - brightness(3)) < 8

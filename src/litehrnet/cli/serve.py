@@ -102,10 +102,15 @@ def run(options: argparse.Namespace) -> int:
             say(f"{site.url} shows the live view")
         say(f"{site.url}predict answers photos, and {site.url}openapi.json describes it, until Ctrl-C")
         sys.stdout.flush()  # also if another program reads it
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # sent to containers and services
-            threading.Event().wait()
+        wait_for_interrupt()
     return 0
+
+
+def wait_for_interrupt() -> None:
+    """Wait for Ctrl-C, or for SIGTERM, which stops containers and services."""
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        threading.Event().wait()
 
 
 def _token(host: str) -> str | None:

@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
-from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, stream_request_body
 
 from litehrnet.errors import UserError
@@ -310,9 +309,9 @@ class Site:
         token: str | None = None,
         on_answer: Any = lambda handler: None,
     ) -> None:
-        sockets = _listen(host, port)
+        listening = _listen(host, port)
         name = f"[{host}]" if ":" in host else host
-        self.url = f"http://{name}:{sockets[0].getsockname()[1]}/"
+        self.url = f"http://{name}:{listening.getsockname()[1]}/"
         self._closing = asyncio.Event()
         self._application = Application(
             [*routes, (".*", _Answer)],
@@ -326,14 +325,14 @@ class Site:
         )
         self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
         self._loop = self._runner.get_loop()
-        self._thread = threading.Thread(target=self._run, args=(sockets,), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(listening,), daemon=True)
         self._thread.start()
 
-    def _run(self, sockets: list[socket.socket]) -> None:
+    def _run(self, listening: socket.socket) -> None:
         with self._runner as runner:
-            runner.run(self._serve(sockets))
+            runner.run(self._serve(listening))
 
-    async def _serve(self, sockets: list[socket.socket]) -> None:
+    async def _serve(self, listening: socket.socket) -> None:
         server = _Server(
             self._application,
             idle_connection_timeout=PATIENCE,
@@ -342,7 +341,7 @@ class Site:
             max_buffer_size=16 * _PIECE,
             max_body_size=1 << 62,  # handlers throw bodies away, or count them
         )
-        server.add_sockets(sockets)
+        server.add_socket(listening)
         await self._closing.wait()
         server.stop()
         with contextlib.suppress(TimeoutError):
@@ -369,12 +368,14 @@ def _without_port(host: str) -> str:
     return (name if colon and port.isdigit() else host).removeprefix("[").removesuffix("]")
 
 
-def _listen(host: str, port: int) -> list[socket.socket]:
+def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise UserError(f"port {port}: not a port (expected 0 to 65535)")
     try:
-        return bind_sockets(port, host)
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(f"port {port}: taken on {host} (expected a free port, or 0 for any)") from error
         raise UserError(f"{host}, port {port}: cannot listen ({error.strerror})") from error
+    listening.setblocking(False)
+    return listening
