@@ -13,7 +13,7 @@ from litehrnet.errors import UserError
 COMMANDS = {
     "demo": "find the people in the bundled photo with the bundled weights",
     "predict": "find keypoints in photos, videos and cameras: drawn pictures, COCO-results JSON, JSON lines",
-    "serve": "find keypoints in the browser: a page for photos and the camera, on this machine",
+    "serve": "find keypoints in the browser, and for other programs: a page and an HTTP service, on this machine",
     "test": "evaluate weights on annotated photos: COCO AP, MPII PCKh, mIoU, box AP",
     "score": "compare a file of predictions with annotations: COCO AP, PCK, MPII PCKh",
     "data": "check annotations and photos, pack them for another machine, convert annotations of other tools",
