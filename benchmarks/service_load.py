@@ -2,7 +2,7 @@
 
 Run: ``python -m benchmarks.service_load [--requests 2000] [--clients 16] [--photo photo.jpg]``. It starts the service
 on a free port of this machine, with its default settings, and prints what was answered, how fast, and the memory of the
-service (resident, from /proc) before, during and after. The exit code is 1 if a request was lost.
+service (resident, from /proc) over time. The exit code is 1 if a request was lost.
 """
 
 import argparse
@@ -23,12 +23,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from benchmarks.pipeline import cpu_name
 
 from litehrnet.serving.liveview import EXAMPLE
 
 WARM_UP = 100
-"""Requests before the memory is measured first, as libraries allocate at first use."""
+"""Requests before the test, as libraries and the system's allocator keep memory after first use."""
 
 
 @dataclass
@@ -205,11 +206,14 @@ def main() -> int:
         assert served.stdout is not None
         address = next(line for line in served.stdout if "predict answers" in line)
         port = int(address.partition("127.0.0.1:")[2].partition("/")[0])
-        send_photos(port, photo, WARM_UP, options.clients)
-        before = resident_megabytes(served.pid)
-        began = time.perf_counter()
-        with _watched(port, served.pid) as (checks, memory), harmed(port, options.harmful) as ends:
-            load = send_photos(port, photo, options.requests, options.clients)
+        send_photos(port, photo, options.clients, options.clients)
+        start = resident_megabytes(served.pid)
+        with harmed(port, options.harmful) as ends:
+            send_photos(port, photo, WARM_UP, options.clients)
+            before = resident_megabytes(served.pid)
+            began = time.perf_counter()
+            with _watched(port, served.pid) as (checks, memory):
+                load = send_photos(port, photo, options.requests, options.clients)
             took = time.perf_counter() - began
         time.sleep(3)
         after = resident_megabytes(served.pid)
@@ -224,7 +228,9 @@ def main() -> int:
     print(
         f"a health check: median {sorted(checks)[len(checks) // 2]:.3f} s, longest {max(checks):.3f} s ({len(checks)})"
     )
-    print(f"memory: {before:.0f} MB before, at most {max(memory):.0f} MB, {after:.0f} MB after")
+    quarters = ", ".join(f"{max(part):.0f}" for part in np.array_split(memory, 4))
+    print(f"memory: {start:.0f} MB at the start, {before:.0f} MB after {WARM_UP} requests with harmful clients")
+    print(f"memory: at most {quarters} MB in each quarter of the test, {after:.0f} MB after it")
     for (name, end), count in sorted(ends.items()):
         print(f"{name:24} {end:11} {count}")
     lost = options.requests - load.statuses[200]
