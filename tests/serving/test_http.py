@@ -192,6 +192,16 @@ def test_unfinished_headers_end_the_connection(monkeypatch: pytest.MonkeyPatch, 
         assert _ask(opened).status == 200
 
 
+def test_headers_that_drip_end_the_connection_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "PATIENCE", 0.3)
+    with Site({"/": PAGE}, port=0) as opened, socket.create_connection(("127.0.0.1", _port(opened))) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):  # noqa: PT012 (the first byte after the end is sent)
+            while True:
+                connection.sendall(b"x")
+                threading.Event().wait(0.05)
+
+
 def test_a_body_without_end_for_a_page_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "PATIENCE", 0.3)
     with Site({"/": PAGE}, port=0) as opened, socket.create_connection(("127.0.0.1", _port(opened))) as connection:
