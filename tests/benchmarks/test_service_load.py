@@ -2,9 +2,10 @@ import os
 import threading
 from pathlib import Path
 
-from benchmarks.service_load import EXAMPLE, MALICE, harm, harmed, resident_megabytes, send_photos
+from benchmarks.service_load import MALICE, harm, harmed, resident_megabytes, send_photos
 
 from litehrnet import PoseEstimator
+from litehrnet.serving.liveview import EXAMPLE
 from litehrnet.serving.photos import Limits
 from litehrnet.serving.service import open_service
 
