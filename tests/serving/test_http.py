@@ -213,16 +213,17 @@ def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(serving, "PATIENCE", 0.3)
     film = LatestFrame()
     film.publish(bytes(50_000_000))  # more than the system buffers
-    with Site({"/film": film}, port=0) as opened:
-        active = opened._application.settings["active"]
-        with socket.create_connection(("127.0.0.1", _port(opened))) as connection:
-            connection.sendall(b"GET /film HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            connection.recv(1)
-            for _ in range(600):
-                if not active:
-                    break
-                threading.Event().wait(0.1)
-            assert not active
+    with (
+        Site({"/film": film}, port=0) as opened,
+        socket.create_connection(("127.0.0.1", _port(opened))) as connection,
+    ):
+        connection.sendall(b"GET /film HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.recv(1)
+        for _ in range(600):
+            if not opened.is_asked():
+                break
+            threading.Event().wait(0.1)
+        assert not opened.is_asked()
 
 
 def test_garbage_after_a_request_gets_a_bare_error(site: Site) -> None:

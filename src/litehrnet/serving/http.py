@@ -346,9 +346,13 @@ class Site:
         server.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
-                while self._application.settings["active"]:
+                while self.is_asked():
                     await asyncio.sleep(0.02)
         await server.close_all_connections()
+
+    def is_asked(self) -> bool:
+        """Return whether requests are in progress, such as viewers of a stream."""
+        return bool(self._application.settings["active"])
 
     def close(self) -> None:
         """Stop listening; requests in progress are answered, and streams end after the current picture."""
