@@ -33,16 +33,18 @@ def table() -> Columns:
 
 def test_people_have_one_place_in_every_frame_from_0_to_the_last(table: Columns) -> None:
     tracks = to_tracks(table)
-    assert (tracks.people, tracks.keypoint_names, tracks.values.shape) == (["id1", "id3"], ["nose", "tail"], (5, 2, 2, 3))
+    assert (tracks.people, tracks.keypoint_names, tracks.values.shape) == (
+        ["id1", "id3"],
+        ["nose", "tail"],
+        (5, 2, 2, 3),
+    )
     nan = np.nan
     np.testing.assert_array_equal(tracks.values[:, :, 0, 0], [[nan, nan], [11, 31], [nan, nan], [nan, nan], [nan, 34]])
     assert tracks.values[1, 0, 1, 2] == pytest.approx(CURVE(np.array(0.5)), rel=1e-6)
 
 
 @pytest.mark.parametrize("write", [write_deeplabcut_csv, write_deeplabcut_h5])
-def test_pandas_reads_deeplabcuts_table(
-    table: Columns, tmp_path: Path, write: Callable[[Path, Columns], None]
-) -> None:
+def test_pandas_reads_deeplabcuts_table(table: Columns, tmp_path: Path, write: Callable[[Path, Columns], None]) -> None:
     import pandas
 
     path = tmp_path / ("t.csv" if write is write_deeplabcut_csv else "t.h5")
@@ -63,7 +65,7 @@ def test_our_reader_of_sleaps_analysis_files_reads_what_is_written(table: Column
     path = tmp_path / "t.analysis.h5"
     write_sleap(path, table)
     photos = read_sleap(path).photos
-    assert [photo.file_name for photo in photos] == ["t.analysis/000001.png", "t.analysis/000004.png"]
+    assert [photo.file_name for photo in photos] == ["t/000001.png", "t/000004.png"]
     assert photos[1].objects[0].keypoints == {"nose": (34, 0, 2), "tail": (34, 3, 2)}
     with h5py.File(path) as file:
         assert file["tracks"].shape == (2, 2, 2, 5)

@@ -59,7 +59,8 @@ def write_deeplabcut_csv(path: Path, columns: Columns) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([level, *(cells[row] for cells in header)] for row, level in enumerate(_LEVELS))
         for number, row in enumerate(tracks.values.astype(np.float32).reshape(len(tracks.values), -1)):
-            writer.writerow([number, *("" if value != value else str(value) for value in row)])
+            # Not empty cells as DeepLabCut writes them: pandas takes a first row of these for names of levels.
+            writer.writerow([number, *map(str, row)])
 
 
 def write_deeplabcut_h5(path: Path, columns: Columns) -> None:
@@ -101,8 +102,7 @@ def write_sleap(path: Path, columns: Columns) -> None:
         file["node_names"] = np.array([name.encode() for name in tracks.keypoint_names], "S")
         file["edge_names"] = np.empty((0, 2), "S1")
         file["edge_inds"] = np.empty((0, 2), np.int64)
-        for name, value in {"labels_path": "", "video_path": "", "video_ind": 0, "provenance": "{}"}.items():
-            file[name] = value
+        file["provenance"] = "{}"
 
 
 def _header(tracks: Tracks) -> list[tuple[str, str, str, str]]:
