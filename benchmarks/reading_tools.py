@@ -27,8 +27,8 @@ def main() -> None:
         files = {f"{stem}_dlc.csv": load.from_dlc_file, f"{stem}_dlc.h5": load.from_dlc_file}
         for name, read in {**files, f"{stem}.analysis.h5": load.from_sleap_file}.items():
             data = read(folder / name)
-            position = data.position.transpose("time", "individual", "keypoint", "space").to_numpy()
-            confidence = data.confidence.transpose("time", "individual", "keypoint").to_numpy()
+            position = data.position.transpose("time", "individuals", "keypoints", "space").to_numpy()
+            confidence = data.confidence.transpose("time", "individuals", "keypoints").to_numpy()
             compare(name, "movement", np.concatenate([position, confidence[..., None]], axis=3), expected)
         labels = sleap.load_analysis_h5(str(folder / f"{stem}.analysis.h5"))
         found = np.full(expected.shape, np.nan)
