@@ -103,7 +103,7 @@ def film(tmp_path: Path) -> Path:
 
 
 def _predict_film(film: Path, out: Path, *more: str) -> int:
-    return main(["predict", str(film), "--whole-image", "--out-dir", str(out), "--threads", "1", *more])
+    return main(["predict", str(film), *more, "--whole-image", "--out-dir", str(out), "--threads", "1"])
 
 
 def test_a_video_gives_tables_of_the_records(film: Path, tmp_path: Path) -> None:
@@ -159,3 +159,17 @@ def test_a_missing_package_is_named_before_anything_is_predicted(
     said = f"{option} needs {package}, which is not installed (pip install 'litehrnet[{extra}]')"
     assert said in one_line_error(capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_several_videos_end_with_a_summary(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = film.with_name("other.mp4")
+    other.write_bytes(film.read_bytes())
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    assert _predict_film(film, tmp_path / "out", str(other), str(broken)) == 2
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    rows = lines[lines.index(["video", "frames", "seconds", "poses", "people"]) + 1 :]
+    assert [(row[0], row[1], row[3], row[4]) for row in rows] == [
+        ("film.mp4", "12", "10", "1"),
+        ("other.mp4", "12", "10", "1"),
+    ]

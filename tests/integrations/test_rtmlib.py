@@ -33,12 +33,8 @@ def test_body_gives_what_the_estimator_finds_in_the_rgb_picture(estimator: PoseE
     poses = estimator.predict(image[..., ::-1])
     np.testing.assert_array_equal(keypoints, poses.keypoints)
     np.testing.assert_allclose(scores, poses.likelihoods, rtol=1e-6)
-    assert (keypoints.shape, scores.shape, keypoints.dtype, scores.dtype) == (
-        (1, 17, 2),
-        (1, 17),
-        np.float32,
-        np.float32,
-    )
+    assert (keypoints.shape, scores.shape) == ((1, 17, 2), (1, 17))
+    assert [str(each.dtype) for each in (keypoints, scores)] == ["float32", "float32"]
 
 
 def test_body_takes_boxes_as_corners(estimator: PoseEstimator, image: np.ndarray) -> None:

@@ -27,6 +27,7 @@ class Output:
         show: Function that is also called with each drawn frame, uint8 (H, W, 3), RGB; None for no function.
         frames: Number of frames that were written.
         persons: Number of poses in these frames.
+        identities: Identities in these frames, without 0.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Output:
         self.found: list[Found] = []
         self.show: Callable[[Image], object] | None = None
         self.frames = self.persons = 0
+        self.identities: set[int] = set()
 
     def write(self, found: FramePoses) -> None:
         """Write a frame, and draw into its picture; see ``RecordFile.write`` and ``VideoWriter.write`` for errors."""
@@ -55,6 +57,8 @@ class Output:
             self.show(found.frame.image)
         self.frames += 1
         self.persons += len(found.poses)
+        if found.identities is not None:
+            self.identities.update(found.identities[found.identities > 0].tolist())
 
     def __enter__(self) -> Self:
         return self
