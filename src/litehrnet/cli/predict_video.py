@@ -38,7 +38,7 @@ def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runt
     estimator = pose_estimator(options, runtime, with_detector=True)
     say_people(options, estimator, "no detector: one person is followed")
     problems: list[str] = []
-    summary = [("video", "frames", "seconds", "poses", "people")]
+    summary: list[tuple[str, ...]] = [("video", "frames", "seconds", "poses", "people")]
     with contextlib.ExitStack() as stack:
         show = stack.enter_context(_page()) if options.show else None
         for source in sources:
