@@ -38,8 +38,8 @@ $(INSTALLED): pyproject.toml constraints.txt $(CSRC)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
-	# A test compares identities with trackeval. --no-deps, as its opencv-python would overwrite the headless one.
-	$(BIN)/python -m pip install --quiet --no-deps trackeval
+	# Tests compare with trackeval and rtmlib. --no-deps, as their opencv-python would overwrite the headless one.
+	$(BIN)/python -m pip install --quiet --no-deps trackeval rtmlib
 	touch $@
 
 web: $(WEB)/package.json

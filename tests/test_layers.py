@@ -10,13 +10,13 @@ import pytest
 # From left to right; rooms of one row do not import each other, but for the last row, which is one floor.
 ROWS = [
     {"cli"},
-    {"training", "bench", "serving"},
+    {"training", "bench", "serving", "integrations"},
     {"evaluation", "export", "video"},
-    {"inference", "config", "drawing"},
+    {"inference", "config"},
     {"detectors"},
     {"runtimes", "data"},
     {"models", "engine"},
-    {"io", "weights", "keypoints", "segmentation", "detection"}
+    {"io", "weights", "keypoints", "segmentation", "detection", "drawing", "results"}
     | {"arrays", "poses", "variants", "optional", "processors", "errors", "published"},  # single files
 ]
 ROW_OF = {room: row for row, rooms in enumerate(ROWS) for room in rooms}

@@ -11,7 +11,7 @@ from tests.figure import draw_figure
 from litehrnet import write_image
 from litehrnet.cli.demo import PHOTO
 
-EXTRAS = ["torch", "pycocotools", "scipy", "tensorboard", "onnx", "onnxscript", "openvino"]
+EXTRAS = ["torch", "pycocotools", "scipy", "tensorboard", "onnx", "onnxscript", "openvino", "h5py", "pandas", "pyarrow"]
 CODE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from litehrnet.cli.main import main; sys.exit(main())"
 
 
@@ -42,9 +42,9 @@ def test_weights_and_onnx_models_predict_without_any_extra(
 def test_a_photo_of_people_needs_no_option_and_no_extra(tmp_path: Path) -> None:
     """With the bundled weights and the bundled detector."""
     shutil.copy(PHOTO, tmp_path / "photo.jpg")
-    done = _base_install("predict", "photo.jpg", cwd=tmp_path)
+    done = _base_install("predict", "photo.jpg", "--csv", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "litehrnet-out: keypoints.json and drawn pictures (photos: 1, people: 3)" in done.stdout
+    assert "litehrnet-out: keypoints.json, keypoints.csv and drawn pictures (photos: 1, people: 3)" in done.stdout
     assert (tmp_path / "litehrnet-out" / "photo.jpg").is_file()
 
 
@@ -68,6 +68,7 @@ def test_demo_needs_no_extra(tmp_path: Path) -> None:
         (["convert", "WEIGHTS", "out.safetensors"], "litehrnet[train]"),
         (["export", "WEIGHTS"], "litehrnet[export]"),
         (["summary", "lite_hrnet_18"], "litehrnet[train]"),
+        (["predict", "PHOTO", "--parquet", "--out-dir", "out"], "needs pyarrow, which is"),
         (["score", "RESULTS", "ANNOTATIONS"], "computing AP needs pycocotools"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Boxes for ``litehrnet predict`` from COCO files."""
+"""Boxes for ``litehrnet predict`` from COCO files and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ from litehrnet.data.records import read_json
 from litehrnet.errors import UserError
 from litehrnet.io.notes import say_once
 from litehrnet.keypoints.boxes import check_boxes, clean_box
+from litehrnet.results.files import is_table, read_people
 
 LOW_SCORE = 0.3
 """Boxes with a lower score usually do not show people; the command prints their number."""
@@ -103,13 +104,13 @@ def read_boxes(path: Path, min_score: float | None = None) -> BoxFile:
     """Read boxes from COCO annotations (an object with images and annotations) or results (a list with image_id).
 
     Args:
-        path: The file.
+        path: The file; CSV and Parquet are tables for ``results.files.read_people``.
         min_score: Lowest score that is kept; None for all.
 
     Raises:
         UserError: The file is missing, of neither format, or none of its boxes shows a person.
     """
-    content = read_json(path)
+    content = read_people(path, boxes=True) if is_table(path) else read_json(path)
     try:
         found = _annotations(path, content) if isinstance(content, dict) else _results(path, content)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:

@@ -20,6 +20,7 @@ from litehrnet.data.checks import (
     check_photo,
     check_photo_lists,
 )
+from litehrnet.data.contact_sheet import SAMPLES, contact_sheet, spread
 from litehrnet.data.formats import find_format
 from litehrnet.data.packing import pack
 from litehrnet.data.photos import PhotoCache
@@ -28,7 +29,6 @@ from litehrnet.data.settings import DataConfig, EvalConfig
 from litehrnet.data.tools.kinds import KINDS, read_project
 from litehrnet.data.tools.writing import converted
 from litehrnet.data.trainingset import read_training_set
-from litehrnet.drawing.contact_sheet import SAMPLES, contact_sheet, spread
 from litehrnet.errors import UserError
 from litehrnet.io.files import new_folder, write_bytes
 from litehrnet.io.images import WRITTEN_SUFFIXES, write_image

@@ -11,11 +11,11 @@ from litehrnet.cli.options import progress_bar, refuse_options, runtime_argument
 from litehrnet.cli.tables import print_metrics
 from litehrnet.config.schema import RunConfig
 from litehrnet.data.checks import check_boxes, check_photo
+from litehrnet.data.contact_sheet import detection_sheet
 from litehrnet.data.detection import read_detection_set
 from litehrnet.data.formats import BOX_FORMATS
 from litehrnet.data.settings import EvalConfig
 from litehrnet.detectors.box_detector import BoxDetector
-from litehrnet.drawing.contact_sheet import detection_sheet
 from litehrnet.errors import UserError
 from litehrnet.evaluation.detection import MIN_SCORE, box_metrics, found_boxes, read_detection_eval_set
 from litehrnet.io.images import write_image

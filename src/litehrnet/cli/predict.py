@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from litehrnet.cli import predict_photos, predict_video, segmentation
+from litehrnet.cli import predict_photos, predict_video, result_tables, segmentation
 from litehrnet.cli.options import (
     add_runtime_options,
     check_people_options,
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from litehrnet.cli.inputs import Inputs
     from litehrnet.runtimes import Runtime
 
-VIDEO_OPTIONS = {"start": 0.0, "end": None, "every": 1, "track": None, "smooth": False, "show": False}
+VIDEO_OPTIONS = {
+    "start": 0.0,
+    "end": None,
+    "every": 1,
+    "track": None,
+    "smooth": False,
+    "show": False,
+    "deeplabcut_csv": False,
+    "deeplabcut_h5": False,
+    "sleap": False,
+}
 """Options that only work with videos and cameras, and their defaults."""
 
 KEYPOINT_OPTIONS = (
@@ -38,6 +48,8 @@ KEYPOINT_OPTIONS = (
     "min_keypoint_score",
     "line_width",
     "colors",
+    "csv",
+    "parquet",
 )
 """Options that do not work with segmentation weights."""
 
@@ -76,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--smooth", action="store_true", help="draw smoothed keypoints, and write them beside the raw ones"
     )
     video.add_argument("--show", action="store_true", help="show the drawn frames in this machine's browser")
+    result_tables.add_arguments(parser)
     parser.add_argument(
         "--flip", action="store_true", help="average with the mirrored crop: slightly better, half as fast"
     )
@@ -93,7 +106,12 @@ def _add_people_options(group: "argparse._ArgumentGroup") -> None:
         help="find people with this detector: .safetensors, .onnx or .xml, or a name that litehrnet models lists "
         "(default: the bundled one)",
     )
-    group.add_argument("--boxes", type=Path, metavar="JSON", help="one box per person: COCO annotations or results")
+    group.add_argument(
+        "--boxes",
+        type=Path,
+        metavar="FILE",
+        help="one box per person: COCO annotations or results, or a table",
+    )
     group.add_argument(
         "--whole-image",
         action="store_true",
@@ -140,7 +158,8 @@ def run(options: argparse.Namespace) -> int:
     inputs = find_inputs(options.photos, folder_videos=options.boxes is None)
     given = [name for name, default in VIDEO_OPTIONS.items() if getattr(options, name) != default]
     if given and not inputs.sources:
-        raise UserError(f"--{given[0]}: only works with video or camera input (expected a video or a camera)")
+        name = given[0].replace("_", "-")
+        raise UserError(f"--{name}: only works with video or camera input (expected a video or a camera)")
     check_people_options(options, "boxes", "detector", "whole-image")
     runtime = open_runtime(options.weights, **runtime_arguments(options))
     if runtime.info.segments:

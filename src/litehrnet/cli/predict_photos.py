@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from litehrnet.cli import result_tables
 from litehrnet.cli.options import drawing_style, few, pose_estimator, progress_bar, say, say_people
 from litehrnet.cli.outputs import OutputFolder
 from litehrnet.errors import UserError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.inference.photo import Photo
     from litehrnet.poses import Poses
+    from litehrnet.results.rows import Found
     from litehrnet.runtimes import Runtime
 
 RESULTS = "keypoints"
@@ -30,6 +32,7 @@ class _Report:
     Attributes:
         photos: Number of photos that were processed.
         results: People, in COCO's results format.
+        found: The same people for tables, by photo; empty if no table is asked for.
         nobody: Names of photos in which no people were found.
         left_out: One sentence for each photo or box that could not be used.
         unusable: Number of photos that could not be used.
@@ -37,6 +40,7 @@ class _Report:
 
     photos: int = 0
     results: list[dict[str, Any]] = field(default_factory=list)
+    found: "list[Found]" = field(default_factory=list)
     nobody: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     unusable: int = 0
@@ -54,6 +58,7 @@ def run(options: argparse.Namespace, files: Sequence[Path], runtime: "Runtime", 
     from litehrnet.cli.box_files import number_of, read_boxes
     from litehrnet.io.files import write_bytes
 
+    tables = result_tables.wanted(options)
     box_file = None if options.boxes is None else read_boxes(options.boxes, options.min_box_score)
     matched = None if box_file is None else box_file.match(files)
     estimator = pose_estimator(options, runtime, with_detector=matched is None)
@@ -68,10 +73,11 @@ def run(options: argparse.Namespace, files: Sequence[Path], runtime: "Runtime", 
     _predict(photos, len(files), options, estimator, ids, out, report)
     if report.unusable == len(files):
         raise UserError("; ".join(report.left_out))
-    (path,) = out.choose(RESULTS, "{}.json")
+    path, *table_paths = paths = out.choose(RESULTS, "{}.json", *result_tables.patterns(tables))
     write_bytes(path, (json.dumps(report.results, indent=1) + "\n").encode())
-    out.record(path)
-    _say_report(report, out, path)
+    result_tables.write(tables, table_paths, report.found)
+    out.record(*paths)
+    _say_report(report, out, ", ".join(each.name for each in paths))
     return 1 if report.left_out else 0
 
 
@@ -120,6 +126,7 @@ def _predict(
     from litehrnet.drawing.skeletons import draw_poses
     from litehrnet.inference.estimator import is_seen
     from litehrnet.io.images import write_image
+    from litehrnet.results.rows import Found
 
     style = drawing_style(options)
     detecting = options.boxes is not None or estimator.detector is not None
@@ -134,6 +141,9 @@ def _predict(
             out.record(picture)
             report.photos += 1
             report.results += [{**entry, "file_name": photo.name} for entry in poses.to_coco(ids[file])]
+            if options.csv or options.parquet:
+                where = {"image": photo.name, "image_id": ids[file]}
+                report.found.append(Found(replace(poses, image=None), where))
             if not len(poses):
                 report.nobody.append(photo.name)
             progress.advance(1)
@@ -187,9 +197,9 @@ def _say_boxes(path: Path, notes: Sequence[str], matched: "Mapping[Path, PhotoBo
         say(f"{path}: has no boxes for these photos")
 
 
-def _say_report(report: _Report, out: OutputFolder, results: Path) -> None:
+def _say_report(report: _Report, out: OutputFolder, files: str) -> None:
     people = len(report.results)
-    say(f"{out.path}: {results.name} and drawn pictures (photos: {report.photos}, people: {people})")
+    say(f"{out.path}: {files} and drawn pictures (photos: {report.photos}, people: {people})")
     if report.nobody:
         some = f" in {len(report.nobody)} of {report.photos} photos" if people else ""
         say(f"nobody found{some}: {few(report.nobody)}")

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from litehrnet.arrays import Image
-from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_people
+from litehrnet.cli import result_tables
+from litehrnet.cli.options import drawing_style, pose_estimator, progress_bar, say, say_aligned, say_people
 from litehrnet.cli.outputs import OutputFolder
 from litehrnet.errors import UserError
 from litehrnet.optional import require
@@ -37,21 +38,29 @@ def run(options: argparse.Namespace, sources: "Sequence[Source]", runtime: "Runt
     estimator = pose_estimator(options, runtime, with_detector=True)
     say_people(options, estimator, "no detector: one person is followed")
     problems: list[str] = []
+    summary: list[tuple[str, ...]] = [("video", "frames", "seconds", "poses", "people")]
     with contextlib.ExitStack() as stack:
         show = stack.enter_context(_page()) if options.show else None
         for source in sources:
             try:
-                _predict(options, source, estimator, out, show)
+                _predict(options, source, estimator, out, show, summary)
             except UserError as error:
                 problems.append(str(error))
+    if len(summary) > 2:
+        say_aligned(summary, numbers=(1, 2, 3, 4))
     if problems:
         raise UserError("; ".join(problems))
 
 
 def _predict(
-    options: argparse.Namespace, source: "Source", estimator: "PoseEstimator", out: OutputFolder, show: Show | None
+    options: argparse.Namespace,
+    source: "Source",
+    estimator: "PoseEstimator",
+    out: OutputFolder,
+    show: Show | None,
+    summary: list[tuple[str, ...]],
 ) -> None:
-    """Predict, draw and write one video; errors as in ``run``."""
+    """Predict, draw and write one video, and add its row to the summary; errors as in ``run``."""
     from litehrnet.video.overlap import Background, read_ahead
     from litehrnet.video.predicting import predict_frames
     from litehrnet.video.reading import VideoReader
@@ -60,7 +69,7 @@ def _predict(
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         output = _output(options, reader, out)
-        stack.callback(lambda: _report(output, out, time.monotonic() - began))
+        stack.callback(lambda: summary.extend(_report(options, output, out, time.monotonic() - began)))
         stack.enter_context(output)
         output.show = show
         progress = stack.enter_context(progress_bar("frames"))
@@ -100,6 +109,7 @@ def check(options: argparse.Namespace, inputs: "Inputs") -> None:
         raise UserError(f"{live[0]}: never ends, so other inputs would wait forever (expected it alone)")
     if options.boxes:
         raise UserError("--boxes: only works with photos (expected --detector for videos)")
+    result_tables.wanted(options)
     if options.end is not None and options.end <= options.start:
         raise UserError(f"--end {options.end:g}: not after --start {options.start:g} (expected a later time)")
 
@@ -110,7 +120,9 @@ def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolde
     from litehrnet.video.writing import VideoWriter
 
     source = reader.source
-    records, *_ = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv")  # the sound decides between MP4 and Matroska
+    tables = result_tables.patterns(result_tables.wanted(options))
+    # The sound decides between MP4 and Matroska.
+    records, _, _, *table_paths = out.choose(source.stem, "{}.jsonl", "{}.mp4", "{}.mkv", *tables)
     video = VideoWriter(
         records.with_suffix(""),
         reader.rate,
@@ -121,17 +133,21 @@ def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolde
         endless=reader.endless,
         threads=options.threads,
     )
-    return Output(RecordFile(records), video, drawing_style(options))
+    return Output(RecordFile(records), video, drawing_style(options), tables=table_paths)
 
 
-def _report(output: "Output", out: OutputFolder, seconds: float) -> None:
-    """Record and print what was written, also of a run that broke off."""
+def _report(options: argparse.Namespace, output: "Output", out: OutputFolder, seconds: float) -> list[tuple[str, ...]]:
+    """Write the tables; record and print what was written, also of a run that broke off; return rows for a summary."""
     if not output.frames:
-        return
-    out.record(*(path for path in (output.records.path, output.video.path) if path.exists()))
+        return []
+    result_tables.write(result_tables.wanted(options), output.tables, output.found)
+    files = (output.video.path, output.records.path, *output.tables)
+    out.record(*(path for path in files if path.exists()))
     say(
-        f"{output.video.path}, {output.records.path}: {output.frames} frames, {output.persons} poses, "
+        f"{', '.join(map(str, files))}: {output.frames} frames, {output.persons} poses, "
         f"{output.frames / seconds:.1f} frames per second"
     )
     if not output.persons:
         say("nobody found")
+    people = "-" if options.track is False else str(len(output.identities))
+    return [(output.video.path.name, str(output.frames), f"{seconds:.1f}", str(output.persons), people)]

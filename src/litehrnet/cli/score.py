@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "predictions",
         type=Path,
-        help="COCO keypoint results, as predict and test write them; for MPII pred.mat or raw outputs as JSON",
+        help="COCO keypoint results or a table, as predict writes it; for MPII pred.mat or raw outputs as JSON",
     )
     parser.add_argument(
         "annotations",

@@ -118,11 +118,11 @@ def check(config: "RunConfig", sheet: Path) -> list[str]:
 
 
 def _write_sheet(config: "RunConfig", path: Path) -> None:
+    from litehrnet.data.contact_sheet import in_rows, spread
     from litehrnet.data.photos import PhotoCache
     from litehrnet.data.segmentation import read_segmentation_set
     from litehrnet.data.segmentation_samples import make_segmentation_batch
     from litehrnet.drawing.class_maps import tinted
-    from litehrnet.drawing.contact_sheet import in_rows, spread
     from litehrnet.io.images import write_image
 
     assert config.segmentation is not None

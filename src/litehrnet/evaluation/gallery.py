@@ -8,7 +8,7 @@ import numpy as np
 
 from litehrnet.arrays import Floats, Floats64, Image, Mask
 from litehrnet.data.coco import CocoAnnotations
-from litehrnet.drawing.contact_sheet import in_rows, labeled
+from litehrnet.data.contact_sheet import in_rows, labeled
 from litehrnet.drawing.skeletons import draw_poses
 from litehrnet.evaluation.pckh import MpiiGroundTruth, pckh_errors
 from litehrnet.evaluation.predictions import Predictions

@@ -18,6 +18,7 @@ from litehrnet.io.notes import say_once
 from litehrnet.keypoints.boxes import BODY_SHARE
 from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.poses import KeypointSet
+from litehrnet.results.files import is_table, read_people
 
 PCK_THRESHOLD = 0.2
 """Fraction of the longer side of the annotated box."""
@@ -54,7 +55,8 @@ def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -
     """Read keypoint results in COCO's format.
 
     Args:
-        path: JSON list of image_id, category_id, keypoints (x, y, score triples) and score.
+        path: JSON list of image_id, category_id, keypoints (x, y, score triples) and score; or a table, CSV or Parquet,
+            as ``litehrnet predict`` writes it.
         annotations: Annotations of the same photos.
         num_keypoints: Number of keypoints that every entry must have.
 
@@ -66,7 +68,7 @@ def read_results(path: Path, annotations: CocoAnnotations, num_keypoints: int) -
     Raises:
         UserError: The file has no entries, or an entry is incomplete, not finite, or does not fit the annotations.
     """
-    content = read_json(path)
+    content = read_people(path, boxes=False) if is_table(path) else read_json(path)
     if not isinstance(content, list) or not content:
         raise UserError(f"{path}: has no predictions (expected a list of {_FIELDS})")
     own = [_is_meant(entry, annotations) for entry in content]

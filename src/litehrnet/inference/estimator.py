@@ -1,8 +1,9 @@
 """``PoseEstimator``: loads weights once, then finds people and their keypoints in photos."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -98,6 +99,23 @@ class PoseEstimator:
             detector = open_detector(detector, threads=settings.get("threads"), **limit)
         self.detector: Detector | None = detector
 
+    @classmethod
+    def from_pretrained(cls, name: str, **arguments: Any) -> Self:
+        """Open weights by name, after downloading them unless they are there.
+
+        Args:
+            name: A name that ``litehrnet models`` lists, or ``hf://ORGANIZATION/REPOSITORY/FILE`` for a
+                ``.safetensors`` or ``.onnx`` file on Hugging Face's Hub (extra ``hub``). ``REPOSITORY@REVISION`` asks
+                for a revision.
+            **arguments: Other arguments of the class, without ``weights``.
+
+        Raises:
+            UserError: The name is unknown, the download fails, or see the class.
+        """
+        from litehrnet.weights.hub import fetch_pretrained
+
+        return cls(fetch_pretrained(name), **arguments)
+
     def predict(
         self,
         image: ImageLike,
@@ -116,11 +134,13 @@ class PoseEstimator:
 
         Returns:
             One pose per given box, in their order; or per detected person, the highest box score first. May be empty.
+            Its ``image`` is the file's name, or the pixels of an image that is not from a file.
 
         Raises:
             UserError: See ``litehrnet.inference.photo.make_photo``.
         """
-        return next(self.predict_many([(image, boxes, box_scores)], channels))[1]
+        photo, poses = next(self.predict_many([(image, boxes, box_scores)], channels))
+        return poses if photo.file is not None else replace(poses, image=photo.image)
 
     def predict_many(
         self, photos: "Iterable[Photo | ImageLike | tuple[Any, ...]]", channels: Channels = "rgb"
@@ -134,7 +154,7 @@ class PoseEstimator:
             channels: Order of the channels of arrays and tensors, see ``predict``.
 
         Yields:
-            Each photo and its poses, in the order of the photos.
+            Each photo and its poses, in the order of the photos. Their ``image`` is the file's name, None without one.
 
         Raises:
             UserError: A photo cannot be used. Earlier photos of its batch are lost, too.
@@ -157,7 +177,7 @@ class PoseEstimator:
 
     def _poses(self, job: CropJob[Photo], found: Keypoints) -> Poses:
         photo = job.source
-        poses = Poses(found.image_xy, found.scores, photo.boxes, photo.box_scores, self._keypoint_set)
+        poses = Poses(found.image_xy, found.scores, photo.boxes, photo.box_scores, self._keypoint_set, photo.file)
         scales = job.scales
         if photo.detected and self._checks_detector:
             seen = poses.pose_scores >= LEAST_POSE_SCORE

@@ -43,6 +43,7 @@ class Photo:
         box_scores: float32 (persons,), 0..1.
         name: Name for errors and results.
         detected: Whether a detector found the boxes, so that two of them may show the same person.
+        file: Name of the file; None for an image that is not from a file.
     """
 
     image: Image
@@ -50,6 +51,7 @@ class Photo:
     box_scores: Floats32
     name: str
     detected: bool = False
+    file: str | None = None
 
 
 def make_photo(
@@ -89,7 +91,8 @@ def make_photo(
     if max_persons is not None:
         best = np.sort(np.argsort(-scores, kind="stable")[:max_persons])
         checked, scores = checked[best], scores[best]
-    return Photo(pixels, checked, scores, name, detected)
+    file = os.fspath(image) if isinstance(image, str | os.PathLike) else None
+    return Photo(pixels, checked, scores, name, detected, file)
 
 
 def name_of(image: ImageLike) -> str:

@@ -1,10 +1,13 @@
 """Output of a run over a video: records, and a drawn video."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Self
 
 from litehrnet.arrays import Image
 from litehrnet.drawing.skeletons import DEFAULT_STYLE, DrawStyle, draw_onto
+from litehrnet.results.rows import Found
 from litehrnet.video.predicting import FramePoses
 from litehrnet.video.records import RecordFile
 from litehrnet.video.writing import VideoWriter
@@ -17,21 +20,36 @@ class Output:
         records: File for the records.
         video: File for the drawn frames.
         style: Drawing style.
+        tables: Files for tables, which the caller writes at the end; ``found`` is only collected for these.
 
     Attributes:
+        found: People of each frame, for tables.
         show: Function that is also called with each drawn frame, uint8 (H, W, 3), RGB; None for no function.
         frames: Number of frames that were written.
         persons: Number of poses in these frames.
+        identities: Identities in these frames, without 0.
     """
 
-    def __init__(self, records: RecordFile, video: VideoWriter, style: DrawStyle = DEFAULT_STYLE) -> None:
-        self.records, self.video, self.style = records, video, style
+    def __init__(
+        self,
+        records: RecordFile,
+        video: VideoWriter,
+        style: DrawStyle = DEFAULT_STYLE,
+        tables: Sequence[Path] = (),
+    ) -> None:
+        self.records, self.video, self.style, self.tables = records, video, style, tables
+        self.found: list[Found] = []
         self.show: Callable[[Image], object] | None = None
         self.frames = self.persons = 0
+        self.identities: set[int] = set()
 
     def write(self, found: FramePoses) -> None:
         """Write a frame, and draw into its picture; see ``RecordFile.write`` and ``VideoWriter.write`` for errors."""
         self.records.write(found)
+        if self.tables:
+            where = {"frame": found.frame.number, "time": round(found.frame.time, 6)}
+            smoothed = None if found.smoothed is None else found.smoothed.keypoints
+            self.found.append(Found(replace(found.poses, image=None), where, found.identities, smoothed))
         labels = None if found.identities is None else [str(i) if i else "" for i in found.identities]
         draw_onto(found.frame.image, found.smoothed or found.poses, style=self.style, labels=labels)
         self.video.write(found.frame.image, found.frame.time)
@@ -39,6 +57,8 @@ class Output:
             self.show(found.frame.image)
         self.frames += 1
         self.persons += len(found.poses)
+        if found.identities is not None:
+            self.identities.update(found.identities[found.identities > 0].tolist())
 
     def __enter__(self) -> Self:
         return self

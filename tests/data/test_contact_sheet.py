@@ -3,11 +3,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from litehrnet.data.contact_sheet import COLUMNS, contact_sheet, target_poses
 from litehrnet.data.photos import PhotoCache
 from litehrnet.data.samples import draw_crops, make_batch
 from litehrnet.data.settings import AugmentationConfig, DataConfig
 from litehrnet.data.trainingset import TrainingSet, read_training_set
-from litehrnet.drawing.contact_sheet import COLUMNS, contact_sheet, target_poses
 from litehrnet.keypoints.codec import HeatmapCodec
 from litehrnet.keypoints.skeletons import COCO
 

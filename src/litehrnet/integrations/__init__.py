@@ -1,0 +1,1 @@
+"""Our networks in the shapes of other programs' interfaces."""

@@ -1,0 +1,1 @@
+"""Results in the forms of other programs: tables, data frames, and files for tools that study behavior."""
