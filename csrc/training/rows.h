@@ -8,7 +8,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <type_traits>
@@ -37,6 +36,7 @@ constexpr Int lanes = 8;
 constexpr Int lanes = 4;
 #endif
 constexpr Int slack = lanes;
+constexpr Int half = std::max<Int>(4, lanes / 2);
 
 template <Int count>
 struct Of {
@@ -135,19 +135,21 @@ LITEHRNET_ALWAYS void for_vectors(Int begin, Int end, Int period, const Work& wo
     if (begin < end) work(begin, lane, Part{end - begin});
 }
 
-// Values that are initialized to zero.
+// Values that are initialized to zero. They begin at a cache line: a vector that crosses lines takes twice as long.
 template <typename Value>
 class Zeros {
 public:
-    explicit Zeros(Int count)
-        : values_(static_cast<Value*>(std::calloc(static_cast<std::size_t>(count), sizeof(Value)))) {
-        if (!values_) throw std::bad_alloc();
+    explicit Zeros(Int count) : values_(static_cast<Value*>(::operator new(bytes(count), line))) {
+        std::memset(values_, 0, bytes(count));
     }
     Zeros(const Zeros&) = delete;
-    ~Zeros() { std::free(values_); }
+    ~Zeros() { ::operator delete(values_, line); }
     operator Value*() const { return values_; }
 
 private:
+    static constexpr std::align_val_t line{64};
+    static std::size_t bytes(Int count) { return static_cast<std::size_t>(count) * sizeof(Value); }
+
     Value* values_;
 };
 using Floats = Zeros<float>;
@@ -236,8 +238,42 @@ void add_products(float* sums, const float* row, const float* const (&taps)[coun
     }
 }
 
-// Adds the sums and sums of squares of a row to those of every channel: in floats along the row, then in doubles.
-inline void add_moments(const float* row, Int length, Int c, Int period, double* sums, double* squares) {
+// Two sums for every channel, for each place of a period: in floats along a piece of a row, then in doubles.
+class ChannelSums {
+public:
+    explicit ChannelSums(Int c) : c_(c), period_(period_of(c)), piece_(2 * period_), all_(2 * period_) {}
+
+    Int period() const { return period_; }
+    // Sums of one vector of the period over a piece.
+    LITEHRNET_ALWAYS void set(Int lane, Vector first, Vector second) {
+        store(piece_ + lane, first);
+        store(piece_ + period_ + lane, second);
+    }
+    // Adds a piece, after its vectors were set.
+    void add_piece() {
+        const float* piece = piece_;
+        double* all = all_;
+        for (Int j = 0; j < 2 * period_; ++j) all[j] += static_cast<double>(piece[j]);
+    }
+    // Adds them to the sums of every channel, and starts again with zeros.
+    void move_to(double* first, double* second) {
+        for (Int from = 0; from < period_; from += c_)
+            for (Int j = 0; j < c_; ++j) {
+                first[j] += all_[from + j];
+                second[j] += all_[period_ + from + j];
+            }
+        std::fill(+all_, all_ + 2 * period_, 0.0);
+    }
+
+private:
+    Int c_, period_;
+    Floats piece_;
+    Doubles all_;
+};
+
+// Adds the sums and sums of squares of a row.
+inline void add_moments(const float* row, Int length, ChannelSums& moments) {
+    const Int period = moments.period();
     for (Int lane = 0; lane < period; lane += lanes) {
         Vector s{}, q{};
         Int j = lane;
@@ -246,15 +282,14 @@ inline void add_moments(const float* row, Int length, Int c, Int period, double*
             s += v;
             q += v * v;
         }
-        for (Int k = 0; j + k < length && k < lanes; ++k) {
-            s[k] += row[j + k];
-            q[k] += row[j + k] * row[j + k];
+        if (j < length) {
+            const Vector v = Part{length - j}.load(row + j);
+            s += v;
+            q += v * v;
         }
-        for (Int k = 0, channel = lane % c; k < lanes; ++k, channel = channel + 1 == c ? 0 : channel + 1) {
-            sums[channel] += static_cast<double>(s[k]);
-            squares[channel] += static_cast<double>(q[k]);
-        }
+        moments.set(lane, s, q);
     }
+    moments.add_piece();
 }
 
 }  // namespace
