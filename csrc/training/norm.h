@@ -151,25 +151,11 @@ private:
     // Adds the sums of the gradients of whole pixels, and of their products with x.
     void sum(const float* x, const float* dout, Int size, ChannelSums& sums) const {
         const Int piece = periods_per_piece * period_;
-        for (Int from = 0; from < size; from += piece) {
-            const Int to = std::min(from + piece, size);
-            for (Int lane = 0; lane < period_; lane += lanes) {
-                Vector sum{}, product{};
-                Int j = from + lane;
-                for (; j + lanes <= to; j += period_) {
-                    const Vector v = load(x + j), g = passed(load(dout + j), v, lane);
-                    sum += g;
-                    product += g * v;
-                }
-                if (j < to) {
-                    const Vector v = Part{to - j}.load(x + j), g = passed(Part{to - j}.load(dout + j), v, lane);
-                    sum += g;
-                    product += g * v;
-                }
-                sums.set(lane, sum, product);
-            }
-            sums.add_piece();
-        }
+        for (Int from = 0; from < size; from += piece)
+            add_piece(from, std::min(from + piece, size), sums, [&](Int j, Int lane, auto vector) LITEHRNET_INLINED {
+                const Vector v = vector.load(x + j), g = passed(vector.load(dout + j), v, lane);
+                return Terms{g, g * v};
+            });
     }
 
     Int period_;

@@ -17,6 +17,9 @@
 
 #define LITEHRNET_ALWAYS [[gnu::always_inline]] inline
 
+// For lambdas that add to vectors: these stay in registers only if every call is inlined.
+#define LITEHRNET_INLINED __attribute__((always_inline))
+
 // Elements of two vectors, by index into both.
 #if __has_builtin(__builtin_shufflevector)
 #define LITEHRNET_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -112,6 +115,7 @@ LITEHRNET_ALWAYS void for_channels(C c, const Work& work) {
 struct Whole {
     Vector load(const float* p) const { return training::load(p); }
     void store(float* p, Vector v) const { training::store(p, v); }
+    Vector load_odd(const float* p) const { return Channels<lanes>::load_every_other<1>(p); }
 };
 struct Part {
     Int count;
@@ -123,6 +127,11 @@ struct Part {
     }
     void store(float* p, Vector v) const {
         for (Int k = 0; k < count; ++k) p[k] = v[k];
+    }
+    Vector load_odd(const float* p) const {
+        Vector v{};
+        for (Int k = 0; k < count; ++k) v[k] = p[2 * k + 1];
+        return v;
     }
 };
 
@@ -271,25 +280,44 @@ private:
     Doubles all_;
 };
 
+// Terms of the two sums, from one vector of a row.
+struct Terms {
+    Vector first, second;
+};
+
+// Adds a piece of a row: terms(j, lane, Whole or Part) are those of a vector. Several vectors are summed at once, as one
+// addition has to wait for the one before.
+template <typename Work>
+LITEHRNET_ALWAYS void add_piece(Int begin, Int end, ChannelSums& sums, const Work& terms) {
+    const Int period = sums.period();
+    const auto sum = [&](Int lane, auto count) {
+        Terms totals[count] = {};
+        Int j = begin + lane;
+        const auto add = [&](auto v, auto access) LITEHRNET_INLINED {
+            const Terms more = terms(j + v * lanes, lane + v * lanes, access);
+            totals[v].first += more.first;
+            totals[v].second += more.second;
+        };
+        for (; j + count * lanes <= end; j += period)
+            unrolled<count>([&](auto v) LITEHRNET_INLINED { add(v, Whole()); });
+        unrolled<count>([&](auto v) LITEHRNET_INLINED {
+            const Int rest = end - j - v * lanes;
+            if (rest > 0) add(v, Part{std::min(rest, lanes)});
+            sums.set(lane + v * lanes, totals[v].first, totals[v].second);
+        });
+    };
+    Int lane = 0;
+    for (; lane + 4 * lanes <= period; lane += 4 * lanes) sum(lane, std::integral_constant<Int, 4>());
+    for (; lane < period; lane += lanes) sum(lane, std::integral_constant<Int, 1>());
+    sums.add_piece();
+}
+
 // Adds the sums and sums of squares of a row.
 inline void add_moments(const float* row, Int length, ChannelSums& moments) {
-    const Int period = moments.period();
-    for (Int lane = 0; lane < period; lane += lanes) {
-        Vector s{}, q{};
-        Int j = lane;
-        for (; j + lanes <= length; j += period) {
-            const Vector v = load(row + j);
-            s += v;
-            q += v * v;
-        }
-        if (j < length) {
-            const Vector v = Part{length - j}.load(row + j);
-            s += v;
-            q += v * v;
-        }
-        moments.set(lane, s, q);
-    }
-    moments.add_piece();
+    add_piece(0, length, moments, [&](Int j, Int, auto vector) LITEHRNET_INLINED {
+        const Vector v = vector.load(row + j);
+        return Terms{v, v * v};
+    });
 }
 
 }  // namespace

@@ -183,26 +183,11 @@ void unit_forward(const Shape& shape, const float* x, const Cells& cells, const 
 // Sums over image n of the second half's gradient, and of its products with y.
 inline void reduce_image(const Shape& shape, const float* dout, const float* y, Int n, ChannelSums& sums) {
     const Int length = shape.width * shape.channels, size = shape.height * length;
-    for (Int from = n * size; from < (n + 1) * size; from += length) {
-        const float *g = dout + 2 * from, *v = y + from;
-        for (Int lane = 0; lane < sums.period(); lane += lanes) {
-            Vector sum{}, product{};
-            Int j = lane;
-            for (; j + lanes <= length; j += sums.period()) {
-                const Vector odd = Channels<lanes>::load_every_other<1>(g + 2 * j);
-                sum += odd;
-                product += odd * load(v + j);
-            }
-            if (j < length) {
-                Vector odd{};
-                for (Int k = 0; j + k < length; ++k) odd[k] = g[2 * (j + k) + 1];
-                sum += odd;
-                product += odd * Part{length - j}.load(v + j);
-            }
-            sums.set(lane, sum, product);
-        }
-        sums.add_piece();
-    }
+    for (Int from = n * size; from < (n + 1) * size; from += length)
+        add_piece(from, from + length, sums, [&](Int j, Int, auto vector) LITEHRNET_INLINED {
+            const Vector g = vector.load_odd(dout + 2 * j);
+            return Terms{g, g * vector.load(y + j)};
+        });
 }
 
 // The way of a gradient g back through spatial weighting and batch normalization: dy = gain * g + plus + times * y,
