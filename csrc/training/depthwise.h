@@ -29,12 +29,15 @@ struct HeldRows {
     }
 };
 
+// Whole vectors that hold as many floats.
+inline Int whole_vectors(Int floats) { return (floats + lanes - 1) / lanes * lanes; }
+
 // The last three of the rows that `make(row, buffer)` makes; rows outside the image are zeros.
 template <typename Make>
 class ThreeRows {
 public:
     ThreeRows(Int rows, Int floats, const Make& make)
-        : rows_(rows), floats_(floats), make_(make), held_(3 * floats), zeros_(floats) {}
+        : rows_(rows), floats_(whole_vectors(floats)), make_(make), held_(3 * floats_), zeros_(floats_) {}
 
     void begin_image() { made_ = 0; }
     // Makes rows up to this one.
@@ -67,6 +70,7 @@ template <typename Make>
 void convolve(const Shape& shape, const Depthwise& depthwise, const HeldRows& layout, const RepeatedKernel& kernel,
               ThreeRows<Make>& rows, float* y, double* sums, double* squares) {
     const Int length = layout.out * layout.c;
+    ChannelSums moments(layout.c);
     rows.begin_image();
     for (Int r = 0; r < depthwise.size(shape.height); ++r, y += length) {
         rows.make_to(r * depthwise.stride + 1);
@@ -76,8 +80,9 @@ void convolve(const Shape& shape, const Depthwise& depthwise, const HeldRows& la
             weights[t] = kernel.weight(t / 3, t % 3);
         }
         weighted_sum(y, taps, weights, length, kernel.period);
-        add_moments(y, length, layout.c, kernel.period, sums, squares);
+        add_moments(y, length, moments);
     }
+    moments.move_to(sums, squares);
 }
 
 // Computes, for one image, the sums for the gradient of the kernel, (9, period), and every row of the gradient of the

@@ -71,9 +71,10 @@ struct GainAndOffset {
 constexpr Int periods_per_piece = 16;
 
 // Adds the sums and the sums of squares of whole pixels, `size` floats.
-inline void add_all_moments(const float* x, Int size, Int c, double* sums, double* squares) {
-    const Int period = period_of(c), piece = periods_per_piece * period;
-    for (Int j = 0; j < size; j += piece) add_moments(x + j, std::min(piece, size - j), c, period, sums, squares);
+inline void add_all_moments(const float* x, Int size, ChannelSums& moments, double* sums, double* squares) {
+    const Int piece = periods_per_piece * moments.period();
+    for (Int j = 0; j < size; j += piece) add_moments(x + j, std::min(piece, size - j), moments);
+    moments.move_to(sums, squares);
 }
 
 inline Vector lowest_output(bool relu) { return Vector{} + (relu ? 0.0f : -__builtin_inff()); }
@@ -98,7 +99,8 @@ void norm_forward(const Shape& shape, const float* x, const Norm& norm, const St
     const Int c = shape.channels, size = shape.places() * c;
     Doubles sums(shape.images * c), squares(shape.images * c);
     for_images(shape.images, threads, [&](Int begin, Int end) {
-        for (Int n = begin; n < end; ++n) add_all_moments(x + n * size, size, c, sums + n * c, squares + n * c);
+        ChannelSums moments(c);
+        for (Int n = begin; n < end; ++n) add_all_moments(x + n * size, size, moments, sums + n * c, squares + n * c);
     });
     statistics_from(sums, squares, shape.images, c, shape.images * shape.places(), norm, statistics);
     normalize(shape, x, norm, statistics, relu, out, threads);
@@ -115,7 +117,11 @@ public:
         const Int c = shape.channels, size = shape.places() * c;
         Doubles sums(shape.images * c), products(shape.images * c);
         for_images(shape.images, threads, [&](Int begin, Int end) {
-            for (Int n = begin; n < end; ++n) sum(x + n * size, dout + n * size, size, c, sums + n * c, products + n * c);
+            ChannelSums image(c);
+            for (Int n = begin; n < end; ++n) {
+                sum(x + n * size, dout + n * size, size, image);
+                image.move_to(sums + n * c, products + n * c);
+            }
         });
         for (Int j = 0; j < c; ++j) {
             const auto through =
@@ -143,29 +149,13 @@ private:
         return out > lowest_ ? gradient : Vector{};
     }
     // Adds the sums of the gradients of whole pixels, and of their products with x.
-    void sum(const float* x, const float* dout, Int size, Int c, double* sums, double* products) const {
+    void sum(const float* x, const float* dout, Int size, ChannelSums& sums) const {
         const Int piece = periods_per_piece * period_;
-        const Floats s(period_), p(period_);
-        for (Int from = 0; from < size; from += piece) {
-            const Int to = std::min(from + piece, size);
-            for (Int lane = 0; lane < period_; lane += lanes) {
-                Vector sum{}, product{};
-                const auto add = [&](Vector g, Vector v) {
-                    const Vector through = passed(g, v, lane);
-                    sum += through;
-                    product += through * v;
-                };
-                Int j = from + lane;
-                for (; j + lanes <= to; j += period_) add(load(dout + j), load(x + j));
-                if (j < to) add(Part{to - j}.load(dout + j), Part{to - j}.load(x + j));
-                store(s + lane, sum);
-                store(p + lane, product);
-            }
-            for (Int j = 0, channel = 0; j < period_; ++j, channel = channel + 1 == c ? 0 : channel + 1) {
-                sums[channel] += static_cast<double>(s[j]);
-                products[channel] += static_cast<double>(p[j]);
-            }
-        }
+        for (Int from = 0; from < size; from += piece)
+            add_piece(from, std::min(from + piece, size), sums, [&](Int j, Int lane, auto vector) LITEHRNET_INLINED {
+                const Vector v = vector.load(x + j), g = passed(vector.load(dout + j), v, lane);
+                return Terms{g, g * v};
+            });
     }
 
     Int period_;

@@ -20,8 +20,6 @@ constexpr Int most_sums = 24, most_wide = 5;
 constexpr Int most_sums = 10, most_wide = 3;
 #endif
 
-constexpr Int half = std::max<Int>(4, lanes / 2);
-
 // The left factor of a product: element (row, k) is values[row * row_step + k * depth_step].
 struct Left {
     const float* values;
@@ -185,11 +183,12 @@ void multiply_and_normalize(const Rows& x, Int depth, const float* matrix, const
     const Doubles sums(blocks * columns), squares(blocks * columns);
     for_images(blocks, threads, [&](Int begin, Int end) {
         const Floats scratch(x.scratch);
+        ChannelSums moments(columns);
         for_blocks(begin * rows_at_once, std::min(rows, end * rows_at_once), [&](Int first, Int count) {
             const Int at = first / rows_at_once * columns;
             float* block = y + first * columns;
             packed_matrix.multiply_rows(x.block(first, count, scratch), count, block);
-            add_all_moments(block, count * columns, columns, sums + at, squares + at);
+            add_all_moments(block, count * columns, moments, sums + at, squares + at);
         });
     });
     statistics_from(sums, squares, blocks, columns, rows, norm, statistics);

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <type_traits>
@@ -17,6 +16,9 @@
 #include "kernels.h"
 
 #define LITEHRNET_ALWAYS [[gnu::always_inline]] inline
+
+// For lambdas that add to vectors: these stay in registers only if every call is inlined.
+#define LITEHRNET_INLINED __attribute__((always_inline))
 
 // Elements of two vectors, by index into both.
 #if __has_builtin(__builtin_shufflevector)
@@ -37,6 +39,7 @@ constexpr Int lanes = 8;
 constexpr Int lanes = 4;
 #endif
 constexpr Int slack = lanes;
+constexpr Int half = std::max<Int>(4, lanes / 2);
 
 template <Int count>
 struct Of {
@@ -112,6 +115,7 @@ LITEHRNET_ALWAYS void for_channels(C c, const Work& work) {
 struct Whole {
     Vector load(const float* p) const { return training::load(p); }
     void store(float* p, Vector v) const { training::store(p, v); }
+    Vector load_odd(const float* p) const { return Channels<lanes>::load_every_other<1>(p); }
 };
 struct Part {
     Int count;
@@ -124,6 +128,11 @@ struct Part {
     void store(float* p, Vector v) const {
         for (Int k = 0; k < count; ++k) p[k] = v[k];
     }
+    Vector load_odd(const float* p) const {
+        Vector v{};
+        for (Int k = 0; k < count; ++k) v[k] = p[2 * k + 1];
+        return v;
+    }
 };
 
 // Calls work(j, lane, Whole or Part) for the vectors of a row; lane is the position of j in the period.
@@ -135,19 +144,21 @@ LITEHRNET_ALWAYS void for_vectors(Int begin, Int end, Int period, const Work& wo
     if (begin < end) work(begin, lane, Part{end - begin});
 }
 
-// Values that are initialized to zero.
+// Values that are initialized to zero. They begin at a cache line: a vector that crosses lines takes twice as long.
 template <typename Value>
 class Zeros {
 public:
-    explicit Zeros(Int count)
-        : values_(static_cast<Value*>(std::calloc(static_cast<std::size_t>(count), sizeof(Value)))) {
-        if (!values_) throw std::bad_alloc();
+    explicit Zeros(Int count) : values_(static_cast<Value*>(::operator new(bytes(count), line))) {
+        std::memset(values_, 0, bytes(count));
     }
     Zeros(const Zeros&) = delete;
-    ~Zeros() { std::free(values_); }
+    ~Zeros() { ::operator delete(values_, line); }
     operator Value*() const { return values_; }
 
 private:
+    static constexpr std::align_val_t line{64};
+    static std::size_t bytes(Int count) { return static_cast<std::size_t>(count) * sizeof(Value); }
+
     Value* values_;
 };
 using Floats = Zeros<float>;
@@ -236,25 +247,77 @@ void add_products(float* sums, const float* row, const float* const (&taps)[coun
     }
 }
 
-// Adds the sums and sums of squares of a row to those of every channel: in floats along the row, then in doubles.
-inline void add_moments(const float* row, Int length, Int c, Int period, double* sums, double* squares) {
-    for (Int lane = 0; lane < period; lane += lanes) {
-        Vector s{}, q{};
-        Int j = lane;
-        for (; j + lanes <= length; j += period) {
-            const Vector v = load(row + j);
-            s += v;
-            q += v * v;
-        }
-        for (Int k = 0; j + k < length && k < lanes; ++k) {
-            s[k] += row[j + k];
-            q[k] += row[j + k] * row[j + k];
-        }
-        for (Int k = 0, channel = lane % c; k < lanes; ++k, channel = channel + 1 == c ? 0 : channel + 1) {
-            sums[channel] += static_cast<double>(s[k]);
-            squares[channel] += static_cast<double>(q[k]);
-        }
+// Two sums for every channel, for each place of a period: in floats along a piece of a row, then in doubles.
+class ChannelSums {
+public:
+    explicit ChannelSums(Int c) : c_(c), period_(period_of(c)), piece_(2 * period_), all_(2 * period_) {}
+
+    Int period() const { return period_; }
+    // Sums of one vector of the period over a piece.
+    LITEHRNET_ALWAYS void set(Int lane, Vector first, Vector second) {
+        store(piece_ + lane, first);
+        store(piece_ + period_ + lane, second);
     }
+    // Adds a piece, after its vectors were set.
+    void add_piece() {
+        const float* piece = piece_;
+        double* all = all_;
+        for (Int j = 0; j < 2 * period_; ++j) all[j] += static_cast<double>(piece[j]);
+    }
+    // Adds them to the sums of every channel, and starts again with zeros.
+    void move_to(double* first, double* second) {
+        for (Int from = 0; from < period_; from += c_)
+            for (Int j = 0; j < c_; ++j) {
+                first[j] += all_[from + j];
+                second[j] += all_[period_ + from + j];
+            }
+        std::fill(+all_, all_ + 2 * period_, 0.0);
+    }
+
+private:
+    Int c_, period_;
+    Floats piece_;
+    Doubles all_;
+};
+
+// Terms of the two sums, from one vector of a row.
+struct Terms {
+    Vector first, second;
+};
+
+// Adds a piece of a row: terms(j, lane, Whole or Part) are those of a vector. Several vectors are summed at once, as one
+// addition has to wait for the one before.
+template <typename Work>
+LITEHRNET_ALWAYS void add_piece(Int begin, Int end, ChannelSums& sums, const Work& terms) {
+    const Int period = sums.period();
+    const auto sum = [&](Int lane, auto count) {
+        Terms totals[count] = {};
+        Int j = begin + lane;
+        const auto add = [&](auto v, auto access) LITEHRNET_INLINED {
+            const Terms more = terms(j + v * lanes, lane + v * lanes, access);
+            totals[v].first += more.first;
+            totals[v].second += more.second;
+        };
+        for (; j + count * lanes <= end; j += period)
+            unrolled<count>([&](auto v) LITEHRNET_INLINED { add(v, Whole()); });
+        unrolled<count>([&](auto v) LITEHRNET_INLINED {
+            const Int rest = end - j - v * lanes;
+            if (rest > 0) add(v, Part{std::min(rest, lanes)});
+            sums.set(lane + v * lanes, totals[v].first, totals[v].second);
+        });
+    };
+    Int lane = 0;
+    for (; lane + 4 * lanes <= period; lane += 4 * lanes) sum(lane, std::integral_constant<Int, 4>());
+    for (; lane < period; lane += lanes) sum(lane, std::integral_constant<Int, 1>());
+    sums.add_piece();
+}
+
+// Adds the sums and sums of squares of a row.
+inline void add_moments(const float* row, Int length, ChannelSums& moments) {
+    add_piece(0, length, moments, [&](Int j, Int, auto vector) LITEHRNET_INLINED {
+        const Vector v = vector.load(row + j);
+        return Terms{v, v * v};
+    });
 }
 
 }  // namespace

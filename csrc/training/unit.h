@@ -7,22 +7,21 @@ namespace litehrnet::training {
 namespace {
 
 void pool_forward(const Shape& shape, const float* x, float* cells, Int cell_stride, Int factor, Int threads) {
-    const Int down = shape.height / factor, across = shape.width / factor;
+    const Int across = shape.width / factor;
     for_images(shape.images, threads, [&](Int begin, Int end) {
         with_constant(shape.channels, [&](auto c) {
             const float scale = 1.0f / static_cast<float>(factor * factor);
-            for (Int row = begin * down; row < end * down; ++row)
-                for (Int column = 0; column < across; ++column) {
-                    float* mean = cells + (row * across + column) * cell_stride;
-                    const float* corner = x + (row * factor * shape.width + column * factor) * 2 * c + c;
+            const float* pixel = x + begin * shape.places() * 2 * c + c;
+            for (Int row = begin * shape.height; row < end * shape.height; ++row) {
+                float* mean = cells + row / factor * across * cell_stride;
+                const bool is_first = row % factor == 0;
+                for (Int cell = 0; cell < across; ++cell, mean += cell_stride, pixel += factor * 2 * c)
                     for_channels(c, [&](Int j, auto channels) {
-                        auto sum = decltype(channels.load(corner)){};
-                        for (Int dy = 0; dy < factor; ++dy)
-                            for (Int dx = 0; dx < factor; ++dx)
-                                sum += channels.load(corner + (dy * shape.width + dx) * 2 * c + j);
-                        channels.store(mean + j, sum * scale);
+                        auto sum = decltype(channels.load(mean)){};
+                        for (Int px = 0; px < factor; ++px) sum += channels.load(pixel + px * 2 * c + j);
+                        channels.store(mean + j, is_first ? sum * scale : channels.load(mean + j) + sum * scale);
                     });
-                }
+            }
         });
     });
 }
@@ -182,27 +181,13 @@ void unit_forward(const Shape& shape, const float* x, const Cells& cells, const 
 }
 
 // Sums over image n of the second half's gradient, and of its products with y.
-template <typename C>
-void reduce_image(const Shape& shape, const float* dout, const float* y, Int n, C c, double* sums, double* products) {
-    const Int places = shape.places();
-    for (Int from = 0; from < places; from += shape.width) {
-        const float *g = dout + (n * places + from) * 2 * c, *v = y + (n * places + from) * c;
-        for_channels(c, [&](Int j, auto some) {
-            auto sum = decltype(some.load(v)){}, product = sum;
-            for (Int place = 0; place < shape.width; ++place) {
-                const auto odd = some.template load_every_other<1>(g + (place * c + j) * 2);
-                sum += odd;
-                product += odd * some.load(v + place * c + j);
-            }
-            float s[lanes], p[lanes];
-            some.store(s, sum);
-            some.store(p, product);
-            for (Int k = 0; k < static_cast<Int>(sizeof sum / sizeof(float)); ++k) {
-                sums[n * c + j + k] += static_cast<double>(s[k]);
-                products[n * c + j + k] += static_cast<double>(p[k]);
-            }
+inline void reduce_image(const Shape& shape, const float* dout, const float* y, Int n, ChannelSums& sums) {
+    const Int length = shape.width * shape.channels, size = shape.height * length;
+    for (Int from = n * size; from < (n + 1) * size; from += length)
+        add_piece(from, from + length, sums, [&](Int j, Int, auto vector) LITEHRNET_INLINED {
+            const Vector g = vector.load_odd(dout + 2 * j);
+            return Terms{g, g * vector.load(y + j)};
         });
-    }
 }
 
 // The way of a gradient g back through spatial weighting and batch normalization: dy = gain * g + plus + times * y,
@@ -255,8 +240,11 @@ void unit_backward(const Shape& shape, const float* x, const Cells& cells, const
 
     const Doubles dgains(images * c), doffsets(images * c);
     for_images(images, threads, [&](Int begin, Int end) {
-        for (Int n = begin; n < end; ++n)
-            with_constant(c, [&](auto channels) { reduce_image(shape, dout, y, n, channels, +doffsets, +dgains); });
+        ChannelSums sums(c);
+        for (Int n = begin; n < end; ++n) {
+            reduce_image(shape, dout, y, n, sums);
+            sums.move_to(doffsets + n * c, dgains + n * c);
+        }
     });
 
     const UnitGradient through(shape, norm, layers, moments, dgains, doffsets, dnorm, dlayers);
