@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from litehrnet.engine.programfile import read_program
@@ -13,7 +14,7 @@ from litehrnet.export.native import export_native
 from litehrnet.export.onnx import export_onnx
 from litehrnet.keypoints.skeletons import COCO
 from litehrnet.models import create_network
-from litehrnet.models.weights import save_network
+from litehrnet.models.weights import load_network, save_network
 from litehrnet.runtimes import open_runtime
 from litehrnet.weights.weights_file import WeightsInfo
 
@@ -33,6 +34,15 @@ def _weights(name: str, folder: Path) -> Path:
     path = folder / f"{name}.safetensors"
     save_network(path, network, WeightsInfo(name, COCO, (64, 64)))
     return path
+
+
+def _exact(weights: Path, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Compute the maps in float64."""
+    network, info = load_network(weights)
+    images = (crops / 255 - np.array(info.mean)) / np.array(info.std)
+    with torch.no_grad():
+        maps: NDArray[np.float64] = network.double().eval()(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+    return maps
 
 
 @one_quickly
@@ -55,11 +65,14 @@ def test_default_runtime_is_the_native_engine_and_a_program_file_gives_the_same(
     assert info.variant == name
     assert [replace(step, constants=()) for step in again.steps] == [replace(s, constants=()) for s in program.steps]
     crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-    by_default, from_file, torch = (
+    by_default, from_file, by_torch = (
         open_runtime(path, runtime, threads=1)
         for path, runtime in ((weights, None), (tmp_path / "network.native", None), (weights, "torch"))
     )
     assert by_default.description.startswith("native")
-    found, expected = by_default.forward(crops), torch.forward(crops)
+    found = by_default.forward(crops)
     np.testing.assert_array_equal(from_file.forward(crops), found)
-    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+    # Rounding of the input alone moves a random MobileNetV3 by 2e-4, so the bound is what PyTorch's float32 does.
+    exact = _exact(weights, crops)
+    error, usual = (np.abs(maps - exact).max() / np.abs(exact).max() for maps in (found, by_torch.forward(crops)))
+    assert error < 2 * usual + 5e-6

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,37 @@ def test_the_lost_connection_to_another_process_is_one_sentence() -> None:
         raise RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer\nmore")
     with pytest.raises(RuntimeError, match="shapes do not fit"), joined("none"):
         raise RuntimeError("shapes do not fit")
+
+
+_THREADS = """
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from litehrnet.training.distributed import joined
+
+def threads():
+    return sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+
+with joined("pytorch"):
+    dist.all_reduce(torch.ones(2))
+    import torch.distributed.nn.functional  # as PyTorch does late
+    assert any("gloo" in name for name in threads())
+left = [name for name in threads() if "gloo" in name]
+assert not left, left
+"""
+
+
+def test_threads_of_the_process_group_end_with_it() -> None:
+    place = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", _THREADS],
+        env=os.environ | place,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_single_process_exchanges_nothing(tmp_path: Path) -> None:

@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
+
+# Its functions keep the process group of the moment of import as a default argument. Without this line PyTorch imports
+# it while a group stands, so the threads of that group outlive it, and can abort the process when Python ends.
+import torch.distributed.nn.functional
 from torch import Tensor
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
