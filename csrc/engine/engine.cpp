@@ -14,11 +14,12 @@ namespace {
 
 constexpr std::int64_t arena_margin = 8 * slack_floats;  // kernels may read, but not use, vectors after the last plane
 
-// Four tiles of the widest vectors; for transposed convolutions, whole rows.
+// Sixteen tiles of the widest vectors: every band copies a row above and one below its own. Four tiles for transposed
+// convolutions, whose results are in scratch too, and only whole rows.
 std::int32_t band_pixels(const Step& step) {
-    constexpr std::int32_t pixels = 4 * 3 * slack_floats;
+    constexpr std::int32_t tile = 3 * slack_floats;
     const std::int32_t width = step.reads[0].width;
-    return step.kind == Kind::transposed ? std::max(pixels / width, 1) * width : pixels;
+    return step.kind == Kind::transposed ? std::max(4 * tile / width, 1) * width : 16 * tile;
 }
 
 std::int64_t copy_pitch(const Step& step) {
