@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,12 @@ from numpy.typing import NDArray
 
 from litehrnet.errors import UserError
 from litehrnet.export import onnx as exporting
-from litehrnet.export.onnx import Comparison, export_onnx
+from litehrnet.export.onnx import SMALLEST_HALF, Comparison, export_onnx
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.weights.weights_file import read_weights
+
+UNWANTED = {"BatchNormalization", "Shape", "SplitToSequence", "SequenceAt", "SequenceConstruct", "CastLike"}
+"""Operators that slow ONNX Runtime down or that converters refuse."""
 
 
 def test_model_carries_the_description_of_its_weights(small_weights: Path, small_onnx: Path) -> None:
@@ -23,9 +27,16 @@ def test_model_takes_any_batch_of_one_size_and_pools_by_fixed_sizes(small_onnx: 
     dims = model.graph.input[0].type.tensor_type.shape.dim
     assert [d.dim_value for d in dims[1:]] == [3, 64, 64]
     assert dims[0].dim_param
-    kinds = {node.op_type for node in model.graph.node}
-    assert "BatchNormalization" not in kinds
+    assert not UNWANTED & {node.op_type for node in model.graph.node}
     assert not [node for node in model.graph.node if node.metadata_props or node.doc_string]
+
+
+@pytest.mark.parametrize("name", ["lite_hrnet_18", "person"])
+def test_bundled_models_are_small_graphs_without_sequences(name: str) -> None:
+    path = resources.files("litehrnet.weights") / f"{name}.onnx"
+    model = onnx.load_model_from_string(path.read_bytes())
+    assert len(model.graph.node) <= 1300
+    assert not UNWANTED & {node.op_type for node in model.graph.node}
 
 
 def test_comparisons_cover_the_batches_and_both_kinds_of_images(
@@ -49,11 +60,15 @@ def test_weights_stored_in_float16_are_smaller_and_give_the_rounded_weights_heat
     assert all(c.equal for c in comparisons)
     model = onnx.load(tmp_path / "half.onnx")
     onnx.checker.check_model(model)
-    for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
-            values = onnx.numpy_helper.to_array(tensor)
-            # Smaller than the cast that they would need, or with values beyond the range of float16.
-            assert values.size <= 30 or np.abs(values).max() > np.finfo(np.float16).max
+    initializers = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    assert {v.dtype for v in initializers.values() if v.size >= SMALLEST_HALF} == {np.dtype(np.float16)}
+    halves = [name for name, values in initializers.items() if values.dtype == np.float16]
+    casts = [node.input[0] for node in model.graph.node if node.op_type == "Cast"]
+    assert sorted(casts) == sorted(halves)
+    assert not UNWANTED & {node.op_type for node in model.graph.node}
+    # The weights are those of the file, rounded once.
+    rounded = read_weights(small_weights)[0]["backbone.transition2.3.0.2.weight"].astype(np.float16)
+    np.testing.assert_array_equal(initializers["backbone.transition2.3.0.2.weight.half"], rounded)
     assert (tmp_path / "half.onnx").stat().st_size < 0.8 * small_onnx.stat().st_size
 
 

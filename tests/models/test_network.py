@@ -10,7 +10,7 @@ from litehrnet.errors import UserError
 from litehrnet.models import PoseNetwork, create_network
 from litehrnet.models.blocks import Fuse, TwiceTrackedBatchNorm, channel_shuffle
 from litehrnet.models.dynamic_blocks import DynamicConv, KernelAggregation, pool_runs
-from litehrnet.models.folding import fold_batch_norms
+from litehrnet.models.folding import fold_batch_norms, fold_factors
 from litehrnet.models.networks import channels_last
 from litehrnet.variants import VARIANTS
 
@@ -258,6 +258,11 @@ def test_folding_batch_normalization_keeps_the_outputs(variant: str) -> None:
     assert len(left) < sum(isinstance(module, nn.BatchNorm2d) for module in network.modules()) // 2
     with torch.no_grad():
         assert _relative_error(folded(images), network(images)) < 1e-12
+    weights, factors = dict(network.named_parameters()), fold_factors(network)
+    assert factors
+    for name, weight in folded.named_parameters():
+        if name in factors:
+            torch.testing.assert_close(weight, weights[name] * factors[name], rtol=1e-12, atol=0)
     assert [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 

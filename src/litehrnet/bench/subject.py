@@ -207,12 +207,11 @@ def export_graphs(weights: Path, info: WeightsInfo, folder: Path) -> tuple[dict[
     if missing:
         return {}, f"needs an ONNX model, and the export needs {missing[0]} (pip install 'litehrnet[export]')"
     from litehrnet.export.onnx import serialize
-    from litehrnet.models.folding import fold_batch_norms
     from litehrnet.models.weights import load_network
 
     network, _ = load_network(weights)
     graphs = {name: folder / f"{weights.stem}-{name.split()[0]}.onnx" for name in ("our export", "reference graph")}
-    graphs["our export"].write_bytes(serialize(fold_batch_norms(network), info))
+    graphs["our export"].write_bytes(serialize(network, info))
     export_reference_graph(network, info, graphs["reference graph"])
     return graphs, ""
 

@@ -41,7 +41,8 @@ MAX_SHIFT = 0.5
 LIKELY_CENTER = -3.0
 """Logit of the lowest center score, 0.05, at which the sides of boxes are compared."""
 
-_CAST_BYTES = 60  # size of a node in the file
+SMALLEST_HALF = 1000
+"""Values in the smallest weights that are stored as float16. Smaller ones would save little and add many nodes."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +94,12 @@ def export_onnx(
     """
     for package in ("torch", "onnx", "onnxscript"):
         require(package, "export", "export")
-    from litehrnet.models.folding import fold_batch_norms
-
     network = open_torch(weights, input_size_wh)
     with replacing(path) as temporary:
         info = replace(network.info, input_size_wh=network.input_size_wh)
         if half:
             _round_to_half(network.network)
-            # Not folded, as folding would change the float16 weights to other values. Runtimes fold it on their own.
-            model = serialize(network.network, info, True)
-        else:
-            # Folding the normalizations halves the nodes and the time.
-            model = serialize(fold_batch_norms(network.network), info)
-        temporary.write_bytes(model)
+        temporary.write_bytes(serialize(network.network, info, half))
         comparisons = _compare(network, OnnxRuntime(temporary))
         wrong = [c for c in comparisons if not c.equal]
         if wrong:
@@ -125,21 +119,26 @@ def _moved(comparisons: list[Comparison]) -> str:
 def serialize(network: "nn.Module", info: WeightsInfo, half: bool = False) -> bytes:
     """Convert a network to an ONNX model for any batch size, with its description as metadata.
 
+    The graph has no normalizations that follow a convolution: folding them halves the nodes and the time.
+
     Args:
         network: Network in evaluation mode.
         info: Description of the weights, with an input size.
-        half: Whether to store weights as float16 if that is exact, and to disable the exporter's optimizations.
+        half: Whether to store large weights as float16 if that is exact.
     """
     import torch
 
+    from litehrnet.models.folding import fold_batch_norms
+
     assert info.input_size_wh is not None
     width, height = info.input_size_wh
+    # Channels last would add transpositions.
+    folded = fold_batch_norms(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with quiet_exporter():
         program = torch.onnx.export(
-            network,
+            folded,
             (torch.zeros(2, 3, height, width),),
             dynamo=True,
-            optimize=not half,
             input_names=["images"],
             output_names=["scores" if info.segments else "boxes" if info.detects else "heatmaps"],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
@@ -149,7 +148,7 @@ def serialize(network: "nn.Module", info: WeightsInfo, half: bool = False) -> by
     model = program.model_proto
     _strip_notes(model)
     if half:
-        _store_half(model)
+        _store_half(model, network)
     model.producer_name, model.producer_version = PRODUCER, litehrnet.__version__
     for key, value in ((METADATA_KEY, info_to_json(info)), (DIGEST_KEY, BLANK_DIGEST)):
         model.metadata_props.add(key=key, value=value)
@@ -163,22 +162,34 @@ def _round_to_half(network: "nn.Module") -> None:
         values.data = rounded_to_half(values.data).to(values.dtype)
 
 
-def _store_half(model: Any) -> None:
-    """Store weights as float16 if that is exact, with casts to float32 in the graph."""
+def _store_half(model: Any, network: "nn.Module") -> None:
+    """Store large weights as float16 if that is exact, with casts to float32 in the graph.
+
+    A folded weight is stored unfolded, as folding changes float16 weights to other values. The graph multiplies it by
+    the factors of its normalization, which runtimes compute once, when they open the model.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
-    casts = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT:
+    from litehrnet.models.folding import fold_factors
+
+    unfolded, factors = dict(network.named_parameters()), fold_factors(network)
+    nodes = []
+    for tensor in list(model.graph.initializer):
+        name = tensor.name
+        values = unfolded[name].detach().numpy() if name in factors else numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < SMALLEST_HALF:
             continue
-        values = numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):  # values out of range are found by the comparison below
             half = values.astype(np.float16)
-        if values.nbytes - half.nbytes > _CAST_BYTES and np.array_equal(half, values):
-            name = tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
-            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
+        if not np.array_equal(half, values):
+            continue
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        wide = f"{name}.float" if name in factors else name
+        nodes.append(helper.make_node("Cast", [f"{name}.half"], [wide], to=TensorProto.FLOAT))
+        if name in factors:
+            model.graph.initializer.append(numpy_helper.from_array(factors[name].float().numpy(), f"{name}.factors"))
+            nodes.append(helper.make_node("Mul", [wide, f"{name}.factors"], [name]))
+    nodes.extend(model.graph.node)
     model.graph.ClearField("node")
     model.graph.node.extend(nodes)
 

@@ -1,12 +1,14 @@
 """Folding batch normalization into the convolutions before it (docs/spec/protocol.md, section 5.2)."""
 
 import copy
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import TypeAlias, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _Network = TypeVar("_Network", bound=nn.Module)
+_Conv: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
 
 
 def fold_batch_norms(network: _Network) -> _Network:
@@ -16,25 +18,43 @@ def fold_batch_norms(network: _Network) -> _Network:
     and W' = W * gamma / sqrt(var + eps), b' = (b - mean) * gamma / sqrt(var + eps) + beta, computed in float64.
     """
     folded = copy.deepcopy(network).eval()
-    for module in list(folded.modules()):
-        previous: nn.Module | None = None
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.BatchNorm2d) and isinstance(previous, nn.Conv2d | nn.ConvTranspose2d):
-                _merge(previous, child)
-                setattr(module, name, nn.Identity())
-            previous = child
+    for _, conv, parent, name in list(_normalized(folded)):
+        _merge(conv, getattr(parent, name))
+        setattr(parent, name, nn.Identity())
     return folded
 
 
-def _merge(conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d) -> None:
-    mean, var = norm.running_mean, norm.running_var
+def fold_factors(network: nn.Module) -> dict[str, Tensor]:
+    """Return the float64 factors by which folding multiplies weights, by their names, one factor per output channel.
+
+    Shapes:
+        (outputs, 1, 1, 1); for transposed convolutions (1, outputs, 1, 1).
+    """
+    return {name: _factors(conv, getattr(parent, norm)) for name, conv, parent, norm in _normalized(network)}
+
+
+def _normalized(network: nn.Module) -> Iterator[tuple[str, _Conv, nn.Module, str]]:
+    """Yield normalized convolutions: name of the weight, layer, parent module, and name of the normalization in it."""
+    for path, parent in network.named_modules():
+        previous: tuple[str, nn.Module] | None = None
+        for name, child in parent.named_children():
+            if previous and isinstance(child, nn.BatchNorm2d) and isinstance(previous[1], _Conv):
+                yield f"{path}.{previous[0]}.weight".lstrip("."), previous[1], parent, name
+            previous = name, child
+
+
+def _factors(conv: _Conv, norm: nn.BatchNorm2d) -> Tensor:
+    assert norm.running_var is not None
+    factor = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    return factor[:, None, None, None] if isinstance(conv, nn.Conv2d) else factor[None, :, None, None]
+
+
+def _merge(conv: _Conv, norm: nn.BatchNorm2d) -> None:
+    mean = norm.running_mean
     assert mean is not None
-    assert var is not None
     with torch.no_grad():
-        factor = norm.weight.double() / torch.sqrt(var.double() + norm.eps)
+        factors = _factors(conv, norm)
         bias = torch.zeros_like(mean) if conv.bias is None else conv.bias
-        shifted = (bias.double() - mean.double()) * factor + norm.bias.double()
-        outputs_first = isinstance(conv, nn.Conv2d)
-        per_output = factor[:, None, None, None] if outputs_first else factor[None, :, None, None]
-        conv.weight.copy_(conv.weight.double() * per_output)
+        shifted = (bias.double() - mean.double()) * factors.flatten() + norm.bias.double()
+        conv.weight.copy_(conv.weight.double() * factors)
         conv.bias = nn.Parameter(shifted.to(conv.weight.dtype))
