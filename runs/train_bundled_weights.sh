@@ -56,4 +56,11 @@ python "$(dirname "$0")/average_weights.py" work_dirs/mean.safetensors \
 litehrnet convert work_dirs/mean.safetensors work_dirs/lite_hrnet_18.safetensors --codec dark --half
 
 train_on_two_cores "$DETECTOR"
-litehrnet convert "work_dirs/$DETECTOR/last.safetensors" work_dirs/person.safetensors --half
+train_on_two_cores "$DETECTOR" --work-dir "work_dirs/${DETECTOR}_2" "load_from=work_dirs/$DETECTOR/last.safetensors" \
+  training.epochs=2 training.ema=0.99 training.optimizer.learning_rate=6e-4 training.schedule.warmup_iterations=30
+python "$(dirname "$0")/average_weights.py" work_dirs/person_mean.safetensors \
+  "work_dirs/$DETECTOR/last.safetensors" 1 "work_dirs/${DETECTOR}_2/last.safetensors" 2
+train_on_two_cores "$DETECTOR" --work-dir "work_dirs/${DETECTOR}_3" load_from=work_dirs/person_mean.safetensors \
+  training.epochs=7 training.seed=5 training.optimizer.learning_rate=1.2e-3 training.schedule.warmup_iterations=50 \
+  training.evaluate_every=1
+litehrnet convert "work_dirs/${DETECTOR}_3/last.safetensors" work_dirs/person.safetensors --half
