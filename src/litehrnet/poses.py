@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,7 @@ class Poses:
         path = Path(path)
         if path.suffix.lower() not in (*WRITTEN_SUFFIXES, *TABLE_SUFFIXES):
             raise UserError(f"{path}: unknown suffix (expected {', '.join((*WRITTEN_SUFFIXES, *TABLE_SUFFIXES))})")
-        if path.exists():
+        if os.path.lexists(path):
             raise UserError(f"{path}: exists already (expected the name of a new file)")
         if is_table(path):
             write_table(path, self._columns({}))

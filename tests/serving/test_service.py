@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from benchmarks.service_load import png_bomb
+from tests.simcc_models import SPOT_PIPELINE, write_spot_finder
 
 import litehrnet.cli.serve
 from litehrnet import PoseEstimator
@@ -423,3 +424,15 @@ def test_the_command_opens_an_estimator_per_thread_and_answers(
     monkeypatch.setattr(litehrnet.cli.serve, "wait_for_interrupt", ask)
     assert main(["serve", "--no-page", "--port", "0", "--threads", "2"]) == 0
     assert statuses == [200]
+
+
+def test_keypoints_of_other_things_need_no_option_and_the_message_names_no_other_commands_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = write_spot_finder(tmp_path / "spots.onnx")
+    (tmp_path / "pipeline.json").write_text(json.dumps(SPOT_PIPELINE))
+    monkeypatch.setattr(litehrnet.cli.serve, "wait_for_interrupt", lambda: None)
+    assert main(["serve", str(model), "--no-page", "--port", "0", "--threads", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "no detector: each picture is one object's box" in said
+    assert "use --detector with a detector that you trained)" in said

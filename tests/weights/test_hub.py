@@ -76,6 +76,11 @@ def test_the_hub_without_its_package_is_an_error(monkeypatch: pytest.MonkeyPatch
         hub.fetch_pretrained("hf://ours/poses/x.onnx")
 
 
+def test_a_file_is_refused_with_a_sentence_that_says_what_opens_it(small_weights: Path) -> None:
+    with pytest.raises(UserError, match=r"small.*: a file \(expected a name .*; PoseEstimator\(...\) opens files\)"):
+        PoseEstimator.from_pretrained(str(small_weights))
+
+
 def test_bundled_weights_are_opened_and_others_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[zoo.Download] = []
     monkeypatch.setattr(hub, "fetch_network", asked.append)
