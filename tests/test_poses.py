@@ -118,6 +118,9 @@ def test_saving_writes_a_picture_or_a_table_but_replaces_no_file(tmp_path: Path)
     assert [line.split(",")[:2] for line in lines] == [["image", "person"], ["a.jpg", "0"], ["a.jpg", "1"]]
     with pytest.raises(UserError, match=r"table.csv: exists already"):
         _people().save(tmp_path / "table.csv")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "absent.csv")
+    with pytest.raises(UserError, match=r"link.csv: exists already"):
+        _people().save(tmp_path / "link.csv")
     with pytest.raises(UserError, match=r"x.txt: unknown suffix \(expected .jpg"):
         _people().save(tmp_path / "x.txt")
 

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::int64_t arena_margin = 8 * slack_floats;  // kernels may read, but not use, vectors after the last plane
 
-// Sixteen tiles of the widest vectors: every band copies a row above and one below its own. Four tiles for transposed
-// convolutions, whose results are in scratch too, and only whole rows.
+// Sixteen tiles of the widest vectors: every band copies a row above and one below its own. Transposed convolutions have
+// bands of whole rows, of about four tiles, as their results are in scratch too.
 std::int32_t band_pixels(const Step& step) {
     constexpr std::int32_t tile = 3 * slack_floats;
     const std::int32_t width = step.reads[0].width;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ class Poses:
 
     @property
     def likelihoods(self) -> Floats64:
-        """float64 (people, keypoints): share of keypoints with such a score that are right, 0..1 (docs/predict.md)."""
+        """float64 (people, keypoints): share of keypoints with such a score that are right, 0..1 (docs/results.md)."""
         return CURVE(self.scores)
 
     def draw(self, image: Image | None = None) -> Image:
@@ -155,14 +156,14 @@ class Poses:
             UserError: The file exists or cannot be written, the suffix is another one, or the photo is not known.
         """
         from litehrnet.io.images import WRITTEN_SUFFIXES, write_image
-        from litehrnet.results.files import TABLE_SUFFIXES, write_table
+        from litehrnet.results.files import TABLE_SUFFIXES, is_table, write_table
 
         path = Path(path)
         if path.suffix.lower() not in (*WRITTEN_SUFFIXES, *TABLE_SUFFIXES):
             raise UserError(f"{path}: unknown suffix (expected {', '.join((*WRITTEN_SUFFIXES, *TABLE_SUFFIXES))})")
-        if path.exists():
+        if os.path.lexists(path):
             raise UserError(f"{path}: exists already (expected the name of a new file)")
-        if path.suffix.lower() in TABLE_SUFFIXES:
+        if is_table(path):
             write_table(path, self._columns({}))
         else:
             write_image(path, self.draw())

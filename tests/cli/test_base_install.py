@@ -11,7 +11,19 @@ from tests.figure import draw_figure
 from litehrnet import write_image
 from litehrnet.cli.demo import PHOTO
 
-EXTRAS = ["torch", "pycocotools", "scipy", "tensorboard", "onnx", "onnxscript", "openvino", "h5py", "pandas", "pyarrow"]
+EXTRAS = [
+    "torch",
+    "pycocotools",
+    "scipy",
+    "tensorboard",
+    "onnx",
+    "onnxscript",
+    "openvino",
+    "h5py",
+    "pandas",
+    "pyarrow",
+    "tornado",
+]
 CODE = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); from litehrnet.cli.main import main; sys.exit(main())"
 
 
@@ -68,6 +80,7 @@ def test_demo_needs_no_extra(tmp_path: Path) -> None:
         (["convert", "WEIGHTS", "out.safetensors"], "litehrnet[train]"),
         (["export", "WEIGHTS"], "litehrnet[export]"),
         (["summary", "lite_hrnet_18"], "litehrnet[train]"),
+        (["serve"], "litehrnet serve needs tornado, which is not installed (pip install 'litehrnet[serve]')"),
         (["predict", "PHOTO", "--parquet", "--out-dir", "out"], "needs pyarrow, which is"),
         (["score", "RESULTS", "ANNOTATIONS"], "computing AP needs pycocotools"),
     ],

@@ -141,9 +141,22 @@ def test_tables_of_tracks_are_refused_without_tracking_and_for_photos(
     assert not out.exists()
 
 
+def test_photos_beside_a_video_have_no_table_of_tracks(film: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    photo = str(folder / "000000000001.jpg")
+    assert _predict_film(film, out, photo, "--deeplabcut-csv", "--csv") == 0
+    tables = [name for name in written(out) if name.endswith(".csv")]
+    assert tables == ["film.csv", "film_dlc.csv", "keypoints.csv"]
+
+
 @pytest.mark.parametrize(
     ("option", "package", "extra"),
-    [("--parquet", "pyarrow", "tables"), ("--deeplabcut-h5", "pandas", "behavior"), ("--sleap", "h5py", "behavior")],
+    [
+        ("--parquet", "pyarrow", "tables"),
+        ("--deeplabcut-h5", "pandas", "behavior"),
+        ("--sleap", "h5py", "behavior"),
+        ("--show", "tornado", "video"),
+    ],
 )
 def test_a_missing_package_is_named_before_anything_is_predicted(
     film: Path,

@@ -116,6 +116,12 @@ def test_people_of_a_table_are_read_back(table: Columns, tmp_path: Path, suffix:
     assert people[1]["score"] == pytest.approx(expected["score"], rel=1e-5)
 
 
+def test_names_of_photos_may_contain_line_breaks_and_quotes(tmp_path: Path) -> None:
+    name = 'two\nlines, "quoted"\x85.jpg'
+    write_csv(tmp_path / "t.csv", to_columns([Found(_poses(1), {"image": name})]))
+    assert [entry["file_name"] for entry in read_people(tmp_path / "t.csv", boxes=True)] == [name]
+
+
 @pytest.mark.parametrize("package", ["pandas", "polars"])
 def test_boxes_of_a_users_data_frame_are_read(tmp_path: Path, package: str) -> None:
     import pandas

@@ -105,9 +105,7 @@ def test_an_install_without_onnx_runtime_web_says_so(
     (installed / "package.json").unlink()
     assert main(["serve", str(small_onnx)]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(
-        "error: the live view needs ONNX Runtime Web, which this install was made without (make web"
-    )
+    assert error.startswith("error: the page needs ONNX Runtime Web, which is not installed (expected make web")
     assert error.count("\n") == 1
 
 

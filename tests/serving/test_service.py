@@ -3,10 +3,9 @@
 import http.client
 import json
 import socket
-import struct
+import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.service_load import png_bomb
+from tests.simcc_models import SPOT_PIPELINE, write_spot_finder
 
 import litehrnet.cli.serve
 from litehrnet import PoseEstimator
@@ -23,7 +24,7 @@ from litehrnet.cli.serve import TOKEN
 from litehrnet.io.images import encode_image
 from litehrnet.serving import service
 from litehrnet.serving.http import Site
-from litehrnet.serving.photos import MOST_SCANS, Limits
+from litehrnet.serving.photos import MOST_SCANS, Limits, PhotoPool
 from litehrnet.serving.service import open_service
 
 LIMITS = Limits(body_bytes=200_000, pixels=2_000_000, waiting=4, seconds=60)
@@ -73,15 +74,6 @@ def _form(*files: tuple[str, bytes], boundary: str = "edge") -> tuple[bytes, dic
     ]
     body = b"".join(parts) + f"--{boundary}--\r\n".encode()
     return body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-
-
-def _png_head(width: int, height: int) -> bytes:
-    """A PNG with few bytes and a claim of many pixels."""
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(1000)))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in [*chunks, (b"IEND", b"")]
-    )
 
 
 def _raw(site: Site, *pieces: bytes) -> bytes:
@@ -143,7 +135,7 @@ def test_what_is_not_a_photo_is_said(site: Site, body: bytes, headers: dict[str,
 
 
 def test_photos_with_too_many_pixels_are_refused_before_they_are_decoded(site: Site) -> None:
-    status, error = _error(_ask(site, body=_png_head(50_000, 50_000)))
+    status, error = _error(_ask(site, body=png_bomb(50_000, 50_000)))
     assert (status, error) == (413, "image: 50000 x 50000 pixels are too many (expected at most 2 million)")
 
 
@@ -275,6 +267,21 @@ def test_clients_that_leave_give_their_place_in_the_line_away(estimator: PoseEst
         _wait_for(lambda: 'path="/predict",status="499"} 1' in _ask(opened, "/metrics")[1])
 
 
+def test_a_photo_that_left_the_line_is_not_kept(estimator: PoseEstimator) -> None:
+    slow = _Slow(estimator)
+    pool = PhotoPool([slow], Limits())  # type: ignore[list-item]
+    pool.submit(PHOTO.read_bytes(), "image/jpeg")
+    assert slow.entered.acquire(timeout=60)
+    body = bytes(1000)
+    references = sys.getrefcount(body)
+    job = pool.submit(body, "image/jpeg")
+    assert sys.getrefcount(body) > references
+    assert job.cancel()
+    assert sys.getrefcount(body) == references
+    slow.go_on.set()
+    pool.close()
+
+
 def test_a_photo_in_progress_is_answered_when_the_site_closes(estimator: PoseEstimator) -> None:
     slow = _Slow(estimator)
     opened = _with(slow, Limits())
@@ -390,7 +397,9 @@ def test_other_machines_are_answered_with_a_token_only(
     )
 
 
-@pytest.mark.parametrize("token", ["", "short", "sixteen letters é"])
+@pytest.mark.parametrize(
+    "token", ["", "short", "sixteen-letters-é", "sixteen letters or more", "sixteen-letters-or-more\n"]
+)
 def test_a_weak_token_is_refused(
     token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -415,3 +424,15 @@ def test_the_command_opens_an_estimator_per_thread_and_answers(
     monkeypatch.setattr(litehrnet.cli.serve, "wait_for_interrupt", ask)
     assert main(["serve", "--no-page", "--port", "0", "--threads", "2"]) == 0
     assert statuses == [200]
+
+
+def test_keypoints_of_other_things_need_no_option_and_the_message_names_no_other_commands_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = write_spot_finder(tmp_path / "spots.onnx")
+    (tmp_path / "pipeline.json").write_text(json.dumps(SPOT_PIPELINE))
+    monkeypatch.setattr(litehrnet.cli.serve, "wait_for_interrupt", lambda: None)
+    assert main(["serve", str(model), "--no-page", "--port", "0", "--threads", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "no detector: each picture is one object's box" in said
+    assert "use --detector with a detector that you trained)" in said

@@ -55,7 +55,8 @@ def hub_address(small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_weights_on_the_hub_are_downloaded_and_opened(hub_address: str, small_weights: Path) -> None:
     estimator = PoseEstimator.from_pretrained("hf://ours/poses@v1/small.safetensors", threads=1, whole_image=True)
     assert estimator.runtime.input_size_wh == (64, 64)
-    assert hub.fetch_pretrained("hf://ours/poses@v1/small.safetensors") != small_weights
+    downloaded = Path(hub.fetch_pretrained("hf://ours/poses@v1/small.safetensors"))
+    assert downloaded.read_bytes() == small_weights.read_bytes()
 
 
 def test_a_file_that_the_hub_does_not_have_is_one_sentence(hub_address: str) -> None:
@@ -73,6 +74,11 @@ def test_the_hub_without_its_package_is_an_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("litehrnet.optional.is_installed", lambda package: False)
     with pytest.raises(UserError, match=r"needs huggingface_hub, .*litehrnet\[hub\]"):
         hub.fetch_pretrained("hf://ours/poses/x.onnx")
+
+
+def test_a_file_is_refused_with_a_sentence_that_says_what_opens_it(small_weights: Path) -> None:
+    with pytest.raises(UserError, match=r"small.*: a file \(expected a name .*; PoseEstimator\(...\) opens files\)"):
+        PoseEstimator.from_pretrained(str(small_weights))
 
 
 def test_bundled_weights_are_opened_and_others_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:

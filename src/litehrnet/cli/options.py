@@ -81,9 +81,10 @@ def say_people(options: argparse.Namespace, estimator: "PoseEstimator", without:
         say(without)
     else:
         keypoints = estimator.runtime.info.keypoint_set.name
+        boxes = ", or --boxes" if "boxes" in options else ""
         say(
             f"no detector: each picture is one object's box (the bundled detector finds people, and these weights find "
-            f"the keypoints {keypoints}; use --detector with a detector that you trained, or --boxes)"
+            f"the keypoints {keypoints}; use --detector with a detector that you trained{boxes})"
         )
 
 

@@ -58,7 +58,8 @@ def run(options: argparse.Namespace, files: Sequence[Path], runtime: "Runtime", 
     from litehrnet.cli.box_files import number_of, read_boxes
     from litehrnet.io.files import write_bytes
 
-    tables = result_tables.wanted(options)
+    # The others are those of the videos in the same run.
+    tables = [name for name in result_tables.wanted(options) if not result_tables.TABLES[name].tracks]
     box_file = None if options.boxes is None else read_boxes(options.boxes, options.min_box_score)
     matched = None if box_file is None else box_file.match(files)
     estimator = pose_estimator(options, runtime, with_detector=matched is None)
@@ -142,8 +143,7 @@ def _predict(
             report.photos += 1
             report.results += [{**entry, "file_name": photo.name} for entry in poses.to_coco(ids[file])]
             if options.csv or options.parquet:
-                where = {"image": photo.name, "image_id": ids[file]}
-                report.found.append(Found(replace(poses, image=None), where))
+                report.found.append(Found(poses, {"image": photo.name, "image_id": ids[file]}))
             if not len(poses):
                 report.nobody.append(photo.name)
             progress.advance(1)

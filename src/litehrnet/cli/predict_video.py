@@ -109,6 +109,8 @@ def check(options: argparse.Namespace, inputs: "Inputs") -> None:
         raise UserError(f"{live[0]}: never ends, so other inputs would wait forever (expected it alone)")
     if options.boxes:
         raise UserError("--boxes: only works with photos (expected --detector for videos)")
+    if options.show:
+        require("tornado", "video", "--show")
     result_tables.wanted(options)
     if options.end is not None and options.end <= options.start:
         raise UserError(f"--end {options.end:g}: not after --start {options.start:g} (expected a later time)")

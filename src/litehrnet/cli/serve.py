@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TOKEN = "LITEHRNET_TOKEN"
 """Environment variable with the token, as arguments of a program are visible to everybody on the machine."""
 SHORTEST_TOKEN = 16
+"""Characters of the shortest token that is accepted."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,7 +118,9 @@ def _token(host: str) -> str | None:
     token = os.environ.get(TOKEN)
     if token is None and not _is_loopback(host):
         raise UserError(f"{host}: other machines may reach it, and {TOKEN} is not set (expected a secret in it)")
-    if token is not None and (len(token) < SHORTEST_TOKEN or not token.isascii()):
+    if token is not None and (
+        len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token
+    ):
         raise UserError(f"{TOKEN}: not a token (expected at least {SHORTEST_TOKEN} letters and digits)")
     return token
 

@@ -68,7 +68,7 @@ class Body:
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Detector in rtmlib's shape."""
+    """Detector in rtmlib's shape. Its tracker reads ``det_mode``: boxes are of people."""
 
     estimator: PoseEstimator
     det_mode: str = "human"

@@ -2,7 +2,7 @@
 
 The likelihood is the share of keypoints with such a score that are right: annotated, and with a term of 0.5 or more in
 COCO's similarity (OKS). The curve is of the bundled weights, on photos that training never saw
-(``python -m benchmarks.likelihood``, docs/predict.md). With other weights it keeps the order of the scores only.
+(``python -m benchmarks.likelihood``, docs/results.md). With other weights it keeps the order of the scores only.
 """
 
 from dataclasses import dataclass

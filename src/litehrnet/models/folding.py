@@ -25,10 +25,10 @@ def fold_batch_norms(network: _Network) -> _Network:
 
 
 def fold_factors(network: nn.Module) -> dict[str, Tensor]:
-    """Return the float64 factors by which folding multiplies weights, by their names, one factor per output channel.
+    """Compute the factors by which folding multiplies weights, one per output channel.
 
-    Shapes:
-        (outputs, 1, 1, 1); for transposed convolutions (1, outputs, 1, 1).
+    Returns:
+        float64 (outputs, 1, 1, 1), for transposed convolutions (1, outputs, 1, 1), by the names of the weights.
     """
     return {name: _factors(conv, getattr(parent, norm)) for name, conv, parent, norm in _normalized(network)}
 

@@ -38,7 +38,7 @@ class IterativeHead(nn.Module):
         lowest, *higher = reversed(branches)
         z: Tensor = self.projects[0](lowest)
         for x, project in zip(higher, self.projects[1:], strict=True):
-            # With aligned corners, as in the reference implementation, neighbors lie less than two pixels apart.
+            # With aligned corners, as in the reference implementation, neighbors end up more than two pixels apart.
             z = project(x + F.interpolate(z, scale_factor=2, mode="bilinear", align_corners=True))
         return z
 

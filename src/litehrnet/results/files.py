@@ -1,6 +1,7 @@
 """Tables of people as CSV and Parquet: writing results, and reading boxes or results of anybody."""
 
 import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def _read(path: Path) -> tuple[list[str], Iterator[dict[str, Any]]]:
     content = read_bytes(path)
     if path.suffix.lower() == ".csv":
         try:
-            reader = csv.DictReader(content.decode("utf-8-sig").splitlines(), strict=True, restval="")
+            reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True, restval="")
             return list(reader.fieldnames or ()), iter(list(reader))
         except (UnicodeDecodeError, csv.Error) as error:
             raise UserError(f"{path}: not CSV in UTF-8 ({error})") from error

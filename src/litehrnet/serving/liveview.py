@@ -214,8 +214,8 @@ def check_installed() -> None:
     """
     if not (ONNXRUNTIME_WEB / "package.json").is_file():
         raise UserError(
-            "the live view needs ONNX Runtime Web, which this install was made without (make web in a checkout "
-            "gets it, and --no-page does without)"
+            "the page needs ONNX Runtime Web, which is not installed (expected make web in a checkout before the "
+            "install, or --no-page)"
         )
 
 

@@ -37,7 +37,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Found:
+class PhotoResult:
     """People in one photo.
 
     Attributes:
@@ -65,14 +65,14 @@ class PhotoPool:
         for estimator in estimators:
             self._free.put(estimator)
         self._threads = ThreadPoolExecutor(len(estimators), "photos")
-        self._jobs: list[Future[Found]] = []
+        self._jobs: list[Future[PhotoResult]] = []
 
     def jobs(self) -> int:
         """Return the number of photos that wait or are computed."""
         self._jobs = [job for job in self._jobs if not job.done()]
         return len(self._jobs)
 
-    def submit(self, body: bytes, content_type: str) -> Future[Found]:
+    def submit(self, body: bytes, content_type: str) -> Future[PhotoResult]:
         """Add the photo in a request's body to the line; always called by the same thread.
 
         Raises:
@@ -81,7 +81,10 @@ class PhotoPool:
         if self.jobs() >= self._limits.waiting:
             sentence = f"{self._limits.waiting} photos are waiting already (expected you to try again later)"
             raise RequestError(503, sentence, {"Retry-After": "1"})
-        job = self._threads.submit(self._find, body, content_type)
+        photo = [body]
+        job = self._threads.submit(self._find, photo, content_type)
+        # The executor keeps canceled jobs until their turn, so clients that leave could fill the memory with photos.
+        job.add_done_callback(lambda _: photo.clear())
         self._jobs.append(job)
         return job
 
@@ -89,15 +92,15 @@ class PhotoPool:
         """Wait for the photos that are computed now; drop the others."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _find(self, body: bytes, content_type: str) -> Found:
+    def _find(self, body: list[bytes], content_type: str) -> PhotoResult:
         began = time.perf_counter()
-        name, photo = photo_in(body, content_type)
+        name, photo = photo_in(body[0], content_type)
         try:
             results = self._results(photo)
         except UserError as error:
             raise RequestError(400, str(error)) from error
         content = json.dumps([{**entry, "file_name": name} for entry in results], indent=1) + "\n"
-        return Found(content.encode(), len(results), time.perf_counter() - began)
+        return PhotoResult(content.encode(), len(results), time.perf_counter() - began)
 
     def _results(self, photo: bytes) -> list[dict[str, object]]:
         header = read_header(photo, "image")

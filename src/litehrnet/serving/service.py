@@ -10,7 +10,7 @@ from litehrnet.serving import DEFAULT_PORT, LOOPBACK
 from litehrnet.serving.http import LINGER, Document, Handler, LatestFrame, RequestError, Site
 from litehrnet.serving.metrics import Metrics
 from litehrnet.serving.openapi import describe_service
-from litehrnet.serving.photos import Found, Limits, PhotoPool
+from litehrnet.serving.photos import Limits, PhotoPool, PhotoResult
 
 _PREDICT, _METRICS, _HEALTH, _DESCRIPTION = "/predict", "/metrics", "/healthz", "/openapi.json"
 _HELD_BODIES = 16
@@ -57,7 +57,7 @@ class _Predict(Handler):
 
     def initialize(self, service: Service) -> None:
         self._service = service
-        self._job: asyncio.Future[Found] | None = None
+        self._job: asyncio.Future[PhotoResult] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self.is_complete, self.began = False, asyncio.get_running_loop().time()
         self.body: bytearray | bytes = bytearray()

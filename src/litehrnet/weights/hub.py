@@ -15,10 +15,12 @@ def fetch_pretrained(name: str) -> str | Path:
     """Return what ``PoseEstimator`` opens: the name of weights that are there now, or a downloaded file.
 
     Raises:
-        UserError: The name is unknown, huggingface_hub is not installed, or the download fails.
+        UserError: The name is unknown or that of a file, huggingface_hub is not installed, or the download fails.
     """
     if name.startswith(HUB):
         return _from_hub(name)
+    if Path(name).is_file():
+        raise UserError(f"{name}: a file (expected a name that litehrnet models lists; PoseEstimator(...) opens files)")
     if not any(path.stem == name for path in bundled_files()):
         fetch_network(find_download(name))
     return name
