@@ -20,7 +20,7 @@ from benchmarks.crop_films import BLUR, PEOPLE, SECONDS, TrueFrame, make_film
 from benchmarks.identity_scores import IdentityScores, NamedFrame, judge
 from numpy.typing import NDArray
 
-from litehrnet import PoseEstimator, open_detector, read_frames
+from litehrnet import PoseEstimator, read_frames
 from litehrnet.keypoints.boxes import BODY_SHARE
 from litehrnet.keypoints.oks import oks_to_truth
 from litehrnet.poses import Poses
@@ -75,13 +75,13 @@ def evaluate_film(
     Args:
         film: The film.
         truth: The truth of each frame.
-        detector: File or name for ``open_detector``; ``"none"`` follows one person.
+        detector: File or name for ``PoseEstimator``; ``"none"`` follows one person.
         interval: Seconds between two runs of the detector; 0 for every frame; None as in ``predict_frames``.
     """
     if detector == "none":
         estimator = PoseEstimator(threads=1, whole_image=True)
     else:
-        estimator = PoseEstimator(threads=1, detector=open_detector(detector, threads=1))
+        estimator = PoseEstimator(threads=1, detector=detector)
     tracker, found, named, cost, tracking_cost = Tracker(), list[Poses](), list[NamedFrame](), 0.0, 0.0
     frames = predict_frames(estimator, read_frames(film), detector_interval=interval)
     for true, (each, spent) in zip(truth, _timed(frames), strict=True):
