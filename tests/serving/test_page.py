@@ -345,7 +345,7 @@ def test_the_command_serves_until_it_is_interrupted(programs: dict[str, str], sm
         assert running.stdout is not None
         assert running.stdout.readline() == f"weights: {small_onnx} (random numbers), input 64x64 (width x height)\n"
         assert running.stdout.readline().startswith("runtime: onnxruntime ")
-        assert running.stdout.readline().startswith("detector: ")
+        assert running.stdout.readline().startswith("no detector: ")
         address, _, rest = running.stdout.readline().partition(" ")
         assert rest == "shows the live view\n"
         with urllib.request.urlopen(address, timeout=60) as answer:
