@@ -112,7 +112,9 @@ def test_a_taken_port_is_said_in_one_sentence(site: Site) -> None:
         Site({"/": PAGE}, port=_port(site))
 
 
-@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 65536), ("192.0.2.1", 0), ("no.such.host.invalid", 0)])
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", 65536), ("192.0.2.1", 0), ("no.such.host.invalid", 0), (70 * "ä", 0)]
+)
 def test_an_address_that_cannot_be_listened_on_is_said_in_one_sentence(host: str, port: int) -> None:
     with pytest.raises(UserError):
         Site({"/": PAGE}, host=host, port=port)

@@ -381,5 +381,7 @@ def _listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise UserError(f"port {port}: taken on {host} (expected a free port, or 0 for any)") from error
         raise UserError(f"{host}, port {port}: cannot listen ({error.strerror})") from error
+    except TypeError as error:  # a long name that is not ASCII
+        raise UserError(f"{host}: not the name of a host ({error})") from error
     listening.setblocking(False)
     return listening
