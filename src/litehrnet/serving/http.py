@@ -376,12 +376,14 @@ def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise UserError(f"port {port}: not a port (expected 0 to 65535)")
     try:
+        host.encode("idna")  # as Python does where it is too late for an error of its own
+    except UnicodeError as error:
+        raise UserError(f"{host}: not a host (expected a name or an address, {error})") from error
+    try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UserError(f"port {port}: taken on {host} (expected a free port, or 0 for any)") from error
         raise UserError(f"{host}, port {port}: cannot listen ({error.strerror})") from error
-    except TypeError as error:  # a long name that is not ASCII
-        raise UserError(f"{host}: not the name of a host ({error})") from error
     listening.setblocking(False)
     return listening
