@@ -37,7 +37,7 @@ TABLES = {
     "deeplabcut-h5": Table("{}_dlc.h5", ("pandas", "tables"), "behavior", tracks=True),
     "sleap": Table("{}.analysis.h5", ("h5py",), "behavior", tracks=True),
 }
-"""By the name of the option."""
+"""Functions that write a file, by the names of their options."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -54,7 +54,7 @@ def _searched_unit(
     swish: bool,
     stride: int,
 ) -> Planes:
-    """Compile one unit. Its last product has an activation, so the input is added in a step of its own."""
+    """Compile one unit. A separate step adds the input, because the last product has an activation."""
     activation = Activation.HARD_SWISH if swish else Activation.RELU
     expand, depthwise, linear = (f"{name}.{layer}_conv" for layer in ("expand", "depthwise", "linear"))
     y = b.pointwise(expand, x, p.block(expand, (hidden, len(x), 1, 1)), activation)

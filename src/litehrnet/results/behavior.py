@@ -1,7 +1,7 @@
 """Tracked keypoints of a video as files of DeepLabCut and SLEAP, which tools such as movement read.
 
 Both have one place for each animal in each frame. People are those with an identity; their likelihood stands for the
-tools' own scores. Frames without a person, also those that were skipped, are NaN.
+tools' own scores. Frames without a person, and skipped frames, are NaN.
 """
 
 import csv

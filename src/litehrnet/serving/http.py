@@ -376,7 +376,7 @@ def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65535:
         raise UserError(f"port {port}: not a port (expected 0 to 65535)")
     try:
-        host.encode("idna")  # as Python does where it is too late for an error of its own
+        host.encode("idna")  # Python does the same in create_server, but raises TypeError and leaves a socket open
     except UnicodeError as error:
         raise UserError(f"{host}: not a host (expected a name or an address, {error})") from error
     try:

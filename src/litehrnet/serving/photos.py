@@ -21,7 +21,7 @@ MOST_SCANS = 100
 
 @dataclass(frozen=True)
 class Limits:
-    """What clients may ask for.
+    """Limits of requests and of the line of photos.
 
     Attributes:
         body_bytes: Largest body of a request.

@@ -18,7 +18,7 @@ _HELD_BODIES = 16
 
 
 class Service:
-    """What all requests share; used by the thread of the site.
+    """State that all requests share: limits, counters, the pool and held uploads. Only the site's thread uses it.
 
     Args:
         estimators: See ``PhotoPool``.
