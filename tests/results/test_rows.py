@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.random_poses import random_poses
 
 from litehrnet import UserError
 from litehrnet.keypoints.likelihood import CURVE
-from litehrnet.poses import KeypointSet, Poses
 from litehrnet.results.files import read_people, write_csv, write_parquet
 from litehrnet.results.rows import Columns, Found, to_columns, to_dataframe, to_rows
 
-PAIR = KeypointSet("pair", ("left_eye", "right_eye"), ((0, 1),), ((0, 1),), (0.025, 0.025))
 COLUMNS = [
     *("image", "image_id", "person", "box_x", "box_y", "box_width", "box_height", "box_score", "score"),
     *("left_eye_x", "left_eye_y", "left_eye_score", "left_eye_likelihood"),
@@ -20,21 +19,10 @@ COLUMNS = [
 ]
 
 
-def _poses(persons: int) -> Poses:
-    rng = np.random.default_rng(persons)
-    return Poses(
-        keypoints=rng.normal(size=(persons, 2, 2)).astype(np.float32),
-        scores=rng.random((persons, 2), np.float32),
-        boxes=rng.random((persons, 4), np.float32),
-        box_scores=rng.random(persons, np.float32),
-        keypoint_set=PAIR,
-    )
-
-
 @pytest.fixture
 def table() -> Columns:
     """Photos with two people, with nobody, and with one person."""
-    return to_columns([Found(_poses(n), {"image": f"{n},ä.jpg", "image_id": n}) for n in (2, 0, 1)])
+    return to_columns([Found(random_poses(n), {"image": f"{n},ä.jpg", "image_id": n}) for n in (2, 0, 1)])
 
 
 def test_a_table_has_a_row_per_person_and_one_where_there_is_nobody(table: Columns) -> None:
@@ -42,7 +30,7 @@ def test_a_table_has_a_row_per_person_and_one_where_there_is_nobody(table: Colum
     assert list(table) == COLUMNS
     assert [(row["image_id"], row["person"]) for row in rows] == [(2, 0), (2, 1), (0, None), (1, 0)]
     assert set(list(rows[2].values())[2:]) == {None}
-    poses = _poses(2)
+    poses = random_poses(2)
     assert rows[1]["right_eye_x"] == poses.keypoints[1, 1, 0]
     assert rows[1]["box_height"] == poses.boxes[1, 3]
     assert rows[1]["score"] == poses.pose_scores[1]
@@ -51,8 +39,8 @@ def test_a_table_has_a_row_per_person_and_one_where_there_is_nobody(table: Colum
 
 
 def test_a_table_of_frames_has_identities_and_smoothed_keypoints() -> None:
-    poses, steady = _poses(2), np.full((2, 2, 2), 7, np.float32)
-    nobody = Found(_poses(0), {"frame": 1}, np.empty(0, np.intp), np.empty((0, 2, 2), np.float32))
+    poses, steady = random_poses(2), np.full((2, 2, 2), 7, np.float32)
+    nobody = Found(random_poses(0), {"frame": 1}, np.empty(0, np.intp), np.empty((0, 2, 2), np.float32))
     rows = to_rows(to_columns([Found(poses, {"frame": 0}, np.array([4, 0]), steady), nobody]))
     assert [(row["frame"], row["id"], row["left_eye_smooth_y"]) for row in rows] == [
         (0, 4, 7),
@@ -80,7 +68,7 @@ def test_csv_and_parquet_hold_exactly_the_rows(table: Columns, tmp_path: Path) -
 
 
 def test_a_long_csv_has_every_row_once(tmp_path: Path) -> None:
-    write_csv(tmp_path / "t.csv", to_columns([Found(_poses(1), {"frame": n}) for n in range(2500)]))
+    write_csv(tmp_path / "t.csv", to_columns([Found(random_poses(1), {"frame": n}) for n in range(2500)]))
     lines = (tmp_path / "t.csv").read_text().splitlines()
     assert [line.partition(",")[0] for line in lines] == ["frame", *map(str, range(2500))]
 
@@ -107,7 +95,7 @@ def test_people_of_a_table_are_read_back(table: Columns, tmp_path: Path, suffix:
     path = tmp_path / f"t{suffix}"
     (write_csv if suffix == ".csv" else write_parquet)(path, table)
     boxes, people = read_people(path, boxes=True), read_people(path, boxes=False)
-    poses = _poses(2)
+    poses = random_poses(2)
     assert [str(entry["image_id"]) for entry in boxes] == ["2", "2", "1"]
     assert boxes[1]["bbox"] == pytest.approx(poses.boxes[1].tolist(), rel=1e-6)
     assert boxes[1]["score"] == pytest.approx(float(poses.box_scores[1]), rel=1e-6)
@@ -118,7 +106,7 @@ def test_people_of_a_table_are_read_back(table: Columns, tmp_path: Path, suffix:
 
 def test_names_of_photos_may_contain_line_breaks_and_quotes(tmp_path: Path) -> None:
     name = 'two\nlines, "quoted"\x85.jpg'
-    write_csv(tmp_path / "t.csv", to_columns([Found(_poses(1), {"image": name})]))
+    write_csv(tmp_path / "t.csv", to_columns([Found(random_poses(1), {"image": name})]))
     assert [entry["file_name"] for entry in read_people(tmp_path / "t.csv", boxes=True)] == [name]
 
 

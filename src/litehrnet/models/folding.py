@@ -25,7 +25,7 @@ def fold_batch_norms(network: _Network) -> _Network:
 
 
 def fold_factors(network: nn.Module) -> dict[str, Tensor]:
-    """Compute the factors by which folding multiplies weights, one per output channel.
+    """Compute the factor of each output channel that folding multiplies into the weights.
 
     Returns:
         float64 (outputs, 1, 1, 1), for transposed convolutions (1, outputs, 1, 1), by the names of the weights.
