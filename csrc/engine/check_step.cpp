@@ -278,7 +278,7 @@ void check_step(const Step& step, const Program& program) {
         case Kind::max_pool: return check_max_pool(step);
         case Kind::add: return check_add(step);
     }
-    throw ProgramError("is of an unknown kind");
+    refuse("is of an unknown kind");
 }
 
 }  // namespace litehrnet

@@ -57,7 +57,7 @@ std::int64_t scratch_floats(const Step& step) {
         case Kind::max_pool:
         case Kind::add: return 0;
     }
-    throw ProgramError("it has a step of an unknown kind");
+    refuse("it has a step of an unknown kind");
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ Engine::Engine(const Program& program, const Kernels& kernels, Precision precisi
       image_bytes_(std::int64_t{3} * program.width * program.height),
       output_(program.output) {
     if (precision == Precision::bfloat16 && !kernels.pointwise_bf16)
-        throw ProgramError(std::string("the ") + kernels.name + " kernels have no bfloat16 (a CPU with AVX512-BF16 has)");
+        refuse(std::string("the ") + kernels.name + " kernels have no bfloat16 (a CPU with AVX512-BF16 has)");
     std::int64_t scratch = 0;
     for (const Step& step : program.steps)
         scratch = std::max(scratch, (scratch_floats(step) + slack_floats - 1) / slack_floats * slack_floats);
@@ -179,7 +179,7 @@ ReadyStep Engine::prepare(const Step& step) {
             return Add{.a = keep(first), .b = keep(step.reads[1]), .out = keep(out), .channels = out.count(),
                        .pixels = static_cast<std::int32_t>(out.pixels()), .activation = step.activation};
     }
-    throw ProgramError("it has a step of an unknown kind");
+    refuse("it has a step of an unknown kind");
 }
 
 ReadyStep Engine::prepare_pointwise(const Step& step) {

@@ -1,5 +1,7 @@
 #include "program.h"
 
+#include <charconv>
+#include <iterator>
 #include <utility>
 
 namespace litehrnet {
@@ -72,6 +74,12 @@ private:
     std::span<const float> constants_;
 };
 
+// std::to_string is not in a header, and the WebAssembly build is linked without the C++ library.
+std::string text_of(std::size_t number) {
+    char digits[24];
+    return {digits, std::to_chars(digits, std::end(digits), number).ptr};
+}
+
 void check_places(const Planes& planes, std::int64_t arena_floats) {
     if (planes.places.empty()) return;
     require(planes.height > 0 && planes.width > 0, "has planes without pixels");
@@ -98,25 +106,22 @@ Program read_program(std::span<const std::int32_t> numbers, std::span<const floa
             "its arena has an impossible size");
     program.output = reader.planes();
     require(!program.output.places.empty(), "it has no output");
-    try {
-        check_places(program.output, program.arena_floats);
-    } catch (const ProgramError& error) {
-        throw ProgramError("its output " + std::string(error.what()));
-    }
+    check_within([] { return std::string("its output "); },
+                 [&] { check_places(program.output, program.arena_floats); });
     require(program.output.width == (program.width + 3) / 4 && program.output.height == (program.height + 3) / 4,
             "its output is not a quarter of its images");
     const std::size_t count = reader.count();
     require(count > 0, "it has no steps");
     for (std::size_t index = 0; index < count; ++index) {
         Step step = reader.step();
-        try {
+        const auto subject = [&] {
+            return "step " + text_of(index) + " (" + kind_names[static_cast<std::int32_t>(step.kind)] + ") ";
+        };
+        check_within(subject, [&] {
             for (const auto* operands : {&step.reads, &step.writes})
                 for (const Planes& planes : *operands) check_places(planes, program.arena_floats);
             check_step(step, program);
-        } catch (const ProgramError& error) {
-            const std::string kind = kind_names[static_cast<std::int32_t>(step.kind)];
-            throw ProgramError("step " + std::to_string(index) + " (" + kind + ") " + error.what());
-        }
+        });
         program.steps.push_back(std::move(step));
     }
     require(reader.finished(), "it continues after its last step");

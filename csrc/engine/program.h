@@ -3,22 +3,13 @@
 
 #include <cstdint>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "kernels.h"
+#include "program_error.h"
 
 namespace litehrnet {
-
-// Says what is wrong with a program, as the end of a sentence.
-struct ProgramError : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-inline void require(bool condition, const char* otherwise) {
-    if (!condition) throw ProgramError(otherwise);
-}
 
 constexpr std::int64_t largest_arena = std::int64_t{1} << 30;  // in floats: 4 GiB
 

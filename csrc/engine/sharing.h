@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <cstdint>
+#if !defined(__wasm__)
 #include <thread>
+#endif
 #include <variant>
 
 #include "kernels.h"
@@ -44,21 +46,33 @@ public:
         for (std::int64_t turn = taken_.load(); turn < count_; turn = taken_.load()) {
             if (finished_.load(std::memory_order_acquire) < turn / shares_ * shares_) {
                 // Steps take microseconds; sleeping and waking would take longer. Computing threads get the CPU first.
-                if (++looked >= 1000) std::this_thread::yield();
+                if (++looked >= 1000) yield();
             } else if (taken_.compare_exchange_weak(turn, turn + 1)) {
                 looked = 0;
-                try {
-                    task(turn);
-                } catch (...) {
-                    taken_ = count_;
-                    throw;
-                }
+                OrStop unless_finished{*this};
+                task(turn);
+                unless_finished.is_finished = true;
                 finished_.fetch_add(1, std::memory_order_release);
             }
         }
     }
 
 private:
+    // After an exception of a task, nobody takes another turn.
+    struct OrStop {
+        Turns& turns;
+        bool is_finished = false;
+        ~OrStop() {
+            if (!is_finished) turns.taken_ = turns.count_;
+        }
+    };
+
+    static void yield() {
+#if !defined(__wasm__)  // which has one thread
+        std::this_thread::yield();
+#endif
+    }
+
     const std::int64_t count_;
     const std::int32_t shares_;
     alignas(64) std::atomic<std::int64_t> taken_{0};

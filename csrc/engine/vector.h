@@ -36,13 +36,16 @@ constexpr int W = LITEHRNET_VECTOR_FLOATS;
 constexpr int registers = LITEHRNET_REGISTERS;
 
 typedef float V __attribute__((vector_size(W * 4)));
-typedef std::int32_t I __attribute__((vector_size(W * 4)));
+using I = decltype(V{} < V{});
 
 // Templates over T work for vectors of other lengths too.
 template <typename T>
 constexpr int floats_in = sizeof(T) / sizeof(float);
 template <typename T>
 using Integers = decltype(T{} < T{});
+#if defined(__wasm_simd128__)
+typedef signed char Bytes __attribute__((vector_size(16)));
+#endif
 
 template <typename T>
 inline T load_as(const void* p) {
@@ -63,7 +66,7 @@ inline T all(float x) {
 }
 
 // Keeps a value in a register: compilers would load it again in every instruction that uses it.
-inline void keep(V& v) {
+inline void keep([[maybe_unused]] V& v) {
 #if defined(__x86_64__)
     asm("" : "+v"(v));
 #elif defined(__aarch64__)
@@ -93,6 +96,9 @@ inline V lesser(V a, V b) { return _mm256_min_ps(a, b); }
 #elif defined(__SSE2__)
 inline V greater(V a, V b) { return _mm_max_ps(a, b); }
 inline V lesser(V a, V b) { return _mm_min_ps(a, b); }
+#elif defined(__wasm_simd128__)
+inline V greater(V a, V b) { return __builtin_wasm_pmax_f32x4(b, a); }
+inline V lesser(V a, V b) { return __builtin_wasm_pmin_f32x4(b, a); }
 #else
 inline V greater(V a, V b) { return a > b ? a : b; }
 inline V lesser(V a, V b) { return a < b ? a : b; }
@@ -103,6 +109,13 @@ inline V relu(V v) { return greater(v, V{}); }
 // Elements of v, by index.
 template <typename T>
 inline T shuffle(T v, Integers<T> index) {
+#if defined(__wasm_simd128__)
+    if constexpr (sizeof(T) == sizeof(Bytes)) {  // clang would take the elements out one by one
+        const Integers<T> bytes = index * 0x04040404 + 0x03020100;
+        return reinterpret_cast<T>(
+            __builtin_wasm_swizzle_i8x16(reinterpret_cast<Bytes>(v), reinterpret_cast<Bytes>(bytes)));
+    }
+#endif
 #if defined(__clang__)
     T result{};
     for (int i = 0; i < floats_in<T>; ++i) result[i] = v[index[i]];

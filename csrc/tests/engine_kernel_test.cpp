@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <limits>
 #include <random>
@@ -337,4 +338,4 @@ int run_all(unsigned repetitions) {
 }  // namespace
 }  // namespace litehrnet
 
-int main(int count, char** words) { return litehrnet::run_all(count > 1 ? std::stoul(words[1]) : 100) ? 1 : 0; }
+int main(int count, char** words) { return litehrnet::run_all(count > 1 ? static_cast<unsigned>(std::atoi(words[1])) : 100) ? 1 : 0; }

@@ -1,7 +1,7 @@
 // 1x1 convolutions: a matrix product whose rows of pixels may be anywhere in the arena.
 //
 // A tile of up to 8 outputs x 3 vectors of pixels stays in registers during the loop over all inputs. Every loaded
-// vector of pixels is used 8 times, every weight 3 times.
+// vector of pixels is used 8 times, every weight 3 times. Browsers move some values of a tile of 4 x 3 to memory.
 #pragma once
 
 #include "activate.h"
@@ -10,7 +10,11 @@ namespace litehrnet {
 namespace {
 
 constexpr int tile_rows = registers == 32 ? 8 : 4;
+#if defined(__wasm__)
+constexpr int tile_vectors = 2;
+#else
 constexpr int tile_vectors = 3;
+#endif
 
 // Calls call<vectors>(pixel, ahead) for tiles from pixel `begin` to `end`; the last vector may reach beyond `end`.
 // `ahead` is the distance to the next tile, or 0.
@@ -24,7 +28,7 @@ inline void for_pixels(int begin, int end, Call call) {
         switch (vectors) {
             case 1: call.template operator()<1>(pixel, ahead); break;
             case 2: call.template operator()<2>(pixel, ahead); break;
-            default: call.template operator()<3>(pixel, ahead); break;
+            default: call.template operator()<tile_vectors>(pixel, ahead); break;
         }
         pixel += vectors * W;
     }
@@ -41,12 +45,10 @@ inline void for_outputs(int outputs, Call call) {
             case 2: call.template operator()<2>(first); break;
             case 3: call.template operator()<3>(first); break;
             case 4: call.template operator()<4>(first); break;
-#if LITEHRNET_REGISTERS == 32
-            case 5: call.template operator()<5>(first); break;
-            case 6: call.template operator()<6>(first); break;
-            case 7: call.template operator()<7>(first); break;
-            case 8: call.template operator()<8>(first); break;
-#endif
+            case 5: if constexpr (tile_rows >= 5) call.template operator()<5>(first); break;
+            case 6: if constexpr (tile_rows >= 6) call.template operator()<6>(first); break;
+            case 7: if constexpr (tile_rows >= 7) call.template operator()<7>(first); break;
+            case 8: if constexpr (tile_rows >= 8) call.template operator()<8>(first); break;
             default: __builtin_unreachable();
         }
     }
