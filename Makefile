@@ -13,23 +13,20 @@ export PIP_CONSTRAINT := $(abspath constraints.txt)
 export PIP_BUILD_CONSTRAINT := $(abspath constraints.txt)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# ONNX Runtime for browsers, for litehrnet serve. web/package-lock.json pins its version.
-WEB := src/litehrnet/serving/onnxruntime_web
-WEB_FILES := $(addprefix web/node_modules/onnxruntime-web/,package.json $(addprefix dist/,\
-	ort.wasm.min.mjs ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm \
-	ort.webgpu.min.mjs ort-wasm-simd-threaded.asyncify.mjs ort-wasm-simd-threaded.asyncify.wasm))
+# The engine for browsers, for litehrnet serve.
+WEB := src/litehrnet/serving/web/engine_relaxed.wasm
 
 .PHONY: help install web demo test test-slow lint types doctest benchmark weights tools-system clean
 
 help:
 	@echo "make demo          install into .venv and find the people in the bundled photo"
-	@echo "make web           ONNX Runtime for browsers, for litehrnet serve (needs npm)"
+	@echo "make web           the engine for browsers, for litehrnet serve"
 	@echo "make test          the quick tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow     the slow tests"
 	@echo "make lint types doctest"
 	@echo "make benchmark     speed of the predict path on this machine"
 	@echo "make weights       train the bundled weights again (many hours)"
-	@echo "make tools-system  install Debian packages for the slow tests and make web"
+	@echo "make tools-system  install Debian packages for the slow tests"
 	@echo "make clean         remove .venv and caches"
 
 install: $(INSTALLED)
@@ -42,16 +39,10 @@ $(INSTALLED): pyproject.toml constraints.txt $(CSRC)
 	$(BIN)/python -m pip install --quiet --no-deps trackeval rtmlib
 	touch $@
 
-web: $(WEB)/package.json
+web: $(WEB)
 
-# package.json is copied last, so its presence means that all files are there.
-$(WEB)/package.json: web/package.json web/package-lock.json web/LICENSE.onnxruntime-web
-	cd web && npm ci --ignore-scripts --no-audit --no-fund --silent
-	rm -rf $(WEB)
-	mkdir $(WEB)
-	cp web/LICENSE.onnxruntime-web $(filter-out %/package.json,$(WEB_FILES)) $(WEB)
-	cp web/node_modules/onnxruntime-web/package.json $(WEB)
-	rm -rf web/node_modules
+$(WEB): $(INSTALLED) csrc/build_web.sh $(wildcard csrc/web/*.cpp)
+	csrc/build_web.sh $(@D) $(abspath $(BIN))/python
 
 demo: install
 	$(BIN)/litehrnet demo
@@ -80,15 +71,15 @@ weights: install
 	PATH="$(abspath $(BIN)):$$PATH" runs/train_bundled_weights.sh
 
 # For torch.compile and the engine: a C++ compiler and CMake. For the engine's NEON kernels: a compiler for ARM and an
-# emulator. For runs under mpirun: Open MPI. For make web: npm (installed only if missing, as Debian's package excludes
-# others). For tests of the live view: a browser. Needs root or sudo only if one is missing.
-TOOLS := g++ cmake mpirun aarch64-linux-gnu-g++ qemu-aarch64 npm chromium chromedriver
+# emulator. For runs under mpirun: Open MPI. For tests of the engine for browsers: Node (installed only if missing). For
+# tests of the live view: a browser. Needs root or sudo only if one is missing.
+TOOLS := g++ cmake mpirun aarch64-linux-gnu-g++ qemu-aarch64 node chromium chromedriver
 tools-system:
 	command -v $(TOOLS) | [ "$$(wc -l)" = $(words $(TOOLS)) ] || { $(SUDO) apt-get update -qq && \
 		$(SUDO) apt-get install -qq --no-install-recommends cmake g++ openmpi-bin g++-aarch64-linux-gnu qemu-user \
-		chromium chromium-driver $$(command -v npm >/dev/null || echo npm); }
+		chromium chromium-driver $$(command -v node >/dev/null || echo nodejs); }
 
 clean:
-	rm -rf $(WEB) web/node_modules
+	rm -f src/litehrnet/serving/web/*.wasm
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist demo-out src/litehrnet/engine/_native.*.so src/litehrnet/training/fast/_kernels.*.so
 	git clean -fdXq csrc # what the editable install built there

@@ -1,6 +1,5 @@
 """The page in Debian's Chromium without a screen, with a film in the place of the camera."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from tests.serving.browsers import Browser, as_base64, open_page, run_script, text_of, wait_for
-from tests.simcc_models import SPOT_PIPELINE, write_spot_finder
 
 from litehrnet import PoseEstimator, read_image, write_image
 from litehrnet.inference.batching import CropJob, cut_crops
@@ -24,10 +22,9 @@ from litehrnet.io.images import encode_image
 from litehrnet.keypoints.boxes import PADDING, centers_and_scales
 from litehrnet.keypoints.codec import HeatmapCodec, blur_taps, decode, heatmap_to_image
 from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
-from litehrnet.keypoints.simcc import decode_simcc
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.poses import Poses
-from litehrnet.runtimes.onnxruntime import OnnxRuntime
+from litehrnet.runtimes.native import open_native
 from litehrnet.serving.http import LatestFrame, Site
 from litehrnet.serving.liveview import EXAMPLE, open_model, page_answers
 from litehrnet.serving.show import open_show
@@ -41,8 +38,8 @@ NOTHING = "\N{EN DASH}"
 
 
 @pytest.fixture(scope="module")
-def site(small_onnx: Path) -> Iterator[Site]:
-    with Site(page_answers(open_model(small_onnx)), port=0) as opened:
+def site(rounded_program: Path) -> Iterator[Site]:
+    with Site(page_answers(open_model(rounded_program)), port=0) as opened:
         yield opened
 
 
@@ -73,8 +70,8 @@ def _load(browser: Browser, path: Path) -> NDArray[np.float64]:
     return _shown(browser)
 
 
-def _expected(small_onnx: Path, path: Path) -> NDArray[np.float64]:
-    poses = PoseEstimator(small_onnx, threads=1, whole_image=True).predict(path)
+def _expected(rounded_program: Path, path: Path) -> NDArray[np.float64]:
+    poses = PoseEstimator(rounded_program, threads=1, whole_image=True).predict(path)
     return np.concatenate([poses.scores[0][:, None], poses.keypoints[0]], axis=1).astype(float)
 
 
@@ -89,7 +86,7 @@ def photo(tmp_path: Path) -> Path:
 def test_nothing_comes_from_elsewhere(browser: Browser, site: Site) -> None:
     code = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
     addresses = browser.execute_script(code)
-    assert f"{site.url}ort/ort-wasm-simd-threaded.wasm" in addresses
+    assert f"{site.url}litehrnet/engine_relaxed.wasm" in addresses
     assert all(address.startswith(site.url) for address in addresses)
 
 
@@ -106,8 +103,8 @@ def _moved_by_rounding(heatmaps: NDArray[np.float32], codec: HeatmapCodec) -> ND
 
 
 @pytest.mark.parametrize("kind", ["default", "dark", "udp"])
-def test_on_the_same_crop_the_keypoints_equal_pythons(browser: Browser, small_onnx: Path, kind: Any) -> None:
-    runtime = OnnxRuntime(small_onnx, threads=1)
+def test_on_the_same_crop_the_keypoints_equal_pythons(browser: Browser, rounded_program: Path, kind: Any) -> None:
+    runtime = open_native(rounded_program, threads=1)
     boxes = np.array([[0, 0, 512, 512], [100, 10, 250, 480], [-20.5, 300.25, 200, 400]], np.float32)
     centers, scales = centers_and_scales(boxes, runtime.input_size_wh)
     crops = cut_crops(CropJob(read_image(EXAMPLE), centers, scales, None), runtime)
@@ -118,19 +115,18 @@ def test_on_the_same_crop_the_keypoints_equal_pythons(browser: Browser, small_on
     clear = ~_moved_by_rounding(heatmaps, codec)
     assert clear.mean() > 0.7
     code = """
-        const { openNetwork } = await import("/network.js");
-        const { decode } = await import("/codec.js");
-        const { centerAndScale, heatmapToImage } = await import("/geometry.js");
-        const model = await (await fetch("/model.json")).json();
-        const network = await openNetwork(model, "wasm");
+        const { load } = await import("/litehrnet/litehrnet.js");
+        const { decode } = await import("/litehrnet/codec.js");
+        const { centerAndScale, heatmapToImage } = await import("/litehrnet/geometry.js");
+        const { network, description: model } = await load("network.litehrnet");
         const found = [];
         for (const [text, box] of given.persons) {
-            const heatmaps = await network.forward(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+            const heatmaps = network.forward(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
             const { points, scores } = decode(heatmaps, given.codec);
             const place = centerAndScale(box, model.input_size_wh, model.padding);
             found.push([heatmapToImage(points, place, heatmaps.size, given.codec.kind), scores]);
         }
-        await network.close();
+        network.close();
         return found;
     """
     persons = [[as_base64(crop), box] for crop, box in zip(crops, boxes.tolist(), strict=True)]
@@ -138,43 +134,6 @@ def test_on_the_same_crop_the_keypoints_equal_pythons(browser: Browser, small_on
     distances = np.linalg.norm(np.array([person[0] for person in found]) - expected, axis=2)
     assert distances[clear].max() < WITHIN
     np.testing.assert_allclose([person[1] for person in found], scores, atol=1e-4)
-
-
-def test_rows_of_simcc_are_read_as_python_reads_them(browser: Browser) -> None:
-    """Noise, equal bins, rows with nothing above 0, and values that are no numbers."""
-    rows = np.random.default_rng(6).normal(0, 1, (1, 133, 24 + 32)).round(1).astype(np.float32)
-    rows[0, 0, :24], rows[0, 1] = -1, 0
-    rows[0, 2, 3], rows[0, 3, 30] = np.nan, np.inf
-    points, scores = decode_simcc(rows, 24)
-    code = """
-        const { decode } = await import("/codec.js");
-        const read = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-        const { points, scores } = decode({ rows: given.rows.map(read), size: [24, 32] }, { kind: "simcc" });
-        return [points, scores];
-    """
-    axes = [as_base64(np.ascontiguousarray(axis)) for axis in (rows[..., :24], rows[..., 24:])]
-    found, found_scores = run_script(browser, code, {"rows": axes})
-    np.testing.assert_array_equal(found, points[0])
-    np.testing.assert_allclose(found_scores, scores[0])
-
-
-def test_a_simcc_network_finds_and_shows_what_predict_finds(
-    programs: dict[str, str], photo: Path, tmp_path: Path
-) -> None:
-    """Its rows are turned into a map of the chosen keypoint, laid over the picture."""
-    (tmp_path / "pipeline.json").write_text(json.dumps(SPOT_PIPELINE))
-    model = write_spot_finder(tmp_path / "spots.onnx")
-    with (
-        Site(page_answers(open_model(model)), port=0) as site,
-        open_page(programs, site.url, read_image(EXAMPLE), tmp_path) as browser,
-    ):
-        found, expected = _load(browser, photo), _expected(model, photo)
-        np.testing.assert_allclose(found[:, 0], expected[:, 0], atol=0.02)
-        assert np.abs(found[:, 1:] - expected[:, 1:]).max() < WITHIN
-        code = "return document.getElementById('crop').toDataURL()"
-        before = browser.execute_script(code)
-        browser.find_element(By.NAME, "heatmap").click()
-        wait_for(lambda: browser.execute_script(code) != before)
 
 
 @pytest.mark.parametrize("kind", ["default", "dark", "udp"])
@@ -193,7 +152,7 @@ def test_heatmaps_of_every_sort_are_read_as_python_reads_them(browser: Browser, 
     codec = HeatmapCodec(kind)
     points, scores = decode(heatmaps, codec)
     code = """
-        const { decode } = await import("/codec.js");
+        const { decode } = await import("/litehrnet/codec.js");
         const data = new Float32Array(Uint8Array.from(atob(given.heatmaps), (c) => c.charCodeAt(0)).buffer);
         const { points, scores } = decode({ data, size: [12, 16] }, given.codec);
         return [points, scores];
@@ -214,8 +173,8 @@ def test_crops_equal_pythons(browser: Browser, tmp_path: Path, kind: str) -> Non
     photo = tmp_path / "photo.png"
     write_image(photo, image)
     code = """
-        const { centerAndScale, cropMatrix, regionOf, warp } = await import("/geometry.js");
-        const { openPhoto } = await import("/picture.js");
+        const { centerAndScale, cropMatrix, regionOf, warp } = await import("/litehrnet/geometry.js");
+        const { openPhoto } = await import("/litehrnet/picture.js");
         const { photo, boxes, size, padding, kind } = given;
         const bytes = Uint8Array.from(atob(photo), (c) => c.charCodeAt(0));
         const picture = await openPhoto(new Blob([bytes], { type: "image/png" }), "photo.png");
@@ -234,8 +193,8 @@ def test_crops_equal_pythons(browser: Browser, tmp_path: Path, kind: str) -> Non
         assert difference.max() <= 1
 
 
-def test_a_photo_gets_the_keypoints_that_predict_finds(browser: Browser, small_onnx: Path, photo: Path) -> None:
-    found, expected = _load(browser, photo), _expected(small_onnx, photo)
+def test_a_photo_gets_the_keypoints_that_predict_finds(browser: Browser, rounded_program: Path, photo: Path) -> None:
+    found, expected = _load(browser, photo), _expected(rounded_program, photo)
     assert np.abs(found[:, 1:] - expected[:, 1:]).max() < WITHIN
     assert np.abs(found[:, 0] - expected[:, 0]).max() < 0.01
     assert float(text_of(browser, "total")) > 0
@@ -244,7 +203,7 @@ def test_a_photo_gets_the_keypoints_that_predict_finds(browser: Browser, small_o
 
 def test_whether_somebody_is_there_is_decided_as_in_python(browser: Browser) -> None:
     code = """
-        const { isSeen } = await import("/pose.js");
+        const { isSeen } = await import("/litehrnet/pose.js");
         return given.map((scores) => isSeen({ scores }, 0.2));
     """
     for count in (1, 2, 4, 17):
@@ -256,7 +215,7 @@ def test_whether_somebody_is_there_is_decided_as_in_python(browser: Browser) -> 
         assert run_script(browser, code, scores.tolist()) == is_seen(poses).tolist()
 
 
-def test_a_turned_photo_stands_upright(browser: Browser, small_onnx: Path, tmp_path: Path) -> None:
+def test_a_turned_photo_stands_upright(browser: Browser, rounded_program: Path, tmp_path: Path) -> None:
     """With the orientation of a phone held upright: 6 of Exif."""
     jpeg = encode_image(np.ascontiguousarray(np.rot90(read_image(EXAMPLE)[:, 100:400])), ".jpg", 95)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
@@ -339,12 +298,12 @@ def test_what_is_no_picture_is_said_in_one_sentence(browser: Browser, tmp_path: 
     wait_for(lambda: text_of(browser, "error") == "notes.jpg: not a picture that this browser reads.")
 
 
-def test_the_command_serves_until_it_is_interrupted(programs: dict[str, str], small_onnx: Path) -> None:
-    command = [sys.executable, "-m", "litehrnet", "serve", str(small_onnx), "--whole-image", "--port", "0"]
+def test_the_command_serves_until_it_is_interrupted(programs: dict[str, str], rounded_program: Path) -> None:
+    command = [sys.executable, "-m", "litehrnet", "serve", str(rounded_program), "--whole-image", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
-        assert running.stdout.readline() == f"weights: {small_onnx} (random numbers), input 64x64 (width x height)\n"
-        assert running.stdout.readline().startswith("runtime: onnxruntime ")
+        assert running.stdout.readline() == f"weights: {rounded_program} (random numbers), input 64x64 (width x height)\n"
+        assert running.stdout.readline().startswith("runtime: native ")
         assert running.stdout.readline().startswith("no detector: ")
         address, _, rest = running.stdout.readline().partition(" ")
         assert rest == "shows the live view\n"
@@ -370,16 +329,6 @@ def test_a_film_is_shown_while_it_is_made(browser: Browser) -> None:
         publish_until_shown(40)
         publish_until_shown(60)
         frames.end()
-
-
-def test_an_isolated_page_runs_the_network_on_threads(
-    browser: Browser, site: Site, small_onnx: Path, photo: Path
-) -> None:
-    browser.get(f"{site.url}?threads=2")
-    wait_for(lambda: text_of(browser, "running") == "WebAssembly, 2 threads")
-    assert browser.execute_script("return crossOriginIsolated") is True
-    found, expected = _load(browser, photo), _expected(small_onnx, photo)
-    assert np.abs(found[:, 1:] - expected[:, 1:]).max() < WITHIN
 
 
 def test_nothing_was_complained_about(browser: Browser) -> None:

@@ -81,7 +81,7 @@ def test_maps_become_the_boxes_that_python_finds(browser: Browser) -> None:
     maps = rng.normal(-2, 1.5, (6, 5, 24, 40)).astype(np.float32)
     maps[4:] = maps[4:].round()
     code = """
-        const { decodeBoxes, suppress } = await import("/detector.js");
+        const { decodeBoxes, suppress } = await import("/litehrnet/detector.js");
         const data = new Float32Array(Uint8Array.from(atob(given.maps), (c) => c.charCodeAt(0)).buffer);
         const size = data.length / given.count;
         return Array.from({ length: given.count }, (_, i) => {
@@ -106,7 +106,7 @@ def test_a_picture_fits_the_detector_as_in_python(browser: Browser, size_wh: tup
     width, height = size_wh
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     code = """
-        const { letterbox } = await import("/detector.js");
+        const { letterbox } = await import("/litehrnet/detector.js");
         const data = Uint8Array.from(atob(given.rgba), (c) => c.charCodeAt(0));
         const [width, height] = given.size;
         const picture = { size: given.size, pixels: () => ({ data, width, height }) };
@@ -132,7 +132,7 @@ def test_nearly_equal_poses_are_dropped_as_in_python(browser: Browser) -> None:
     kept = np.sort(oks_nms(points, scores, areas, np.array(COCO.sigmas), 0.9))
     assert 4 < len(kept) < len(points)
     code = """
-        const { distinct } = await import("/people.js");
+        const { distinct } = await import("/litehrnet/people.js");
         const same = { scores: Array(17).fill(1), place: { scale: [given.side, given.side] } };
         const poses = given.points.map((points, i) => ({ ...same, i, points, boxScore: given.scores[i] }));
         const model = { sigmas: given.sigmas, counted_score: 0.2, most_similar: 0.9 };
@@ -192,8 +192,9 @@ def test_everyone_before_the_camera_is_followed(browser: Browser) -> None:
 def test_between_two_looks_of_the_detector_boxes_are_around_the_keypoints(browser: Browser) -> None:
     """A detector that finds one person; it looks again after eight frames, and at once when the person is lost."""
     code = """
-        const { Follower } = await import("/people.js");
-        const { codec, ...model } = await (await fetch("/model.json")).json();
+        const { Follower } = await import("/litehrnet/people.js");
+        const { load } = await import("/litehrnet/litehrnet.js");
+        const { codec, ...model } = (await load("network.litehrnet")).description;
         const size = [320, 320];
         const pixels = { data: new Uint8Array(4 * 320 * 320), width: 320, height: 320 };
         const picture = { size, pixels: () => pixels };
@@ -208,7 +209,8 @@ def test_between_two_looks_of_the_detector_boxes_are_around_the_keypoints(browse
         for (let frame = 0; frame < 20; frame++) {
             const boxes = await follower.boxes(picture, network, model.detector);
             const score = frame === 12 ? 0 : 0.9; // the keypoints of frame 12 are lost
-            follower.follow([{ points, scores: Array(17).fill(score), box: boxes[0].box, boxScore: 0.9 }], model, size);
+            const place = { scale: [0.5, 0.5] };
+            follower.follow([{ points, scores: Array(17).fill(score), box: boxes[0].box, boxScore: 0.9, place }], model, size);
             counts.push([looks, boxes.length, boxes[0].box[0]]);
         }
         return counts;

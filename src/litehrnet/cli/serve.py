@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litehrnet.cli.options import (
@@ -33,6 +34,7 @@ from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 if TYPE_CHECKING:
     from litehrnet.inference.estimator import PoseEstimator
     from litehrnet.serving.http import Document
+    from litehrnet.serving.liveview import PageDetector, PageNetwork
 
 TOKEN = "LITEHRNET_TOKEN"
 """Environment variable with the token, as arguments of a program are visible to everybody on the machine."""
@@ -45,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "weights", nargs="?", default=DEFAULT_WEIGHTS, help="weights or a name (default: the bundled weights)"
     )
-    parser.add_argument("--no-page", action="store_true", help="serve no page, only POST /predict for programs")
+    page = parser.add_mutually_exclusive_group()
+    page.add_argument("--no-page", action="store_true", help="serve no page, only POST /predict for programs")
+    page.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="write the page to a new folder, for any web server, and stop"
+    )
     parser.add_argument(
         "--host",
         default=LOOPBACK,
@@ -82,11 +88,13 @@ def run(options: argparse.Namespace) -> int:
     """Serve the page and the service until Ctrl-C or SIGTERM.
 
     Raises:
-        UserError: ONNX Runtime Web or a package is missing, the weights cannot be used, the port is taken, options
+        UserError: The engine for browsers or a package is missing, the weights cannot be used, the port is taken, options
             contradict each other, or the token is missing.
     """
     check_people_options(options, "detector", "whole-image")
     require("tornado", "serve", "litehrnet serve")
+    if options.write:
+        return _write_page(options)
     from litehrnet.serving.photos import Limits
     from litehrnet.serving.service import open_service
 
@@ -133,7 +141,21 @@ def _is_loopback(host: str) -> bool:
 
 
 def _page(options: argparse.Namespace) -> "dict[str, Document]":
-    from litehrnet.serving.liveview import check_installed, open_model, open_page_detector, page_answers
+    from litehrnet.serving.liveview import page_answers
+
+    return page_answers(*_networks(options))
+
+
+def _write_page(options: argparse.Namespace) -> int:
+    from litehrnet.serving.liveview import write_page
+
+    write_page(options.write, *_networks(options))
+    say(f"{options.write}: written; any web server can serve this folder, and pages may embed it")
+    return 0
+
+
+def _networks(options: argparse.Namespace) -> "tuple[PageNetwork, PageDetector | None]":
+    from litehrnet.serving.liveview import check_installed, open_model, open_page_detector
 
     check_installed()
     model = open_model(options.weights, input_size(options))
@@ -141,7 +163,7 @@ def _page(options: argparse.Namespace) -> "dict[str, Document]":
     if not options.whole_image:
         detector = open_page_detector(options.detector, model.info.keypoint_set, options.min_box_score)
     say(f"weights: {options.weights} ({model.info.provenance}), input {size_text(model.input_size_wh)}")
-    return page_answers(model, detector)
+    return model, detector
 
 
 def _estimators(options: argparse.Namespace) -> "list[PoseEstimator]":

@@ -9,6 +9,9 @@ Clients have deadlines for headers, bodies and answers. So slow ones cost one co
 import asyncio
 import contextlib
 import errno
+import functools
+import gzip
+import hashlib
 import hmac
 import json
 import socket
@@ -64,6 +67,17 @@ class Document:
 
     content: bytes
     content_type: str
+
+    @functools.cached_property
+    def etag(self) -> str:
+        """Value of the ETag header, by which a browser asks whether its copy is still the newest."""
+        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+
+    @functools.cached_property
+    def compressed(self) -> bytes | None:
+        """Content compressed by gzip; None where that is not smaller."""
+        compressed = gzip.compress(self.content, mtime=0)
+        return compressed if len(compressed) < len(self.content) else None
 
 
 class LatestFrame:
@@ -226,7 +240,7 @@ class Handler(RequestHandler):
         self.settings["active"].discard(self)
 
     def compute_etag(self) -> None:
-        """Send no ETag."""
+        """Let Tornado send no ETag of its own."""
 
 
 class _Answer(Handler):
@@ -237,12 +251,25 @@ class _Answer(Handler):
         if isinstance(answer, LatestFrame):
             await self._send_frames(answer)
             return
-        self.set_header("Content-Type", answer.content_type)
-        self.set_header("Content-Length", str(len(answer.content)))
+        await self._send_document(answer)
+
+    async def _send_document(self, document: Document) -> None:
+        self.set_header("ETag", document.etag)
+        self.set_header("Vary", "Accept-Encoding")
+        if document.etag in self.request.headers.get("If-None-Match", ""):
+            self.set_status(304)
+            return
+        content = document.content
+        accepted = [part.partition(";")[0].strip() for part in self.request.headers.get("Accept-Encoding", "").split(",")]
+        if "gzip" in accepted and document.compressed is not None:
+            content = document.compressed
+            self.set_header("Content-Encoding", "gzip")
+        self.set_header("Content-Type", document.content_type)
+        self.set_header("Content-Length", str(len(content)))
         if self.request.method == "HEAD":
             return
-        for start in range(0, len(answer.content), _PIECE):
-            await self.send_piece(answer.content[start : start + _PIECE])
+        for start in range(0, len(content), _PIECE):
+            await self.send_piece(content[start : start + _PIECE])
             if self.is_gone:
                 return
 

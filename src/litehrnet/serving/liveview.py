@@ -1,34 +1,32 @@
 """The live view: a page that runs the networks in the browser; pictures never leave it."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import litehrnet
 from litehrnet.detection import maps
 from litehrnet.detectors.detector import MIN_SCORE as DETECTOR_MIN_SCORE
 from litehrnet.drawing.skeletons import DENSE_SET, DENSE_WIDTH, HIDDEN_SCORE, SIDE_COLORS
 from litehrnet.errors import UserError
 from litehrnet.inference.estimator import COUNTED_SCORE, LEAST_BOX_SCORE, LEAST_POSE_SCORE, MOST_SIMILAR
-from litehrnet.io.archives import read_data_file
-from litehrnet.io.files import make_folder, read_bytes
+from litehrnet.engine.programfile import FlatProgram, flatten, read_flat
+from litehrnet.engine.programfile import SUFFIX as PROGRAM_SUFFIX
+from litehrnet.engine.webfile import SUFFIX, pack
+from litehrnet.io.files import new_folder, read_bytes
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps
 from litehrnet.keypoints.crop import MEAN_COLOR
 from litehrnet.keypoints.skeletons import is_of_people
-from litehrnet.optional import require
 from litehrnet.poses import KeypointSet
-from litehrnet.runtimes.onnxruntime import OnnxRuntime
-from litehrnet.runtimes.sdk import ONNX_SUFFIXES, model_file
+from litehrnet.runtimes.native import compile_weights
+from litehrnet.runtimes.sdk import ONNX_SUFFIXES
 from litehrnet.serving.http import Document
 from litehrnet.weights.weights_file import WeightsInfo
-from litehrnet.weights.zoo import DEFAULT_DETECTOR, cache_folder, find_detector, find_weights
+from litehrnet.weights.zoo import DEFAULT_DETECTOR, find_detector, find_weights
 
 PAGE = Path(__file__).parent / "page"
-ONNXRUNTIME_WEB = Path(__file__).parent / "onnxruntime_web"
-"""ONNX Runtime for browsers, installed by ``make web``; not part of the sources."""
+MODULE = Path(__file__).parent / "web"
+"""The engine and its module for browsers, an npm package; ``make web`` compiles the .wasm files."""
 EXAMPLE = Path(__file__).parents[1] / "photos" / "astronaut.jpg"
 GROUP_EXAMPLE = EXAMPLE.with_name("three_people.jpg")
 """Example photo of a page with a detector."""
@@ -40,7 +38,6 @@ _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".wasm": "application/wasm",
     ".jpg": "image/jpeg",
@@ -53,13 +50,13 @@ class PageNetwork:
 
     Attributes:
         name: Name of its weights.
-        content: The ONNX model.
+        flat: The program.
         info: Description of the weights.
         input_size_wh: (width, height) of its input in pixels.
     """
 
     name: str
-    content: bytes
+    flat: FlatProgram
     info: WeightsInfo
     input_size_wh: tuple[int, int]
 
@@ -90,10 +87,10 @@ def describe(network: PageNetwork, detector: PageDetector | None) -> dict[str, A
         UserError: ``network`` does not find keypoints.
     """
     keypoint_set, codec = network.info.keypoint_set, network.info.codec
-    return _describe_input(network, "/model.onnx") | {
+    return _describe_input(network) | {
         "padding": PADDING,
         "codec": {
-            "kind": "simcc" if network.info.simcc_bins_wh else codec.kind,
+            "kind": codec.kind,
             "blur_taps": blur_taps(codec.blur_kernel).tolist(),
         },
         "keypoint_names": keypoint_set.keypoint_names,
@@ -111,7 +108,7 @@ def describe(network: PageNetwork, detector: PageDetector | None) -> dict[str, A
 
 
 def _describe_detector(detector: PageDetector) -> dict[str, Any]:
-    return _describe_input(detector.network, "/detector.onnx") | {
+    return _describe_input(detector.network) | {
         "stride": maps.STRIDE,
         "distance_unit": maps.DISTANCE_UNIT,
         "max_log_distance": maps.MAX_LOG_DISTANCE,
@@ -123,11 +120,10 @@ def _describe_detector(detector: PageDetector) -> dict[str, Any]:
     }
 
 
-def _describe_input(network: PageNetwork, file: str) -> dict[str, Any]:
+def _describe_input(network: PageNetwork) -> dict[str, Any]:
     return {
         "name": network.name,
         "provenance": network.info.provenance,
-        "file": file,
         "input_size_wh": network.input_size_wh,
         "mean": network.info.mean,
         "std": network.info.std,
@@ -135,17 +131,17 @@ def _describe_input(network: PageNetwork, file: str) -> dict[str, Any]:
 
 
 def open_model(weights: str | Path, input_size_wh: tuple[int, int] | None = None) -> PageNetwork:
-    """Open an ONNX model, or export weights to one, which is kept for the next time.
+    """Compile weights for the page.
 
     Args:
-        weights: ``.onnx``, also in a zip archive of MMDeploy; or ``.safetensors`` and PyTorch checkpoints, with the
-            extra ``export``; or a name that ``litehrnet models`` lists.
+        weights: ``.safetensors``, a ``.native`` program, or a PyTorch checkpoint, which needs torch; or a name that
+            ``litehrnet models`` lists.
         input_size_wh: (width, height) of the crops if the file does not state it.
 
     Raises:
         UserError: The file is missing, damaged or of another kind, or a package is missing.
     """
-    path, known_size_wh = find_weights(weights, "onnxruntime")
+    path, known_size_wh = find_weights(weights)
     return _opened(path, input_size_wh or known_size_wh)
 
 
@@ -168,7 +164,7 @@ def open_page_detector(
     if detector is None and not is_of_people(keypoint_set):
         return None
     chosen = DEFAULT_DETECTOR if detector is None else detector
-    network = _opened(find_detector(chosen, onnx=True), None)
+    network = _opened(find_detector(chosen), None)
     if not network.info.detects:
         found = network.info.outputs_text
         raise UserError(f"{chosen}: finds {found} (expected weights of a detector that litehrnet trained)")
@@ -178,59 +174,66 @@ def open_page_detector(
 
 
 def _opened(path: Path, input_size_wh: tuple[int, int] | None) -> PageNetwork:
-    if path.suffix.lower() == ".native":
-        raise UserError(f"{path}: browsers do not run programs of the native engine (expected .onnx or weights)")
-    model = path if path.suffix.lower() in ONNX_SUFFIXES else _exported(path, input_size_wh)
-    runtime = OnnxRuntime(model, input_size_wh, threads=1)
-    content = read_data_file(model_file(model))
-    return PageNetwork(path.stem, content, runtime.info, runtime.input_size_wh)
+    if path.suffix.lower() in ONNX_SUFFIXES:
+        raise UserError(f"{path}: browsers do not run ONNX models (expected weights, or --no-page)")
+    if path.suffix.lower() == PROGRAM_SUFFIX:
+        flat, info = read_flat(path)
+    else:
+        program, info = compile_weights(path, input_size_wh)
+        flat = flatten(program)
+    if flat.bgr:
+        raise UserError(f"{path}: takes BGR images (expected a program for RGB images)")
+    return PageNetwork(path.stem, flat, info, flat.input_size_wh)
+
+
+def network_file(model: PageNetwork, detector: PageDetector | None = None) -> bytes:
+    """Pack the networks and their description into one file for browsers; arguments as for ``describe``."""
+    programs = [model.flat] if detector is None else [model.flat, detector.network.flat]
+    return pack(describe(model, detector), programs)
 
 
 def page_answers(model: PageNetwork, detector: PageDetector | None = None) -> dict[str, Document]:
     """Collect the documents of the page, by path; arguments as for ``describe``.
 
     Raises:
-        UserError: ONNX Runtime Web is missing.
+        UserError: The engine for browsers was not built.
     """
     check_installed()
     answers = {
         **{f"/{path.name}": _document(path) for path in PAGE.iterdir()},
-        **{f"/ort/{path.name}": _document(path) for path in ONNXRUNTIME_WEB.iterdir() if path.suffix in _TYPES},
+        **{f"/litehrnet/{path.name}": _document(path) for path in MODULE.iterdir() if path.suffix in (".js", ".wasm")},
         "/example.jpg": _document(EXAMPLE if detector is None else GROUP_EXAMPLE),
-        "/model.onnx": Document(model.content, "application/octet-stream"),
-        "/model.json": Document(json.dumps(describe(model, detector)).encode(), "application/json"),
+        f"/network{SUFFIX}": Document(network_file(model, detector), "application/octet-stream"),
     }
-    if detector is not None:
-        answers["/detector.onnx"] = Document(detector.network.content, "application/octet-stream")
     answers["/"] = answers.pop("/index.html")
     return answers
 
 
+def write_page(folder: Path, model: PageNetwork, detector: PageDetector | None = None) -> None:
+    """Write the page as files, for any web server; other arguments as for ``describe``.
+
+    Raises:
+        UserError: The engine for browsers was not built, ``folder`` exists, or it cannot be written.
+    """
+    answers = page_answers(model, detector)
+    with new_folder(folder) as temporary:
+        for path, document in answers.items():
+            file = temporary / (path.removeprefix("/") or "index.html")
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(document.content)
+
+
 def check_installed() -> None:
-    """Check that ONNX Runtime Web is installed.
+    """Check that the engine for browsers was built.
 
     Raises:
         UserError: It is missing.
     """
-    if not (ONNXRUNTIME_WEB / "package.json").is_file():
+    if not all((MODULE / name).is_file() for name in ("engine.wasm", "engine_relaxed.wasm")):
         raise UserError(
-            "the page needs ONNX Runtime Web, which is not installed (expected make web in a checkout before the "
+            "the page needs the engine for browsers, which was not built (expected make web in a checkout before the "
             "install, or --no-page)"
         )
-
-
-def _exported(weights: Path, input_size_wh: tuple[int, int] | None) -> Path:
-    # Exporting takes minutes, so it is done once per content of a file.
-    text = f"{litehrnet.__version__} {input_size_wh} {hashlib.sha256(read_bytes(weights)).hexdigest()}"
-    folder = cache_folder() / "exported"
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.onnx"
-    if not path.is_file():
-        for package in ("torch", "onnx", "onnxscript"):
-            require(package, "export", f"{weights}: showing anything but ONNX models in a browser")
-        from litehrnet.export.onnx import export_onnx
-
-        export_onnx(weights, make_folder(folder) / path.name, input_size_wh)
-    return path
 
 
 def _document(path: Path) -> Document:

@@ -1,12 +1,12 @@
 // The page: where pictures come from, the box, the loop, and what is shown of the people.
 
-import { detect } from "./detector.js";
-import { drawBox, drawHeatmap, drawPose, paintCrop, sideOf } from "./draw.js";
-import { heatmapToImage } from "./geometry.js";
-import { openNetwork } from "./network.js";
-import { boxOverlap, findPeople, Follower } from "./people.js";
-import { openCamera, openPhoto, Picture } from "./picture.js";
-import { findPose, isSeen, nextBox } from "./pose.js";
+import { drawBox, drawHeatmap, drawNumber, drawPose, paintCrop, sideOf } from "./litehrnet/draw.js";
+import { heatmapToImage } from "./litehrnet/geometry.js";
+import { followedPoses, load, posesIn } from "./litehrnet/litehrnet.js";
+import { boxOverlap, Follower } from "./litehrnet/people.js";
+import { openCamera, openFilm, openPhoto, Picture } from "./litehrnet/picture.js";
+import { isSeen, nextBox } from "./litehrnet/pose.js";
+import { startRecording } from "./recording.js";
 
 const LONGEST_SIDE = 1280; // of the canvas; photos of any size are looked at in full
 const SMALLEST_BOX = 8; // image pixels; what is smaller was a click
@@ -14,13 +14,12 @@ const SMALLEST_BOX = 8; // image pixels; what is smaller was a click
 const element = (id) => document.getElementById(id);
 const canvas = element("canvas");
 const context = canvas.getContext("2d");
-const model = await (await fetch("/model.json")).json();
-const threads = Number(new URLSearchParams(location.search).get("threads")) || undefined; // /?threads=2
 
-let network = null;
-let detector = null; // stays null where the whole picture is one person
+let networks = null; // as load gives it
+let model = null; // their description
 let picture = null;
-let camera = null;
+let film = null; // {video, stop, isCamera}
+let recording = null;
 let chosenBox = null; // null for everyone, or without a detector for the whole picture
 let followedBox = null; // of the last pose, while one person is followed
 let follower = null; // while everyone is followed
@@ -34,34 +33,22 @@ let waiting = false;
 
 // The network, and the loop.
 
-async function useBackend(backend) {
-  element("running").value = "loading the network…";
-  const before = [network, detector];
-  network = detector = null;
+async function loadNetworks() {
   try {
-    const opened = await openNetwork(model, backend, threads);
-    const second =
-      model.detector &&
-      (await openNetwork(model.detector, backend, threads).catch(async (error) => {
-        await opened.close();
-        throw error;
-      }));
-    for (const each of before) await each?.close();
-    [network, detector] = [opened, second];
-    element("running").value = network.description;
-    clearSpeed();
+    networks = await load(new URL("network.litehrnet", import.meta.url));
+    model = networks.description;
+    describeNetworks();
+    element("running").value = `${networks.engine}, one thread`;
     await look();
   } catch (error) {
-    [network, detector] = before;
-    element("backend").value = "wasm";
-    element("running").value = network?.description ?? "";
-    say(`${backend === "wasm" ? "WebAssembly" : "WebGPU"} cannot be used: ${error.message}`);
+    element("running").value = "";
+    say(`The network cannot be used: ${error.message}`);
   }
 }
 
 /** Find the people in the picture as it is now, and show them. */
 async function look() {
-  if (!network || !picture) return;
+  if (!networks || !picture) return;
   if (busy) {
     waiting = true;
     return;
@@ -70,12 +57,12 @@ async function look() {
   const where = picture;
   try {
     const started = performance.now();
-    const found = detector && !chosenBox ? await lookForEveryone(where) : await lookForOne(where);
+    const found = chosenBox || !model.detector ? await lookForOne(where) : await lookForEveryone(where);
     if (where === picture) {
       const before = pose;
       [people, looked] = [found.people, true];
       // The same person as before, else the surest.
-      pose = before ? nearest(people, before.box) : (people[0] ?? null);
+      pose = people.find(({ id }) => id && id === before?.id) ?? (before ? nearest(people, before.box) : (people[0] ?? null));
       show();
       showSpeed(found.milliseconds, performance.now() - started);
     }
@@ -90,24 +77,25 @@ async function look() {
 }
 
 async function lookForOne(where) {
-  const follows = camera && element("follow").checked;
+  const follows = film && element("follow").checked;
   const box = (follows && followedBox) || chosenBox || [0, 0, ...where.size];
-  const found = { ...(await findPose(where, box, network, model)), box };
-  if (where === picture) followedBox = camera ? nextBox(found, model.min_score, where.size) : null;
-  return { people: [found], milliseconds: { ...found.milliseconds, detector: 0 } };
+  const [found] = await posesIn(where, networks, [box]);
+  if (where === picture) followedBox = film ? nextBox(found, model.min_score, where.size) : null;
+  return { people: [{ ...found, isChosen: true }], milliseconds: { ...found.milliseconds, detector: 0 } };
 }
 
 async function lookForEveryone(where) {
   const started = performance.now();
-  const finder = network; // stays, if the backend changes meanwhile
-  if (!camera || !element("follow").checked) follower = null;
+  if (!film || !element("follow").checked) follower = null;
   else follower ??= new Follower();
-  const following = follower;
-  const boxes = await (following ? following.boxes(where, detector, model.detector) : detect(where, detector, model.detector));
+  const found = await (follower ? followedPoses(where, networks, follower) : posesIn(where, networks));
   const milliseconds = { detector: performance.now() - started, crop: 0, network: 0, decode: 0 };
-  const found = await findPeople(where, boxes, finder, model);
-  following?.follow(found, model, where.size);
-  for (const each of found) for (const part in each.milliseconds) milliseconds[part] += each.milliseconds[part];
+  for (const each of found) {
+    for (const part in each.milliseconds) {
+      milliseconds[part] += each.milliseconds[part];
+      milliseconds.detector -= each.milliseconds[part]; // what is left is the detector's
+    }
+  }
   return { people: found, milliseconds };
 }
 
@@ -125,19 +113,23 @@ function open(opened) {
   [canvas.width, canvas.height] = picture.size.map((side) => Math.max(1, Math.round(side * scale)));
   for (const id of ["canvas", "hint"]) element(id).hidden = false;
   element("empty").hidden = true;
-  element("follow-label").hidden = !camera;
-  element("camera").setAttribute("aria-pressed", String(Boolean(camera)));
+  element("follow-label").hidden = element("record").hidden = !film;
+  element("camera").setAttribute("aria-pressed", String(Boolean(film?.isCamera)));
   say("");
   clearSpeed();
   show();
   look();
 }
 
-async function showPhoto(file, name) {
+async function showFile(file, name) {
   try {
-    const photo = await openPhoto(file, name);
-    stopCamera();
-    open(photo);
+    if (file.type.startsWith("video/")) {
+      startFilm(await openFilm(file, name));
+    } else {
+      const photo = await openPhoto(file, name);
+      stopFilm();
+      open(photo);
+    }
   } catch (error) {
     say(error.message);
   }
@@ -145,33 +137,52 @@ async function showPhoto(file, name) {
 
 async function startCamera() {
   try {
-    const opened = await openCamera();
-    stopCamera();
-    camera = opened;
-    const { video } = opened;
-    open(new Picture(video, [video.videoWidth, video.videoHeight]));
-    video.addEventListener("ended", () => {
-      if (camera === opened) say("The camera has stopped.");
-    });
-    const next = async () => {
-      if (camera !== opened) return;
-      if (video.videoWidth !== picture.size[0] || video.videoHeight !== picture.size[1]) {
-        open(new Picture(video, [video.videoWidth, video.videoHeight])); // a phone was turned
-      }
-      if (network) await look();
-      else show();
-      video.requestVideoFrameCallback(next);
-    };
-    video.requestVideoFrameCallback(next);
+    startFilm({ ...(await openCamera()), isCamera: true });
   } catch (error) {
     say(error.message);
   }
 }
 
-function stopCamera() {
-  camera?.stop();
-  camera = null;
+function startFilm(opened) {
+  stopFilm();
+  film = opened;
+  const { video } = opened;
+  open(new Picture(video, [video.videoWidth, video.videoHeight]));
+  video.addEventListener("ended", () => {
+    if (film !== opened) return;
+    if (opened.isCamera) say("The camera has stopped.");
+    endRecording();
+  });
+  const next = async () => {
+    if (film !== opened) return;
+    if (video.videoWidth !== picture.size[0] || video.videoHeight !== picture.size[1]) {
+      open(new Picture(video, [video.videoWidth, video.videoHeight])); // a phone was turned
+    }
+    if (networks) await look();
+    else show();
+    video.requestVideoFrameCallback(next);
+  };
+  video.requestVideoFrameCallback(next);
+}
+
+function stopFilm() {
+  endRecording();
+  film?.stop();
+  film = null;
   element("camera").setAttribute("aria-pressed", "false");
+  element("record").hidden = true;
+}
+
+function endRecording() {
+  recording?.stop();
+  recording = null;
+  element("record").textContent = "Record";
+}
+
+function record() {
+  if (recording) return endRecording();
+  recording = startRecording(canvas);
+  element("record").textContent = "Stop and save";
 }
 
 // What is shown.
@@ -181,21 +192,24 @@ function show() {
   picture.paint(context);
   if (pose) {
     if (keypoint !== null) drawHeatmap(context, pose.heatmaps, keypoint, heatmapArea(scale));
-    for (const each of people.filter(isShown)) drawPose(context, each, model, scale, each.box.slice(2));
+    for (const each of people.filter(isShown)) {
+      drawPose(context, each, model, scale, each.box.slice(2));
+      if (each.id) drawNumber(context, each.id, each.box, scale);
+    }
   }
   showCrop();
   const count = people.filter(isShown).length;
   element("nobody").hidden = !looked || count > 0;
-  element("count").value = looked && detector && !chosenBox ? `${count} ${count === 1 ? "person" : "people"}. ` : "";
+  element("count").value = looked && model.detector && !chosenBox ? `${count} ${count === 1 ? "person" : "people"}. ` : "";
   if (draggedBox) drawBox(context, draggedBox, scale, []);
-  else if (pose && (chosenBox || camera || people.length > 1)) drawBox(context, pose.box, scale, [6, 5]);
+  else if (pose && (chosenBox || film || people.length > 1)) drawBox(context, pose.box, scale, [6, 5]);
   element("whole").disabled = !chosenBox;
   showKeypoints();
 }
 
-/** Whether a pose is drawn: boxes of the detector were chosen by their scores already. */
+/** Whether a pose is drawn: those that were looked for everywhere were chosen by their scores already. */
 function isShown(each) {
-  return "boxScore" in each || isSeen(each, model.min_score);
+  return !each.isChosen || isSeen(each, model.min_score);
 }
 
 /** [x, y, width, height] of the canvas that the heatmaps' cells cover. */
@@ -207,6 +221,7 @@ function heatmapArea(scale) {
 }
 
 function showCrop() {
+  if (!model) return;
   const crop = element("crop");
   [crop.width, crop.height] = model.input_size_wh; // empties it, too
   if (!pose) return;
@@ -255,7 +270,7 @@ function showSpeed(milliseconds, total) {
   element("total").value = mean("total").toFixed(1);
   for (const part of ["detector", "crop", "network", "decode"]) element(`ms-${part}`).value = mean(part).toFixed(1);
   const seconds = (speeds.at(-1).at - speeds[0].at) / 1000;
-  if (camera && seconds > 0) element("fps").value = ((speeds.length - 1) / seconds).toFixed(1);
+  if (film && seconds > 0) element("fps").value = ((speeds.length - 1) / seconds).toFixed(1);
 }
 
 function clearSpeed() {
@@ -325,20 +340,21 @@ function listenToDrops() {
     event.preventDefault();
     stage.classList.remove("over");
     const [file] = event.dataTransfer.files;
-    if (file) showPhoto(file, file.name);
+    if (file) showFile(file, file.name);
   });
 }
 
 function listenToButtons() {
   element("file").addEventListener("change", (event) => {
     const [file] = event.target.files;
-    if (file) showPhoto(file, file.name);
+    if (file) showFile(file, file.name);
     event.target.value = "";
   });
   element("example").addEventListener("click", async () => {
-    showPhoto(await (await fetch("/example.jpg")).blob(), "example.jpg");
+    showFile(await (await fetch(new URL("example.jpg", import.meta.url))).blob(), "example.jpg");
   });
-  element("camera").addEventListener("click", () => (camera ? stopCamera() : startCamera()));
+  element("camera").addEventListener("click", () => (film?.isCamera ? stopFilm() : startCamera()));
+  element("record").addEventListener("click", record);
   element("whole").addEventListener("click", () => {
     chosenBox = followedBox = follower = null;
     look();
@@ -346,19 +362,20 @@ function listenToButtons() {
   element("follow").addEventListener("change", () => {
     followedBox = follower = null;
   });
-  element("backend").addEventListener("change", (event) => useBackend(event.target.value));
 }
 
-const [width, height] = model.input_size_wh;
-element("model").textContent = `${model.name}, ${model.keypoint_names.length} keypoints, crops of ${width} × ${height}`;
-element("model").title = model.provenance;
-element("whole").textContent = model.detector ? "Everyone" : "Whole picture";
-element("follow").nextSibling.textContent = model.detector ? " follow people" : " follow the person";
-element("ms-detector").closest("div").hidden = !model.detector;
-if (navigator.gpu) element("backend").add(new Option("WebGPU (untested)", "webgpu"));
-makeKeypointRows();
-showKeypoints();
+function describeNetworks() {
+  const [width, height] = model.input_size_wh;
+  element("model").textContent = `${model.name}, ${model.keypoint_names.length} keypoints, crops of ${width} × ${height}`;
+  element("model").title = model.provenance;
+  element("whole").textContent = model.detector ? "Everyone" : "Whole picture";
+  element("follow").nextSibling.textContent = model.detector ? " follow people" : " follow the person";
+  element("ms-detector").closest("div").hidden = !model.detector;
+  makeKeypointRows();
+  showKeypoints();
+}
+
 listenToTheBox();
 listenToDrops();
 listenToButtons();
-await useBackend("wasm");
+await loadNetworks();

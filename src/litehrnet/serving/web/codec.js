@@ -1,5 +1,4 @@
-// Heatmaps to positions, as decode() of litehrnet/keypoints/codec.py: the published code, DARK and UDP. And rows of bins
-// to positions, as decode_simcc() of simcc.py.
+// Heatmaps to positions, as decode() of litehrnet/keypoints/codec.py: the published code, DARK and UDP.
 
 const DARK_FLOOR = 1e-10;
 const UDP_FLOOR = 0.001;
@@ -10,12 +9,10 @@ const UDP_DAMPING = 2 ** -23;
  * Position and score of the peak of each heatmap.
  *
  * @param heatmaps {data, size: [width, height]}: Float32Array of keypoints x height x width. What is not finite counts as 0.
- * Rows of a SimCC head instead: see Network.forward.
- * @param codec {kind: "default" | "dark" | "udp" | "simcc", blur_taps}: the blur along one axis, an odd number of weights.
+ * @param codec {kind: "default" | "dark" | "udp", blur_taps}: the blur along one axis, an odd number of weights.
  * @returns {points: [x, y] in cells, or [-1, -1] where nothing is above 0; scores}, one of each per keypoint.
  */
-export function decode({ data, rows, size }, codec) {
-  if (codec.kind === "simcc") return decodeSimcc(rows, size);
+export function decode({ data, size }, codec) {
   const cells = size[0] * size[1];
   const points = [];
   const scores = [];
@@ -26,19 +23,6 @@ export function decode({ data, rows, size }, codec) {
     const cell = score > 0 ? [peak % size[0], Math.floor(peak / size[0])] : [-1, -1];
     const step = STEPS[codec.kind](map, cell, codec.blur_taps);
     points.push(cell.map((value, axis) => Math.fround(Math.min(size[axis], Math.max(-1, value + step[axis])))));
-    scores.push(score);
-  }
-  return { points, scores };
-}
-
-function decodeSimcc(rows, size) {
-  const points = [];
-  const scores = [];
-  for (let keypoint = 0; keypoint < rows[0].length / size[0]; keypoint++) {
-    const bins = rows.map((values, axis) => values.slice(keypoint * size[axis], (keypoint + 1) * size[axis]));
-    const peaks = bins.map(peakOf);
-    const score = Math.min(...peaks.map((peak, axis) => bins[axis][peak]));
-    points.push(score > 0 ? peaks : [-1, -1]);
     scores.push(score);
   }
   return { points, scores };

@@ -4,8 +4,8 @@
  * Find the people in a picture.
  *
  * @param picture A Picture.
- * @param network The detector, as openNetwork gives it.
- * @param detector What /model.json says of it.
+ * @param network The detector, a Network of engine.js.
+ * @param detector The description of it.
  * @returns {box: [x, y, width, height] in the picture's pixels, score} of each, the highest score first.
  */
 export async function detect(picture, network, detector) {
@@ -96,7 +96,7 @@ function shares(count, newCount) {
  * Boxes at the peaks of a detector's maps.
  *
  * @param maps {data, size: [width, height]}: Float32Array of 5 x height x width.
- * @param detector What /model.json says of it.
+ * @param detector The description of it.
  * @returns {corners: [x1, y1, x2, y2] in pixels of the input, score} of each, the highest score first.
  */
 export function decodeBoxes({ data, size: [width, height] }, detector) {

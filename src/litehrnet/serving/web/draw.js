@@ -43,6 +43,17 @@ export function drawBox(context, box, scale, dashes) {
   context.restore();
 }
 
+/** Write the number of a person at the top of the box. */
+export function drawNumber(context, number, [x, y], scale) {
+  context.save();
+  Object.assign(context, { font: "600 18px system-ui, sans-serif", lineWidth: 4, lineJoin: "round", textBaseline: "bottom" });
+  Object.assign(context, { strokeStyle: "rgb(25 25 25 / 0.7)", fillStyle: "white" });
+  const place = [x * scale + 3, Math.max(22, y * scale - 2)];
+  context.strokeText(String(number), ...place);
+  context.fillText(String(number), ...place);
+  context.restore();
+}
+
 /**
  * Lay the heatmap of a keypoint over a canvas.
  *
@@ -53,7 +64,7 @@ export function drawBox(context, box, scale, dashes) {
 export function drawHeatmap(context, heatmaps, keypoint, area) {
   const { size } = heatmaps;
   const [width, height] = size;
-  const values = heatmaps.rows ? productOf(heatmaps, keypoint) : partOf(heatmaps.data, keypoint, width * height);
+  const values = heatmaps.data.subarray(keypoint * width * height, (keypoint + 1) * width * height);
   const most = values.reduce((a, b) => Math.max(a, b), FULL_GLOW);
   const image = new ImageData(width, height);
   values.forEach((value, i) => image.data.set(glow(Math.max(0, value) / most), 4 * i));
@@ -64,18 +75,6 @@ export function drawHeatmap(context, heatmaps, keypoint, area) {
   context.imageSmoothingQuality = "high";
   context.drawImage(cells, ...area);
   context.restore();
-}
-
-function partOf(values, number, length) {
-  return values.subarray(number * length, (number + 1) * length);
-}
-
-// The map of a SimCC head: each bin along x times each along y.
-function productOf({ rows, size }, keypoint) {
-  const [along, down] = rows.map((values, axis) => partOf(values, keypoint, size[axis]));
-  return Float32Array.from({ length: size[0] * size[1] }, (_, i) => {
-    return Math.max(0, along[i % size[0]]) * Math.max(0, down[Math.floor(i / size[0])]);
-  });
 }
 
 /** Paint a crop (Uint8Array of RGB) over a canvas of its size. */

@@ -6,13 +6,15 @@ import { findPose, nextBox } from "./pose.js";
 
 const DETECT_EVERY = 8; // frames of the camera; earlier when someone is lost
 const SAME_PERSON = 0.3; // overlap of a detected box and a followed one
+const LEAST_SIMILARITY = 0.2; // object keypoint similarity of a person in one frame and in an earlier one
+const REMEMBERED = 30; // frames in which a person may be out of sight and keeps the id
 
 /**
  * Poses of the people in some boxes.
  *
  * @param boxes {box, score} of each.
  * @param network Finds keypoints.
- * @param model What /model.json says; its detector is not null.
+ * @param model The description of the networks; its detector is not null.
  * @returns Poses as findPose gives them, each with its box and boxScore, without those that show nobody or one twice.
  */
 export async function findPeople(picture, boxes, network, model) {
@@ -51,11 +53,16 @@ function similarity(one, other, sigmas) {
   return alike.reduce((sum, value) => sum + value, 0) / sigmas.length;
 }
 
-/** Finds everyone in the frames of a camera. Between two looks of the detector, a box is around the last keypoints. */
+/**
+ * Follows everyone from frame to frame. Between two looks of the detector, a box is around the last keypoints. A person
+ * has the id of the most similar one of the frames before.
+ */
 export class Follower {
   #people = []; // {box, score, seen}: where the people of the last frame should be now, and whether they were seen
   #frames = 0; // since the detector looked
   #lost = false; // whether someone was lost in the last frame
+  #known = []; // {id, pose, age}: the last pose of everyone with an id, and frames since then
+  #lastId = 0;
 
   /** Boxes of the people in the next frame, {box, score} of each; `network` is the detector. */
   async boxes(picture, network, detector) {
@@ -67,7 +74,13 @@ export class Follower {
     return [...found, ...this.#people.filter(isMissed)];
   }
 
-  /** Note who was found in the boxes, as findPeople gives them. */
+  /** The same without a detector: of the person that is followed, or the whole frame. */
+  ownBoxes(size) {
+    const [person] = this.#people;
+    return [person?.seen ? person.box : [0, 0, ...size]];
+  }
+
+  /** Note who was found in the boxes, as findPeople gives them; returns them with their ids. */
   follow(people, model, imageSize) {
     const count = (some) => some.filter(({ seen }) => seen).length;
     const before = count(this.#people);
@@ -76,6 +89,24 @@ export class Follower {
       return { box: box ?? pose.box, score: pose.boxScore, seen: box !== null };
     });
     this.#lost = count(this.#people) < before;
+    return this.#withIds(people, model.sigmas);
+  }
+
+  // The most similar pairs first.
+  #withIds(people, sigmas) {
+    const pairs = people.flatMap((pose, i) => this.#known.map((known) => [similarity(pose, known.pose, sigmas), i, known]));
+    const ids = new Map();
+    const taken = new Set();
+    for (const [alike, i, known] of pairs.sort((a, b) => b[0] - a[0])) {
+      if (alike < LEAST_SIMILARITY || ids.has(i) || taken.has(known.id)) continue;
+      ids.set(i, known.id);
+      taken.add(known.id);
+    }
+    const poses = people.map((pose, i) => ({ ...pose, id: ids.get(i) ?? ++this.#lastId }));
+    const away = this.#known.filter(({ id }) => !taken.has(id)).map((known) => ({ ...known, age: known.age + 1 }));
+    const here = poses.map(({ id, points, place }) => ({ id, pose: { points, place }, age: 0 }));
+    this.#known = [...here, ...away.filter(({ age }) => age <= REMEMBERED)];
+    return poses;
   }
 }
 

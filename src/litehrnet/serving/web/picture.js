@@ -1,12 +1,12 @@
-// What a pose is looked for in: a photo, or the newest frame of the camera.
+// What a pose is looked for in: a photo, or the newest frame of a film or the camera.
 
 /** Pixels of an image or a video, as stored: without color management, upright. */
 export class Picture {
   #source;
-  #canvas = document.createElement("canvas");
+  #canvas = globalThis.document ? document.createElement("canvas") : new OffscreenCanvas(1, 1);
 
   /**
-   * @param source An ImageBitmap, or a video that plays.
+   * @param source An ImageBitmap, a video that plays, or what else a canvas draws.
    * @param size [width, height] in pixels.
    */
   constructor(source, size) {
@@ -28,6 +28,36 @@ export class Picture {
   paint(context) {
     context.drawImage(this.#source, 0, 0, context.canvas.width, context.canvas.height);
   }
+}
+
+// Pixels that are at hand.
+class PixelPicture {
+  #image;
+
+  constructor(image) {
+    this.#image = image;
+    this.size = [image.width, image.height];
+  }
+
+  pixels({ x, y, width, height }) {
+    const { data, width: all } = this.#image;
+    const part = new Uint8ClampedArray(4 * width * height);
+    for (let row = 0; row < height; row++) {
+      const from = 4 * ((y + row) * all + x);
+      part.set(data.subarray(from, from + 4 * width), 4 * row * width);
+    }
+    return { data: part, width, height };
+  }
+}
+
+/** A Picture of an image, a video, a canvas, a frame or pixels {data: RGBA, width, height}. */
+export function pictureOf(image) {
+  if (image instanceof Picture) return image;
+  if (image.data) return new PixelPicture(image);
+  const width = image.naturalWidth ?? image.videoWidth ?? image.displayWidth ?? image.width;
+  const height = image.naturalHeight ?? image.videoHeight ?? image.displayHeight ?? image.height;
+  if (!(width > 0 && height > 0)) throw new Error("the picture has no pixels yet (expected a loaded image or a playing video)");
+  return new Picture(image, [width, height]);
 }
 
 /** A photo from a file; an Error in one sentence where the browser does not read it. */
@@ -59,5 +89,23 @@ export async function openCamera() {
   const stop = () => stream.getTracks().forEach((track) => track.stop());
   stream.getVideoTracks()[0].addEventListener("ended", () => video.dispatchEvent(new Event("ended")));
   await video.play();
+  return { video, stop };
+}
+
+/** A film from a file, which plays without sound: {video, stop}; an Error in one sentence where it cannot be read. */
+export async function openFilm(file, name) {
+  const video = document.createElement("video");
+  const address = URL.createObjectURL(file);
+  [video.src, video.muted, video.playsInline] = [address, true, true];
+  const stop = () => {
+    video.pause();
+    URL.revokeObjectURL(address);
+  };
+  try {
+    await video.play();
+  } catch {
+    stop();
+    throw new Error(`${name}: not a film that this browser plays.`);
+  }
   return { video, stop };
 }

@@ -8,8 +8,8 @@ import { centerAndScale, cropMatrix, heatmapToImage, regionOf, warp } from "./ge
  *
  * @param picture A Picture.
  * @param box [x, y, width, height] in its pixels.
- * @param network As openNetwork gives it.
- * @param model What /model.json says.
+ * @param network A Network of engine.js.
+ * @param model The description of the networks.
  * @returns {points: [x, y] in the picture's pixels, scores, crop, heatmaps, place, milliseconds: {crop, network, decode}}.
  */
 export async function findPose(picture, box, network, model) {
