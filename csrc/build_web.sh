@@ -3,7 +3,7 @@
 # compiler for WebAssembly. Writes engine.wasm and engine_relaxed.wasm, for browsers with fused multiply-add.
 # With KERNEL_TEST=1 it writes kernel_test.wasm and kernel_test_relaxed.wasm instead, for node csrc/web/run_test.mjs.
 set -eu
-folder=$1
+folder=$(cd "$1" && pwd)
 compiler="${2:-python3} -m ziglang"
 cd "$(dirname "$0")"
 objects=$(mktemp -d)

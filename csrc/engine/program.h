@@ -11,7 +11,8 @@
 
 namespace litehrnet {
 
-constexpr std::int64_t largest_arena = std::int64_t{1} << 30;  // in floats: 4 GiB
+// In floats: 4 GiB, or 1 GiB where addresses have 32 bits.
+constexpr std::int64_t largest_arena = std::int64_t{1} << (sizeof(void*) < 8 ? 28 : 30);
 
 // Floats from one plane to the next (planning.py).
 constexpr std::int64_t plane_floats(std::int64_t pixels) {

@@ -14,6 +14,12 @@ extern const Kernels web_kernels;
 
 namespace {
 
+// Maps may be named many times.
+std::size_t checked(std::int64_t floats) {
+    require(floats <= largest_arena, "its output has an impossible size");
+    return static_cast<std::size_t>(floats);
+}
+
 struct Network {
     Network(std::span<const std::int32_t> numbers, std::span<const float> constants)
         : Network(read_program(numbers, constants)) {}
@@ -21,7 +27,7 @@ struct Network {
         : engine(program, web_kernels),
           arena(engine.arena_floats()),
           image(allocate_aligned<std::uint8_t>(static_cast<std::size_t>(engine.image_bytes()))),
-          maps(allocate_aligned<float>(static_cast<std::size_t>(engine.heatmap_floats()))),
+          maps(allocate_aligned<float>(checked(engine.heatmap_floats()))),
           shape{program.output.count(), program.output.height, program.output.width} {}
 
     Engine engine;

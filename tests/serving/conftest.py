@@ -32,7 +32,9 @@ def programs() -> dict[str, str]:
 def rounded_program(small_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``small_weights`` as a program whose constants a file for browsers does not change."""
     program, info = compile_weights(small_weights)
-    steps = tuple(replace(step, constants=tuple(rounded(c.astype("f4")) for c in step.constants)) for step in program.steps)
+    steps = tuple(
+        replace(step, constants=tuple(rounded(c.astype("f4")) for c in step.constants)) for step in program.steps
+    )
     path = tmp_path_factory.mktemp("rounded") / "small.native"
     write_program(path, replace(program, steps=steps), replace(info, input_size_wh=program.input_size_wh))
     return path

@@ -302,7 +302,9 @@ def test_the_command_serves_until_it_is_interrupted(programs: dict[str, str], ro
     command = [sys.executable, "-m", "litehrnet", "serve", str(rounded_program), "--whole-image", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
-        assert running.stdout.readline() == f"weights: {rounded_program} (random numbers), input 64x64 (width x height)\n"
+        assert (
+            running.stdout.readline() == f"weights: {rounded_program} (random numbers), input 64x64 (width x height)\n"
+        )
         assert running.stdout.readline().startswith("runtime: native ")
         assert running.stdout.readline().startswith("no detector: ")
         address, _, rest = running.stdout.readline().partition(" ")

@@ -166,7 +166,7 @@ def test_everyone_gets_the_keypoints_that_predict_finds(browser: Browser, photo:
     for box, keypoints, scores in zip(expected.boxes, expected.keypoints, expected.scores, strict=True):
         point = (box[:2] + box[2:] / 2).tolist()
         run_script(browser, code, {"point": point, "width": width, "height": height})
-        # Weights of 11 bits and one gray level in the detector's input: parts of a pixel, where there is one clear peak.
+        # Weights of 11 bits and a gray level in the detector's input: parts of a pixel, where one peak is clear.
         errors = np.abs(_shown(browser)[:, 1:] - keypoints)
         assert np.median(errors) < 0.1
         assert errors[scores >= 0.3].max() < 2
@@ -209,8 +209,8 @@ def test_between_two_looks_of_the_detector_boxes_are_around_the_keypoints(browse
         for (let frame = 0; frame < 20; frame++) {
             const boxes = await follower.boxes(picture, network, model.detector);
             const score = frame === 12 ? 0 : 0.9; // the keypoints of frame 12 are lost
-            const place = { scale: [0.5, 0.5] };
-            follower.follow([{ points, scores: Array(17).fill(score), box: boxes[0].box, boxScore: 0.9, place }], model, size);
+            const pose = { points, scores: Array(17).fill(score), place: { scale: [0.5, 0.5] } };
+            follower.follow([{ ...pose, box: boxes[0].box, boxScore: 0.9 }], model, size);
             counts.push([looks, boxes.length, boxes[0].box[0]]);
         }
         return counts;

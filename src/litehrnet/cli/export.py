@@ -17,7 +17,9 @@ from litehrnet.runtimes.onnxruntime import OnnxRuntime
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet export``."""
     parser.add_argument("weights", type=Path, help=".safetensors or a PyTorch checkpoint")
-    parser.add_argument("--format", choices=("onnx", "native", "web"), default="onnx", help="output format (default: onnx)")
+    parser.add_argument(
+        "--format", choices=("onnx", "native", "web"), default="onnx", help="output format (default: onnx)"
+    )
     parser.add_argument(
         "--out",
         type=Path,

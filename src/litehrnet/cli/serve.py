@@ -88,8 +88,8 @@ def run(options: argparse.Namespace) -> int:
     """Serve the page and the service until Ctrl-C or SIGTERM.
 
     Raises:
-        UserError: The engine for browsers or a package is missing, the weights cannot be used, the port is taken, options
-            contradict each other, or the token is missing.
+        UserError: The engine for browsers or a package is missing, the weights cannot be used, the port is taken,
+            options contradict each other, or the token is missing.
     """
     check_people_options(options, "detector", "whole-image")
     require("tornado", "serve", "litehrnet serve")

@@ -260,7 +260,9 @@ class _Answer(Handler):
             self.set_status(304)
             return
         content = document.content
-        accepted = [part.partition(";")[0].strip() for part in self.request.headers.get("Accept-Encoding", "").split(",")]
+        accepted = [
+            part.partition(";")[0].strip() for part in self.request.headers.get("Accept-Encoding", "").split(",")
+        ]
         if "gzip" in accepted and document.compressed is not None:
             content = document.compressed
             self.set_header("Content-Encoding", "gzip")

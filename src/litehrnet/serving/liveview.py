@@ -7,11 +7,11 @@ from typing import Any
 from litehrnet.detection import maps
 from litehrnet.detectors.detector import MIN_SCORE as DETECTOR_MIN_SCORE
 from litehrnet.drawing.skeletons import DENSE_SET, DENSE_WIDTH, HIDDEN_SCORE, SIDE_COLORS
+from litehrnet.engine.programfile import SUFFIX as PROGRAM_SUFFIX
+from litehrnet.engine.programfile import FlatProgram, flatten, read_flat
+from litehrnet.engine.webfile import SUFFIX, pack
 from litehrnet.errors import UserError
 from litehrnet.inference.estimator import COUNTED_SCORE, LEAST_BOX_SCORE, LEAST_POSE_SCORE, MOST_SIMILAR
-from litehrnet.engine.programfile import FlatProgram, flatten, read_flat
-from litehrnet.engine.programfile import SUFFIX as PROGRAM_SUFFIX
-from litehrnet.engine.webfile import SUFFIX, pack
 from litehrnet.io.files import new_folder, read_bytes
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps

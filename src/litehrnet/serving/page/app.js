@@ -109,7 +109,8 @@ function nearest(poses, box) {
 function open(opened) {
   [picture, people, pose, chosenBox, followedBox, follower] = [opened, [], null, null, null, null];
   looked = false;
-  const scale = LONGEST_SIDE / Math.max(...picture.size);
+  const longest = Math.max(...picture.size);
+  const scale = (film ? Math.min(longest, LONGEST_SIDE) : LONGEST_SIDE) / longest; // a recording is as large as its film
   [canvas.width, canvas.height] = picture.size.map((side) => Math.max(1, Math.round(side * scale)));
   for (const id of ["canvas", "hint"]) element(id).hidden = false;
   element("empty").hidden = true;
