@@ -1,4 +1,4 @@
-"""Bytes and seconds of the page of litehrnet serve in Debian's Chromium: until it is ready, and from a click to skeletons.
+"""Bytes and seconds of the page of litehrnet serve in Debian's Chromium, until it is ready and from click to skeletons.
 
 Usage: python benchmarks/browser_page.py [ROUNDS]
 """
@@ -26,7 +26,7 @@ TRANSFERRED = """
 
 
 def measure(url: str, name: str) -> tuple[float, float, float, float]:
-    """Return seconds until the network is ready and from the click to skeletons, and MB of a first load and a reload."""
+    """Return seconds until the network is ready and from click to skeletons, and MB of a first load and a reload."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or "chromium"
     for argument in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "disable-gpu", "window-size=1400,1000"):

@@ -1,7 +1,10 @@
+import contextlib
+import gzip
 import http.client
 import socket
 import threading
 from collections.abc import Iterator
+from email.message import Message
 from http.client import HTTPResponse
 
 import pytest
@@ -44,6 +47,31 @@ def test_a_known_path_is_answered_with_its_document(site: Site) -> None:
 def test_head_is_answered_without_the_content(site: Site) -> None:
     answer = _ask(site, "HEAD")
     assert (answer.status, answer.headers["Content-Length"], answer.read()) == (200, str(len(PAGE.content)), b"")
+
+
+def _get(site: Site, path: str, **headers: str) -> tuple[int, Message, bytes]:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", _port(site), timeout=60)) as connection:
+        connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+
+def test_what_the_client_has_already_is_not_sent_again() -> None:
+    with Site({"/": PAGE, "/other": Document(b"other", "text/plain")}, port=0) as site:
+        tag = _get(site, "/")[1]["ETag"]
+        status, headers, content = _get(site, "/", If_None_Match=tag)
+        assert (status, content, headers["ETag"]) == (304, b"", tag)
+        assert _get(site, "/other", If_None_Match=tag)[0] == 200
+
+
+def test_documents_are_compressed_for_clients_that_accept_it_if_that_makes_them_smaller() -> None:
+    long = Document(b"a long text " * 100, "text/plain")
+    with Site({"/": PAGE, "/long": long}, port=0) as site:
+        _, headers, content = _get(site, "/long", Accept_Encoding="br, gzip;q=0.9")
+        assert (headers["Content-Encoding"], headers["Vary"]) == ("gzip", "Accept-Encoding")
+        assert (len(content) < 100, gzip.decompress(content)) == (True, long.content)
+        assert _get(site, "/long")[2] == long.content
+        assert _get(site, "/", Accept_Encoding="gzip")[1]["Content-Encoding"] is None
 
 
 @pytest.mark.parametrize(
