@@ -8,6 +8,7 @@ import pytest
 from litehrnet import PoseEstimator, open_detector, read_image
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.errors import UserError
+from litehrnet.export.onnx import export_onnx
 from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_POSE_SCORE
 from litehrnet.runtimes import open_runtime
 from litehrnet.weights.zoo import BUNDLED, DEFAULT_DETECTOR, find_detector
@@ -31,12 +32,18 @@ def test_the_three_people_of_the_bundled_photo_are_found() -> None:
     assert found.boxes.dtype == found.scores.dtype == np.float32
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
-def test_every_runtime_finds_the_same_boxes(runtime: str) -> None:
-    pytest.importorskip(runtime)
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "person.onnx"
+    export_onnx(WEIGHTS, path)
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "onnxruntime", "openvino", "torch"])
+def test_every_runtime_finds_the_same_boxes(runtime: str, exported: Path) -> None:
     image = read_image(PHOTOS / "three_people.jpg")
     native = BoxDetector(open_runtime(WEIGHTS, threads=1), 0.1).detect(image)
-    file = WEIGHTS if runtime == "torch" else WEIGHTS.with_suffix(".onnx")
+    file = exported if runtime in ("onnxruntime", "openvino") else WEIGHTS
     other = BoxDetector(open_runtime(file, runtime, threads=1), 0.1).detect(image)
     np.testing.assert_allclose(other.boxes, native.boxes, atol=0.5)
     np.testing.assert_allclose(other.scores, native.scores, atol=1e-3)
@@ -69,11 +76,6 @@ def test_weights_of_keypoints_are_no_detector() -> None:
         open_detector(BUNDLED / "lite_hrnet_18.safetensors")
     with pytest.raises(UserError, match=r"finds keypoints .expected a detector"):
         find_detector("lite_hrnet_18")
-
-
-def test_installs_without_the_engine_take_the_onnx_model() -> None:
-    assert find_detector(DEFAULT_DETECTOR, onnx=True) == WEIGHTS.with_suffix(".onnx")
-    assert find_detector(DEFAULT_DETECTOR) == WEIGHTS
 
 
 def test_keypoints_confirm_the_people_of_the_bundled_detector_unless_a_limit_is_named() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from tests.compiled_variants import LITE_NETWORKS
 
 import litehrnet.runtimes.native
@@ -258,15 +259,21 @@ def absent(monkeypatch: pytest.MonkeyPatch) -> None:
     say_once.cache_clear()
 
 
-def test_absent_engine_is_said_once_and_pytorch_runs(
-    absent: None, small_weights: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("suffix", "runtime"), [(".safetensors", "numpy"), (".pth", "torch")])
+def test_absent_engine_is_said_once_and_another_runtime_is_taken(
+    absent: None, small_weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, runtime: str
 ) -> None:
+    weights = tmp_path / f"small{suffix}"
+    if suffix == ".pth":
+        torch.save({"state_dict": load_file(small_weights)}, weights)
+    else:
+        weights = small_weights
     with caplog.at_level(logging.WARNING, logger="litehrnet"):
         for _ in range(2):
-            assert open_runtime(small_weights, threads=1).description.startswith("torch")
+            assert open_runtime(weights, input_size_wh=(64, 64), threads=1).description.startswith(runtime)
     (record,) = caplog.records
     assert record.message.startswith("the native engine was not built")
-    assert record.message.endswith("running on torch")
+    assert record.message.endswith(f"running on {runtime}, which is several times slower")
 
 
 def test_unit_that_the_engine_does_not_know_runs_on_pytorch(
@@ -288,16 +295,6 @@ def test_absent_engine_that_is_asked_for_is_an_error(absent: None, small_weights
     for path, name in ((small_weights, "native"), (tmp_path / "small.native", None)):
         with pytest.raises(UserError, match="the native engine was not built"):
             open_runtime(path, name)
-
-
-def test_without_engine_and_pytorch_weights_are_refused_with_what_to_do(
-    absent: None, small_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("litehrnet.runtimes.open.is_installed", lambda package: False)
-    with pytest.raises(
-        UserError, match=r"small\.safetensors: the native engine was not built .*pip install 'litehrnet\[train"
-    ):
-        open_runtime(small_weights)
 
 
 @pytest.mark.parametrize(

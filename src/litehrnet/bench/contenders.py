@@ -70,8 +70,8 @@ def open_contenders(
     contenders = open_native_contenders(subject, batch, threads)
     for name, open_peer in (("onnxruntime", open_onnxruntime), ("openvino", open_openvino)):
         if not is_installed(name):
-            package = name if name == "onnxruntime" else f"'litehrnet[{name}]'"
-            contenders.append(Absent(name, f"not installed (pip install {package})"))
+            extra = "onnx" if name == "onnxruntime" else name
+            contenders.append(Absent(name, f"not installed (pip install 'litehrnet[{extra}]')"))
         elif not subject.graphs:
             contenders.append(Absent(name, subject.no_graphs))
         else:

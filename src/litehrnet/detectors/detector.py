@@ -13,7 +13,6 @@ from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.detectors.detections import DetectedBoxes, boxes_in_photo
 from litehrnet.detectors.layouts import KINDS, Layout, recognize
 from litehrnet.detectors.network import ExportedNetwork, NetworkInput, open_network
-from litehrnet.engine.native import native_module
 from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.runtimes import open_runtime
@@ -44,7 +43,7 @@ def open_detector(
     Raises:
         UserError: The file is missing, cannot be loaded or run, or is not a supported detector.
     """
-    path = find_detector(path, onnx=native_module() is None)
+    path = find_detector(path)
     if _is_ours(path):
         return BoxDetector(open_runtime(path, threads=threads), min_score, str(path))
     return _open_exported(path, min_score, threads)

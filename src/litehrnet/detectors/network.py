@@ -81,6 +81,7 @@ def open_network(path: Path, threads: int | None = None) -> ExportedNetwork:
 
 class _OnnxNetwork:
     def __init__(self, path: Path, threads: int | None) -> None:
+        require("onnxruntime", "onnx", f"{path}: running an ONNX model")
         import onnxruntime
 
         self._opened_with = path, threads

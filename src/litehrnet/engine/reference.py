@@ -1,6 +1,7 @@
 """Runs programs step by step in NumPy: slow, but it defines what every kind of step computes.
 
-The kernels are compared with it, and it is compared with the network in PyTorch.
+The kernels are compared with it, and it is compared with the network in PyTorch. It replaces the kernels in installs
+without a compiler.
 """
 
 from collections.abc import Callable
@@ -180,7 +181,8 @@ def _relu(x: Array) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    return np.asarray(1 / (1 + np.exp(-x)))
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the 0 that is wanted
+        return np.asarray(1 / (1 + np.exp(-x)))
 
 
 _ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {

@@ -44,7 +44,7 @@ def read_any_weights(path: Path, average: bool = False) -> tuple[dict[str, Tenso
 
     With ``average``, the average that a checkpoint has beside the weights is read; see ``read_checkpoint``.
     """
-    path = find_weights(path, "torch").path
+    path = find_weights(path).path
     if path.suffix in (".onnx", ".zip"):
         raise UserError(f"{path}: is an ONNX model (expected .safetensors or .pth for PyTorch)")
     if path.suffix == ".safetensors":
@@ -61,7 +61,7 @@ def read_start(path: Path) -> tuple[dict[str, Tensor], WeightsInfo | None]:
 
     A backbone is a checkpoint without one of our heads, such as one that was trained to classify images.
     """
-    path = find_weights(path, "torch").path
+    path = find_weights(path).path
     if path.suffix in (".safetensors", ".onnx", ".zip"):
         return read_any_weights(path)
     weights = read_checkpoint(path)

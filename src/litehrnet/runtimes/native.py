@@ -1,6 +1,6 @@
 """The native engine: weights are compiled when they are opened; ``.native`` files are compiled already."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +116,11 @@ def open_native(
     if path.suffix.lower() == SUFFIX:
         flat, info = read_flat(path)
         return NativeRuntime(flat, info, str(path), threads, precision)
-    arrays, info = _read_arrays(path)
-
-    def compile_at(size_wh: tuple[int, int]) -> FlatProgram:
-        return flatten(_compile(arrays, info, size_wh, path))
-
+    compile_at, info = read_compilable(path)
     size = info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH
-    return NativeRuntime(compile_at(size), info, str(path), threads, precision, compile_at)
+    return NativeRuntime(
+        flatten(compile_at(size)), info, str(path), threads, precision, lambda size_wh: flatten(compile_at(size_wh))
+    )
 
 
 def compile_weights(weights: Path, input_size_wh: tuple[int, int] | None = None) -> tuple[Program, WeightsInfo]:
@@ -139,16 +137,24 @@ def compile_weights(weights: Path, input_size_wh: tuple[int, int] | None = None)
         UserError: The file is missing, damaged, or does not hold weights of these networks; the network does not
             support this input size; PyTorch is needed to read the checkpoint and not installed.
     """
+    compile_at, info = read_compilable(weights)
+    return compile_at(info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH), info
+
+
+def read_compilable(weights: Path) -> tuple[Callable[[tuple[int, int]], Program], WeightsInfo]:
+    """Read weights, and return a function that compiles them for a (width, height), and their metadata.
+
+    Raises:
+        UserError: As in ``compile_weights``. The function raises it for an unsupported input size.
+    """
     arrays, info = _read_arrays(weights)
-    return _compile(arrays, info, info.size_for(input_size_wh) or DEFAULT_INPUT_SIZE_WH, weights), info
 
+    def compile_at(input_size_wh: tuple[int, int]) -> Program:
+        assert info.variant is not None
+        variant = find_variant(info.variant)
+        return compile_network(variant, arrays, input_size_wh, str(weights), mean=info.mean, std=info.std)
 
-def _compile(
-    arrays: Mapping[str, NDArray[Any]], info: WeightsInfo, input_size_wh: tuple[int, int], weights: Path
-) -> Program:
-    assert info.variant is not None
-    variant = find_variant(info.variant)
-    return compile_network(variant, arrays, input_size_wh, str(weights), mean=info.mean, std=info.std)
+    return compile_at, info
 
 
 def _read_arrays(weights: Path) -> tuple[dict[str, NDArray[Any]], WeightsInfo]:

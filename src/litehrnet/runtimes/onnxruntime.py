@@ -12,6 +12,7 @@ from litehrnet.arrays import Floats32, Image
 from litehrnet.errors import UserError
 from litehrnet.io.archives import read_data_file
 from litehrnet.keypoints.crop import normalize
+from litehrnet.optional import require
 from litehrnet.processors import default_threads
 from litehrnet.runtimes.graph import GraphShapes, graph_info, graph_shapes, simcc_info
 from litehrnet.runtimes.onnxfile import read_info
@@ -38,6 +39,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, path: Path, input_size_wh: tuple[int, int] | None = None, threads: int | None = None) -> None:
+        require("onnxruntime", "onnx", f"{path}: running an ONNX model")
         import onnxruntime
 
         file = model_file(path)

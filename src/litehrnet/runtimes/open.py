@@ -13,13 +13,14 @@ from litehrnet.io.files import read_bytes
 from litehrnet.io.notes import say_once
 from litehrnet.optional import is_installed
 from litehrnet.runtimes.native import open_native
+from litehrnet.runtimes.numpy_reference import open_numpy
 from litehrnet.runtimes.onnxfile import read_info
 from litehrnet.runtimes.protocol import Runtime, fixed_size_message
 from litehrnet.runtimes.sdk import ONNX_SUFFIXES
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
 from litehrnet.weights.zoo import find_weights
 
-RUNTIMES = ("native", "onnxruntime", "openvino", "torch")
+RUNTIMES = ("native", "numpy", "onnxruntime", "openvino", "torch")
 PRECISIONS = ("float32", "bf16", "fp16")
 
 
@@ -46,9 +47,9 @@ def open_runtime(
     """Load weights into a runtime.
 
     Args:
-        weights: ``.safetensors`` and PyTorch checkpoints (native, torch), ``.native`` (native) or ``.onnx``
+        weights: ``.safetensors`` and PyTorch checkpoints (native, numpy, torch), ``.native`` (native) or ``.onnx``
             (onnxruntime, openvino), also in a zip archive of MMDeploy; or a name that ``litehrnet models`` lists.
-        runtime: One of ``RUNTIMES``; None for the first of native, onnxruntime and torch that accepts the file.
+        runtime: One of ``RUNTIMES``; None for the first that is installed and accepts the file.
         input_size_wh: (width, height) of the crops if the file does not state it.
         threads: Number of CPU threads, 1 or more; None for all.
         precision: Precision of the arithmetic, one of ``PRECISIONS``. Native also supports ``bf16``, torch all three.
@@ -59,8 +60,7 @@ def open_runtime(
         UserError: The runtime is unknown, not installed, or does not support this file, precision or device. Or the
             file is missing, damaged or of another kind, or states an input size other than ``input_size_wh``.
     """
-    # The bundled ONNX model is used by installs without the native engine.
-    weights, known_size_wh = find_weights(weights, runtime or ("onnxruntime" if native_module() is None else "native"))
+    weights, known_size_wh = find_weights(weights)
     input_size_wh = known_size_wh if input_size_wh is None else _as_size(input_size_wh)
     if not weights.is_file():
         raise UserError(f"{weights}: no such file (expected weights: .safetensors, .pth, .onnx or .native)")
@@ -113,16 +113,13 @@ def described_weights(weights: str | Path) -> WeightsInfo | None:
 
 def _default_runtime(weights: Path) -> str:
     suffix = weights.suffix.lower()
-    if suffix == ".native" or (suffix not in ONNX_SUFFIXES and native_module() is not None):
+    if suffix in ONNX_SUFFIXES:
+        return "onnxruntime"
+    if suffix == ".native" or native_module() is not None:
         return "native"
-    if suffix not in ONNX_SUFFIXES and not is_installed("torch"):
-        raise UserError(
-            f"{weights}: {ABSENT}, and PyTorch, which also runs this format, is not installed "
-            "(pip install 'litehrnet[train]'; ONNX models need neither)"
-        )
-    runtime = "onnxruntime" if suffix in ONNX_SUFFIXES else "torch"
-    if native_module() is None:
-        say_once(f"{ABSENT}: running on {runtime}")
+    # PyTorch is faster than NumPy, but takes seconds to import and is only used where it is needed anyway.
+    runtime = "numpy" if suffix == ".safetensors" else "torch"
+    say_once(f"{ABSENT}: running on {runtime}, which is several times slower")
     return runtime
 
 
@@ -146,7 +143,7 @@ def _check_format(weights: Path, runtime: str) -> None:
     suffix = weights.suffix.lower()
     if suffix == ".native" and runtime != "native":
         raise UserError(f"{weights}: {runtime} does not run programs of the native engine (expected native)")
-    if suffix in ONNX_SUFFIXES and runtime in ("native", "torch"):
+    if suffix in ONNX_SUFFIXES and runtime in ("native", "numpy", "torch"):
         raise UserError(f"{weights}: {runtime} does not run ONNX models (expected .safetensors or .pth)")
     if suffix not in (*ONNX_SUFFIXES, ".native") and runtime in ("onnxruntime", "openvino"):
         raise UserError(f"{weights}: {runtime} runs ONNX models (make one with: litehrnet export {weights})")
@@ -157,6 +154,8 @@ def _open(
 ) -> Runtime:
     if runtime == "native":
         return open_native(weights, size, threads, precision)
+    if runtime == "numpy":
+        return open_numpy(weights, size)
     # Only the chosen runtime's package is imported.
     if runtime == "torch":
         from litehrnet.runtimes.torch import open_torch

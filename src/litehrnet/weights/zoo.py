@@ -8,7 +8,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.downloads import fetch, has_checksum
 
 BUNDLED = Path(__file__).parent
-"""Folder of the bundled weights: ``NAME.safetensors``, some also as ``NAME.onnx``."""
+"""Folder of the bundled weights: ``NAME.safetensors``."""
 
 DEFAULT_WEIGHTS = "lite_hrnet_18"
 """Name of the bundled weights that are used by default."""
@@ -197,15 +197,14 @@ def cache_folder() -> Path:
 
 def bundled_files() -> list[Path]:
     """List the bundled weights files, sorted by name."""
-    return sorted(path for path in BUNDLED.glob("*") if path.suffix in (".safetensors", ".onnx"))
+    return sorted(BUNDLED.glob("*.safetensors"))
 
 
-def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeights:
+def find_weights(weights: str | Path) -> FoundWeights:
     """Resolve a path, or the name of bundled or downloaded weights, to a file.
 
     Args:
         weights: A path, or a name that ``litehrnet models`` lists.
-        runtime: Runtime that will open the file: ONNX Runtime and OpenVINO need a bundled ONNX model.
 
     Raises:
         UserError: The name is unknown, or the weights are not downloaded yet or damaged.
@@ -213,11 +212,8 @@ def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeight
     name = str(weights)
     if not _is_name(weights):
         return FoundWeights(Path(weights))
-    if runtime in ("onnxruntime", "openvino") and (onnx := BUNDLED / f"{name}.onnx").is_file():
-        return FoundWeights(onnx)
-    for suffix in (".safetensors", ".onnx"):
-        if (file := BUNDLED / f"{name}{suffix}").is_file():
-            return FoundWeights(file)
+    if (file := BUNDLED / f"{name}.safetensors").is_file():
+        return FoundWeights(file)
     if name == DEFAULT_WEIGHTS and not bundled_files():
         raise UserError(f"{name}: this install has no bundled weights (expected a weights file)")
     download = find_download(name)
@@ -226,12 +222,11 @@ def find_weights(weights: str | Path, runtime: str | None = None) -> FoundWeight
     return FoundWeights(_downloaded(download), download.input_size_wh)
 
 
-def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
+def find_detector(detector: str | Path) -> Path:
     """Resolve a path, or the name of a bundled or downloaded detector, to a file.
 
     Args:
         detector: A path, or a name that ``litehrnet models`` lists.
-        onnx: Whether to return the ONNX model of a bundled detector, for browsers and installs without the engine.
 
     Raises:
         UserError: The name is unknown, or the detector is not downloaded yet or damaged.
@@ -239,7 +234,7 @@ def find_detector(detector: str | Path, *, onnx: bool = False) -> Path:
     if not _is_name(detector):
         return Path(detector)
     if str(detector) == DEFAULT_DETECTOR:
-        file = BUNDLED / f"{detector}{'.onnx' if onnx else '.safetensors'}"
+        file = BUNDLED / f"{detector}.safetensors"
         if not file.is_file():
             raise UserError(f"{detector}: this install has no bundled detector (expected a detector file)")
         return file
