@@ -1,9 +1,11 @@
 // The engine in the browser against ONNX Runtime Web on one thread: the bundled networks, interleaved, in Node.
 //
 //   npm install --prefix /tmp/ort onnxruntime-web@1.30.0
-//   node benchmarks/browser_engine.mjs people.litehrnet /tmp/ort/node_modules/onnxruntime-web/dist [ROUNDS]
+//   litehrnet export src/litehrnet/weights/lite_hrnet_18.safetensors --format web --out people.litehrnet
+//   litehrnet export src/litehrnet/weights/lite_hrnet_18.safetensors --half --out /tmp/ort/lite_hrnet_18.onnx
+//   litehrnet export src/litehrnet/weights/person.safetensors --half --out /tmp/ort/person.onnx
+//   node benchmarks/browser_engine.mjs people.litehrnet /tmp/ort [ROUNDS]
 //
-// people.litehrnet: litehrnet export src/litehrnet/weights/lite_hrnet_18.safetensors --format web --out people.litehrnet
 // Processor time per picture, as other work on the machine changes it less than elapsed time.
 
 import { readFile } from "node:fs/promises";
@@ -11,11 +13,10 @@ import os from "node:os";
 import { pathToFileURL } from "node:url";
 import { compileEngine, Network, unpack } from "../src/litehrnet/serving/web/engine.js";
 
-const WEIGHTS = new URL("../src/litehrnet/weights/", import.meta.url);
-const [file, dist, rounds = "30"] = process.argv.slice(2);
+const [file, peer, rounds = "30"] = process.argv.slice(2);
 const { description, programs } = await unpack(await readFile(file), file);
 const engine = await compileEngine(new URL("../src/litehrnet/serving/web/", import.meta.url));
-const folder = pathToFileURL(`${dist}/`);
+const folder = pathToFileURL(`${peer}/node_modules/onnxruntime-web/dist/`);
 const ort = await import(new URL("ort.wasm.min.mjs", folder));
 ort.env.wasm.wasmPaths = folder.href;
 ort.env.wasm.numThreads = 1;
@@ -33,7 +34,7 @@ async function milliseconds(work) {
 async function compare(name, network, program) {
   const [width, height] = network.input_size_wh;
   const ours = new Network(engine.module, program);
-  const session = await ort.InferenceSession.create(await readFile(new URL(`${name}.onnx`, WEIGHTS)), {
+  const session = await ort.InferenceSession.create(await readFile(`${peer}/${name}.onnx`), {
     executionProviders: ["wasm"],
     logSeverityLevel: 3,
   });

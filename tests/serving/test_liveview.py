@@ -137,4 +137,4 @@ def test_a_taken_port_is_said_in_one_line(
 
 def test_onnx_models_are_refused() -> None:
     with pytest.raises(UserError, match="browsers do not run ONNX models"):
-        open_model(BUNDLED / "lite_hrnet_18.onnx")
+        open_model("network.onnx")
