@@ -16,11 +16,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The engine for browsers, for litehrnet serve.
 WEB := src/litehrnet/serving/web/engine_relaxed.wasm
 
-.PHONY: help install web demo test test-slow lint types doctest benchmark weights tools-system clean
+.PHONY: help install web demo docs test test-slow lint types doctest benchmark weights tools-system clean
 
 help:
 	@echo "make demo          install into .venv and find the people in the bundled photo"
 	@echo "make web           the engine for browsers, for litehrnet serve"
+	@echo "make docs          the documentation site, in build/docs"
 	@echo "make test          the quick tests (under 10 minutes on 2 cores)"
 	@echo "make test-slow     the slow tests"
 	@echo "make lint types doctest"
@@ -46,6 +47,10 @@ $(WEB): $(INSTALLED) csrc/build_web.sh $(wildcard csrc/web/*.cpp)
 
 demo: install
 	$(BIN)/litehrnet demo
+
+# Every warning is an error.
+docs: install
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env --conf-dir docs/site docs build/docs
 
 # Two processes, a file of tests in one of them.
 test: install

@@ -63,7 +63,7 @@ def test_source_distribution_holds_the_engine_and_nothing_that_was_built(source_
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert {name.split("/")[0] for name in names} == {
         *("CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"),
-        *("benchmarks", "configs", "csrc", "docs", "examples", "src", "tests", "tools"),
+        *("benchmarks", "configs", "csrc", "docs", "examples", "notebooks", "src", "tests", "tools"),
     }
     assert {"csrc/CMakeLists.txt", "csrc/cpu.h", "csrc/python/engine.cpp", "csrc/engine/kernels/stem.h"} <= set(names)
     assert not [name for name in names if name.endswith((".so", ".a", ".o", ".pyc", "CMakeCache.txt"))]

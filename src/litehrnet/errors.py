@@ -7,4 +7,12 @@ class UserError(Exception):
     Args:
         message: The file or value, what is wrong with it, and what was expected, such as
             ``photo.jpg: not an image (expected JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF)``.
+
+    Example:
+        >>> import litehrnet
+        >>> try:
+        ...     litehrnet.read_image("absent.jpg")
+        ... except litehrnet.UserError as error:
+        ...     print(error)
+        absent.jpg: no such file
     """

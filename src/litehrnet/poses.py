@@ -28,6 +28,12 @@ class KeypointSet:
         limbs: Pairs of keypoint indices that a drawn skeleton joins.
         sigmas: Spread of each keypoint in COCO's object keypoint similarity, relative to the square root
             of the person's area.
+
+    Example:
+        >>> from litehrnet import KeypointSet
+        >>> bird = KeypointSet("bird", ("beak", "left_wing", "right_wing"), ((1, 2),), ((0, 1), (0, 2)), (0.05,) * 3)
+        >>> bird.flip_order.tolist()
+        [0, 2, 1]
     """
 
     name: str
@@ -60,6 +66,17 @@ class Poses:
         keypoint_set: Names, limbs and flip pairs of the keypoints.
         image: The photo if it is known: a file's name, or uint8 (height, width, 3), RGB. ``PoseEstimator.predict`` and
             ``predict_many`` set it.
+
+    Example:
+        >>> from litehrnet import PoseEstimator
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> poses = PoseEstimator().predict(PHOTO)
+        >>> best = poses[0]
+        >>> nose = poses.keypoint_set.keypoint_names.index("nose")
+        >>> [round(float(value), -1) for value in best.keypoints[0, nose]]
+        [180.0, 90.0]
+        >>> bool(0.8 < best.likelihoods[0, nose] <= 1)
+        True
     """
 
     keypoints: Floats32
@@ -136,6 +153,12 @@ class Poses:
 
         Raises:
             UserError: The photo is not known, or its file cannot be read.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> PoseEstimator().predict(PHOTO).draw().shape
+            (400, 1141, 3)
         """
         from litehrnet.drawing.skeletons import draw_poses
         from litehrnet.io.images import read_image
@@ -154,6 +177,16 @@ class Poses:
 
         Raises:
             UserError: The file exists or cannot be written, the suffix is another one, or the photo is not known.
+
+        Example:
+            >>> import tempfile
+            >>> from pathlib import Path
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     PoseEstimator().predict(PHOTO).save(Path(folder) / "poses.csv")
+            ...     print((Path(folder) / "poses.csv").read_text().count("three_people.jpg"))
+            3
         """
         from litehrnet.io.images import WRITTEN_SUFFIXES, write_image
         from litehrnet.results.files import TABLE_SUFFIXES, is_table, write_table
@@ -176,6 +209,13 @@ class Poses:
 
         Returns:
             The rows; without people one row, with None in its cells. ``litehrnet.results.rows`` lists the columns.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> rows = PoseEstimator().predict(PHOTO).to_rows(camera=2)
+            >>> [(row["camera"], row["person"]) for row in rows]
+            [(2, 0), (2, 1), (2, 2)]
         """
         from litehrnet.results.rows import to_rows
 
@@ -186,6 +226,13 @@ class Poses:
 
         Raises:
             UserError: Neither is installed.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> table = PoseEstimator().predict(PHOTO).to_dataframe()
+            >>> len(table), "left_wrist_likelihood" in table.columns
+            (3, True)
         """
         from litehrnet.results.rows import to_dataframe
 
@@ -202,6 +249,12 @@ class Poses:
 
         Raises:
             UserError: supervision is not installed.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> PoseEstimator().predict(PHOTO).to_supervision().xy.shape
+            (3, 17, 2)
         """
         if not is_installed("supervision"):
             raise UserError("to_supervision needs supervision, which is not installed (pip install supervision)")
@@ -219,6 +272,13 @@ class Poses:
         """Convert to the content of one JSON file of OpenPose: ``pose_keypoints_2d`` has x, y, likelihood triples.
 
         Keypoints keep the order of ``keypoint_set``; tools that ask for it have a setting such as COCO_17.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> people = PoseEstimator().predict(PHOTO).to_openpose()["people"]
+            >>> len(people), len(people[0]["pose_keypoints_2d"])
+            (3, 51)
         """
         triples = np.concatenate([self.keypoints, self.likelihoods[..., None]], axis=2)
         flat = ("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d")
@@ -232,7 +292,15 @@ class Poses:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain lists and strings for JSON: one entry per person, keypoints by name."""
+        """Convert to plain lists and strings for JSON: one entry per person, keypoints by name.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> persons = PoseEstimator().predict(PHOTO).to_dict()["persons"]
+            >>> sorted(persons[0]["keypoints"]["nose"])
+            ['score', 'x', 'y']
+        """
         names = self.keypoint_set.keypoint_names
         return {
             "keypoint_set": self.keypoint_set.name,
@@ -257,6 +325,12 @@ class Poses:
 
         As in the published protocol, the score of a person is the box score times the mean of the keypoint scores
         above 0.2 (docs/spec/protocol.md, section 4.3), so that ``litehrnet score`` ranks people as ``test`` does.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> [entry["image_id"] for entry in PoseEstimator().predict(PHOTO).to_coco(785)]
+            [785, 785, 785]
         """
         triples = np.concatenate([self.keypoints, self.scores[..., None]], axis=2)
         return [

@@ -15,6 +15,13 @@ class DetectedBoxes:
     Attributes:
         boxes: float32 (objects, 4): (x, y, width, height) in image pixels, within the photo.
         scores: float32 (objects,), 0..1.
+
+    Example:
+        >>> from litehrnet import open_detector, read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> found = open_detector("person", min_score=0.5).detect(read_image(PHOTO))
+        >>> bool((found.scores >= 0.5).all())
+        True
     """
 
     boxes: Floats32

@@ -42,6 +42,13 @@ def open_detector(
 
     Raises:
         UserError: The file is missing, cannot be loaded or run, or is not a supported detector.
+
+    Example:
+        >>> from litehrnet import open_detector, read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> found = open_detector("person", min_score=0.5).detect(read_image(PHOTO))
+        >>> found.boxes.shape
+        (3, 4)
     """
     path = find_detector(path)
     if _is_ours(path):

@@ -20,6 +20,16 @@ def draw_segmentation(image_rgb: Image, classes: Image, class_set: ClassSet) -> 
 
     Returns:
         uint8 (height + height of the legend, width, 3).
+
+    Example:
+        >>> import numpy as np
+        >>> from litehrnet import draw_segmentation, read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.segmentation.classes import find_class_set
+        >>> image = read_image(PHOTO)
+        >>> classes = np.zeros(image.shape[:2], np.uint8)  # road everywhere
+        >>> draw_segmentation(image, classes, find_class_set("cityscapes")).shape[1]
+        1141
     """
     return np.concatenate([tinted(image_rgb, classes, class_set), _legend(classes, class_set, image_rgb.shape[1])])
 

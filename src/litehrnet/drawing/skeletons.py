@@ -34,6 +34,11 @@ class DrawStyle:
         left: RGB color, 0..255, of the person's left side.
         right: RGB color of the person's right side.
         center: RGB color of everything else.
+
+    Example:
+        >>> from litehrnet.drawing.skeletons import DrawStyle
+        >>> DrawStyle(hidden_score=0.1, line_width=3).left
+        (255, 140, 0)
     """
 
     full_score: float = 0.2
@@ -65,6 +70,13 @@ def draw_poses(
 
     Returns:
         uint8 (height, width, 3), a copy with the poses.
+
+    Example:
+        >>> from litehrnet import PoseEstimator, draw_poses, read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> image = read_image(PHOTO)
+        >>> draw_poses(image, PoseEstimator().predict(image), labels=["a", "b", "c"]).shape
+        (400, 1141, 3)
     """
     image = image_rgb.copy()
     draw_onto(image, poses, style=style, labels=labels)

@@ -60,6 +60,13 @@ class PoseEstimator:
     Raises:
         UserError: See ``litehrnet.runtimes.open_runtime`` and ``litehrnet.detectors.detector.open_detector``. Or the
             weights do not find keypoints, or settings contradict each other.
+
+    Example:
+        >>> from litehrnet import PoseEstimator
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> estimator = PoseEstimator(max_persons=2)
+        >>> len(estimator.predict(PHOTO))
+        2
     """
 
     def __init__(
@@ -111,6 +118,11 @@ class PoseEstimator:
 
         Raises:
             UserError: The name is unknown, the download fails, or see the class.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> PoseEstimator.from_pretrained("lite_hrnet_18").runtime.input_size_wh
+            (192, 256)
         """
         from litehrnet.weights.hub import fetch_pretrained
 
@@ -138,6 +150,15 @@ class PoseEstimator:
 
         Raises:
             UserError: See ``litehrnet.inference.photo.make_photo``.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> poses = PoseEstimator().predict(PHOTO)
+            >>> poses.keypoints.shape
+            (3, 17, 2)
+            >>> len(PoseEstimator().predict(PHOTO, boxes=[[408, 56, 231, 344]]))
+            1
         """
         photo, poses = next(self.predict_many([(image, boxes, box_scores)], channels))
         return poses if photo.file is not None else replace(poses, image=photo.image)
@@ -158,6 +179,13 @@ class PoseEstimator:
 
         Raises:
             UserError: A photo cannot be used. Earlier photos of its batch are lost, too.
+
+        Example:
+            >>> from litehrnet import PoseEstimator
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> portrait = PHOTO.with_name("astronaut.jpg")
+            >>> [len(poses) for _, poses in PoseEstimator().predict_many([PHOTO, portrait])]
+            [3, 1]
         """
         jobs = (self._job(self._photo(photo, channels)) for photo in photos)
         for job, found in find_keypoints(self.runtime, jobs, flip_test=self.flip_test):

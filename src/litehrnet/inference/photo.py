@@ -44,6 +44,13 @@ class Photo:
         name: Name for errors and results.
         detected: Whether a detector found the boxes, so that two of them may show the same person.
         file: Name of the file; None for an image that is not from a file.
+
+    Example:
+        >>> from litehrnet import make_photo
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> photo = make_photo(PHOTO, boxes=[[408, 56, 231, 344]])
+        >>> photo.image.shape, photo.boxes.shape, photo.detected
+        ((400, 1141, 3), (1, 4), False)
     """
 
     image: Image
@@ -76,6 +83,14 @@ def make_photo(
 
     Raises:
         UserError: The image cannot be used (see ``as_rgb``); a box is not finite, empty or outside the photo.
+
+    Example:
+        >>> from litehrnet import PoseEstimator, make_photo
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> photo = make_photo(PHOTO, boxes=[[408, 56, 231, 344], [41, 8, 225, 392]])
+        >>> for photo, poses in PoseEstimator().predict_many([photo]):
+        ...     print(len(poses))
+        2
     """
     name = name or name_of(image)
     pixels = as_rgb(image, name, channels)

@@ -34,6 +34,27 @@ class Segmenter:
 
     Raises:
         UserError: The network finds keypoints; a scale is not above 0.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from litehrnet import Segmenter, create_network, read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.models.weights import save_network
+        >>> from litehrnet.runtimes import open_runtime
+        >>> from litehrnet.segmentation.classes import find_class_set
+        >>> from litehrnet.weights.weights_file import WeightsInfo
+        >>> classes = find_class_set("cityscapes")
+        >>> network = create_network("lite_hrnet_18", num_classes=len(classes))  # untrained
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     weights = Path(folder) / "weights.safetensors"
+        ...     save_network(weights, network, WeightsInfo("lite_hrnet_18", classes, input_size_wh=(256, 256)))
+        ...     segmenter = Segmenter(open_runtime(weights))
+        >>> image = read_image(PHOTO)[::4, ::4]
+        >>> segmenter.segment(image).shape
+        (100, 286)
+        >>> segmenter.scores(image).shape
+        (19, 100, 286)
     """
 
     def __init__(
@@ -147,6 +168,23 @@ def open_segmenter(
     """Open a segmenter from a file of weights; arguments and errors as for ``open_runtime`` and ``Segmenter``.
 
     ONNX models and ``.native`` programs run at one input size: images of other sizes need ``window``.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from litehrnet import create_network, open_segmenter
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.models.weights import save_network
+        >>> from litehrnet.segmentation.classes import find_class_set
+        >>> from litehrnet.weights.weights_file import WeightsInfo
+        >>> classes = find_class_set("cityscapes")
+        >>> network = create_network("lite_hrnet_18", num_classes=len(classes))  # untrained
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     weights = Path(folder) / "weights.safetensors"
+        ...     save_network(weights, network, WeightsInfo("lite_hrnet_18", classes, input_size_wh=(256, 256)))
+        ...     segmenter = open_segmenter(weights, window=True)
+        >>> segmenter.segment(PHOTO).shape  # in windows of 256x256
+        (400, 1141)
     """
     return Segmenter(open_runtime(weights, runtime, **settings), window=window, flip=flip, scales=scales)
 

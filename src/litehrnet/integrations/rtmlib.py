@@ -32,6 +32,15 @@ class Body:
 
     Raises:
         UserError: ``to_openpose`` is True; or see ``PoseEstimator``.
+
+    Example:
+        >>> from litehrnet import read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.integrations.rtmlib import Body
+        >>> image_bgr = read_image(PHOTO)[..., ::-1]
+        >>> keypoints, scores = Body()(image_bgr)
+        >>> keypoints.shape, scores.shape
+        ((3, 17, 2), (3, 17))
     """
 
     def __init__(
@@ -90,6 +99,17 @@ class PoseTracker:
 
     Raises:
         UserError: scipy is not installed; or see ``PoseEstimator``.
+
+    Example:
+        >>> from litehrnet import read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.integrations.rtmlib import PoseTracker
+        >>> track, frame_bgr = PoseTracker(fps=25), read_image(PHOTO)[..., ::-1]
+        >>> for _ in range(3):
+        ...     keypoints, scores = track(frame_bgr)
+        >>> track.identities.tolist()
+        [1, 2, 3]
+        >>> track.reset()  # before another video
     """
 
     def __init__(self, estimator: PoseEstimator | None = None, *, fps: float = 30.0) -> None:

@@ -33,6 +33,12 @@ def read_image(path: str | Path) -> Image:
 
     Raises:
         UserError: The file cannot be read or is not a complete image of at most ``MAX_PIXELS``.
+
+    Example:
+        >>> from litehrnet import read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> read_image(PHOTO).shape
+        (400, 1141, 3)
     """
     return decode_image(read_data_file(Path(path)), str(path))
 
@@ -97,6 +103,16 @@ def write_image(path: str | Path, image_rgb: Image, quality: int = 92) -> None:
 
     Raises:
         UserError: The suffix is unknown, the image is too large for the format, or the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from litehrnet import read_image, write_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_image(Path(folder) / "small.png", read_image(PHOTO)[::4, ::4])
+        ...     read_image(Path(folder) / "small.png").shape
+        (100, 286, 3)
     """
     path = Path(path)
     suffix = path.suffix.lower()

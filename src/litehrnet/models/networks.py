@@ -23,6 +23,12 @@ class PoseNetwork(nn.Module):
 
     Raises:
         UserError: In ``forward``, if H or W is not accepted by ``variants.check_input_size``.
+
+    Example:
+        >>> import torch
+        >>> from litehrnet.models import create_network
+        >>> create_network("lite_hrnet_18", num_keypoints=4)(torch.zeros(1, 3, 64, 32)).shape
+        torch.Size([1, 4, 16, 8])
     """
 
     def __init__(self, variant: Variant, num_keypoints: int) -> None:
@@ -51,6 +57,12 @@ class SegmentationNetwork(nn.Module):
 
     Raises:
         UserError: In ``forward``, if H or W is not accepted by ``variants.check_input_size``.
+
+    Example:
+        >>> import torch
+        >>> from litehrnet.models import create_network
+        >>> create_network("lite_hrnet_18", num_classes=19)(torch.zeros(1, 3, 64, 32)).shape
+        torch.Size([1, 19, 64, 32])
     """
 
     def __init__(self, variant: Variant, num_classes: int) -> None:
@@ -76,6 +88,12 @@ class DetectionNetwork(nn.Module):
 
     Raises:
         UserError: In ``forward``, if H or W is not accepted by ``variants.check_input_size``.
+
+    Example:
+        >>> import torch
+        >>> from litehrnet.models import create_network
+        >>> create_network("lite_hrnet_18", boxes=True)(torch.zeros(1, 3, 64, 64)).shape
+        torch.Size([1, 5, 16, 16])
     """
 
     def __init__(self, variant: Variant) -> None:
@@ -129,6 +147,12 @@ def create_network(
     Raises:
         UserError: The variant is unknown or does not support the task, or the number of keypoints or classes is out of
             range.
+
+    Example:
+        >>> from litehrnet import create_network
+        >>> network = create_network("lite_hrnet_18")
+        >>> round(sum(parameter.numel() for parameter in network.parameters()) / 1e6, 2)
+        1.13
     """
     network: Network
     if num_keypoints < 1:

@@ -111,6 +111,18 @@ def save_network(path: Path, network: Network, info: WeightsInfo, *, half: bool 
 
     Raises:
         UserError: ``path`` cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from litehrnet import create_network
+        >>> from litehrnet.keypoints.skeletons import COCO
+        >>> from litehrnet.weights.weights_file import WeightsInfo
+        >>> network = create_network("naive_lite_hrnet_18", num_keypoints=17)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "mine.safetensors"
+        ...     save_network(path, network, WeightsInfo("naive_lite_hrnet_18", COCO, input_size_wh=(192, 256)))
+        ...     path.stat().st_size > 1_000_000
+        True
     """
     tensors = {name: value.detach().cpu() for name, value in network.state_dict().items()}
     if half:

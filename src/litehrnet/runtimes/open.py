@@ -25,7 +25,14 @@ PRECISIONS = ("float32", "bf16", "fp16")
 
 
 class RuntimeSettings(TypedDict, total=False):
-    """Arguments that other functions pass on to ``open_runtime``, which describes them; all may be left out."""
+    """Arguments that other functions pass on to ``open_runtime``, which describes them; all may be left out.
+
+    Example:
+        >>> from litehrnet.runtimes import RuntimeSettings, open_runtime
+        >>> settings: RuntimeSettings = {"threads": 1}
+        >>> open_runtime("lite_hrnet_18", **settings).input_size_wh
+        (192, 256)
+    """
 
     input_size_wh: Sequence[int] | None
     threads: int | None
@@ -59,6 +66,13 @@ def open_runtime(
     Raises:
         UserError: The runtime is unknown, not installed, or does not support this file, precision or device. Or the
             file is missing, damaged or of another kind, or states an input size other than ``input_size_wh``.
+
+    Example:
+        >>> import numpy as np
+        >>> from litehrnet.runtimes import open_runtime
+        >>> runtime = open_runtime("lite_hrnet_18", threads=1)
+        >>> runtime.forward(np.zeros((2, 256, 192, 3), np.uint8)).shape  # two crops; heatmaps
+        (2, 17, 64, 48)
     """
     weights, known_size_wh = find_weights(weights)
     input_size_wh = known_size_wh if input_size_wh is None else _as_size(input_size_wh)
@@ -89,7 +103,13 @@ def _as_size(size_wh: Sequence[int]) -> tuple[int, int]:
 
 
 def described_weights(weights: str | Path) -> WeightsInfo | None:
-    """Read the metadata of weights; None if there are none or the file is bad: ``open_runtime`` says why."""
+    """Read the metadata of weights; None if there are none or the file is bad: ``open_runtime`` says why.
+
+    Example:
+        >>> from litehrnet.runtimes import described_weights
+        >>> described_weights("person").outputs_text
+        'boxes (person)'
+    """
     try:
         path = find_weights(weights).path
         match path.suffix.lower():

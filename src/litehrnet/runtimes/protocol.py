@@ -14,6 +14,16 @@ class Runtime(Protocol):
         description: Name, version and settings, to be printed.
         info: Metadata of the weights.
         input_size_wh: (width, height) that every crop must have.
+
+    Example:
+        >>> import numpy as np
+        >>> from litehrnet.runtimes import Runtime, open_runtime
+        >>> runtime: Runtime = open_runtime("lite_hrnet_18", threads=1)
+        >>> runtime.info.keypoint_set.name, runtime.input_size_wh
+        ('coco', (192, 256))
+        >>> small = runtime.resized((96, 128))
+        >>> small.forward(np.zeros((1, 128, 96, 3), np.uint8)).shape
+        (1, 17, 32, 24)
     """
 
     description: str

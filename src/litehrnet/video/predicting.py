@@ -21,6 +21,15 @@ class FramePoses:
         identities: (persons,): the same number for the same person, 1 or more; 0 for people who were not seen in three
             frames yet. None without tracking.
         smoothed: ``poses`` with smoothed keypoints; None without smoothing.
+
+    Example:
+        >>> from litehrnet import PoseEstimator, predict_frames, read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.video.reading import Frame
+        >>> frames = [Frame(number, number / 25, read_image(PHOTO)) for number in range(4)]
+        >>> *_, last = predict_frames(PoseEstimator(), frames, smooth=True)
+        >>> last.identities.tolist(), last.smoothed.keypoints.shape
+        ([1, 2, 3], (3, 17, 2))
     """
 
     frame: Frame
@@ -53,6 +62,14 @@ def predict_frames(
 
     Raises:
         UserError: scipy is not installed; or ``frames`` raises it.
+
+    Example:
+        >>> from litehrnet import PoseEstimator, predict_frames, read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.video.reading import Frame
+        >>> frames = [Frame(number, number / 25, read_image(PHOTO)) for number in range(2)]
+        >>> [len(found.poses) for found in predict_frames(PoseEstimator(), frames)]
+        [3, 3]
     """
     tracker = Tracker() if track or smooth else None
     smoother = KeypointSmoother() if smooth else None

@@ -36,6 +36,12 @@ class Frame:
         number: Number from 0 for the first frame in the requested range; skipped camera frames are counted.
         time: Seconds from the beginning of the video, or from a camera's first frame; strictly increasing.
         image: uint8 (H, W, 3), RGB, upright; it may be changed.
+
+    Example:
+        >>> import numpy as np
+        >>> from litehrnet.video.reading import Frame
+        >>> Frame(number=3, time=0.12, image=np.zeros((90, 160, 3), np.uint8)).image.shape
+        (90, 160, 3)
     """
 
     number: int
@@ -58,6 +64,20 @@ def read_frames(source: str | Path, *, start: float = 0.0, end: float | None = N
     Raises:
         UserError: PyAV is not installed; the source cannot be opened or has no video stream. After all readable
             frames: the video is damaged or truncated, or the camera stopped.
+
+    Example:
+        >>> import tempfile
+        >>> from fractions import Fraction
+        >>> from pathlib import Path
+        >>> from litehrnet import read_frames, read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.video.writing import VideoWriter
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with VideoWriter(Path(folder) / "film", Fraction(10)) as writer:
+        ...         for number in range(5):
+        ...             writer.write(read_image(PHOTO), number / 10)
+        ...     [round(frame.time, 1) for frame in read_frames(writer.path, every=2)]
+        [0.0, 0.2, 0.4]
     """
     if every < 1 or start < 0:
         raise UserError(f"start {start:g}, every {every}: out of range (expected start 0 or more and every 1 or more)")

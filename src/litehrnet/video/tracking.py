@@ -82,6 +82,14 @@ class Tracker:
 
     Raises:
         UserError: scipy is not installed.
+
+    Example:
+        >>> from litehrnet import PoseEstimator
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.video.tracking import Tracker
+        >>> tracker, poses = Tracker(), PoseEstimator().predict(PHOTO)
+        >>> [tracker.update(poses, number / 25).tolist() for number in range(3)]
+        [[0, 0, 0], [0, 0, 0], [1, 2, 3]]
     """
 
     def __init__(self, max_gap: float = 1.0, min_sightings: int = 3, memory: float = 60.0) -> None:
@@ -303,6 +311,15 @@ class KeypointSmoother:
         beta: Increase of the cutoff with the speed, in Hz per box side (root of the box's area) per second; higher
             values reduce the lag.
         max_gap: Seconds without a sighting after which a person's filter restarts.
+
+    Example:
+        >>> import numpy as np
+        >>> from litehrnet import PoseEstimator
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.video.tracking import KeypointSmoother
+        >>> smoother, poses = KeypointSmoother(), PoseEstimator().predict(PHOTO)
+        >>> smoother.smooth(poses, np.array([1, 2, 3]), time=0.0).keypoints.shape
+        (3, 17, 2)
     """
 
     def __init__(self, min_cutoff: float = 1.5, beta: float = 3.0, max_gap: float = 1.0) -> None:

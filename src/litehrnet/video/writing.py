@@ -49,6 +49,19 @@ class VideoWriter:
 
     Raises:
         UserError: PyAV or the encoder is not installed; the source cannot be opened.
+
+    Example:
+        >>> import tempfile
+        >>> from fractions import Fraction
+        >>> from pathlib import Path
+        >>> from litehrnet import read_image
+        >>> from litehrnet.cli.demo import PHOTO
+        >>> from litehrnet.video.writing import VideoWriter
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with VideoWriter(Path(folder) / "film", Fraction(10)) as writer:
+        ...         writer.write(read_image(PHOTO), 0.0)
+        ...     writer.path.name
+        'film.mp4'
     """
 
     def __init__(

@@ -49,6 +49,13 @@ class WeightsInfo:
         provenance: Origin of the weights, in a sentence or two.
         simcc_bins_wh: Numbers of bins along x and y of a foreign ONNX model with a SimCC head, whose output
             ``keypoints.simcc`` decodes; None for heatmaps. It is not stored.
+
+    Example:
+        >>> from litehrnet.keypoints.skeletons import COCO
+        >>> from litehrnet.weights.weights_file import WeightsInfo
+        >>> info = WeightsInfo("lite_hrnet_18", COCO, input_size_wh=(192, 256))
+        >>> info.outputs_text, info.size_for(None)
+        ('17 keypoints (coco)', (192, 256))
     """
 
     variant: str | None
