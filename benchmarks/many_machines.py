@@ -1,9 +1,10 @@
 """Jobs on Ray and Spark, on two local workers, against one process; a worker may be killed in the middle.
 
-``python -m benchmarks.many_machines photos FOLDER --data DATA`` makes 5,000 photos in ``FOLDER/photos``: copies of those
-in ``coco_dev`` under names of their own, one of them cut short. ``one``, ``ray`` and ``spark`` in place of ``photos`` find
-the people in them, write ``FOLDER/rows_one`` and so on, and print photos per second and CPU time. ``compare`` compares
-these rows. ``--parts N`` uses the first N of 20 parts, and ``--kill-after S`` kills a worker after so many seconds.
+``python -m benchmarks.many_machines photos FOLDER --data DATA`` makes 5,000 photos in ``FOLDER/photos``: copies of
+those in ``coco_dev`` under names of their own, one of them cut short. ``one``, ``ray`` and ``spark`` in place of
+``photos`` find the people in them, write ``FOLDER/rows_one`` and so on, and print photos per second and CPU time.
+``compare`` compares these rows. ``--parts N`` uses the first N of 20 parts, and ``--kill-after S`` kills a worker after
+so many seconds.
 """
 
 import argparse
@@ -60,7 +61,8 @@ def run_ray(parts: list[Path], out: Path) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": 200_000_000})
     for _ in range(2):
         cluster.add_node(num_cpus=2, object_store_memory=400_000_000)
-    ray.init(address=cluster.address)
+    cluster.wait_for_nodes()
+    ray.init(address=cluster.address, log_to_driver=False)
     photos = ray.data.read_binary_files([str(part) for part in parts], include_paths=True)
     on_ray.find_people(photos, workers=2).write_parquet(str(out))
     ray.shutdown()
@@ -79,6 +81,7 @@ def run_spark(parts: list[Path], out: Path) -> None:
         .config("spark.executorEnv.PYTHONPATH", os.environ.get("PYTHONPATH", ""))
         .config("spark.sql.execution.arrow.maxRecordsPerBatch", BATCH)
         .config("spark.sql.files.maxPartitionBytes", "32m")
+        .config("spark.sql.files.openCostInBytes", 0)
         .config("spark.ui.enabled", False)
         .getOrCreate()
     )
@@ -88,17 +91,25 @@ def run_spark(parts: list[Path], out: Path) -> None:
 
 
 def compare(folder: Path) -> None:
-    """Print how often each photo is in the rows of each job, and whether the rows are those of one process."""
-    tables = {name: _rows(folder / f"rows_{name}") for name in ("one", "ray", "spark")}
-    for name, rows in tables.items():
+    """Print how many photos each job lost or wrote twice, and how many rows are those of one process."""
+    wanted = {file.name for part in (folder / "photos").iterdir() for file in part.iterdir()}
+    one = {(row["image"], row["person"]): row for row in _rows(folder / "rows_one")}
+    known = {image for image, _ in one}
+    for name in ("ray", "spark"):
+        rows = _rows(folder / f"rows_{name}")
         counts = Counter((row["image"], row["person"]) for row in rows)
-        photos = {row["image"] for row in rows}
-        errors = [f"{row['image']}: {row['error']}" for row in rows if row["error"]]
-        print(f"{name}: {len(rows)} rows, {len(photos)} photos, twice: {sum(n > 1 for n in counts.values())}")
-        print(f"  errors: {errors}")
-        wanted = {(row["image"], row["person"]): row for row in tables["one"] if row["image"] in photos}
-        same = sum(wanted.get((row["image"], row["person"])) == row for row in rows)
-        print(f"  equal to one process: {same} of {len(wanted)} rows of these photos")
+        print(f"{name}: {len(rows)} rows, photos lost: {len(wanted - {row['image'] for row in rows})}")
+        print(f"  rows twice: {sum(number > 1 for number in counts.values())}")
+        print(f"  errors: {[row['error'].rpartition('/')[2] for row in rows if row['error']]}")
+        compared = [row for row in rows if row["image"] in known]
+        same = sum(_is_same(row, one.get((row["image"], row["person"]))) for row in compared)
+        print(
+            f"  of {len(known)} photos: {len(compared)} rows, {same} equal those of one process, which has {len(one)}"
+        )
+
+
+def _is_same(row: dict[str, Any], other: dict[str, Any] | None) -> bool:
+    return other is not None and {**row, "error": bool(row["error"])} == {**other, "error": bool(other["error"])}
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
@@ -166,7 +177,9 @@ def main() -> None:
     elif options.what == "compare":
         compare(folder)
     elif MARK not in os.environ:  # once more, as a process whose environment has the mark
-        environment = {**os.environ, MARK: str(os.getpid())}
+        # Ray's workers are nicer than other processes by default, which would compare the other work of a busy machine.
+        named = {"RAY_worker_niceness": "0", "PYSPARK_PYTHON": sys.executable}
+        environment = {**os.environ, **named, MARK: str(os.getpid())}
         sys.exit(subprocess.call([sys.executable, "-m", "benchmarks.many_machines", *sys.argv[1:]], env=environment))
     else:
         parts = sorted((folder / "photos").iterdir())[: options.parts]

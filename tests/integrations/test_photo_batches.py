@@ -79,7 +79,10 @@ def test_a_worker_of_ray_maps_a_table_to_a_table(estimator: PoseEstimator, argum
 
 def test_a_worker_of_spark_maps_frames_to_frames(estimator: PoseEstimator, arguments: dict[str, Any]) -> None:
     text = json.dumps(arguments)
-    frames = [pandas.DataFrame({"name": ["a", "b"], "bytes": [PHOTO, None]}), pandas.DataFrame({"n": ["c"], "b": [PHOTO]})]
+    frames = [
+        pandas.DataFrame({"name": ["a", "b"], "bytes": [PHOTO, None]}),
+        pandas.DataFrame({"n": ["c"], "b": [PHOTO]}),
+    ]
     found = list(on_spark._frames(text, iter(frames)))
     assert [len(frame) for frame in found] == [2, 1]
     assert str(found[0]["person"].dtype) == "Int64"
@@ -109,7 +112,12 @@ def test_the_schema_for_spark_is_that_of_the_rows(estimator: PoseEstimator, argu
     assert photos.columns == ("key", "png")
     fields = dict(field.replace("`", "").split() for field in photos.schema.split(", "))
     assert list(fields) == list(find_people(estimator, [], []))
-    assert (fields["image"], fields["error"], fields["person"], fields["nose_x"]) == ("string", "string", "long", "float")
+    assert (fields["image"], fields["error"], fields["person"], fields["nose_x"]) == (
+        "string",
+        "string",
+        "long",
+        "float",
+    )
     (frame,) = photos.function(iter([pandas.DataFrame({"key": ["a"], "png": [PHOTO]})]))
     assert list(frame) == list(fields)
 

@@ -1,7 +1,7 @@
 """Batches of encoded photos to rows: the work that the jobs on Ray and on Spark share.
 
-A row is a person, with the columns of ``litehrnet.results.rows``: ``image`` is the photo's name, ``error`` comes second.
-A photo without people has one row, with empty cells from ``person`` on. So has a photo that cannot be used, and
+A row is a person, with the columns of ``litehrnet.results.rows``: ``image`` is the photo's name, ``error`` comes
+second. A photo without people has one row, with empty cells from ``person`` on. So has a photo that cannot be used, and
 ``error`` says why. ``error`` is empty in all other rows.
 """
 
