@@ -13,7 +13,7 @@ from litehrnet.integrations.ray import find_people
 kind, photos, rows, workers = sys.argv[1:]
 columns = {"name": "path", "content": "bytes"}
 if kind == "parquet":
-    dataset = ray.data.read_parquet(photos, columns=["path", "bytes"])
+    dataset = ray.data.read_parquet(photos).select_columns(["path", "bytes"])
 elif kind == "webdataset":
     dataset = ray.data.read_webdataset(photos, suffixes=["jpg"], decoder=None)  # which would decode the photos
     columns = {"name": "__key__", "content": "jpg"}

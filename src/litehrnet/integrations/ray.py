@@ -18,7 +18,7 @@ def find_people(
 
     Args:
         photos: A row per photo: its name, and the content of its file.
-        workers: Number of workers, one CPU each.
+        workers: Most workers, one CPU each. There are fewer while reading or writing needs a CPU.
         name: Column of the names, as ``ray.data.read_binary_files(..., include_paths=True)`` calls it.
         content: Column of the contents.
         **estimator: Arguments of ``PoseEstimator``; files must exist on every machine.
@@ -28,12 +28,13 @@ def find_people(
     """
     import ray.data
 
+    # A fixed number of workers that take all CPUs would wait forever for photos that nobody reads.
     return photos.map_batches(
         _Worker,
         fn_constructor_kwargs={"name": name, "content": content, "arguments": estimator},
         batch_size=BATCH,
         batch_format="pyarrow",
-        compute=ray.data.ActorPoolStrategy(size=workers),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
         num_cpus=1,
     )
 
