@@ -14,7 +14,7 @@ import pyarrow
 import pytest
 from tests.figure import draw_figure
 
-from litehrnet import PoseEstimator
+from litehrnet import PoseEstimator, UserError
 from litehrnet.integrations import ray as on_ray
 from litehrnet.integrations import spark as on_spark
 from litehrnet.integrations.photo_batches import find_people, open_estimator
@@ -75,6 +75,14 @@ def test_a_worker_of_ray_maps_a_table_to_a_table(estimator: PoseEstimator, argum
     worker = on_ray._Worker("key", "png", arguments)
     rows = worker(pyarrow.table({"key": ["a", "b"], "png": pyarrow.array([PHOTO, None], pyarrow.binary())}))
     assert rows.to_pylist() == to_rows(find_people(estimator, ["a", "b"], [PHOTO, None]))
+
+
+def test_workers_that_leave_no_cpu_for_reading_are_refused() -> None:
+    on_ray.check_workers(7, 8.0)
+    with pytest.raises(UserError, match=r"workers 8: the cluster has 8 CPUs \(expected 1 to 7 workers\)"):
+        on_ray.check_workers(8, 8.0)
+    with pytest.raises(UserError, match="workers 0"):
+        on_ray.check_workers(0, 8.0)
 
 
 def test_a_worker_of_spark_maps_frames_to_frames(estimator: PoseEstimator, arguments: dict[str, Any]) -> None:
