@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from litehrnet.cli.options import add_runtime_options, runtime_arguments, say, size_text
+from litehrnet.cli.options import add_runtime_options, local_weights, runtime_arguments, say, size_text
 from litehrnet.cli.outputs import output_folder
 from litehrnet.drawing.skeletons import draw_poses
 from litehrnet.inference.estimator import PoseEstimator
@@ -17,7 +17,7 @@ PHOTO = Path(__file__).parents[1] / "photos" / "three_people.jpg"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet demo``."""
     parser.add_argument(
-        "--weights", type=Path, default=Path(DEFAULT_WEIGHTS), help="a file or a name (default: the bundled weights)"
+        "--weights", default=DEFAULT_WEIGHTS, help="a file, a name or hf://... (default: the bundled weights)"
     )
     parser.add_argument("--photo", type=Path, default=PHOTO, help="a photo of people (default: the bundled one)")
     parser.add_argument("--out-dir", type=Path, default=Path("demo-out"), metavar="DIR", help="default: demo-out")
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: The weights, the photo or the output folder cannot be used.
     """
-    estimator = PoseEstimator(options.weights, flip_test=True, **runtime_arguments(options))
+    estimator = PoseEstimator(local_weights(options.weights), flip_test=True, **runtime_arguments(options))
     ((photo, poses),) = estimator.predict_many([options.photo])
     with output_folder(options.out_dir, [options.photo]) as out:
         (picture,) = out.choose("demo", "{}.png")

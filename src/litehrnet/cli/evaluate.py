@@ -12,6 +12,7 @@ from litehrnet.cli import detection, segmentation
 from litehrnet.cli.options import (
     add_cfg_options,
     add_runtime_options,
+    local_weights,
     note,
     positive_int,
     progress_bar,
@@ -44,7 +45,7 @@ DETECTOR_MIN_SCORE = 0.15
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet test``."""
-    parser.add_argument("weights", type=Path, help=".safetensors, .onnx, .native or a PyTorch checkpoint, or a name")
+    parser.add_argument("weights", help=".safetensors, .onnx, .native or a PyTorch checkpoint, a name, or hf://...")
     parser.add_argument(
         "--config",
         help="a recipe by file or name, or an mmpose config: network, input size and what to evaluate on",
@@ -97,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
     for text in loaded.notes if loaded else ():
         note(text)
     config = loaded.config if loaded else None
+    options.weights = local_weights(options.weights)
     task = _task(options, config)
     return _EVALUATIONS[task](options, config, _what_to_evaluate(options, config, task))
 

@@ -3,8 +3,10 @@
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from litehrnet.errors import UserError
@@ -51,6 +53,17 @@ def runtime_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "device": options.device,
         "compiled": options.compile,
     }
+
+
+def local_weights(given: str) -> Path:
+    """Return the weights that a command names, after downloading those of an address ``hf://...``.
+
+    Raises:
+        UserError: The address is not one of weights, or the download fails.
+    """
+    from litehrnet.weights.hub import HUB, fetch_pretrained
+
+    return Path(fetch_pretrained(given) if given.startswith(HUB) else given)
 
 
 def pose_estimator(options: argparse.Namespace, runtime: "Runtime", *, with_detector: bool) -> "PoseEstimator":
@@ -156,8 +169,12 @@ def score(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """Parse a time in seconds, 0 or more, for argparse."""
-    return _within(float(text), 0 <= float(text) < float("inf"), "a number of seconds, 0 or more")
+    """Parse a time for argparse as FFmpeg does: seconds, mm:ss or h:mm:ss, perhaps with decimals; 0 or more."""
+    parts = re.fullmatch(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)", text)
+    if parts is None:
+        return _within(float(text), 0 <= float(text) < float("inf"), "a number of seconds, 0 or more")
+    hours, minutes, rest = parts.groups()
+    return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest)
 
 
 def _within(value: _Number, fits: bool, wanted: str) -> _Number:

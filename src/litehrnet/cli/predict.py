@@ -10,6 +10,7 @@ from litehrnet.cli import predict_photos, predict_video, result_tables, segmenta
 from litehrnet.cli.options import (
     add_runtime_options,
     check_people_options,
+    local_weights,
     positive_int,
     refuse_options,
     rgb_color,
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
 VIDEO_OPTIONS = {
     "start": 0.0,
     "end": None,
+    "trim": None,
     "every": 1,
     "track": None,
     "smooth": False,
+    "trails": False,
+    "side_by_side": False,
     "show": False,
     "deeplabcut_csv": False,
     "deeplabcut_h5": False,
@@ -50,6 +54,8 @@ KEYPOINT_OPTIONS = (
     "colors",
     "csv",
     "parquet",
+    "openpose",
+    "save_crops",
 )
 """Options that do not work with segmentation weights."""
 
@@ -64,9 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--weights",
-        type=Path,
-        default=Path(DEFAULT_WEIGHTS),
-        help=".safetensors, .onnx, .native or a PyTorch checkpoint, or a name that litehrnet models lists "
+        default=DEFAULT_WEIGHTS,
+        metavar="FILE|NAME|hf://...",
+        help=".safetensors, .onnx, .native or a PyTorch checkpoint, a name that litehrnet models lists, or an address "
+        "hf://ORGANIZATION/REPOSITORY/FILE on Hugging Face's Hub "
         "(default: the bundled weights)",
     )
     parser.add_argument(
@@ -78,8 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_people_options(parser.add_argument_group("people"))
     _add_drawing_options(parser.add_argument_group("drawing"))
     video = parser.add_argument_group("videos and cameras")
-    video.add_argument("--start", type=seconds, default=0.0, metavar="S", help="start at this time, in seconds")
-    video.add_argument("--end", type=seconds, metavar="S", help="stop before this time, in seconds")
+    video.add_argument(
+        "--start", type=seconds, default=0.0, metavar="T", help="start at this time: s, mm:ss or h:mm:ss"
+    )
+    video.add_argument("--end", type=seconds, metavar="T", help="stop before this time")
+    video.add_argument("--trim", type=seconds, nargs=2, metavar=("START", "END"), help="both: --start START --end END")
     video.add_argument("--every", type=positive_int, default=1, metavar="N", help="use only every N-th frame")
     video.add_argument(
         "--track", action=argparse.BooleanOptionalAction, help="track people and give each a stable id (default: on)"
@@ -87,6 +97,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     video.add_argument(
         "--smooth", action="store_true", help="draw smoothed keypoints, and write them beside the raw ones"
     )
+    video.add_argument(
+        "--side-by-side", action="store_true", help="draw raw keypoints on the left and smoothed ones on the right"
+    )
+    video.add_argument("--trails", action="store_true", help="draw where each keypoint was in the last second")
     video.add_argument("--show", action="store_true", help="show the drawn frames in this machine's browser")
     result_tables.add_arguments(parser)
     parser.add_argument(
@@ -133,6 +147,11 @@ def _add_drawing_options(group: "argparse._ArgumentGroup") -> None:
         metavar="S",
         help="do not draw keypoints with a lower score, 0 to 1 (default: 0.1); the JSON contains all of them",
     )
+    group.add_argument(
+        "--save-crops",
+        action="store_true",
+        help="also write a picture of each person, undrawn; of a video, the best one of each tracked person",
+    )
     group.add_argument("--line-width", type=positive_int, metavar="PIXELS", help="width of limbs (default: by size)")
     group.add_argument(
         "--colors",
@@ -160,7 +179,12 @@ def run(options: argparse.Namespace) -> int:
     if given and not inputs.sources:
         name = given[0].replace("_", "-")
         raise UserError(f"--{name}: only works with video or camera input (expected a video or a camera)")
+    if options.trim is not None:
+        if "start" in given or "end" in given:
+            raise UserError("--trim: states both ends (expected no --start and --end)")
+        options.start, options.end = options.trim
     check_people_options(options, "boxes", "detector", "whole-image")
+    options.weights = local_weights(options.weights)
     runtime = open_runtime(options.weights, **runtime_arguments(options))
     if runtime.info.segments:
         refuse_options(options, "segmentation", *KEYPOINT_OPTIONS)

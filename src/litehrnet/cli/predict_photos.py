@@ -140,6 +140,7 @@ def _predict(
             (picture,) = out.choose(file.stem, "{}" + picture_suffix(file))
             write_image(picture, draw_poses(photo.image, poses, style=style))
             out.record(picture)
+            _write_more(options, photo, poses, picture, out)
             report.photos += 1
             report.results += [{**entry, "file_name": photo.name} for entry in poses.to_coco(ids[file])]
             if options.csv or options.parquet:
@@ -147,6 +148,27 @@ def _predict(
             if not len(poses):
                 report.nobody.append(photo.name)
             progress.advance(1)
+
+
+def _write_more(options: argparse.Namespace, photo: "Photo", poses: "Poses", picture: Path, out: OutputFolder) -> None:
+    """Write a picture of each person and OpenPose's JSON, if the options ask for them; ``picture`` is the drawn one."""
+    from litehrnet.drawing.crops import person_crop
+    from litehrnet.io.files import make_folder, write_bytes
+    from litehrnet.io.images import write_image
+    from litehrnet.results.openpose import openpose_text
+
+    for number, box in enumerate(poses.boxes) if options.save_crops else ():
+        crop = person_crop(photo.image, box)
+        if crop is not None:
+            (path,) = out.choose(f"{picture.stem}_{number}", "crops/{}" + picture.suffix)
+            make_folder(path.parent)
+            write_image(path, crop)
+            out.record(path)
+    if options.openpose:
+        (path,) = out.choose(picture.stem, "openpose/{}_keypoints.json")
+        make_folder(path.parent)
+        write_bytes(path, openpose_text(poses).encode())
+        out.record(path)
 
 
 def image_ids(numbers: Mapping[Path, int | str | None]) -> dict[Path, int | str]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from litehrnet.video.sources import Source
 
 
+CROPS = "crops/{}.jpg"
+"""Name of a person's picture, with ``{}`` for its stem."""
+
 Show = Callable[["Image"], None]
 """Shows a drawn frame."""
 
@@ -76,7 +79,9 @@ def _predict(
         progress.start(reader.expected)
         written = stack.enter_context(Background(output.write))
         frames = read_ahead(reader, skip=reader.endless)
-        for found in predict_frames(estimator, frames, track=options.track is not False, smooth=options.smooth):
+        for found in predict_frames(
+            estimator, frames, track=options.track is not False, smooth=options.smooth or options.side_by_side
+        ):
             written.put(found)
             progress.advance(1)
 
@@ -112,12 +117,17 @@ def check(options: argparse.Namespace, inputs: "Inputs") -> None:
     if options.show:
         require("tornado", "video", "--show")
     result_tables.wanted(options)
+    for name in ("trails", "save_crops"):
+        if getattr(options, name) and options.track is False:
+            raise UserError(f"--{name.replace('_', '-')}: needs identities (expected no --no-track)")
     if options.end is not None and options.end <= options.start:
         raise UserError(f"--end {options.end:g}: not after --start {options.start:g} (expected a later time)")
 
 
 def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolder) -> "Output":
+    from litehrnet.video.drawing import FrameDrawing
     from litehrnet.video.output import Output
+    from litehrnet.video.per_person import BestCrops, OpenPoseFolder
     from litehrnet.video.records import RecordFile
     from litehrnet.video.writing import VideoWriter
 
@@ -135,7 +145,14 @@ def _output(options: argparse.Namespace, reader: "VideoReader", out: OutputFolde
         endless=reader.endless,
         threads=options.threads,
     )
-    return Output(RecordFile(records), video, drawing_style(options), tables=table_paths)
+    drawing = FrameDrawing(drawing_style(options), trails=options.trails, side_by_side=options.side_by_side)
+    name, crops, openpose = records.stem, None, None
+    if options.save_crops:
+        crops = BestCrops(lambda identity: out.choose(f"{name}_id{identity}", CROPS)[0])
+    if options.openpose:
+        (folder,) = out.choose(name, "{}_openpose")
+        openpose = OpenPoseFolder(folder, name)
+    return Output(RecordFile(records), video, drawing, tables=table_paths, crops=crops, openpose=openpose)
 
 
 def _report(options: argparse.Namespace, output: "Output", out: OutputFolder, seconds: float) -> list[tuple[str, ...]]:
@@ -143,8 +160,13 @@ def _report(options: argparse.Namespace, output: "Output", out: OutputFolder, se
     if not output.frames:
         return []
     result_tables.write(result_tables.wanted(options), output.tables, output.found)
-    files = (output.video.path, output.records.path, *output.tables)
+    files = [output.video.path, output.records.path, *output.tables]
     out.record(*(path for path in files if path.exists()))
+    if output.crops is not None and output.crops.paths:
+        out.record(*output.crops.paths.values())
+        files.append(next(iter(output.crops.paths.values())).parent)
+    if output.openpose is not None:
+        files.append(output.openpose.folder)
     say(
         f"{', '.join(map(str, files))}: {output.frames} frames, {output.persons} poses, "
         f"{output.frames / seconds:.1f} frames per second"

@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--csv", action="store_true", help="also write a CSV table: a row per person, also for pictures without people"
     )
     group.add_argument("--parquet", action="store_true", help="the same as Parquet (extra tables)")
+    group.add_argument(
+        "--openpose", action="store_true", help="also write OpenPose's JSON: a file per photo, or per frame of a video"
+    )
     group.add_argument("--deeplabcut-csv", action="store_true", help="tracked people of a video as DeepLabCut's CSV")
     group.add_argument("--deeplabcut-h5", action="store_true", help="the same as DeepLabCut's H5 (extra behavior)")
     group.add_argument(

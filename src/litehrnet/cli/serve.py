@@ -16,6 +16,7 @@ from litehrnet.cli.options import (
     add_runtime_options,
     check_people_options,
     input_size,
+    local_weights,
     pose_estimator,
     positive_float,
     positive_int,
@@ -45,7 +46,7 @@ SHORTEST_TOKEN = 16
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet serve``."""
     parser.add_argument(
-        "weights", nargs="?", default=DEFAULT_WEIGHTS, help="weights or a name (default: the bundled weights)"
+        "weights", nargs="?", default=DEFAULT_WEIGHTS, help="weights, a name or hf://... (default: the bundled weights)"
     )
     page = parser.add_mutually_exclusive_group()
     page.add_argument("--no-page", action="store_true", help="serve no page, only POST /predict for programs")
@@ -99,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
     from litehrnet.serving.service import open_service
 
     token = _token(options.host)
+    options.weights = local_weights(options.weights)
     answers = {} if options.no_page else _page(options)
     limits = Limits(
         body_bytes=int(options.max_megabytes * 1e6),

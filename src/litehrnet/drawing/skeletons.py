@@ -90,12 +90,17 @@ def draw_onto(
     for points, scores, box in zip(poses.keypoints, poses.scores, poses.boxes, strict=True):
         drawn = np.isfinite(points).all(axis=1) & (np.nan_to_num(scores).clip(0) >= style.hidden_score)
         opacity = np.where(drawn, _opacity(scores, style.full_score), 0)
-        width = style.line_width or _line_width(box, image.shape, len(points))
+        width = style.line_width or line_width(box, image.shape, len(points))
         colors = _colors(poses.keypoint_set, style)
         _draw_person(image, points, opacity, width, poses.keypoint_set.limbs, colors)
     for box, label in zip(poses.boxes, labels, strict=True) if labels is not None else ():
         if label:
-            _write_label(image, label, box)
+            write_label(image, label, box)
+
+
+def joint_colors(keypoint_set: KeypointSet, style: DrawStyle) -> list[Color]:
+    """Return the color of each joint."""
+    return _colors(keypoint_set, style)[1]
 
 
 def _opacity(scores: Floats32, full_score: float) -> Floats64:
@@ -105,7 +110,8 @@ def _opacity(scores: Floats32, full_score: float) -> Floats64:
     return FAINTEST + (1 - FAINTEST) * share
 
 
-def _line_width(box: Floats32, shape_hw: tuple[int, ...], keypoints: int) -> int:
+def line_width(box: Floats32, shape_hw: tuple[int, ...], keypoints: int) -> int:
+    """Choose the width of limbs in pixels by a person's box, the picture's shape and the number of keypoints."""
     picture = max(shape_hw[:2])
     width, height = (0 if math.isnan(side) else min(max(side, 0), picture) for side in box[2:].tolist())
     usual = max(picture / 500, math.sqrt(width * height) / 75)
@@ -144,7 +150,7 @@ def _colors(keypoint_set: KeypointSet, style: DrawStyle) -> tuple[list[Color], l
     return limbs, [of_side[side] for side in sides]
 
 
-def _write_label(image: Image, label: str, box: Floats32) -> None:
+def write_label(image: Image, label: str, box: Floats32) -> None:
     """Write above a box, or inside it if there is no room above."""
     import cv2
 

@@ -47,13 +47,25 @@ def write_parquet(path: Path, columns: Columns) -> None:
     Raises:
         UserError: pyarrow is not installed, or the file cannot be written.
     """
-    require("pyarrow", "tables", "writing Parquet")
-    import pyarrow
+    table = to_arrow(columns)
     import pyarrow.parquet
 
-    arrays = {name: pyarrow.array(np.ma.getdata(c), mask=np.ma.getmaskarray(c)) for name, c in columns.items()}
     with replacing(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.table(arrays), temporary)
+        pyarrow.parquet.write_table(table, temporary)
+
+
+def to_arrow(columns: Columns) -> Any:
+    """Convert a table to ``pyarrow.Table``, with nulls where there is nobody.
+
+    Raises:
+        UserError: pyarrow is not installed.
+    """
+    require("pyarrow", "tables", "writing Parquet")
+    import pyarrow
+
+    return pyarrow.table(
+        {name: pyarrow.array(np.ma.getdata(c), mask=np.ma.getmaskarray(c)) for name, c in columns.items()}
+    )
 
 
 def is_table(path: Path) -> bool:

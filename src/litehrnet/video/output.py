@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Self
 
 from litehrnet.arrays import Image
-from litehrnet.drawing.skeletons import DEFAULT_STYLE, DrawStyle, draw_onto
 from litehrnet.results.rows import Found
+from litehrnet.video.drawing import FrameDrawing
+from litehrnet.video.per_person import BestCrops, OpenPoseFolder
 from litehrnet.video.predicting import FramePoses
 from litehrnet.video.records import RecordFile
 from litehrnet.video.writing import VideoWriter
@@ -19,8 +20,10 @@ class Output:
     Args:
         records: File for the records.
         video: File for the drawn frames.
-        style: Drawing style.
+        drawing: Draws the frames; None for skeletons in the default style.
         tables: Files for tables, which the caller writes at the end; ``found`` is only collected for these.
+        crops: Writes a picture of each identity; None for no pictures.
+        openpose: Writes OpenPose's JSON of each frame; None for none.
 
     Attributes:
         found: People of each frame, for tables.
@@ -34,10 +37,14 @@ class Output:
         self,
         records: RecordFile,
         video: VideoWriter,
-        style: DrawStyle = DEFAULT_STYLE,
+        drawing: FrameDrawing | None = None,
         tables: Sequence[Path] = (),
+        crops: BestCrops | None = None,
+        openpose: OpenPoseFolder | None = None,
     ) -> None:
-        self.records, self.video, self.style, self.tables = records, video, style, tables
+        self.records, self.video, self.tables = records, video, tables
+        self.crops, self.openpose = crops, openpose
+        self.drawing = drawing or FrameDrawing()
         self.found: list[Found] = []
         self.show: Callable[[Image], object] | None = None
         self.frames = self.persons = 0
@@ -50,11 +57,14 @@ class Output:
             where = {"frame": found.frame.number, "time": round(found.frame.time, 6)}
             smoothed = None if found.smoothed is None else found.smoothed.keypoints
             self.found.append(Found(replace(found.poses, image=None), where, found.identities, smoothed))
-        labels = None if found.identities is None else [str(i) if i else "" for i in found.identities]
-        draw_onto(found.frame.image, found.smoothed or found.poses, style=self.style, labels=labels)
-        self.video.write(found.frame.image, found.frame.time)
+        if self.openpose is not None:
+            self.openpose.write(found)
+        if self.crops is not None:  # before the frame is drawn into
+            self.crops.write(found)
+        drawn = self.drawing.draw(found)
+        self.video.write(drawn, found.frame.time)
         if self.show is not None:
-            self.show(found.frame.image)
+            self.show(drawn)
         self.frames += 1
         self.persons += len(found.poses)
         if found.identities is not None:
