@@ -1,5 +1,5 @@
-// The operations of training for Python. Tensors come as DLPack capsules: nanobind checks their type and their device, and
-// this file checks that their shapes and layouts fit one another. Operations and kernels trust their callers.
+// The operations of training for Python. Tensors come as DLPack capsules: nanobind checks their type and their device,
+// and this file checks that their shapes and layouts fit one another. Operations and kernels trust their callers.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/shared_ptr.h>
@@ -139,7 +139,8 @@ std::shared_ptr<Layer> norm_layer(const NormArrays& norm, bool relu) {
 
 std::shared_ptr<ProductLayer> product_layer(const ImageArray& matrix, const NormArrays& norm, bool relu) {
     require(side(matrix, 2) == 1 && side(matrix, 3) == 1, "a convolution is not 1x1");
-    auto layer = std::make_shared<ProductLayer>(in_order(matrix), side(matrix, 1), side(matrix, 0), norm.tracked(), relu);
+    auto layer =
+        std::make_shared<ProductLayer>(in_order(matrix), side(matrix, 1), side(matrix, 0), norm.tracked(), relu);
     layer->owner = owner_of(matrix, norm);
     return layer;
 }
@@ -213,6 +214,15 @@ void path_backward(const Path& path, const ImageArray& x, const Bytes& bytes, co
     Memory memory(memory_of(bytes, path_bytes(path, sizes_of(in.shape))));
     path.backward(run(threads), in, path.keep(memory, in.shape), shaped(dout, path.result(in.shape)),
                   shaped(dx, in.shape), false, sized(gradients, path.gradients()));
+}
+
+Sizes unit_cells(const WeightingUnit& unit, const std::vector<Sizes>& branches) {
+    return sizes_of(unit.cells(shapes_of(branches)));
+}
+
+template <typename Operation>
+Int bytes_of(const Operation& operation, const std::vector<Sizes>& branches) {
+    return operation.bytes(shapes_of(branches));
 }
 
 void unit_forward_cross(const WeightingUnit& unit, const ImageArrays& arrays, const Bytes& bytes,
@@ -293,8 +303,8 @@ NB_MODULE(_kernels, module) {
     nb::class_<WeightingUnit>(module, "Unit")
         .def(nb::init<Path, std::vector<UnitBranch>>())
         .def_prop_ro("gradients", &WeightingUnit::gradients)
-        .def("cells", [](const WeightingUnit& u, const std::vector<Sizes>& s) { return sizes_of(u.cells(shapes_of(s))); })
-        .def("bytes", [](const WeightingUnit& u, const std::vector<Sizes>& s) { return u.bytes(shapes_of(s)); })
+        .def("cells", &unit_cells)
+        .def("bytes", &bytes_of<WeightingUnit>)
         .def("forward_cross", &unit_forward_cross, Release())
         .def("forward", &unit_forward, Release())
         .def("backward", &unit_backward, Release())
@@ -304,7 +314,7 @@ NB_MODULE(_kernels, module) {
     nb::class_<Exchange>(module, "Exchange")
         .def(nb::init<std::vector<std::vector<PathTerm>>, bool>())
         .def_prop_ro("gradients", &Exchange::gradients)
-        .def("bytes", [](const Exchange& e, const std::vector<Sizes>& s) { return e.bytes(shapes_of(s)); })
+        .def("bytes", &bytes_of<Exchange>)
         .def("forward", &exchange_forward, Release())
         .def("backward", &exchange_backward, Release());
 }

@@ -1,9 +1,10 @@
-// Layers with batch normalization, forward and backward, and paths of several layers. They call the kernels, and lay out
-// the memory that lasts from the forward to the backward pass.
+// Layers with batch normalization, forward and backward, and paths of several layers. They call the kernels, and lay
+// out the memory that lasts from the forward to the backward pass.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "kernels.h"
@@ -36,8 +37,8 @@ struct Run {
 // Throws std::invalid_argument.
 void require(bool condition, const char* otherwise);
 
-// Memory of one operation that lasts from its forward to its backward pass. Both take the same arrays from it, in the same
-// order. Without a beginning it only counts bytes. Arrays begin at cache lines if the memory does.
+// Memory of one operation that lasts from its forward to its backward pass. Both take the same arrays from it, in the
+// same order. Without a beginning it only counts bytes. Arrays begin at cache lines if the memory does.
 class Memory {
 public:
     explicit Memory(std::byte* begin) : begin_(begin) {}

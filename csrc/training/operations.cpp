@@ -134,6 +134,26 @@ void WeightingUnit::backward_cross(const Run& run, const std::vector<Images>& br
     }
 }
 
+namespace {
+
+// Memory for the gradients of an output's terms.
+struct TermGradients {
+    std::vector<TermGradient> terms;
+
+    TermGradients(const std::vector<PathTerm>& of_output, const std::vector<Images>& sources) {
+        for (const PathTerm& term : of_output) {
+            const Shape& source = sources[static_cast<std::size_t>(term.source)].shape;
+            scratch_.push_back(std::make_unique<const Scratch>(term.path.result(source)));
+            terms.push_back({*scratch_.back(), term.factor, term.weight});
+        }
+    }
+
+private:
+    std::vector<std::unique_ptr<const Scratch>> scratch_;
+};
+
+}  // namespace
+
 struct Exchange::Layout {
     float* sum = nullptr;  // output 0 before its ReLU
     std::vector<std::vector<std::vector<Kept>>> terms;
@@ -217,23 +237,17 @@ void Exchange::backward(const Run& run, std::vector<Images> sources, std::byte* 
             for (Int j = 0; j < x.floats(); ++j) dsource[j] += dout[j];
             dout = dsource, dsum = nullptr;
         }
-        std::vector<std::unique_ptr<const Scratch>> dterms;
-        std::vector<TermGradient> written;
-        for (std::size_t t = 0; t < terms_[i].size(); ++t) {
-            dterms.push_back(std::make_unique<const Scratch>(
-                terms_[i][t].path.result(sources[static_cast<std::size_t>(terms_[i][t].source)].shape)));
-            written.push_back({*dterms.back(), terms_[i][t].factor, terms_[i][t].weight});
-        }
+        const TermGradients dterms(terms_[i], sources);
         run.kernels.fuse_backward(x.shape, outputs[i], dsum, dout, i == 0 ? 2.0f : 1.0f, dbranches[i],
-                                  i > 0 && is_written[i], written.data(), static_cast<Int>(written.size()),
+                                  i > 0 && is_written[i], dterms.terms.data(), static_cast<Int>(dterms.terms.size()),
                                   run.threads_for(x));
         is_written[i] = true;
         for (std::size_t t = terms_[i].size(); t-- > 0;) {
             const PathTerm& term = terms_[i][t];
             const auto source = static_cast<std::size_t>(term.source);
             gradients -= term.path.gradients();
-            term.path.backward(run, sources[source], kept.terms[i][t], *dterms[t], dsources[source], is_written[source],
-                               gradients);
+            term.path.backward(run, sources[source], kept.terms[i][t], dterms.terms[t].values, dsources[source],
+                               is_written[source], gradients);
             is_written[source] = true;
         }
     }

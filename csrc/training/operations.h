@@ -16,14 +16,15 @@ struct UnitBranch {
     std::shared_ptr<const void> owner;
 
     Int channels() const { return norm.channels; }
-    Int gradients() const { return 11 * channels() + 2 * layers.reduced * channels() + layers.reduced + channels(); }
+    Int gradients() const { return 12 * channels() + layers.reduced * (2 * channels() + 1); }
 };
 
-// Conditional channel weighting of all branches, each twice as large as the next one. A sigmoid stands between the result
-// of `cross` and the cells; the caller computes it.
+// Conditional channel weighting of all branches, each twice as large as the next one. A sigmoid stands between the
+// result of `cross` and the cells; the caller computes it.
 class WeightingUnit {
 public:
-    WeightingUnit(Path cross, std::vector<UnitBranch> branches) : cross_(std::move(cross)), branches_(std::move(branches)) {}
+    WeightingUnit(Path cross, std::vector<UnitBranch> branches)
+        : cross_(std::move(cross)), branches_(std::move(branches)) {}
 
     // All take the same `shapes`, of the branches.
     Shape cells(const std::vector<Shape>& shapes) const;
@@ -59,8 +60,8 @@ struct PathTerm {
     float weight;
 };
 
-// Output 0 is ReLU(twice branch 0 plus its terms), output i ReLU(branch i plus its terms). Source 0 of the terms of lower
-// outputs is output 0, with its ReLU if `rectified`.
+// Output 0 is ReLU(twice branch 0 plus its terms), output i ReLU(branch i plus its terms). Source 0 of the terms of
+// lower outputs is output 0, with its ReLU if `rectified`.
 class Exchange {
 public:
     Exchange(std::vector<std::vector<PathTerm>> terms, bool rectified);

@@ -90,6 +90,20 @@ def test_norm_of_values_far_from_zero_keeps_their_variance() -> None:
     _assert_close([Path([Norm(norm, False)])(x)], [exact(x.double())], 1e-3)
 
 
+def test_operations_follow_parameters_that_move_and_copies_have_their_own() -> None:
+    norm, x = _norm(8), _tensor(4, 8, 6, 6)
+    path = Path([Norm(norm, False)])
+    path(x)
+    copied = copy.deepcopy(path)
+    (own,) = copied.modules
+    norm.weight.data = 2 * norm.weight.data
+    for operation, module in ((path, norm), (copied, own)):
+        exact = copy.deepcopy(module).double()
+        _assert_close([operation(x)], [exact(x.double())])
+        _assert_close(list(module.buffers()), list(exact.buffers()), 1e-6)
+    assert float((path(x) - copied(x)).abs().max()) > 0.1
+
+
 def test_statistics_of_one_value_are_refused_as_by_pytorch() -> None:
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
         Path([Norm(_norm(8), True)])(_tensor(1, 8, 1, 1))
@@ -124,7 +138,9 @@ def test_separable(shape: tuple[int, int, int, int], stride: int, half: bool, co
     expected = F.relu(expected) if relu else expected
     _assert_close([found], [expected], 1e-4)
     _assert_close(
-        _gradients(found, [whole, *(p for module in layer.modules for p in module.parameters())]), _gradients(expected, [wanted_whole, *exact.parameters()]), 1e-3
+        _gradients(found, [whole, *(p for module in layer.modules for p in module.parameters())]),
+        _gradients(expected, [wanted_whole, *exact.parameters()]),
+        1e-3,
     )
     _assert_close([b for norm in norms for b in norm.buffers()], list(exact.buffers()), 1e-5)
 

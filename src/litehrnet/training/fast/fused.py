@@ -107,7 +107,7 @@ def _operations(following: list[nn.Module], requires_grad: bool) -> list[Callabl
         operations += [Path(path)] if path else []
         operations.append(following.pop(0))
         path = []
-    return operations + [Path(path)] if path else operations
+    return [*operations, Path(path)] if path else operations
 
 
 def _path(following: list[nn.Module]) -> list[Product | Separable]:

@@ -24,7 +24,6 @@ class Norm(NamedTuple):
 
     norm: nn.BatchNorm2d
     relu: bool
-    takes_half = False
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -33,7 +32,8 @@ class Norm(NamedTuple):
 
     def compile(self) -> "_kernels.Layer":
         """See the module."""
-        return compiled.norm(norm_of(self.norm), self.relu)
+        layer: _kernels.Layer = compiled.norm(norm_of(self.norm), self.relu)
+        return layer
 
 
 class Product(NamedTuple):
@@ -45,7 +45,6 @@ class Product(NamedTuple):
     conv: nn.Conv2d
     norm: nn.BatchNorm2d
     relu: bool
-    takes_half = True
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -54,7 +53,8 @@ class Product(NamedTuple):
 
     def compile(self) -> "_kernels.Product":
         """See the module."""
-        return compiled.Product(array(self.conv.weight), norm_of(self.norm), self.relu)
+        layer: _kernels.Product = compiled.Product(array(self.conv.weight), norm_of(self.norm), self.relu)
+        return layer
 
 
 class Separable(NamedTuple):
@@ -66,7 +66,6 @@ class Separable(NamedTuple):
     conv: nn.Conv2d
     norm: nn.BatchNorm2d
     product: Product
-    takes_half = True
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -75,8 +74,9 @@ class Separable(NamedTuple):
 
     def compile(self) -> "_kernels.Layer":
         """See the module."""
-        kernel = array(self.conv.weight)
-        return compiled.separable(kernel, self.conv.stride[0], norm_of(self.norm), self.product.compile())
+        given = array(self.conv.weight), self.conv.stride[0], norm_of(self.norm)
+        layer: _kernels.Layer = compiled.separable(*given, self.product.compile())
+        return layer
 
 
 class Convolution(NamedTuple):
@@ -88,7 +88,6 @@ class Convolution(NamedTuple):
     conv: nn.Conv2d
     norm: nn.BatchNorm2d
     relu: bool
-    takes_half = False
 
     @property
     def modules(self) -> list[nn.Module]:
@@ -97,8 +96,9 @@ class Convolution(NamedTuple):
 
     def compile(self) -> "_kernels.Layer":
         """See the module."""
-        matrix = array(self.conv.weight.permute(0, 2, 3, 1))
-        return compiled.convolution(matrix, self.conv.stride[0], norm_of(self.norm), self.relu)
+        given = array(self.conv.weight.permute(0, 2, 3, 1)), self.conv.stride[0], norm_of(self.norm)
+        layer: _kernels.Layer = compiled.convolution(*given, self.relu)
+        return layer
 
 
 Layer: TypeAlias = Norm | Product | Separable | Convolution
@@ -129,7 +129,7 @@ class Path(Operation):
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the layers."""
         path, parameters = self.current()
-        x = x if self.layers[0].takes_half and is_half(x) else dense(x)
+        x = x if isinstance(self.layers[0], Product | Separable) and is_half(x) else dense(x)
         out: Tensor = _Path.apply(path, x, *parameters)  # type: ignore[no-untyped-call]
         return out
 

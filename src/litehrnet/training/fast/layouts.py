@@ -29,9 +29,12 @@ def arrays(tensors: Sequence[Tensor]) -> "list[Array]":
 
 def norm_of(layer: nn.BatchNorm2d) -> "Norm":
     """A view of a layer's parameters, running statistics and count of batches."""
-    tensors = layer.weight, layer.bias, layer.running_mean, layer.running_var, layer.num_batches_tracked
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    assert layer.num_batches_tracked is not None
+    tensors = [layer.weight, layer.bias, layer.running_mean, layer.running_var, layer.num_batches_tracked]
     step = 2 if isinstance(layer, TwiceTrackedBatchNorm) else 1
-    norm: Norm = compiled.Norm(*map(to_dlpack, tensors), step, layer.momentum, layer.eps)
+    norm: Norm = compiled.Norm(*arrays(tensors), step, layer.momentum, layer.eps)
     return norm
 
 

@@ -3,15 +3,15 @@
 All tensors are float32 on the CPU, images in channels last. Running statistics are updated as in training mode.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._utils import _unflatten_dense_tensors
 
 
-class Operation:
+class Operation(ABC):
     """An operation whose compiled form points to parameters and running statistics of modules.
 
     The compiled form is made at the first use, and again when a tensor has moved. Copies make their own.
@@ -25,9 +25,9 @@ class Operation:
         self._compiled: Any = None
         self._addresses: list[int] = []
 
+    @abstractmethod
     def compile(self) -> Any:
         """The compiled form for the tensors as they are now."""
-        raise NotImplementedError
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -58,13 +58,15 @@ def memory(count: int) -> Tensor:
 
 
 def parts(gradients: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Gradients of parameters from all their numbers, one after another; those of dense kernels are in channels last."""
-    in_memory = [p.permute(0, 2, 3, 1) if _is_dense_kernel(p) else p for p in parameters]
-    views = _unflatten_dense_tensors(gradients, in_memory)
-    return [
-        view.permute(0, 3, 1, 2) if _is_dense_kernel(p) else view for view, p in zip(views, parameters, strict=True)
-    ]
+    """Split the numbers of all gradients into the gradient of each parameter; dense kernels are in channels last."""
+    pieces = gradients.split_with_sizes([p.numel() for p in parameters])
+    return [_shaped(piece, parameter.shape) for piece, parameter in zip(pieces, parameters, strict=True)]
 
 
-def _is_dense_kernel(parameter: Tensor) -> bool:
-    return parameter.dim() == 4 and parameter.shape[1] > 1 and parameter.shape[2] > 1
+def _shaped(values: Tensor, shape: torch.Size) -> Tensor:
+    if len(shape) == 1:
+        return values
+    columns, depth, height, width = shape
+    if depth > 1 and height > 1:
+        return values.view(columns, height, width, depth).permute(0, 3, 1, 2)
+    return values.view(shape)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Weighting(Operation):
-    """``ConditionalChannelWeighting``. A call computes branches of (n, 2 c_b, h_b, w_b), each twice as large as the next."""
+    """``ConditionalChannelWeighting``. A call computes branches (n, 2 c_b, h_b, w_b) that halve their sizes in turn."""
 
     def __init__(self, unit: ConditionalChannelWeighting) -> None:
         weighting = unit.cross_resolution_weighting
