@@ -280,6 +280,7 @@ void exchange_backward(const Exchange& exchange, const ImageArrays& arrays, cons
 }  // namespace
 
 NB_MODULE(_kernels, module) {
+    nb::set_leak_warnings(false);  // a network holds operations, and may live until the interpreter ends
     module.def("name", [] { return std::string(chosen()->name); });
     module.def("instruction_sets", &names);
     module.def("use", &use);
