@@ -1,22 +1,18 @@
-// The kernels of training for Python. Tensors come as DLPack capsules: nanobind checks their type and their device, and
-// this file checks that their shapes and layouts fit one another. The kernels trust their callers.
+// The operations of training for Python. Tensors come as DLPack capsules: nanobind checks their type and their device,
+// and this file checks that their shapes and layouts fit one another. Operations and kernels trust their callers.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
-#include "../training/kernels.h"
+#include "../training/operations.h"
 
 namespace nb = nanobind;
 
@@ -25,12 +21,11 @@ namespace {
 
 using Release = nb::call_guard<nb::gil_scoped_release>;
 using Array = nb::ndarray<float, nb::c_contig, nb::device::cpu>;         // of as many values as are asked for
-using Sums = nb::ndarray<double, nb::c_contig, nb::device::cpu>;         // the same in float64
+using Counter = nb::ndarray<std::int64_t, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu>;
 using ImageArray = nb::ndarray<float, nb::ndim<4>, nb::device::cpu>;     // (n, c, h, w), in channels last
-
-void require(bool condition, const char* otherwise) {
-    if (!condition) throw std::invalid_argument(otherwise);
-}
+using ImageArrays = std::vector<ImageArray>;
+using Sizes = std::vector<Int>;  // (n, c, h, w)
 
 template <typename Values>
 auto* sized(const Values& array, Int size) {
@@ -38,11 +33,21 @@ auto* sized(const Values& array, Int size) {
     return array.data();
 }
 
-struct Images {
-    float* values;
-    Shape shape;
-    Int stride;  // from one pixel to the next; exceeds the channels if these are some of another tensor's
-};
+std::byte* memory_of(const Bytes& array, Int bytes) { return reinterpret_cast<std::byte*>(sized(array, bytes)); }
+
+Shape shape_of(const Sizes& sizes) {
+    require(sizes.size() == 4, "a shape does not have four sides");
+    for (const Int side : sizes) require(side > 0, "an array is empty");
+    return {sizes[0], sizes[2], sizes[3], sizes[1]};
+}
+
+std::vector<Shape> shapes_of(const std::vector<Sizes>& all) {
+    std::vector<Shape> shapes;
+    for (const Sizes& sizes : all) shapes.push_back(shape_of(sizes));
+    return shapes;
+}
+
+Sizes sizes_of(const Shape& shape) { return {shape.images, shape.channels, shape.height, shape.width}; }
 
 // A stride along a side of one means nothing.
 Images images_of(const ImageArray& array) {
@@ -69,92 +74,104 @@ float* shaped(const ImageArray& array, const Shape& shape) {
     return images.values;
 }
 
-float* optional_images(const std::optional<ImageArray>& array, const Shape& shape) {
-    return array ? shaped(*array, shape) : nullptr;
+// Several dense arrays of given shapes.
+std::vector<float*> shaped(const ImageArrays& arrays, const std::vector<Images>& like) {
+    require(arrays.size() == like.size(), "there are fewer or more arrays than branches");
+    std::vector<float*> values;
+    for (std::size_t i = 0; i < arrays.size(); ++i) values.push_back(shaped(arrays[i], like[i].shape));
+    return values;
 }
 
-// Half the channels.
-Shape half(const Shape& shape) {
-    require(shape.channels % 2 == 0, "an array has an odd number of channels");
-    return {shape.images, shape.height, shape.width, shape.channels / 2};
-}
-
-// How many times larger the sides of one are.
-Int factor_between(const Shape& large, const Shape& small) {
-    const Int factor = large.height / std::max<Int>(small.height, 1);
-    require(factor > 0 && small.images == large.images && small.height * factor == large.height &&
-                small.width * factor == large.width,
-            "sizes of arrays are not multiples of one another");
-    return factor;
-}
-
-// The cells of some channels, from `first` on, for images of a shape.
-struct SomeCells {
-    float* values;
-    Int stride, factor;
-};
-SomeCells cells_of(const ImageArray& array, Int first, const Shape& shape) {
-    const Images cells = dense(array);
-    require(first >= 0 && first + shape.channels <= cells.shape.channels, "there are no cells for some channels");
-    return {cells.values + first, cells.stride, factor_between(shape, cells.shape)};
-}
-
-// Batch normalization; it keeps the arrays, which the backward pass needs again.
-struct NormArrays {
-    Array weight, bias, running_mean, running_variance;
-    double momentum, epsilon;
-
-    Norm of(Int channels) const {
-        return {sized(weight, channels),           sized(bias, channels), sized(running_mean, channels),
-                sized(running_variance, channels), momentum,              epsilon};
-    }
-};
-
-// The two layers of spatial weighting, or their gradients.
-struct WeightingArrays {
-    Array weight1, bias1, weight2, bias2;
-
-    Int reduced() const { return static_cast<Int>(bias1.size()); }
-    SpatialWeighting of(Int c) const {
-        return {sized(weight1, reduced() * c), bias1.data(), sized(weight2, c * reduced()), sized(bias2, c), reduced()};
-    }
-    SpatialWeightingGradient gradient(Int c, Int reduced) const {
-        return {sized(weight1, reduced * c), sized(bias1, reduced), sized(weight2, c * reduced), sized(bias2, c)};
-    }
-};
-
-Statistics statistics_of(const Sums& array, Int channels) {
-    double* values = sized(array, 2 * channels);
-    return {values, values + channels};
-}
-
-NormGradient gradient_of(const Array& weight, const Array& bias, Int channels) {
-    return {sized(weight, channels), sized(bias, channels)};
-}
-
-Depthwise depthwise_of(const Array& kernel, Int stride, Int channels) {
-    require(stride == 1 || stride == 2, "a stride is neither 1 nor 2");
-    return {sized(kernel, 9 * channels), stride};
-}
-
-Shape strided(const Shape& shape, const Depthwise& depthwise) {
-    return {shape.images, depthwise.size(shape.height), depthwise.size(shape.width), shape.channels};
-}
-
-// Images of as many columns in the place of channels.
-Shape with_columns(const Shape& shape, const ImageArray& y) {
-    return {shape.images, shape.height, shape.width, static_cast<Int>(y.shape(1))};
-}
-
-// Images of a term of a sum, or of its gradient.
-Images term_of(const ImageArray& array, const Shape& shape) {
-    const Images images = dense(array);
-    require(images.shape.channels == shape.channels, "a term has another number of channels");
+std::vector<Images> dense(const ImageArrays& arrays) {
+    std::vector<Images> images;
+    for (const ImageArray& array : arrays) images.push_back(dense(array));
     return images;
 }
 
-void require_few(std::size_t terms) {
-    require(terms <= static_cast<std::size_t>(most_terms), "a sum has too many terms");
+std::vector<Shape> shapes_of(const std::vector<Images>& branches) {
+    std::vector<Shape> shapes;
+    for (const Images& images : branches) shapes.push_back(images.shape);
+    return shapes;
+}
+
+// Keeps arrays as long as what points to their values.
+template <typename... Arrays>
+std::shared_ptr<const void> owner_of(const Arrays&... arrays) {
+    return std::make_shared<std::tuple<Arrays...>>(arrays...);
+}
+
+// Batch normalization, and the arrays that it points to.
+struct NormArrays {
+    Array weight, bias, running_mean, running_variance;
+    Counter batches;
+    Int step;
+    double momentum, epsilon;
+
+    TrackedNorm tracked() const {
+        const auto channels = static_cast<Int>(weight.size());
+        const Norm norm{weight.data(), sized(bias, channels), sized(running_mean, channels),
+                        sized(running_variance, channels), momentum, epsilon};
+        return {norm, channels, sized(batches, 1), step};
+    }
+};
+
+Int side(const ImageArray& array, std::size_t i) { return static_cast<Int>(array.shape(i)); }
+
+// The values of an array whose last dimensions lie in memory as they are counted.
+float* in_order(const ImageArray& array) {
+    Int step = 1;
+    for (std::size_t i = 4; i-- > 0; step *= side(array, i))
+        require(side(array, i) == 1 || array.stride(i) == step, "a weight has another layout than expected");
+    return array.data();
+}
+
+Depthwise depthwise_of(const ImageArray& kernel, Int stride, Int channels) {
+    require(stride == 1 || stride == 2, "a stride is neither 1 nor 2");
+    require(static_cast<Int>(kernel.size()) == 9 * channels, "a kernel is not 3x3");
+    return {in_order(kernel), stride};
+}
+
+std::shared_ptr<Layer> norm_layer(const NormArrays& norm, bool relu) {
+    auto layer = std::make_shared<NormLayer>(norm.tracked(), relu);
+    layer->owner = owner_of(norm);
+    return layer;
+}
+
+std::shared_ptr<ProductLayer> product_layer(const ImageArray& matrix, const NormArrays& norm, bool relu) {
+    require(side(matrix, 2) == 1 && side(matrix, 3) == 1, "a convolution is not 1x1");
+    auto layer =
+        std::make_shared<ProductLayer>(in_order(matrix), side(matrix, 1), side(matrix, 0), norm.tracked(), relu);
+    layer->owner = owner_of(matrix, norm);
+    return layer;
+}
+
+std::shared_ptr<Layer> separable_layer(const ImageArray& kernel, Int stride, const NormArrays& norm,
+                                       std::shared_ptr<ProductLayer> product) {
+    const TrackedNorm tracked = norm.tracked();
+    auto layer = std::make_shared<SeparableLayer>(depthwise_of(kernel, stride, tracked.channels), tracked,
+                                                  std::move(product));
+    layer->owner = owner_of(kernel, norm);
+    return layer;
+}
+
+// The matrix is (columns, 3, 3, channels).
+std::shared_ptr<Layer> convolution_layer(const ImageArray& matrix, Int stride, const NormArrays& norm, bool relu) {
+    require(stride == 1 || stride == 2, "a stride is neither 1 nor 2");
+    require(side(matrix, 1) == 3 && side(matrix, 2) == 3, "a convolution is not 3x3");
+    auto layer = std::make_shared<ConvolutionLayer>(in_order(matrix), side(matrix, 3), side(matrix, 0), stride,
+                                                    norm.tracked(), relu);
+    layer->owner = owner_of(matrix, norm);
+    return layer;
+}
+
+UnitBranch unit_branch(const ImageArray& kernel, const NormArrays& norm, const Array& weight1, const Array& bias1,
+                       const Array& weight2, const Array& bias2) {
+    const TrackedNorm tracked = norm.tracked();
+    const Int c = tracked.channels, reduced = static_cast<Int>(bias1.size());
+    const SpatialWeighting layers{sized(weight1, reduced * c), bias1.data(), sized(weight2, c * reduced),
+                                  sized(bias2, c), reduced};
+    return {depthwise_of(kernel, 1, c).kernel, tracked, layers,
+            owner_of(kernel, norm, weight1, bias1, weight2, bias2)};
 }
 
 // Chosen at the first use: LITEHRNET_KERNELS may name an instruction set that this machine does not have.
@@ -163,7 +180,7 @@ const Kernels*& chosen() {
     return table;
 }
 
-const Kernels& kernels() { return *chosen(); }
+Run run(Int threads) { return {*chosen(), threads}; }
 
 std::vector<std::string> names() {
     std::vector<std::string> names;
@@ -177,192 +194,130 @@ void use(const std::string& name) {
     throw nb::value_error((name + ": not on this machine").c_str());
 }
 
-void norm_forward(const ImageArray& x, const NormArrays& norm, const Sums& statistics, bool relu, const ImageArray& out,
-                  Int threads) {
-    const Images in = dense(x);
-    const Int c = in.shape.channels;
-    kernels().norm_forward(in.shape, in.values, norm.of(c), statistics_of(statistics, c), relu, shaped(out, in.shape),
-                           threads);
+Sizes path_result(const Path& path, const Sizes& x) { return sizes_of(path.result(shape_of(x))); }
+
+Int path_bytes(const Path& path, const Sizes& x) {
+    Memory memory(nullptr);
+    path.keep(memory, shape_of(x));
+    return memory.bytes();
 }
 
-void norm_backward(const ImageArray& x, const NormArrays& norm, const Sums& statistics, bool relu,
-                   const ImageArray& dout, const ImageArray& dx, const Array& dweight, const Array& dbias,
-                   Int threads) {
-    const Images in = dense(x);
-    const Int c = in.shape.channels;
-    kernels().norm_backward(in.shape, in.values, norm.of(c), statistics_of(statistics, c), relu,
-                            shaped(dout, in.shape), shaped(dx, in.shape), gradient_of(dweight, dbias, c), threads);
-}
-
-void depthwise_forward(const ImageArray& x, const Array& kernel, Int stride, const NormArrays& norm,
-                       const Sums& statistics, const ImageArray& y, const Array& gain, const Array& offset,
-                       Int threads) {
+void path_forward(const Path& path, const ImageArray& x, const Bytes& bytes, const ImageArray& out, Int threads) {
     const Images in = images_of(x);
-    const Int c = in.shape.channels;
-    const Depthwise depthwise = depthwise_of(kernel, stride, c);
-    kernels().depthwise_forward(in.shape, in.values, in.stride, depthwise, norm.of(c), statistics_of(statistics, c),
-                                shaped(y, strided(in.shape, depthwise)), sized(gain, c), sized(offset, c), threads);
+    Memory memory(memory_of(bytes, path_bytes(path, sizes_of(in.shape))));
+    path.forward(run(threads), in, path.keep(memory, in.shape), shaped(out, path.result(in.shape)));
 }
 
-void depthwise_backward(const ImageArray& x, const Array& kernel, Int stride, const NormArrays& norm,
-                        const Sums& statistics, const ImageArray& y, const ImageArray& dy, const Array& dgain,
-                        const Array& doffset, const ImageArray& dx, bool add, const Array& dkernel,
-                        const Array& dweight, const Array& dbias, Int threads) {
+void path_backward(const Path& path, const ImageArray& x, const Bytes& bytes, const ImageArray& dout,
+                   const ImageArray& dx, const Array& gradients, Int threads) {
     const Images in = images_of(x);
-    const Int c = in.shape.channels;
-    const Depthwise depthwise = depthwise_of(kernel, stride, c);
-    const Shape out = strided(in.shape, depthwise);
-    kernels().depthwise_backward(in.shape, in.values, in.stride, depthwise, shaped(y, out), norm.of(c),
-                                 statistics_of(statistics, c), shaped(dy, out), sized(dgain, c), sized(doffset, c),
-                                 shaped(dx, in.shape), add, sized(dkernel, 9 * c), gradient_of(dweight, dbias, c),
-                                 threads);
+    Memory memory(memory_of(bytes, path_bytes(path, sizes_of(in.shape))));
+    path.backward(run(threads), in, path.keep(memory, in.shape), shaped(dout, path.result(in.shape)),
+                  shaped(dx, in.shape), false, sized(gradients, path.gradients()));
 }
 
-void product_norm_forward(const ImageArray& x, const Array& matrix, const std::optional<Array>& bias,
-                          const ImageArray& y, const NormArrays& norm, const Sums& statistics, bool relu,
-                          const std::optional<ImageArray>& out, Int threads) {
-    const Images in = images_of(x);
-    const Shape shape = with_columns(in.shape, y);
-    const Int columns = shape.channels;
-    kernels().product_norm_forward(in.shape, in.values, in.stride, sized(matrix, columns * in.shape.channels),
-                                   bias ? sized(*bias, columns) : nullptr, columns, shaped(y, shape), norm.of(columns),
-                                   statistics_of(statistics, columns), relu, optional_images(out, shape), threads);
+Sizes unit_cells(const WeightingUnit& unit, const std::vector<Sizes>& branches) {
+    return sizes_of(unit.cells(shapes_of(branches)));
 }
 
-void product_norm_backward(const ImageArray& x, const Array& matrix, const ImageArray& y, const NormArrays& norm,
-                           const Sums& statistics, bool relu, const ImageArray& dout, const ImageArray& dx, bool add,
-                           const Array& dmatrix, const Array& dweight, const Array& dbias, Int threads) {
-    const Images in = images_of(x);
-    const Shape shape = with_columns(in.shape, y);
-    const Int columns = shape.channels, size = columns * in.shape.channels;
-    kernels().product_norm_backward(in.shape, in.values, in.stride, sized(matrix, size), columns, shaped(y, shape),
-                                    norm.of(columns), statistics_of(statistics, columns), relu, shaped(dout, shape),
-                                    shaped(dx, in.shape), add, sized(dmatrix, size),
-                                    gradient_of(dweight, dbias, columns), threads);
+template <typename Operation>
+Int bytes_of(const Operation& operation, const std::vector<Sizes>& branches) {
+    return operation.bytes(shapes_of(branches));
 }
 
-// The shape of a 3x3 convolution's result, which y must have but for its columns.
-Shape convolved(const Shape& shape, Int stride, const ImageArray& y) {
-    require(stride == 1 || stride == 2, "a stride is neither 1 nor 2");
-    const Depthwise size{nullptr, stride};
-    return with_columns(strided(shape, size), y);
+void unit_forward_cross(const WeightingUnit& unit, const ImageArrays& arrays, const Bytes& bytes,
+                        const ImageArray& logits, Int threads) {
+    const std::vector<Images> branches = dense(arrays);
+    const std::vector<Shape> shapes = shapes_of(branches);
+    unit.forward_cross(run(threads), branches, memory_of(bytes, unit.bytes(shapes)),
+                       shaped(logits, unit.cells(shapes)));
 }
 
-void convolution_norm_forward(const ImageArray& x, const Array& matrix, Int stride, const ImageArray& y,
-                              const NormArrays& norm, const Sums& statistics, bool relu, const ImageArray& out,
-                              Int threads) {
-    const Images in = dense(x);
-    const Shape shape = convolved(in.shape, stride, y);
-    const Int columns = shape.channels;
-    kernels().convolution_norm_forward(in.shape, in.values, stride, sized(matrix, columns * 9 * in.shape.channels),
-                                       columns, shaped(y, shape), norm.of(columns), statistics_of(statistics, columns),
-                                       relu, shaped(out, shape), threads);
+void unit_forward(const WeightingUnit& unit, const ImageArrays& arrays, const ImageArray& cells, const Bytes& bytes,
+                  const ImageArrays& outputs, Int threads) {
+    const std::vector<Images> branches = dense(arrays);
+    const std::vector<Shape> shapes = shapes_of(branches);
+    unit.forward(run(threads), branches, shaped(cells, unit.cells(shapes)), memory_of(bytes, unit.bytes(shapes)),
+                 shaped(outputs, branches));
 }
 
-void convolution_norm_backward(const ImageArray& x, Int stride, const ImageArray& y, const NormArrays& norm,
-                               const Sums& statistics, bool relu, const ImageArray& dout, const Array& dmatrix,
-                               const Array& dweight, const Array& dbias, Int threads) {
-    const Images in = dense(x);
-    const Shape shape = convolved(in.shape, stride, y);
-    const Int columns = shape.channels;
-    kernels().convolution_norm_backward(in.shape, in.values, stride, columns, shaped(y, shape), norm.of(columns),
-                                        statistics_of(statistics, columns), relu, shaped(dout, shape),
-                                        sized(dmatrix, columns * 9 * in.shape.channels),
-                                        gradient_of(dweight, dbias, columns), threads);
+void unit_backward(const WeightingUnit& unit, const ImageArrays& arrays, const ImageArray& cells, const Bytes& bytes,
+                   const ImageArrays& doutputs, const ImageArrays& dbranches, const ImageArray& dcells,
+                   const Array& gradients, Int threads) {
+    const std::vector<Images> branches = dense(arrays);
+    const std::vector<Shape> shapes = shapes_of(branches);
+    const Shape shape = unit.cells(shapes);
+    unit.backward(run(threads), branches, shaped(cells, shape), memory_of(bytes, unit.bytes(shapes)),
+                  shaped(doutputs, branches), shaped(dbranches, branches), shaped(dcells, shape),
+                  sized(gradients, unit.gradients()));
 }
 
-void unit_forward(const ImageArray& x, const ImageArray& cells, Int first, const Array& kernel, const NormArrays& norm,
-                  const WeightingArrays& weighting, const ImageArray& y, const Sums& moments, const ImageArray& out,
-                  Int threads) {
-    const Images in = dense(x);
-    const Shape shape = half(in.shape);
-    const Int c = shape.channels;
-    const SomeCells some = cells_of(cells, first, shape);
-    kernels().unit_forward(shape, in.values, {some.values, some.stride, some.factor}, sized(kernel, 9 * c), norm.of(c),
-                           weighting.of(c), shaped(y, shape), sized(moments, 3 * shape.images * c),
-                           shaped(out, in.shape), threads);
+void unit_backward_cross(const WeightingUnit& unit, const ImageArrays& arrays, const ImageArray& dlogits,
+                         const Bytes& bytes, const ImageArrays& dbranches, const Array& gradients, Int threads) {
+    const std::vector<Images> branches = dense(arrays);
+    const std::vector<Shape> shapes = shapes_of(branches);
+    unit.backward_cross(run(threads), branches, shaped(dlogits, unit.cells(shapes)),
+                        memory_of(bytes, unit.bytes(shapes)), shaped(dbranches, branches),
+                        sized(gradients, unit.gradients()));
 }
 
-void unit_backward(const ImageArray& x, const ImageArray& cells, Int first, const Array& kernel, const NormArrays& norm,
-                   const WeightingArrays& weighting, const ImageArray& y, const Sums& moments, const ImageArray& dout,
-                   const ImageArray& dx, const ImageArray& dcells, const Array& dkernel, const Array& dweight,
-                   const Array& dbias, const WeightingArrays& dweighting, Int threads) {
-    const Images in = dense(x);
-    const Shape shape = half(in.shape);
-    const Int c = shape.channels;
-    const SomeCells some = cells_of(cells, first, shape), gradients = cells_of(dcells, first, shape);
-    require(some.stride == gradients.stride && some.factor == gradients.factor,
-            "cells and their gradients have different shapes");
-    kernels().unit_backward(shape, in.values, {some.values, some.stride, some.factor}, sized(kernel, 9 * c),
-                            norm.of(c), weighting.of(c), shaped(y, shape), sized(moments, 3 * shape.images * c),
-                            shaped(dout, in.shape), shaped(dx, in.shape), gradients.values, sized(dkernel, 9 * c),
-                            gradient_of(dweight, dbias, c), dweighting.gradient(c, weighting.reduced()), threads);
+void exchange_forward(const Exchange& exchange, const ImageArrays& arrays, const Bytes& bytes,
+                      const ImageArrays& outputs, Int threads) {
+    const std::vector<Images> branches = dense(arrays);
+    exchange.forward(run(threads), branches, memory_of(bytes, exchange.bytes(shapes_of(branches))),
+                     shaped(outputs, branches));
 }
 
-void pool_forward(const ImageArray& x, const ImageArray& cells, Int first, Int threads) {
-    const Images in = dense(x);
-    const SomeCells some = cells_of(cells, first, half(in.shape));
-    kernels().pool_forward(half(in.shape), in.values, some.values, some.stride, some.factor, threads);
-}
-
-void pool_backward(const ImageArray& dx, const ImageArray& dcells, Int first, Int threads) {
-    const Images in = dense(dx);
-    const SomeCells some = cells_of(dcells, first, half(in.shape));
-    kernels().pool_backward(half(in.shape), in.values, some.values, some.stride, some.factor, threads);
-}
-
-void fuse_forward(const ImageArray& x, float scale,
-                  const std::vector<std::tuple<ImageArray, float, const NormArrays*, Sums>>& arrays,
-                  const std::optional<ImageArray>& sum, const ImageArray& rectified, Int threads) {
-    const Images in = dense(x);
-    const Int c = in.shape.channels;
-    require_few(arrays.size());
-    std::vector<Term> terms;
-    for (const auto& [array, weight, norm, statistics] : arrays) {
-        const Images images = term_of(array, in.shape);
-        terms.push_back({images.values, factor_between(in.shape, images.shape), weight, norm->of(c),
-                         statistics_of(statistics, c)});
-    }
-    kernels().fuse_forward(in.shape, in.values, scale, terms.data(), static_cast<Int>(terms.size()),
-                           optional_images(sum, in.shape), shaped(rectified, in.shape), threads);
-}
-
-void fuse_backward(const ImageArray& rectified, const std::optional<ImageArray>& dsum, const ImageArray& drectified,
-                   float scale, const ImageArray& dx, bool add,
-                   const std::vector<std::pair<ImageArray, float>>& arrays, Int threads) {
-    const Images in = dense(rectified);
-    require_few(arrays.size());
-    std::vector<TermGradient> terms;
-    for (const auto& [array, weight] : arrays) {
-        const Images images = term_of(array, in.shape);
-        terms.push_back({images.values, factor_between(in.shape, images.shape), weight});
-    }
-    kernels().fuse_backward(in.shape, in.values, optional_images(dsum, in.shape), shaped(drectified, in.shape), scale,
-                            shaped(dx, in.shape), add, terms.data(), static_cast<Int>(terms.size()), threads);
+void exchange_backward(const Exchange& exchange, const ImageArrays& arrays, const Bytes& bytes,
+                       const ImageArrays& outputs, const ImageArrays& doutputs, const ImageArrays& dbranches,
+                       const Array& gradients, Int threads) {
+    const std::vector<Images> branches = dense(arrays);
+    exchange.backward(run(threads), branches, memory_of(bytes, exchange.bytes(shapes_of(branches))),
+                      shaped(outputs, branches), shaped(doutputs, branches), shaped(dbranches, branches),
+                      sized(gradients, exchange.gradients()));
 }
 
 }  // namespace
 
 NB_MODULE(_kernels, module) {
-    nb::class_<NormArrays>(module, "Norm").def(nb::init<Array, Array, Array, Array, double, double>());
-    nb::class_<WeightingArrays>(module, "Weighting").def(nb::init<Array, Array, Array, Array>());
-    module.def("name", [] { return std::string(kernels().name); });
+    nb::set_leak_warnings(false);  // a network holds operations, and may live until the interpreter ends
+    module.def("name", [] { return std::string(chosen()->name); });
     module.def("instruction_sets", &names);
     module.def("use", &use);
-    module.def("norm_forward", &norm_forward, Release());
-    module.def("norm_backward", &norm_backward, Release());
-    module.def("depthwise_forward", &depthwise_forward, Release());
-    module.def("depthwise_backward", &depthwise_backward, Release());
-    module.def("product_norm_forward", &product_norm_forward, Release());
-    module.def("product_norm_backward", &product_norm_backward, Release());
-    module.def("convolution_norm_forward", &convolution_norm_forward, Release());
-    module.def("convolution_norm_backward", &convolution_norm_backward, Release());
-    module.def("unit_forward", &unit_forward, Release());
-    module.def("unit_backward", &unit_backward, Release());
-    module.def("pool_forward", &pool_forward, Release());
-    module.def("pool_backward", &pool_backward, Release());
-    module.def("fuse_forward", &fuse_forward, Release());
-    module.def("fuse_backward", &fuse_backward, Release());
+
+    nb::class_<NormArrays>(module, "Norm")
+        .def(nb::init<Array, Array, Array, Array, Counter, Int, double, double>());
+    nb::class_<Layer>(module, "Layer");
+    nb::class_<ProductLayer, Layer>(module, "Product").def(nb::new_(&product_layer));
+    module.def("norm", &norm_layer);
+    module.def("separable", &separable_layer);
+    module.def("convolution", &convolution_layer);
+    nb::class_<Path>(module, "Path")
+        .def(nb::init<std::vector<std::shared_ptr<const Layer>>>())
+        .def_prop_ro("gradients", &Path::gradients)
+        .def("result", &path_result)
+        .def("bytes", &path_bytes)
+        .def("forward", &path_forward, Release())
+        .def("backward", &path_backward, Release());
+
+    nb::class_<UnitBranch>(module, "UnitBranch").def(nb::new_(&unit_branch));
+    nb::class_<WeightingUnit>(module, "Unit")
+        .def(nb::init<Path, std::vector<UnitBranch>>())
+        .def_prop_ro("gradients", &WeightingUnit::gradients)
+        .def("cells", &unit_cells)
+        .def("bytes", &bytes_of<WeightingUnit>)
+        .def("forward_cross", &unit_forward_cross, Release())
+        .def("forward", &unit_forward, Release())
+        .def("backward", &unit_backward, Release())
+        .def("backward_cross", &unit_backward_cross, Release());
+
+    nb::class_<PathTerm>(module, "Term").def(nb::init<Int, Path, Int, float>());
+    nb::class_<Exchange>(module, "Exchange")
+        .def(nb::init<std::vector<std::vector<PathTerm>>, bool>())
+        .def_prop_ro("gradients", &Exchange::gradients)
+        .def("bytes", &bytes_of<Exchange>)
+        .def("forward", &exchange_forward, Release())
+        .def("backward", &exchange_backward, Release());
 }
 
 }  // namespace litehrnet::training

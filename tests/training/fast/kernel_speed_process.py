@@ -15,9 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litehrnet.models.blocks import ConditionalChannelWeighting, Fuse, depthwise, pointwise
-from litehrnet.training.fast import exchange
 from litehrnet.training.fast.fused import exchange_of, use_kernels
-from litehrnet.training.fast.layers import Norm, path
+from litehrnet.training.fast.layers import Norm, Path
 from litehrnet.training.memory import keep_freed_memory
 
 Run = Callable[[], object]
@@ -35,9 +34,10 @@ def _operations() -> dict[str, tuple[Run, Run]]:
     high, low = _images(40, 32, 24), _images(80, 16, 12)
     norm, unit = nn.BatchNorm2d(40), ConditionalChannelWeighting([40, 80])
     fuse = Fuse([40, 80]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    normed, exchange = Path([Norm(norm, True)]), exchange_of(fuse)
     return {
         "norm": (
-            _step(lambda x: [path([Norm(norm, True)], x)], [high]),
+            _step(lambda x: [normed(x)], [high]),
             _step(lambda x: [F.relu(norm(x))], [high]),
         ),
         "product and norm": _fused_and_plain(
@@ -50,7 +50,7 @@ def _operations() -> dict[str, tuple[Run, Run]]:
         "depthwise, halving": _fused_and_plain(_depthwise_chain(40, 2), [high]),
         "unit": _fused_and_plain(unit, [high, low]),
         "exchange": (
-            _step(lambda *branches: exchange.exchanged(exchange_of(fuse), branches), [high, low]),
+            _step(lambda *branches: exchange(branches), [high, low]),
             _step(lambda *branches: [F.relu(y) for y in fuse(list(branches))], [high, low]),
         ),
     }

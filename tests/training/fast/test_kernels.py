@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litehrnet.models.blocks import ConditionalChannelWeighting, Fuse, TwiceTrackedBatchNorm, depthwise, pointwise
-from litehrnet.training.fast import exchange, kernels, weighting
+from litehrnet.training.fast import kernels
+from litehrnet.training.fast.exchange import Exchange, Term
 from litehrnet.training.fast.fused import exchange_of
-from litehrnet.training.fast.layers import Convolution, Norm, Product, Separable, path
+from litehrnet.training.fast.layers import Convolution, Norm, Path, Product, Separable
+from litehrnet.training.fast.weighting import Weighting
 
 pytestmark = pytest.mark.skipif(
     not kernels.available and os.environ.get("LITEHRNET_REQUIRE_SHARED") != "1", reason="the kernels were not built"
@@ -72,7 +74,7 @@ def test_norm(shape: tuple[int, int, int, int], relu: bool, kind: type[nn.BatchN
     norm = _norm(shape[1], kind)
     exact = copy.deepcopy(norm).double()
     (x,), (wanted_x,) = _leaves(_tensor(*shape))
-    found, expected = path([Norm(norm, relu)], x), exact(wanted_x)
+    found, expected = Path([Norm(norm, relu)])(x), exact(wanted_x)
     expected = F.relu(expected) if relu else expected
     _assert_close([found], [expected])
     _assert_close(
@@ -85,28 +87,42 @@ def test_norm_of_values_far_from_zero_keeps_their_variance() -> None:
     norm = _norm(8)
     exact = copy.deepcopy(norm).double()
     x = _tensor(4, 8, 16, 16) + 100
-    _assert_close([path([Norm(norm, False)], x)], [exact(x.double())], 1e-3)
+    _assert_close([Path([Norm(norm, False)])(x)], [exact(x.double())], 1e-3)
+
+
+def test_operations_follow_parameters_that_move_and_copies_have_their_own() -> None:
+    norm, x = _norm(8), _tensor(4, 8, 6, 6)
+    path = Path([Norm(norm, False)])
+    path(x)
+    copied = copy.deepcopy(path)
+    (own,) = copied.modules
+    norm.weight.data = 2 * norm.weight.data
+    for operation, module in ((path, norm), (copied, own)):
+        exact = copy.deepcopy(module).double()
+        _assert_close([operation(x)], [exact(x.double())])
+        _assert_close(list(module.buffers()), list(exact.buffers()), 1e-6)
+    assert float((path(x) - copied(x)).detach().abs().max()) > 0.1
 
 
 def test_statistics_of_one_value_are_refused_as_by_pytorch() -> None:
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
-        path([Norm(_norm(8), True)], _tensor(1, 8, 1, 1))
+        Path([Norm(_norm(8), True)])(_tensor(1, 8, 1, 1))
     product = Product(pointwise(8, 8), _norm(8), True)
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
-        path([Separable(depthwise(8, stride=2), _norm(8), product)], _tensor(1, 8, 2, 2))
+        Path([Separable(depthwise(8, stride=2), _norm(8), product)])(_tensor(1, 8, 2, 2))
 
 
 def test_arrays_of_another_type_or_size_are_refused() -> None:
     x = _tensor(2, 8, 4, 4)
     with pytest.raises(TypeError, match="incompatible function arguments"):
-        path([Norm(_norm(8), False)], x.double())
+        Path([Norm(_norm(8), False)])(x.double())
     with pytest.raises(ValueError, match="an array has another number of values than expected"):
-        path([Norm(_norm(7), False)], x)
+        Path([Norm(_norm(7), False)])(x)
     with pytest.raises(ValueError, match="sizes of arrays are not multiples of one another"):
-        weighting.weighted(ConditionalChannelWeighting([16, 16]), [_tensor(2, 16, 5, 4), _tensor(2, 16, 2, 2)])
-    term = exchange.Term(1, [Product(pointwise(8, 7), _norm(7), False)], 1, 1.0)
+        Weighting(ConditionalChannelWeighting([16, 16]))([_tensor(2, 16, 5, 4), _tensor(2, 16, 2, 2)])
+    term = Term(1, [Product(pointwise(8, 7), _norm(7), False)], 1, 1.0)
     with pytest.raises(ValueError, match="a term has another number of channels"):
-        exchange.exchanged(exchange.Exchange([[term], []], False), [x, x])
+        Exchange([[term], []], False)([x, x])
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 20, 50, 60)])
@@ -118,11 +134,13 @@ def test_separable(shape: tuple[int, int, int, int], stride: int, half: bool, co
     exact = copy.deepcopy(nn.Sequential(conv, norms[0], product, norms[1])).double()
     (whole,), (wanted_whole,) = _leaves(_tensor(n, 2 * c if half else c, h, w))
     layer = Separable(conv, norms[0], Product(product, norms[1], relu))
-    found, expected = path([layer], whole[:, -c:]), exact(wanted_whole[:, -c:])
+    found, expected = Path([layer])(whole[:, -c:]), exact(wanted_whole[:, -c:])
     expected = F.relu(expected) if relu else expected
     _assert_close([found], [expected], 1e-4)
     _assert_close(
-        _gradients(found, [whole, *layer.parameters]), _gradients(expected, [wanted_whole, *exact.parameters()]), 1e-3
+        _gradients(found, [whole, *(p for module in layer.modules for p in module.parameters())]),
+        _gradients(expected, [wanted_whole, *exact.parameters()]),
+        1e-3,
     )
     _assert_close([b for norm in norms for b in norm.buffers()], list(exact.buffers()), 1e-5)
 
@@ -135,7 +153,7 @@ def test_product(shape: tuple[int, int, int, int], columns: int, half: bool, rel
     conv, norm = pointwise(c, columns), _norm(columns)
     exact = copy.deepcopy(nn.Sequential(conv, norm)).double()
     (whole,), (wanted_whole,) = _leaves(_tensor(n, 2 * c if half else c, h, w))
-    found, expected = path([Product(conv, norm, relu)], whole[:, -c:]), exact(wanted_whole[:, -c:])
+    found, expected = Path([Product(conv, norm, relu)])(whole[:, -c:]), exact(wanted_whole[:, -c:])
     expected = F.relu(expected) if relu else expected
     _assert_close([found], [expected], 1e-4)
     _assert_close(
@@ -156,7 +174,7 @@ def test_convolution_norm(n: int, c: int, h: int, w: int, columns: int, stride: 
     conv, norm = nn.Conv2d(c, columns, 3, stride, padding=1, bias=False), _norm(columns)
     conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     exact, x = copy.deepcopy(nn.Sequential(conv, norm)).double(), _tensor(n, c, h, w)
-    found = path([Convolution(conv, norm, relu)], x)
+    found = Path([Convolution(conv, norm, relu)])(x)
     expected = F.relu(exact(x.double())) if relu else exact(x.double())
     _assert_close([found], [expected], 1e-4)
     _assert_close(
@@ -175,7 +193,7 @@ def test_conditional_channel_weighting(channels: list[int], images: int, lowest:
     exact = copy.deepcopy(unit).double()
     sizes = [lowest * 2 ** (len(channels) - 1 - b) for b in range(len(channels))]
     ours, wanted = _leaves(*(_tensor(images, c, lowest * s, s, seed=s) for c, s in zip(channels, sizes, strict=True)))
-    outputs, expected = weighting.weighted(unit, ours), exact(wanted)
+    outputs, expected = Weighting(unit)(ours), exact(wanted)
     _assert_close(outputs, expected)
     _assert_close(
         _gradients(outputs, [*ours, *unit.parameters()]), _gradients(expected, [*wanted, *exact.parameters()]), 1e-3
@@ -195,7 +213,7 @@ def test_exchange(channels: list[int], images: int, rectified: bool) -> None:
     exact = copy.deepcopy(fuse).double()
     sizes = [2 * 2 ** (len(channels) - 1 - b) for b in range(len(channels))]
     ours, wanted = _leaves(*(_tensor(images, c, 2 * s, s, seed=s) for c, s in zip(channels, sizes, strict=True)))
-    outputs, expected = exchange.exchanged(exchange_of(fuse), ours), [F.relu(y) for y in exact(wanted)]
+    outputs, expected = exchange_of(fuse)(ours), [F.relu(y) for y in exact(wanted)]
     _assert_close(outputs, expected, 1e-4)
     _assert_close(list(fuse.buffers()), list(exact.buffers()), 1e-5)
     weights = [_tensor(*y.shape, seed=i) for i, y in enumerate(outputs)]

@@ -1,8 +1,9 @@
-"""The kernels of training in C++ (csrc/python/training.cpp); absent where they were not built.
+"""The operations of training in C++ (csrc/python/training.cpp); absent where they were not built.
 
-Arrays are float32 on the CPU, ``statistics`` and ``moments`` float64. Images are (n, c, h, w) in channels last; those
-of convolutions may hold some of the channels of another tensor. Shapes are checked; csrc/training/kernels.h says what
-each kernel computes.
+Arrays are float32 on the CPU, ``kept`` uint8. Images are (n, c, h, w) in channels last; the input of a path may hold
+some of the channels of another tensor. Sizes are those of images. Shapes are checked; csrc/training/layers.h and
+operations.h say what each operation computes. ``kept`` has as many bytes as ``bytes`` returns, and the array of
+gradients as many numbers as ``gradients`` says.
 
 Raises:
     TypeError: An array is of another type or on another device.
@@ -10,22 +11,13 @@ Raises:
         does not have.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 Array: TypeAlias = Any
 """A DLPack capsule, from ``torch.utils.dlpack.to_dlpack``; a call uses it up."""
 
-class Norm:
-    """Batch normalization (c,)."""
-
-    def __init__(
-        self, weight: Array, bias: Array, mean: Array, variance: Array, momentum: float, epsilon: float, /
-    ) -> None: ...
-
-class Weighting:
-    """The two layers of spatial weighting, (reduced, c), (reduced,), (c, reduced), (c,), or their gradients."""
-
-    def __init__(self, weight1: Array, bias1: Array, weight2: Array, bias2: Array, /) -> None: ...
+Sizes: TypeAlias = Sequence[int]
 
 def name() -> str:
     """Name of the instruction set that they run on."""
@@ -36,43 +28,113 @@ def instruction_sets() -> list[str]:
 def use(name: str, /) -> None:
     """Run on another instruction set from now on, in this process."""
 
-# fmt: off
-def norm_forward(
-    x: Array, norm: Norm, statistics: Array, relu: bool, out: Array, threads: int, /) -> None: ...
-def norm_backward(
-    x: Array, norm: Norm, statistics: Array, relu: bool,
-    dout: Array, dx: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
-def depthwise_forward(
-    x: Array, kernel: Array, stride: int, norm: Norm, statistics: Array, y: Array,
-    gain: Array, offset: Array, threads: int, /) -> None: ...
-def depthwise_backward(
-    x: Array, kernel: Array, stride: int, norm: Norm, statistics: Array, y: Array,
-    dy: Array, dgain: Array, doffset: Array,
-    dx: Array, add: bool, dkernel: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
-def product_norm_forward(
-    x: Array, matrix: Array, bias: Array | None, y: Array, norm: Norm, statistics: Array, relu: bool,
-    out: Array | None, threads: int, /) -> None: ...
-def product_norm_backward(
-    x: Array, matrix: Array, y: Array, norm: Norm, statistics: Array, relu: bool,
-    dout: Array, dx: Array, add: bool, dmatrix: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
-def convolution_norm_forward(
-    x: Array, matrix: Array, stride: int, y: Array, norm: Norm, statistics: Array, relu: bool,
-    out: Array, threads: int, /) -> None: ...
-def convolution_norm_backward(
-    x: Array, stride: int, y: Array, norm: Norm, statistics: Array, relu: bool,
-    dout: Array, dmatrix: Array, dweight: Array, dbias: Array, threads: int, /) -> None: ...
-def unit_forward(
-    x: Array, cells: Array, first: int, kernel: Array, norm: Norm, weighting: Weighting,
-    y: Array, moments: Array, out: Array, threads: int, /) -> None: ...
-def unit_backward(
-    x: Array, cells: Array, first: int, kernel: Array, norm: Norm, weighting: Weighting,
-    y: Array, moments: Array, dout: Array, dx: Array, dcells: Array,
-    dkernel: Array, dweight: Array, dbias: Array, dweighting: Weighting, threads: int, /) -> None: ...
-def pool_forward(x: Array, cells: Array, first: int, threads: int, /) -> None: ...
-def pool_backward(dx: Array, dcells: Array, first: int, threads: int, /) -> None: ...
-def fuse_forward(
-    x: Array, scale: float, terms: list[tuple[Array, float, Norm, Array]],
-    sum: Array | None, rectified: Array, threads: int, /) -> None: ...
-def fuse_backward(
-    rectified: Array, dsum: Array | None, drectified: Array, scale: float,
-    dx: Array, add: bool, terms: list[tuple[Array, float]], threads: int, /) -> None: ...
+class Norm:
+    """Batch normalization (c,), which counts its batches by ``step``."""
+
+    def __init__(
+        self,
+        weight: Array,
+        bias: Array,
+        mean: Array,
+        variance: Array,
+        batches: Array,
+        step: int,
+        momentum: float,
+        epsilon: float,
+        /,
+    ) -> None: ...
+
+class Layer:
+    """A layer that ends with batch normalization and maybe ReLU."""
+
+class Product(Layer):
+    """A 1x1 convolution by a matrix (columns, c, 1, 1)."""
+
+    def __init__(self, matrix: Array, norm: Norm, relu: bool, /) -> None: ...
+
+def norm(norm: Norm, relu: bool, /) -> Layer:
+    """Batch normalization alone."""
+
+def separable(kernel: Array, stride: int, norm: Norm, product: Product, /) -> Layer:
+    """A depthwise convolution (c, 1, 3, 3) with batch normalization, then a product."""
+
+def convolution(matrix: Array, stride: int, norm: Norm, relu: bool, /) -> Layer:
+    """A 3x3 convolution by a matrix (columns, 3, 3, c)."""
+
+class Path:
+    """Layers in turn."""
+
+    def __init__(self, layers: Sequence[Layer], /) -> None: ...
+    @property
+    def gradients(self) -> int: ...
+    def result(self, x: Sizes, /) -> list[int]: ...
+    def bytes(self, x: Sizes, /) -> int: ...
+    def forward(self, x: Array, kept: Array, out: Array, threads: int, /) -> None: ...
+    def backward(self, x: Array, kept: Array, dout: Array, dx: Array, gradients: Array, threads: int, /) -> None: ...
+
+class UnitBranch:
+    """A branch's kernel, batch normalization, and two layers: (reduced, c), (reduced,), (c, reduced), (c,)."""
+
+    def __init__(
+        self, kernel: Array, norm: Norm, weight1: Array, bias1: Array, weight2: Array, bias2: Array, /
+    ) -> None: ...
+
+class Unit:
+    """Conditional channel weighting. Its caller computes the sigmoid between ``forward_cross`` and ``forward``."""
+
+    def __init__(self, cross: Path, branches: Sequence[UnitBranch], /) -> None: ...
+    @property
+    def gradients(self) -> int: ...
+    def cells(self, branches: Sequence[Sizes], /) -> list[int]: ...
+    def bytes(self, branches: Sequence[Sizes], /) -> int: ...
+    def forward_cross(self, branches: list[Array], kept: Array, logits: Array, threads: int, /) -> None: ...
+    def forward(
+        self, branches: list[Array], cells: Array, kept: Array, outputs: list[Array], threads: int, /
+    ) -> None: ...
+    def backward(
+        self,
+        branches: list[Array],
+        cells: Array,
+        kept: Array,
+        doutputs: list[Array],
+        dbranches: list[Array],
+        dcells: Array,
+        gradients: Array,
+        threads: int,
+        /,
+    ) -> None: ...
+    def backward_cross(
+        self,
+        branches: list[Array],
+        dlogits: Array,
+        kept: Array,
+        dbranches: list[Array],
+        gradients: Array,
+        threads: int,
+        /,
+    ) -> None: ...
+
+class Term:
+    """A term of a sum: the path of a source, enlarged by a factor and multiplied by a weight."""
+
+    def __init__(self, source: int, path: Path, factor: int, weight: float, /) -> None: ...
+
+class Exchange:
+    """Sums of branches and terms, with ReLU."""
+
+    def __init__(self, terms: Sequence[Sequence[Term]], rectified: bool, /) -> None: ...
+    @property
+    def gradients(self) -> int: ...
+    def bytes(self, branches: Sequence[Sizes], /) -> int: ...
+    def forward(self, branches: list[Array], kept: Array, outputs: list[Array], threads: int, /) -> None: ...
+    def backward(
+        self,
+        branches: list[Array],
+        kept: Array,
+        outputs: list[Array],
+        doutputs: list[Array],
+        dbranches: list[Array],
+        gradients: Array,
+        threads: int,
+        /,
+    ) -> None: ...

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from litehrnet.training.fast import layers
 from litehrnet.training.fast.kernels import compiled
-from litehrnet.training.fast.layers import Product, Separable
-from litehrnet.training.fast.layouts import array, dense, empty_images, threads_for
+from litehrnet.training.fast.layers import Product, Separable, compiled_path, modules_of
+from litehrnet.training.fast.layouts import array, arrays, dense, like
+from litehrnet.training.fast.operation import Operation, memory, parts
 
 if TYPE_CHECKING:
-    from litehrnet.training.fast._kernels import Array, Norm
+    from litehrnet.training.fast import _kernels
 
 
 class Term(NamedTuple):
@@ -30,105 +30,55 @@ class Term(NamedTuple):
     factor: int
     weight: float
 
-    def forward(self, x: Tensor, kept: list[Tensor]) -> "tuple[Array, float, Norm, Array]":
-        """The term for the kernel, which normalizes it; see ``layers.forward`` for ``kept``."""
-        *first, last = self.path
-        y, more = last.forward(layers.forward(first, x, kept), normalized=False)
-        kept += more
-        product = last if isinstance(last, Product) else last.product
-        return array(y), self.weight, product.view, array(more[-1])
+    def compile(self) -> "_kernels.Term":
+        """The compiled form."""
+        term: _kernels.Term = compiled.Term(self.source, compiled_path(self.path), self.factor, self.weight)
+        return term
 
 
-class Exchange(NamedTuple):
-    """Terms of every output; see ``exchanged``.
-
-    Attributes:
-        terms: Up to 8 for each output.
-        rectified: Whether the lower branches get ReLU of output 0 in place of the sum.
-    """
-
-    terms: list[list[Term]]
-    rectified: bool
-
-
-def exchanged(exchange: Exchange, branches: Sequence[Tensor]) -> list[Tensor]:
-    """``models.blocks.Fuse`` and the ReLU after it.
+class Exchange(Operation):
+    """``models.blocks.Fuse`` and the ReLU after it. A call computes branches of (n, c_b, h_b, w_b).
 
     Output 0 is ReLU(twice branch 0 plus its terms), and output i is ReLU(branch i plus its terms). Source 0 of the
     terms of lower outputs is output 0, with or without its ReLU.
 
     Args:
-        exchange: The terms.
-        branches: (n, c_b, h_b, w_b) each.
+        terms: Up to 8 for each output.
+        rectified: Whether the lower branches get ReLU of output 0 in place of the sum.
     """
-    paths = [term.path for terms in exchange.terms for term in terms]
-    parameters = [parameter for path in paths for parameter in layers.parameters_of(path)]
-    outputs: tuple[Tensor, ...] = _Exchange.apply(exchange, len(branches), *branches, *parameters)  # type: ignore[no-untyped-call]
-    return list(outputs)
 
+    def __init__(self, terms: list[list[Term]], rectified: bool) -> None:
+        super().__init__([module for of_output in terms for term in of_output for module in modules_of(term.path)])
+        self.terms, self.rectified = terms, rectified
 
-def _scale(output: int) -> float:
-    """The factor of a branch in its own output."""
-    return 2.0 if output == 0 else 1.0
+    def compile(self) -> "_kernels.Exchange":
+        """See ``Operation``."""
+        terms = [[term.compile() for term in of_output] for of_output in self.terms]
+        exchange: _kernels.Exchange = compiled.Exchange(terms, self.rectified)
+        return exchange
+
+    def __call__(self, branches: Sequence[Tensor]) -> list[Tensor]:
+        """Compute the exchange."""
+        exchange, parameters = self.current()
+        outputs: tuple[Tensor, ...] = _Exchange.apply(exchange, len(branches), *map(dense, branches), *parameters)  # type: ignore[no-untyped-call]
+        return list(outputs)
 
 
 class _Exchange(Function):
     @staticmethod
-    def forward(ctx: Any, exchange: Exchange, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        sources = [dense(x) for x in tensors[:count]]
-        kept: list[Tensor] = []
-        outputs: list[Tensor] = []
-        for i, terms in enumerate(exchange.terms):
-            x = sources[i]
-            added = [term.forward(sources[term.source], kept) for term in terms]
-            rectified = torch.empty_like(x)
-            total = torch.empty_like(x) if i == 0 and not exchange.rectified else None
-            of_sum = None if total is None else array(total)
-            compiled.fuse_forward(array(x), _scale(i), added, of_sum, array(rectified), threads_for(x))
-            if i == 0:
-                sources[0] = rectified if total is None else total
-            outputs.append(rectified)
+    def forward(ctx: Any, exchange: "_kernels.Exchange", count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        branches = tensors[:count]
+        kept, outputs = memory(exchange.bytes([x.shape for x in branches])), like(branches)
+        exchange.forward(arrays(branches), array(kept), arrays(outputs), torch.get_num_threads())
         ctx.exchange, ctx.count = exchange, count
-        ctx.save_for_backward(*kept, *outputs, *tensors[count:])
-        ctx.kept = len(kept)
+        ctx.save_for_backward(kept, *outputs, *tensors)
         return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        kept, outputs = list(ctx.saved_tensors[: ctx.kept]), ctx.saved_tensors[ctx.kept : ctx.kept + ctx.count]
-        sources = _Gradients(outputs)
-        of_parameters: list[Tensor] = []
-        dbranch = torch.empty_like(outputs[0])
-        for i, terms in reversed(list(enumerate(ctx.exchange.terms))):
-            dout, dsum = dense(gradients[i]), sources.found[0] if i == 0 else None
-            if dsum is not None and ctx.exchange.rectified:
-                dout, dsum = dout + dsum, None
-            dx, add = sources.buffer(i) if i > 0 else (dbranch, False)
-            dterms = [_empty_term(outputs[i], term.factor) for term in terms]
-            written = [(array(dterm), term.weight) for dterm, term in zip(dterms, terms, strict=True)]
-            of_sum = None if dsum is None else array(dsum)
-            given = (array(outputs[i]), of_sum, array(dout), _scale(i))
-            compiled.fuse_backward(*given, array(dx), add, written, threads_for(dx))
-            for term, dterm in reversed(list(zip(terms, dterms, strict=True))):
-                of_parameters[:0] = layers.backward(term.path, kept, dterm, *sources.buffer(term.source))
-        return None, None, dbranch, *sources.found[1:], *of_parameters
-
-
-class _Gradients:
-    """Gradients of tensors that several operations read: the first one writes it, and the others add to it."""
-
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self.tensors = tensors
-        self.found: list[Tensor | None] = [None] * len(tensors)
-
-    def buffer(self, index: int) -> tuple[Tensor, bool]:
-        """The gradient of a tensor, and whether to add to it."""
-        found = self.found[index]
-        gradient = torch.empty_like(self.tensors[index]) if found is None else found
-        self.found[index] = gradient
-        return gradient, found is not None
-
-
-def _empty_term(output: Tensor, factor: int) -> Tensor:
-    n, c, h, w = output.shape
-    return empty_images(n, c, h // factor, w // factor)
+        exchange, count, (kept, *tensors) = ctx.exchange, ctx.count, ctx.saved_tensors
+        outputs, branches, parameters = tensors[:count], tensors[count : 2 * count], tensors[2 * count :]
+        dbranches, of_parameters = like(branches), torch.empty(exchange.gradients)
+        given = arrays(branches), array(kept), arrays(outputs), arrays([dense(gradient) for gradient in gradients])
+        exchange.backward(*given, arrays(dbranches), array(of_parameters), torch.get_num_threads())
+        return None, None, *dbranches, *parts(of_parameters, parameters)

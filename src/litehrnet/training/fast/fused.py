@@ -8,7 +8,7 @@ original ``forward``.
 
 from collections.abc import Callable, Iterator
 from types import MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,12 @@ from litehrnet.models.blocks import (
 )
 from litehrnet.models.heads import Projection
 from litehrnet.models.lite_hrnet import FusedModule
-from litehrnet.training.fast import exchange, kernels, layers, weighting
-from litehrnet.training.fast.layers import Layer, Product, Separable
+from litehrnet.training.fast import kernels
+from litehrnet.training.fast.exchange import Exchange, Term
+from litehrnet.training.fast.layers import Convolution, Layer, Norm, Path, Product, Separable
+from litehrnet.training.fast.weighting import Weighting
+
+T = TypeVar("T")
 
 
 def use_kernels(network: nn.Module) -> bool:
@@ -71,17 +75,39 @@ def _layers(*modules: nn.Module) -> Iterator[nn.Module]:
             yield module
 
 
-def _chain(x: Tensor, *modules: nn.Module) -> Tensor:
-    """Compute convolutions and batch normalizations in order, with the ReLUs among them."""
-    following = list(_layers(*modules))
+def _made_once(module: nn.Module, key: object, make: Callable[[], T]) -> T:
+    """What ``make`` returns; it is called once per module and key. It must not change when the network learns."""
+    made: dict[object, T] = module.__dict__.setdefault("_made_for_kernels", {})
+    if key not in made:
+        made[key] = make()
+    return made[key]
+
+
+def _chain(module: nn.Module, x: Tensor, *names: str) -> Tensor:
+    """Compute the layers of some children in order: convolutions, batch normalizations and the ReLUs among them."""
+
+    def make() -> list[Callable[[Tensor], Tensor]]:
+        children = [module.get_submodule(name) for name in names]
+        return _operations(list(_layers(*children)), x.requires_grad)
+
+    for operation in _made_once(module, (names, x.requires_grad), make):
+        x = operation(x)
+    return x
+
+
+def _operations(following: list[nn.Module], requires_grad: bool) -> list[Callable[[Tensor], Tensor]]:
+    """The operations that compute modules in order: paths, and modules that the kernels do not know."""
+    operations: list[Callable[[Tensor], Tensor]] = []
     path: list[Layer] = []
     while following:
-        layer = _take_layer(following, is_image=not path and not x.requires_grad)
+        layer = _take_layer(following, is_image=not operations and not path and not requires_grad)
         if layer is not None:
             path.append(layer)
             continue
-        x, path = following.pop(0)(layers.path(path, x) if path else x), []
-    return layers.path(path, x) if path else x
+        operations += [Path(path)] if path else []
+        operations.append(following.pop(0))
+        path = []
+    return [*operations, Path(path)] if path else operations
 
 
 def _path(following: list[nn.Module]) -> list[Product | Separable]:
@@ -104,7 +130,7 @@ def _take_layer(following: list[nn.Module], *, is_image: bool) -> Layer | None:
     first = following[0]
     if isinstance(first, nn.BatchNorm2d):
         del following[0]
-        return layers.Norm(first, _take_relu(following))
+        return Norm(first, _take_relu(following))
     if not isinstance(first, nn.Conv2d):
         return None
     if first.kernel_size == (1, 1):
@@ -112,14 +138,14 @@ def _take_layer(following: list[nn.Module], *, is_image: bool) -> Layer | None:
     if first.groups > 1:
         return Separable(*_take_pair(following), _take_product(following))
     if is_image and _is_first_convolution(first) and isinstance(next(iter(following[1:]), None), nn.BatchNorm2d):
-        return layers.Convolution(*_take_pair(following), _take_relu(following))
+        return Convolution(*_take_pair(following), _take_relu(following))
     return None
 
 
 def _is_first_convolution(layer: nn.Conv2d) -> bool:
     """Whether this is a 3x3 convolution that the kernels know."""
     return (layer.kernel_size, layer.padding, layer.groups, layer.bias) == ((3, 3), (1, 1), 1, None) and (
-        layer.stride in ((1, 1), (2, 2))
+        layer.stride in ((1, 1), (2, 2)) and layer.weight.is_contiguous(memory_format=torch.channels_last)
     )
 
 
@@ -144,49 +170,50 @@ def _take_relu(following: list[nn.Module]) -> bool:
 
 
 def _sequential(self: nn.Sequential, x: Tensor) -> Tensor:
-    return _chain(x, *self) if _is_for_kernels(self, x) else nn.Sequential.forward(self, x)  # type: ignore[no-untyped-call]
+    return _chain(self, x, *self._modules) if _is_for_kernels(self, x) else nn.Sequential.forward(self, x)  # type: ignore[no-untyped-call]
 
 
 def _stem(self: Stem, image: Tensor) -> Tensor:
     if not _is_for_kernels(self, image):
         return Stem.forward(self, image)
-    a, b = _chain(image, self.conv1).chunk(2, dim=1)
-    b = _chain(b, self.expand_conv, self.depthwise_conv, self.linear_conv)
-    return channel_shuffle(_chain(a, self.branch1), b)
+    a, b = _chain(self, image, "conv1").chunk(2, dim=1)
+    b = _chain(self, b, "expand_conv", "depthwise_conv", "linear_conv")
+    return channel_shuffle(_chain(self, a, "branch1"), b)
 
 
 def _projection(self: Projection, x: Tensor) -> Tensor:
     if not _is_for_kernels(self, x):
         return Projection.forward(self, x)
-    return _chain(x, self.depthwise_conv, self.pointwise_conv)
+    return _chain(self, x, "depthwise_conv", "pointwise_conv")
 
 
 def _conditional_channel_weighting(self: ConditionalChannelWeighting, branches: list[Tensor]) -> list[Tensor]:
     if not all(_is_for_kernels(self, x) for x in branches):
         return ConditionalChannelWeighting.forward(self, branches)
-    return weighting.weighted(self, branches)
+    return _made_once(self, None, lambda: Weighting(self))(branches)
 
 
 def _fused_module(self: FusedModule, branches: list[Tensor]) -> list[Tensor]:
     if not all(_is_for_kernels(self, x) for x in branches):
         return FusedModule.forward(self, branches)
-    return exchange.exchanged(exchange_of(self.fuse_layers), self.layers(branches))
+    exchange = _made_once(self, None, lambda: exchange_of(self.fuse_layers))
+    return exchange(self.layers(branches))
 
 
-def exchange_of(fuse: Fuse) -> exchange.Exchange:
+def exchange_of(fuse: Fuse) -> Exchange:
     """The terms of every output of a fuse layer: its maps, without the layers that enlarge."""
     numbers = range(len(fuse))
-    return exchange.Exchange([[_term(fuse, i, j) for j in numbers if j != i] for i in numbers], fuse.rectified)
+    return Exchange([[_term(fuse, i, j) for j in numbers if j != i] for i in numbers], fuse.rectified)
 
 
-def _term(fuse: Fuse, i: int, j: int) -> exchange.Term:
+def _term(fuse: Fuse, i: int, j: int) -> Term:
     """The term of branch j in output i."""
     maps = fuse[i]
     assert isinstance(maps, nn.ModuleDict)
     following = list(_layers(maps[str(j)]))
     if j < i:
-        return exchange.Term(j, _path(following), 1, 2.0 if j == 0 else 1.0)
-    return exchange.Term(j, _path(following[:-1]), 2 ** (j - i), 1.0)  # the sum enlarges it
+        return Term(j, _path(following), 1, 2.0 if j == 0 else 1.0)
+    return Term(j, _path(following[:-1]), 2 ** (j - i), 1.0)  # the sum enlarges it
 
 
 _FORWARD: dict[type[nn.Module], Callable[..., Any]] = {

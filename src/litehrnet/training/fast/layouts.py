@@ -1,10 +1,10 @@
-"""Tensors for the kernels: dense images in channels last, views of layers, numbers of threads.
+"""Tensors for the kernels: dense images in channels last, and views of layers.
 
 All tensors are float32 on the CPU. They cross to C++ as DLPack capsules, which take a tenth of the time that
 ``Tensor.__dlpack__`` takes; C++ checks type, device, shape and layout.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 
 
 array: "Callable[[Tensor], Array]" = to_dlpack
-"""A view of a tensor for one call of a kernel."""
+"""A view of a tensor for the kernels."""
 
 
-def arrays(*tensors: Tensor) -> "Iterator[Array]":
-    """Views of several tensors, for one call of a kernel."""
-    return map(array, tensors)
+def arrays(tensors: Sequence[Tensor]) -> "list[Array]":
+    """Views of several tensors."""
+    return [to_dlpack(tensor) for tensor in tensors]
 
 
 def norm_of(layer: nn.BatchNorm2d) -> "Norm":
-    """A view of a layer's parameters and running statistics, for the forward and the backward pass."""
+    """A view of a layer's parameters, running statistics and count of batches."""
     assert layer.running_mean is not None
     assert layer.running_var is not None
-    assert layer.momentum is not None
-    values = arrays(layer.weight, layer.bias, layer.running_mean, layer.running_var)
-    norm: Norm = compiled.Norm(*values, layer.momentum, layer.eps)
+    assert layer.num_batches_tracked is not None
+    tensors = [layer.weight, layer.bias, layer.running_mean, layer.running_var, layer.num_batches_tracked]
+    step = 2 if isinstance(layer, TwiceTrackedBatchNorm) else 1
+    norm: Norm = compiled.Norm(*arrays(tensors), step, layer.momentum, layer.eps)
     return norm
 
 
@@ -54,24 +55,6 @@ def empty_images(n: int, c: int, h: int, w: int) -> Tensor:
     return torch.empty((n, c, h, w), memory_format=torch.channels_last)
 
 
-def like(*tensors: Tensor) -> list[Tensor]:
+def like(tensors: Sequence[Tensor]) -> list[Tensor]:
     """As many tensors of the same shapes and strides, not yet filled."""
     return [torch.empty_like(t) for t in tensors]
-
-
-def count_batch(layer: nn.BatchNorm2d, y: Tensor) -> None:
-    """Count a batch (n, c, h, w), before its statistics are taken.
-
-    Raises:
-        ValueError: There is one value per channel, as in PyTorch's.
-    """
-    if y.numel() <= y.shape[1]:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(y.shape)}")
-    assert layer.num_batches_tracked is not None
-    layer.num_batches_tracked.add_(2 if isinstance(layer, TwiceTrackedBatchNorm) else 1)
-
-
-def threads_for(x: Tensor) -> int:
-    """Number of threads that share the images of ``x``: starting a thread takes as long as some 100,000 numbers."""
-    shares = 1 + x.numel() // 2**17
-    return shares if shares == 1 else min(torch.get_num_threads(), shares)
