@@ -4,6 +4,7 @@
 // slack of one vector. Kernels may read and write it; its values mean nothing.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -275,6 +276,18 @@ constexpr std::int32_t rounded_up(std::int32_t value, std::int32_t to) { return 
 // Floats in a row of the dense layers of SpatialWeighting: whole vectors of every instruction set.
 constexpr std::int32_t dense_row(std::int32_t outputs) { return rounded_up(outputs, slack_floats); }
 
+// Floats of the masks that kernels/flat_planes.h writes to scratch before a plane.
+constexpr std::int64_t edge_floats(std::int32_t width, std::int32_t pixels) {
+    return 2 * std::min(std::int64_t{width} * slack_floats, std::int64_t{rounded_up(pixels, slack_floats)});
+}
+
+// Scratch of a flat plane: the masks, a row of zeros above, the pixels, a row of zeros below.
+constexpr std::int32_t zeros_above(std::int32_t width) { return rounded_up(width, slack_floats); }
+constexpr std::int64_t flat_scratch(std::int32_t height, std::int32_t width) {
+    return edge_floats(width, height * width) + 2 * zeros_above(width) +
+           rounded_up(height * width, slack_floats) + 2 * slack_floats;
+}
+
 // Floats from one row of a scratch plane to the next: at least one zero follows every row.
 constexpr std::int32_t scratch_pitch(std::int32_t width) { return rounded_up(width + 1, slack_floats); }
 
@@ -285,10 +298,12 @@ constexpr std::int32_t reaching_pitch(std::int32_t width, std::int32_t stride) {
     return rounded_up((width + stride - 1) / stride + most_reach, slack_floats);
 }
 
-// Scratch of Depthwise: with a row of zeros below, and zeros to the left of the first row.
+// Scratch of Depthwise. For 3x3, with a row of zeros below, and zeros to the left of the first row.
 constexpr std::int64_t depthwise_scratch(std::int32_t height, std::int32_t width, std::int32_t size,
                                          std::int32_t stride) {
-    if (size == 3) return (static_cast<std::int64_t>(height) + 1) * scratch_pitch(width) + 2 * slack_floats;
+    if (size == 3)
+        return std::max(flat_scratch(height, width),
+                        (std::int64_t{height} + 1) * scratch_pitch(width) + 2 * slack_floats);
     return (static_cast<std::int64_t>(height) + size) * stride * reaching_pitch(width, stride) + 4 * slack_floats;
 }
 

@@ -3,17 +3,22 @@
 
 #include "activate.h"
 #include "depthwise_large.h"
+#include "flat_planes.h"
 #include "rows_in_registers.h"
-#include "scratch.h"
 #include "stride_2.h"
 
 namespace litehrnet {
 namespace {
 
-inline void depthwise_in_registers(const Depthwise& s, float* arena) {
+// Calls filter(channel), which stores a plane of `pixels` results and returns their sum. Each plane is activated while it is
+// in the first-level cache.
+template <typename Filter>
+inline void for_planes(const Depthwise& s, float* arena, int pixels, Filter filter) {
     for (int c = 0; c < s.channels; ++c) {
-        const float total = convolve_rows(s, arena, c);
-        if (s.means) arena[s.means + c] = total / static_cast<float>(s.height * s.width);
+        float total = filter(c);
+        if (s.activation != Activation::none || (s.means && s.stride == 2))
+            total = activate_plane(arena + s.out[c], pixels, s.activation);
+        if (s.means) arena[s.means + c] = total / static_cast<float>(pixels);
     }
 }
 
@@ -23,11 +28,22 @@ inline void depthwise_by_scratch(const Depthwise& s, float* arena) {
     store(rows.first - W, V{});
     zero_row(rows, s.height);
     const I in_last = lanes() < rest;
-    for (int c = 0; c < s.channels; ++c) {
+    for_planes(s, arena, s.height * width, [&](int c) {
         for (int y = 0; y < s.height; ++y) fill_weighted_row(s, arena, c, y, rows, y, in_last);
-        const float total = convolve(rows, arena + s.out[c], s.height, width, s.weight + 9 * c, s.bias[c]);
-        if (s.means) arena[s.means + c] = total / static_cast<float>(s.height * width);
-    }
+        return convolve(rows, arena + s.out[c], s.height, width, s.weight + 9 * c, s.bias[c]);
+    });
+}
+
+inline void depthwise_flat(const Depthwise& s, float* arena) {
+    const int pixels = s.height * s.width;
+    float* scratch = arena + s.scratch;
+    const Edges edges = make_edges(scratch, s.width, pixels);
+    float* plane = scratch + edge_floats(s.width, pixels) + zeros_above(s.width);
+    fill_zeros(plane - zeros_above(s.width), zeros_above(s.width));
+    for_planes(s, arena, pixels, [&](int c) {
+        copy_flat(s, arena, c, plane);
+        return convolve_flat(plane, arena + s.out[c], s.width, pixels, edges, s.weight + 9 * c, s.bias[c]);
+    });
 }
 
 // A plane in the arena, for convolutions of stride 2.
@@ -44,40 +60,29 @@ struct StoredPlane {
     }
 };
 
-inline void filter_planes(const Depthwise& s, float* arena) {
-    if (s.size > 3) {
-        depthwise_large(s, arena);
-    } else if (s.stride == 2) {
-        for (int c = 0; c < s.channels; ++c)
-            convolve_stride_2<1>(StoredPlane{arena + s.in[c], s.width}, s.height, s.width,
-                                 {{arena + s.out[c], s.weight + 9 * c, s.bias[c]}});
-    } else if (takes_rows(s.width)) {
-        depthwise_in_registers(s, arena);
-    } else {
-        depthwise_by_scratch(s, arena);
-    }
+inline void depthwise_stride_2(const Depthwise& s, float* arena) {
+    const int pixels = (s.height + 1) / 2 * ((s.width + 1) / 2);
+    for_planes(s, arena, pixels, [&](int c) {
+        convolve_stride_2<1>(StoredPlane{arena + s.in[c], s.width}, s.height, s.width,
+                             {{arena + s.out[c], s.weight + 9 * c, s.bias[c]}});
+        return 0.0f;
+    });
 }
 
-// Planes are activated one by one, while they are in the first-level cache.
+inline void depthwise_large(const Depthwise& s, float* arena) {
+    const Rows rows = reaching_rows(s, arena);
+    const int pixels = ((s.height + s.stride - 1) / s.stride) * ((s.width + s.stride - 1) / s.stride);
+    for_planes(s, arena, pixels, [&](int c) { return filter_large(s, arena, rows, c); });
+}
+
 void depthwise(const Depthwise& step, float* arena) {
     Depthwise s = step;
     if (s.kernel) s.weight = arena + s.kernel;
-    const bool sums_itself = s.stride == 1 || !s.means;
-    if (s.activation == Activation::none && sums_itself) return filter_planes(s, arena);
-    const int pixels = ((s.height + s.stride - 1) / s.stride) * ((s.width + s.stride - 1) / s.stride);
-    for (int c = 0; c < s.channels; ++c) {
-        Depthwise plane = s;
-        plane.in += c;
-        plane.out += c;
-        if (s.channel_weight) plane.channel_weight += c;
-        plane.means = 0;
-        plane.channels = 1;
-        plane.weight += s.size * s.size * c;
-        plane.bias += c;
-        filter_planes(plane, arena);
-        const float total = activate_plane(arena + s.out[c], pixels, s.activation);
-        if (s.means) arena[s.means + c] = total / static_cast<float>(pixels);
-    }
+    if (s.size > 3) return depthwise_large(s, arena);
+    if (s.stride == 2) return depthwise_stride_2(s, arena);
+    if (fits_flat(s.width)) return depthwise_flat(s, arena);
+    if (!takes_rows(s.width)) return depthwise_by_scratch(s, arena);
+    for_planes(s, arena, s.height * s.width, [&](int c) { return convolve_rows(s, arena, c); });
 }
 
 }  // namespace

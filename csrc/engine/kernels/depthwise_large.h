@@ -52,7 +52,8 @@ inline V convolve_reaching_rows(const Rows& in, float* out, int y, int width, in
     return sums;
 }
 
-// Columns from right to left, as in `convolve`; returns the sum of the results.
+// Columns from right to left: the excess of the last vector in a row falls into the first columns of the next row, or
+// into the slack after the plane. Returns the sum of the results.
 template <int size, int stride>
 inline float convolve_reaching(const Rows& in, float* out, int height, int width, const float* k, float bias) {
     V total{};
@@ -73,7 +74,8 @@ inline float convolve_reaching(const Depthwise& s, const Rows& in, float* out, c
     return convolve_reaching<size, 2>(in, out, (s.height + 1) / 2, (s.width + 1) / 2, k, bias);
 }
 
-inline void depthwise_large(const Depthwise& s, float* arena) {
+// Scratch for planes, with zeros above and below.
+inline Rows reaching_rows(const Depthwise& s, float* arena) {
     const Rows rows{arena + s.scratch + slack_floats, reaching_pitch(s.width, s.stride)};
     const int above = s.stride * (s.size / 2), filled = s.stride * s.height;
     store(rows.first - W, V{});
@@ -81,15 +83,17 @@ inline void depthwise_large(const Depthwise& s, float* arena) {
         zero_row(rows, y);
         zero_row(rows, above + filled + y);
     }
-    for (int c = 0; c < s.channels; ++c) {
-        fill_reaching(s, arena, c, rows);
-        const float* k = s.weight + s.size * s.size * c;
-        float* out = arena + s.out[c];
-        const float total = s.size == 5   ? convolve_reaching<5>(s, rows, out, k, s.bias[c])
-                            : s.size == 7 ? convolve_reaching<7>(s, rows, out, k, s.bias[c])
-                                          : convolve_reaching<9>(s, rows, out, k, s.bias[c]);
-        if (s.means) arena[s.means + c] = total / static_cast<float>(s.height * s.width);
-    }
+    return rows;
+}
+
+// Stores the results of one plane and returns their sum.
+inline float filter_large(const Depthwise& s, float* arena, const Rows& rows, int c) {
+    fill_reaching(s, arena, c, rows);
+    const float* k = s.weight + s.size * s.size * c;
+    float* out = arena + s.out[c];
+    return s.size == 5   ? convolve_reaching<5>(s, rows, out, k, s.bias[c])
+           : s.size == 7 ? convolve_reaching<7>(s, rows, out, k, s.bias[c])
+                         : convolve_reaching<9>(s, rows, out, k, s.bias[c]);
 }
 
 }  // namespace
