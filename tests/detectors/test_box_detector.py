@@ -9,7 +9,8 @@ from litehrnet import PoseEstimator, open_detector, read_image
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.errors import UserError
 from litehrnet.export.onnx import export_onnx
-from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_POSE_SCORE
+from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_PERSON_SCORE
+from litehrnet.keypoints.oks import rescore
 from litehrnet.runtimes import open_runtime
 from litehrnet.weights.zoo import BUNDLED, DEFAULT_DETECTOR, find_detector
 
@@ -84,4 +85,4 @@ def test_keypoints_confirm_the_people_of_the_bundled_detector_unless_a_limit_is_
     every = PoseEstimator(threads=1, min_box_score=LEAST_BOX_SCORE).predict(image)
     assert len(found) == 3
     assert len(every) > 3  # the flags too
-    assert (found.pose_scores >= LEAST_POSE_SCORE).all()
+    assert (rescore(found.box_scores, found.scores) >= LEAST_PERSON_SCORE).all()

@@ -12,7 +12,7 @@ import pytest
 from litehrnet.cli.main import main
 from litehrnet.engine.webfile import MAGIC
 from litehrnet.errors import UserError
-from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_POSE_SCORE
+from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_PERSON_SCORE
 from litehrnet.keypoints.skeletons import COCO, unnamed
 from litehrnet.serving import liveview
 from litehrnet.serving.http import Site
@@ -76,7 +76,7 @@ def test_a_page_with_a_detector_gets_it_and_what_to_know_of_it(installed: Path) 
     assert len(told["programs"]) == 2
     told = told["detector"]
     assert (told["name"], told["input_size_wh"], told["stride"]) == ("person", [320, 320], 4)
-    assert (told["min_score"], told["least_pose_score"]) == (LEAST_BOX_SCORE, LEAST_POSE_SCORE)
+    assert (told["min_score"], told["least_person_score"]) == (LEAST_BOX_SCORE, LEAST_PERSON_SCORE)
 
 
 def test_the_page_is_written_to_a_new_folder_for_any_server(
@@ -100,7 +100,7 @@ def test_the_page_uses_the_detector_that_predict_uses() -> None:
     assert open_page_detector(None, unnamed(4)) is None
     lower = open_page_detector("person", COCO, 0.4)
     assert lower is not None
-    assert (lower.min_score, lower.least_pose_score) == (0.4, 0)
+    assert (lower.min_score, lower.least_person_score) == (0.4, 0)
     with pytest.raises(UserError, match="finds 17 keypoints"):
         open_page_detector(BUNDLED / "lite_hrnet_18.safetensors", COCO)
 

@@ -8,25 +8,31 @@ from typing import Any, Self, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from litehrnet.arrays import Floats, Indices, Mask
+from litehrnet.arrays import Floats, Floats32, Image, Indices, Mask
 from litehrnet.detectors.detections import Detector
 from litehrnet.detectors.detector import open_detector
 from litehrnet.errors import UserError
 from litehrnet.inference.batching import CropJob, Keypoints, find_keypoints
 from litehrnet.inference.photo import Channels, ImageLike, Photo, make_photo
-from litehrnet.keypoints.boxes import PIXEL_STD, centers_and_scales
+from litehrnet.keypoints.boxes import PADDING, PIXEL_STD, centers_and_scales
 from litehrnet.keypoints.oks import oks_nms, rescore
 from litehrnet.keypoints.skeletons import is_of_people
 from litehrnet.poses import Poses
 from litehrnet.runtimes import Runtime, RuntimeSettings, open_runtime
 from litehrnet.weights import zoo
+from litehrnet.weights.weights_file import WeightsInfo
 
 COUNTED_SCORE, MOST_SIMILAR = 0.2, 0.9
 """Score above which keypoints count in a person's score, and OKS above which the worse of two poses is dropped; both as
 in the reference implementation."""
 
-LEAST_BOX_SCORE, LEAST_POSE_SCORE = 0.2, 0.05
-"""Boxes of the bundled detector need at least this box score, and their poses at least this pose score."""
+LEAST_BOX_SCORE, LEAST_PERSON_SCORE = 0.2, 0.09
+"""Boxes of the bundled detector need at least this box score, and people at least this score in COCO's results
+(``rescore``)."""
+
+CLOSER_PADDING = 1.15
+"""Factor by which crops are larger than detected boxes, for the bundled pose weights: they find more in closer crops
+than the protocol's, which have 1.25 (docs/log/training_2026-11.md)."""
 
 _SEEN_SCORE = 0.2
 """Keypoints with at least this score are evidence of a person."""
@@ -48,7 +54,7 @@ class PoseEstimator:
         detector: Your own, or a file or name for ``open_detector``; None for the bundled detector.
         whole_image: Use no detector: every picture is a crop of one person.
         min_box_score: Lowest box score that is kept, 0..1; None for the detector's own limit. With the bundled
-            detector, None drops boxes under 0.2 and people with a pose score under 0.05.
+            detector, None drops boxes under 0.2 and people whose score in COCO's results is under 0.09.
         max_persons: Number of people to keep, those with the highest box scores; None for all.
         **settings: ``input_size_wh``, ``threads``, ``precision``, ``device`` and ``compiled`` as for ``open_runtime``.
             The detector has as many threads. With an opened runtime, only ``threads`` is allowed.
@@ -99,6 +105,7 @@ class PoseEstimator:
             detector = zoo.DEFAULT_DETECTOR
         # The bundled detector finds more with a low limit, and the keypoints tell people from coats and flags.
         self._checks_detector = detector == zoo.DEFAULT_DETECTOR and min_box_score is None
+        self._detected_padding = detected_padding(self.runtime.info)
         if self._checks_detector:
             min_box_score = LEAST_BOX_SCORE
         if isinstance(detector, str | Path):
@@ -163,6 +170,23 @@ class PoseEstimator:
         photo, poses = next(self.predict_many([(image, boxes, box_scores)], channels))
         return poses if photo.file is not None else replace(poses, image=photo.image)
 
+    def predict_again(self, image: Image, boxes: Floats32, box_scores: Floats32) -> Poses:
+        """Find the people of an earlier frame in the next one, with crops as for detected boxes.
+
+        Args:
+            image: uint8 (H, W, 3), RGB.
+            boxes: (persons, 4): (x, y, width, height) in pixels; detected once, or moved since.
+            box_scores: (persons,), 0..1.
+
+        Returns:
+            One pose per box, in their order.
+
+        Raises:
+            UserError: See ``litehrnet.inference.photo.make_photo``.
+        """
+        photo = replace(make_photo(image, boxes, box_scores), followed=True)
+        return replace(next(self.predict_many([photo]))[1], image=image)
+
     def predict_many(
         self, photos: "Iterable[Photo | ImageLike | tuple[Any, ...]]", channels: Channels = "rgb"
     ) -> Iterator[tuple[Photo, Poses]]:
@@ -200,7 +224,8 @@ class PoseEstimator:
         return make_photo(image, detector=self.detector, max_persons=self._max_persons, channels=channels)
 
     def _job(self, photo: Photo) -> CropJob[Photo]:
-        centers, scales = centers_and_scales(photo.boxes, self.runtime.input_size_wh)
+        padding = self._detected_padding if photo.detected or photo.followed else PADDING
+        centers, scales = centers_and_scales(photo.boxes, self.runtime.input_size_wh, padding)
         return CropJob(photo.image, centers, scales, photo)
 
     def _poses(self, job: CropJob[Photo], found: Keypoints) -> Poses:
@@ -208,9 +233,14 @@ class PoseEstimator:
         poses = Poses(found.image_xy, found.scores, photo.boxes, photo.box_scores, self._keypoint_set, photo.file)
         scales = job.scales
         if photo.detected and self._checks_detector:
-            seen = poses.pose_scores >= LEAST_POSE_SCORE
+            seen = rescore(poses.box_scores, poses.scores, COUNTED_SCORE) >= LEAST_PERSON_SCORE
             poses, scales = poses[seen], scales[seen]
         return poses[_distinct(poses, scales)] if photo.detected and len(poses) > 1 else poses
+
+
+def detected_padding(info: WeightsInfo) -> float:
+    """Return the factor by which crops are larger than detected boxes, for these pose weights."""
+    return CLOSER_PADDING if zoo.is_default(info) else PADDING
 
 
 def _three(photo: tuple[Any, ...]) -> tuple[Any, Any, Any]:

@@ -44,6 +44,7 @@ class Photo:
         name: Name for errors and results.
         detected: Whether a detector found the boxes, so that two of them may show the same person.
         file: Name of the file; None for an image that is not from a file.
+        followed: Whether the boxes are those of a detector in an earlier frame.
 
     Example:
         >>> from litehrnet import make_photo
@@ -59,6 +60,7 @@ class Photo:
     name: str
     detected: bool = False
     file: str | None = None
+    followed: bool = False
 
 
 def make_photo(

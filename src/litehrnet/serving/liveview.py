@@ -11,7 +11,13 @@ from litehrnet.engine.programfile import SUFFIX as PROGRAM_SUFFIX
 from litehrnet.engine.programfile import FlatProgram, flatten, read_flat
 from litehrnet.engine.webfile import SUFFIX, pack
 from litehrnet.errors import UserError
-from litehrnet.inference.estimator import COUNTED_SCORE, LEAST_BOX_SCORE, LEAST_POSE_SCORE, MOST_SIMILAR
+from litehrnet.inference.estimator import (
+    COUNTED_SCORE,
+    LEAST_BOX_SCORE,
+    LEAST_PERSON_SCORE,
+    MOST_SIMILAR,
+    detected_padding,
+)
 from litehrnet.io.files import new_folder, read_bytes
 from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.codec import blur_taps
@@ -68,12 +74,12 @@ class PageDetector:
     Attributes:
         network: A detection network of ours.
         min_score: Boxes with a lower score are left out, 0..1.
-        least_pose_score: People with a lower pose score are left out, 0..1.
+        least_person_score: People with a lower score in COCO's results are left out, 0..1.
     """
 
     network: PageNetwork
     min_score: float
-    least_pose_score: float
+    least_person_score: float
 
 
 def describe(network: PageNetwork, detector: PageDetector | None) -> dict[str, Any]:
@@ -103,11 +109,11 @@ def describe(network: PageNetwork, detector: PageDetector | None) -> dict[str, A
         "dense_width": DENSE_WIDTH,
         "counted_score": COUNTED_SCORE,
         "most_similar": MOST_SIMILAR,
-        "detector": None if detector is None else _describe_detector(detector),
+        "detector": None if detector is None else _describe_detector(detector, network.info),
     }
 
 
-def _describe_detector(detector: PageDetector) -> dict[str, Any]:
+def _describe_detector(detector: PageDetector, info: WeightsInfo) -> dict[str, Any]:
     return _describe_input(detector.network) | {
         "stride": maps.STRIDE,
         "distance_unit": maps.DISTANCE_UNIT,
@@ -116,7 +122,8 @@ def _describe_detector(detector: PageDetector) -> dict[str, Any]:
         "max_objects": maps.MAX_OBJECTS,
         "background": MEAN_COLOR,
         "min_score": detector.min_score,
-        "least_pose_score": detector.least_pose_score,
+        "padding": detected_padding(info),
+        "least_person_score": detector.least_person_score,
     }
 
 
@@ -169,7 +176,7 @@ def open_page_detector(
         found = network.info.outputs_text
         raise UserError(f"{chosen}: finds {found} (expected weights of a detector that litehrnet trained)")
     if min_box_score is None and chosen == DEFAULT_DETECTOR:
-        return PageDetector(network, LEAST_BOX_SCORE, LEAST_POSE_SCORE)
+        return PageDetector(network, LEAST_BOX_SCORE, LEAST_PERSON_SCORE)
     return PageDetector(network, DETECTOR_MIN_SCORE if min_box_score is None else min_box_score, 0.0)
 
 

@@ -103,7 +103,7 @@ class GroupFollower:
         before, anchors = self._poses, self._at_detection
         if before is None or anchors is None or not len(before) or self._due(before, time):
             return self._detected(image, time)
-        poses = self._estimator.predict(image, before.boxes, before.box_scores)
+        poses = self._estimator.predict_again(image, before.boxes, before.box_scores)
         first, now = anchors.scores.mean(axis=1), poses.scores.mean(axis=1)
         if ((first >= LOST) & (now < _FALLEN * first)).any():
             return self._detected(image, time)
@@ -138,7 +138,7 @@ class GroupFollower:
         missed, faded = missed[faded >= _FADED], faded[faded >= _FADED]
         if not len(missed):
             return poses
-        again = self._estimator.predict(image, missed.boxes, faded)
+        again = self._estimator.predict_again(image, missed.boxes, faded)
         again = replace(again, boxes=_moved(missed, again))
         again = again[(again.scores.mean(axis=1) >= LOST) & _inside(again.boxes, image)]
         together = _joined(poses, again)

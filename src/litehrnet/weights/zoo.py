@@ -1,11 +1,13 @@
 """Networks by name: the bundled weights, and downloads of weights and person detectors by other projects."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from litehrnet.errors import UserError
 from litehrnet.io.downloads import fetch, has_checksum
+from litehrnet.weights.weights_file import WeightsInfo, read_weights
 
 BUNDLED = Path(__file__).parent
 """Folder of the bundled weights: ``NAME.safetensors``."""
@@ -198,6 +200,17 @@ def cache_folder() -> Path:
 def bundled_files() -> list[Path]:
     """List the bundled weights files, sorted by name."""
     return sorted(BUNDLED.glob("*.safetensors"))
+
+
+def is_default(info: WeightsInfo) -> bool:
+    """Return whether opened weights are the bundled pose weights, in whatever file: their provenance is the same."""
+    return bool(info.provenance) and info.provenance == _default_provenance()
+
+
+@cache
+def _default_provenance() -> str:
+    file = BUNDLED / f"{DEFAULT_WEIGHTS}.safetensors"
+    return read_weights(file)[1].provenance if file.is_file() else ""
 
 
 def find_weights(weights: str | Path) -> FoundWeights:

@@ -19,11 +19,12 @@ const REMEMBERED = 30; // frames in which a person may be out of sight and keeps
  */
 export async function findPeople(picture, boxes, network, model) {
   const poses = [];
+  const closer = { ...model, padding: model.detector.padding };
   for (const { box, score } of boxes) {
-    poses.push({ ...(await findPose(picture, box, network, model)), box, boxScore: score });
+    poses.push({ ...(await findPose(picture, box, network, closer)), box, boxScore: score });
   }
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  return distinct(poses.filter((pose) => pose.boxScore * mean(pose.scores) >= model.detector.least_pose_score), model);
+  const { least_person_score: least } = model.detector;
+  return distinct(poses.filter((pose) => rescored(pose, model.counted_score) >= least), model);
 }
 
 /** Poses without those that are nearly equal to a better one, in their order. */
