@@ -88,6 +88,16 @@ def test_keypoints_that_were_not_seen_leave_it_to_the_boxes() -> None:
     assert _identities(tracker, unsure[5:], 5) == [[1]] * 5
 
 
+def test_poses_of_background_continue_no_track() -> None:
+    """An unsure box with hardly a keypoint, where somebody was who has left."""
+    tracker, left = Tracker(), _at((0, 0))
+    assert _identities(tracker, [left] * 5)[-1] == [1]
+    background = Poses(left.keypoints, left.scores * 0.2, left.boxes, left.box_scores * 0.3, COCO)
+    unsure = Poses(left.keypoints, left.scores * 0.3, left.boxes, left.box_scores * 0.3, COCO)
+    assert tracker.update(background, 5 / 25).tolist() == [0]
+    assert tracker.update(unsure, 6 / 25).tolist() == [1]
+
+
 def test_unsure_poses_start_no_track() -> None:
     unsure = [Poses(p.keypoints, p.scores * 0.1, p.boxes, p.box_scores, COCO) for p in [_at((0, 0))] * 20]
     assert _identities(Tracker(), unsure) == [[0]] * 20

@@ -18,7 +18,8 @@ from litehrnet.poses import Poses
 from litehrnet.video.appearance import Appearance, add_sighting, color_differences, limb_colors
 
 _SURE = 0.15  # box score times mean keypoint score from which a pose can start a track
-_LEAST = 0.08  # the same below which a pose continues no track: nothing is there but background
+_LEAST = 0.08  # the same below which a pose continues no track: there is only background, unless the box is sure
+_SURE_BOX = 0.6  # box score from which a person counts whose keypoints were not seen
 _MIN_SIMILARITY = 0.3  # lowest similarity of a person and the track that it continues, 0..1
 _MIN_KEYPOINT_SCORE = 0.2  # lowest score of keypoints that count
 _SPEED_GAIN = 0.2  # weight of a new observation in the speed
@@ -115,7 +116,8 @@ class Tracker:
         named = [track for track in self._tracks if track.identity and time - track.time <= self.max_gap]
         unnamed = [track for track in self._tracks if not track.identity]
         present: dict[int, _Track] = {}  # by the person's index in the frame
-        left = np.flatnonzero(_single(poses) & (poses.pose_scores >= _LEAST))
+        likely = (poses.pose_scores >= _LEAST) | (poses.box_scores >= _SURE_BOX)
+        left = np.flatnonzero(_single(poses) & likely)
         unseen: list[_Track] = []
         # Tracks with an identity are matched first, before false boxes of the last frame.
         for tracks in (named, unnamed):
