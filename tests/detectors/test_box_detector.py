@@ -1,5 +1,6 @@
 """The bundled detector on real photos, on every runtime."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from litehrnet import PoseEstimator, open_detector, read_image
 from litehrnet.detectors.box_detector import BoxDetector
 from litehrnet.errors import UserError
 from litehrnet.export.onnx import export_onnx
-from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_PERSON_SCORE
+from litehrnet.inference.estimator import CLOSER_PADDING, LEAST_BOX_SCORE, LEAST_PERSON_SCORE, detected_padding
+from litehrnet.keypoints.boxes import PADDING
 from litehrnet.keypoints.oks import rescore
 from litehrnet.runtimes import open_runtime
 from litehrnet.weights.zoo import BUNDLED, DEFAULT_DETECTOR, find_detector
@@ -86,3 +88,16 @@ def test_keypoints_confirm_the_people_of_the_bundled_detector_unless_a_limit_is_
     assert len(found) == 3
     assert len(every) > 3  # the flags too
     assert (rescore(found.box_scores, found.scores) >= LEAST_PERSON_SCORE).all()
+
+
+def test_crops_of_detected_people_are_closer_with_the_bundled_weights() -> None:
+    image = read_image(PHOTOS / "three_people.jpg")
+    estimator = PoseEstimator(threads=1)
+    found = estimator.predict(image)
+    again = estimator.predict_again(image, found.boxes, found.box_scores)
+    np.testing.assert_allclose(again.keypoints, found.keypoints, atol=0.01)
+    given = estimator.predict(image, found.boxes, found.box_scores)
+    assert np.abs(given.keypoints - found.keypoints).max() > 0.5
+    info = estimator.runtime.info
+    assert detected_padding(info) == CLOSER_PADDING < PADDING
+    assert detected_padding(replace(info, provenance="trained elsewhere")) == PADDING

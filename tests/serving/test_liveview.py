@@ -12,7 +12,7 @@ import pytest
 from litehrnet.cli.main import main
 from litehrnet.engine.webfile import MAGIC
 from litehrnet.errors import UserError
-from litehrnet.inference.estimator import LEAST_BOX_SCORE, LEAST_PERSON_SCORE
+from litehrnet.inference.estimator import CLOSER_PADDING, LEAST_BOX_SCORE, LEAST_PERSON_SCORE
 from litehrnet.keypoints.skeletons import COCO, unnamed
 from litehrnet.serving import liveview
 from litehrnet.serving.http import Site
@@ -77,6 +77,7 @@ def test_a_page_with_a_detector_gets_it_and_what_to_know_of_it(installed: Path) 
     told = told["detector"]
     assert (told["name"], told["input_size_wh"], told["stride"]) == ("person", [320, 320], 4)
     assert (told["min_score"], told["least_person_score"]) == (LEAST_BOX_SCORE, LEAST_PERSON_SCORE)
+    assert told["padding"] == CLOSER_PADDING
 
 
 def test_the_page_is_written_to_a_new_folder_for_any_server(
