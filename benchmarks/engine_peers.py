@@ -1,9 +1,10 @@
-"""The native engine compared with ncnn, MNN and the other runtimes of the package: one image, one thread.
+"""The native engine compared with ncnn, MNN, LiteRT and the other runtimes of the package: one image, one thread.
 
 Run: ``python benchmarks/engine_peers.py [VARIANT ...] [--input-size W H] [--seconds 20] [--rounds 5]``, after
-``pip install --no-deps -r benchmarks/requirements.txt`` and with the extras ``export`` and ``openvino``. All run in
-turn in one process, as in ``litehrnet bench``; a runtime that is absent or fails has a row with the reason. pnnx
-converts the folded network for ncnn, without half precision. MNN converts our ONNX export and runs at high precision.
+``pip install --no-deps -r benchmarks/requirements.txt`` and with the extras ``export``, ``openvino`` and ``litert``.
+All run in turn in one process, as in ``litehrnet bench``; a runtime that is absent or fails has a row with the
+reason. pnnx converts the folded network for ncnn, without half precision. MNN converts our ONNX export and runs at
+high precision. LiteRT runs the model that ``litehrnet export`` writes for it.
 """
 
 import argparse
@@ -56,10 +57,14 @@ def measure_case(subject: Subject, folder: Path, seconds: float, rounds: int) ->
         return {name: summary.cpu_ms[0] for name, summary in summarize(times, 1).items()}
 
     opened = open_contenders(subject, 1, 1, better_graphs(subject, choose))
-    for name, packages, open_peer in (("ncnn", ("ncnn", "pnnx"), open_ncnn), ("MNN", ("MNN",), open_mnn)):
+    for name, packages, open_peer in (
+        ("ncnn", ("ncnn", "pnnx"), open_ncnn),
+        ("MNN", ("MNN",), open_mnn),
+        ("LiteRT", ("ai_edge_litert",), open_litert),
+    ):
         missing = [package for package in packages if not is_installed(package)]
         if missing:
-            opened.append(Absent(name, f"{missing[0]} is not installed (see benchmarks/requirements.txt)"))
+            opened.append(Absent(name, f"{missing[0]} is not installed (see the top of benchmarks/engine_peers.py)"))
         else:
             opened.append(attempt(name, partial(open_peer, subject, folder)))
     contenders = [contender for contender in opened if isinstance(contender, Contender)]
@@ -124,6 +129,28 @@ def open_mnn(subject: Subject, folder: Path) -> Contender:
         return np.array(got.getNumpyData()).reshape(shape)
 
     return Contender("MNN", f"MNN {metadata.version('MNN')}, float32 (precision high), 1 thread, our export", run)
+
+
+def open_litert(subject: Subject, folder: Path) -> Contender:
+    """Open LiteRT with XNNPACK."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    from litehrnet.export.litert import translate
+
+    model = folder / "peer.tflite"
+    model.write_bytes(translate(subject.graphs["our export"].read_bytes(), subject.info, subject.name))
+    interpreter = Interpreter(str(model), num_threads=1)
+    interpreter.allocate_tensors()
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    images = np.ascontiguousarray(subject.normalized(1).transpose(0, 2, 3, 1))
+
+    def run() -> np.ndarray:
+        interpreter.set_tensor(taken["index"], images)
+        interpreter.invoke()
+        return np.asarray(interpreter.get_tensor(given["index"])).transpose(0, 3, 1, 2)
+
+    version = metadata.version("ai-edge-litert")
+    return Contender("LiteRT", f"LiteRT {version}, float32 (XNNPACK), 1 thread, our export", run)
 
 
 @contextlib.contextmanager

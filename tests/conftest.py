@@ -113,6 +113,20 @@ def small_onnx(small_weights: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_litert(small_onnx: Path) -> Path:
+    """``small_onnx`` as a LiteRT model."""
+    from litehrnet.export.litert import translate
+    from litehrnet.runtimes.onnxfile import read_info
+
+    content = small_onnx.read_bytes()
+    info = read_info(content, small_onnx)
+    assert info is not None
+    path = small_onnx.with_suffix(".tflite")
+    path.write_bytes(translate(content, info, str(small_onnx)))
+    return path
+
+
+@pytest.fixture(scope="session")
 def small_mpii_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bare state dict of naive_lite_hrnet_18 with 16 keypoints, untrained."""
     import torch

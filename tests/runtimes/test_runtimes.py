@@ -18,8 +18,9 @@ ONNX = ("onnxruntime", "openvino")
 
 
 @pytest.fixture(scope="module")
-def opened(small_weights: Path, small_onnx: Path) -> dict[str, Runtime]:
-    return {name: open_runtime(small_onnx if name in ONNX else small_weights, name, threads=1) for name in RUNTIMES}
+def opened(small_weights: Path, small_onnx: Path, small_litert: Path) -> dict[str, Runtime]:
+    files = {"onnxruntime": small_onnx, "openvino": small_onnx, "litert": small_litert}
+    return {name: open_runtime(files.get(name, small_weights), name, threads=1) for name in RUNTIMES}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_mirrored_crops_which_are_views_are_taken_too(opened: dict[str, Runtime]
         np.testing.assert_array_equal(runtime.forward(view), runtime.forward(np.ascontiguousarray(view)))
 
 
-@pytest.mark.parametrize("name", ["native", "onnxruntime"])
+@pytest.mark.parametrize("name", ["native", "onnxruntime", "litert"])
 def test_one_runtime_serves_many_threads(opened: dict[str, Runtime], crops: NDArray[np.uint8], name: str) -> None:
     runtime = opened[name]
     expected = runtime.forward(crops)
@@ -75,9 +76,12 @@ def test_one_runtime_serves_many_threads(opened: dict[str, Runtime], crops: NDAr
     assert all(np.array_equal(result, expected) for result in results)
 
 
-@pytest.mark.parametrize(("name", "package"), [("openvino", "openvino"), ("torch", "torch")])
+@pytest.mark.parametrize(
+    ("name", "package", "suffix"),
+    [("openvino", "openvino", ".onnx"), ("litert", "ai_edge_litert", ".tflite"), ("torch", "torch", ".pth")],
+)
 def test_absent_runtime_is_an_error_that_names_its_extra(
-    small_weights: Path, small_onnx: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, package: str, suffix: str
 ) -> None:
     real = importlib.util.find_spec
 
@@ -85,8 +89,10 @@ def test_absent_runtime_is_an_error_that_names_its_extra(
         return None if wanted == package else real(wanted, *more)
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(b"")
     with pytest.raises(UserError, match=rf"needs {package}, which is not installed \(pip install 'litehrnet\["):
-        open_runtime(small_weights if name == "torch" else small_onnx, name)
+        open_runtime(path, name)
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])

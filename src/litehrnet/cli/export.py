@@ -1,4 +1,4 @@
-"""``litehrnet export``: an ONNX model, compared with PyTorch; a program for the native engine; a file for browsers."""
+"""``litehrnet export``: an ONNX or LiteRT model, compared with PyTorch; an engine program; a file for browsers."""
 
 import argparse
 from pathlib import Path
@@ -7,26 +7,29 @@ from litehrnet.cli.options import add_input_size, input_size, say, size_text
 from litehrnet.engine.listing import totals_text
 from litehrnet.engine.webfile import SUFFIX as WEB_SUFFIX
 from litehrnet.errors import UserError
+from litehrnet.export.litert import export_litert
 from litehrnet.export.native import export_native
-from litehrnet.export.onnx import export_onnx
+from litehrnet.export.onnx import Comparison, export_onnx
 from litehrnet.io.files import write_bytes
 from litehrnet.optional import require
-from litehrnet.runtimes.onnxruntime import OnnxRuntime
+from litehrnet.runtimes import open_runtime
+
+_SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite", "native": ".native", "web": WEB_SUFFIX}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``litehrnet export``."""
     parser.add_argument("weights", type=Path, help=".safetensors or a PyTorch checkpoint")
-    parser.add_argument(
-        "--format", choices=("onnx", "native", "web"), default="onnx", help="output format (default: onnx)"
-    )
+    parser.add_argument("--format", choices=_SUFFIXES, help="output format (default: by the suffix of --out, or onnx)")
     parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="output file (default: the weights' name with .onnx, .native or .litehrnet, in this folder)",
+        help="output file (default: the weights' name with .onnx, .tflite, .native or .litehrnet, in this folder)",
     )
-    parser.add_argument("--half", action="store_true", help="onnx only: store weights as float16, rounded to 11 bits")
+    parser.add_argument(
+        "--half", action="store_true", help="onnx and tflite: store weights as float16, rounded to 11 bits"
+    )
     add_input_size(parser)
 
 
@@ -36,25 +39,37 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: The weights cannot be read, a package is missing, or the model's outputs differ.
     """
-    suffix = WEB_SUFFIX if options.format == "web" else f".{options.format}"
-    out = options.out or Path(f"{options.weights.stem}{suffix}")
-    if options.half and options.format != "onnx":
-        raise UserError("--half: only works with --format onnx (native programs store float32; web files 11 bits)")
-    if options.format == "native":
+    chosen = options.format or _format_of(options.out)
+    out = options.out or Path(f"{options.weights.stem}{_SUFFIXES[chosen]}")
+    if options.half and chosen not in ("onnx", "tflite"):
+        raise UserError(
+            "--half: only works with --format onnx or tflite (native programs store float32; web files 11 bits)"
+        )
+    if chosen == "native":
         return _export_native(options, out)
-    if options.format == "web":
+    if chosen == "web":
         return _export_web(options, out)
-    comparisons = export_onnx(options.weights, out, input_size(options), half=options.half)
-    written = OnnxRuntime(out)
-    segmented = written.info.segments
-    say(f"{out}: written, input {size_text(written.input_size_wh)}; on ONNX Runtime against PyTorch:")
+    export, runtime = (export_litert, "litert") if chosen == "tflite" else (export_onnx, "onnxruntime")
+    _report(export(options.weights, out, input_size(options), half=options.half), out, runtime)
+    return 0
+
+
+def _format_of(out: Path | None) -> str:
+    suffix = "" if out is None else out.suffix.lower()
+    return next((name for name, usual in _SUFFIXES.items() if usual == suffix), "onnx")
+
+
+def _report(comparisons: list[Comparison], out: Path, runtime: str) -> None:
+    written = open_runtime(out, runtime)
+    name = "LiteRT" if runtime == "litert" else "ONNX Runtime"
+    say(f"{out}: written, input {size_text(written.input_size_wh)}; on {name} against PyTorch:")
     for c in comparisons:
-        what = "scores" if segmented else "maps" if written.info.detects else "heatmaps"
+        what = "scores" if written.info.segments else "maps" if written.info.detects else "heatmaps"
         finds = "sides of boxes" if written.info.detects else "keypoints"
-        places = "every pixel of the same class" if segmented else f"{finds} within {c.keypoint_shift:.3f} px"
+        shifts = f"{finds} within {c.keypoint_shift:.3f} px"
+        places = "every pixel of the same class" if written.info.segments else shifts
         error = f"{what} within {c.relative_error:.1e} of the largest value"
         say(f"  {c.images:10} images, batch {c.batch}: {error}, {places}")
-    return 0
 
 
 def _export_native(options: argparse.Namespace, out: Path) -> int:

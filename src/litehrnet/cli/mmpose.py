@@ -150,7 +150,7 @@ def _progress(samples: str, processes: "Processes") -> contextlib.AbstractContex
 
 def _runtime_name(checkpoint: Path) -> str | None:
     """PyTorch, as in mmpose, for every file that it can run."""
-    return None if checkpoint.suffix in (".onnx", ".zip", ".native") else "torch"
+    return None if checkpoint.suffix in (".onnx", ".zip", ".tflite", ".native") else "torch"
 
 
 def _prepared(runtime: Runtime, fold: bool) -> Runtime:

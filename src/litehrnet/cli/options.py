@@ -25,7 +25,9 @@ WHOLE_PICTURE = "no detector: each picture is taken as a crop of one person"
 
 def add_runtime_options(parser: argparse.ArgumentParser) -> None:
     """Add the command-line options that ``runtime_arguments`` reads."""
-    parser.add_argument("--runtime", help="native, numpy, onnxruntime, openvino or torch (default: by the file)")
+    parser.add_argument(
+        "--runtime", help="native, numpy, onnxruntime, openvino, litert or torch (default: by the file)"
+    )
     parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="CPU threads (default: all that the process may use)"
     )

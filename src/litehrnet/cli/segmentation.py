@@ -152,7 +152,7 @@ def predict(options: argparse.Namespace, inputs: "Inputs", runtime: "Runtime") -
 
     files = inputs.photos
     # Models and programs of one input size segment photos of any size in windows.
-    window = options.window or options.weights.suffix.lower() in (".onnx", ".native")
+    window = options.window or options.weights.suffix.lower() in (".onnx", ".tflite", ".native")
     segmenter = Segmenter(runtime, window=window, flip=options.flip)
     say(f"runtime: {segmenter.runtime.description}, {len(segmenter.class_set)} classes ({segmenter.class_set.name})")
     problems: list[str] = []

@@ -10,7 +10,7 @@ from litehrnet.optional import is_installed
 from litehrnet.processors import cpu_info
 
 _CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "asimd", "bf16")
-_RUNTIMES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "torch"}
+_RUNTIMES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "litert": "ai_edge_litert", "torch": "torch"}
 
 
 def run(options: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ MIN_SCORE = 0.3
 
 _GRAY = 114  # padding around a photo, as the authors of all these networks use it
 _OPEN_SIDE = 640  # pixels, if the network accepts any size
-_OWN_SUFFIXES = (".safetensors", ".pth", ".pt", ".native")
+_OWN_SUFFIXES = (".safetensors", ".pth", ".pt", ".tflite", ".native")
 _SIZE_INPUTS = {"scale_factor", "im_shape"}  # Paddle's
 
 

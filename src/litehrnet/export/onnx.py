@@ -17,11 +17,13 @@ from litehrnet.arrays import Floats32, Image, Mask
 from litehrnet.detection.maps import DISTANCE_UNIT, MAX_LOG_DISTANCE
 from litehrnet.errors import UserError
 from litehrnet.io.files import replacing
+from litehrnet.io.images import read_image
 from litehrnet.keypoints.codec import decode
 from litehrnet.keypoints.crop import normalize
 from litehrnet.optional import require
 from litehrnet.runtimes.onnxfile import BLANK_DIGEST, DIGEST_KEY, PRODUCER, stamp
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
+from litehrnet.runtimes.protocol import Runtime
 from litehrnet.runtimes.torch import TorchRuntime, open_torch
 from litehrnet.weights.weights_file import METADATA_KEY, WeightsInfo, info_to_json
 
@@ -37,6 +39,8 @@ MAX_ROUNDINGS = 4.0
 """Allowed multiple of PyTorch's own rounding error, if that exceeds ``MAX_RELATIVE_ERROR``."""
 MAX_SHIFT = 0.5
 """Allowed shift of keypoints or sides of boxes, in pixels of the crop."""
+
+BUNDLED_PHOTO = Path(__file__).parents[1] / "photos" / "three_people.jpg"
 
 LIKELY_CENTER = -3.0
 """Logit of the lowest center score, 0.05, at which the sides of boxes are compared."""
@@ -98,16 +102,25 @@ def export_onnx(
     with replacing(path) as temporary:
         info = replace(network.info, input_size_wh=network.input_size_wh)
         if half:
-            _round_to_half(network.network)
+            round_to_half(network.network)
         temporary.write_bytes(serialize(network.network, info, half))
-        comparisons = _compare(network, OnnxRuntime(temporary))
-        wrong = [c for c in comparisons if not c.equal]
-        if wrong:
-            raise UserError(
-                f"{path}: not written, because the model's outputs differ from PyTorch's (by "
-                f"{max(c.relative_error for c in wrong):.1e} of the largest value, {_moved(wrong)}; expected equality)"
-            )
+        comparisons = compare(network, OnnxRuntime(temporary))
+        refuse_differences(path, comparisons)
     return comparisons
+
+
+def refuse_differences(path: Path, comparisons: list[Comparison]) -> None:
+    """Raise an error that says how far the model ``path`` is from PyTorch.
+
+    Raises:
+        UserError: A comparison is not equal.
+    """
+    wrong = [c for c in comparisons if not c.equal]
+    if wrong:
+        raise UserError(
+            f"{path}: not written, because the model's outputs differ from PyTorch's (by "
+            f"{max(c.relative_error for c in wrong):.1e} of the largest value, {_moved(wrong)}; expected equality)"
+        )
 
 
 def _moved(comparisons: list[Comparison]) -> str:
@@ -155,7 +168,8 @@ def serialize(network: "nn.Module", info: WeightsInfo, half: bool = False) -> by
     return stamp(model.SerializeToString())
 
 
-def _round_to_half(network: "nn.Module") -> None:
+def round_to_half(network: "nn.Module") -> None:
+    """Round all parameters to float16 in place; those out of its range stay as they are."""
     from litehrnet.models.weights import rounded_to_half
 
     for values in (*network.parameters(), *network.buffers()):
@@ -202,22 +216,44 @@ def _strip_notes(model: Any) -> None:
         part.ClearField("doc_string")
 
 
-def _compare(network: TorchRuntime, exported: OnnxRuntime) -> list[Comparison]:
+def compare(network: TorchRuntime, exported: Runtime, *, photos: bool = False) -> list[Comparison]:
+    """Compare an exported model with its network in float64, on random and drawn images.
+
+    Args:
+        network: The network.
+        exported: The model, opened in the runtime that will run it.
+        photos: Whether to compare on the three people of the bundled photo too.
+    """
     exact = copy.deepcopy(network.network).double().eval()
     comparisons = []
     for name, make in (("random", _random_crops), ("photo-like", _photo_like_crops)):
         for batch in LARGE_BATCHES if network.info.segments or network.info.detects else BATCHES:
             crops = make(np.random.default_rng(batch), batch, network.input_size_wh)
-            expected, found = _maps_in_float64(exact, crops, network.info), exported.forward(crops)
-            error, rounding = (_relative_error(maps, expected) for maps in (found, network.forward(crops)))
-            if network.info.segments:
-                shift, other_classes = 0.0, _other_classes(expected, found)
-            elif network.info.detects:
-                shift, other_classes = _side_shift(expected, found), 0.0
-            else:
-                shift, other_classes = _shift(expected, found, network), 0.0
-            comparisons.append(Comparison(name, batch, error, shift, other_classes, rounding))
+            comparisons.append(_comparison(name, crops, network, exact, exported))
+    if photos:
+        crops = _people_of_the_bundled_photo(network.input_size_wh)
+        comparisons.append(_comparison("photo", crops, network, exact, exported))
     return comparisons
+
+
+def _comparison(name: str, crops: Image, network: TorchRuntime, exact: "nn.Module", exported: Runtime) -> Comparison:
+    expected, found = _maps_in_float64(exact, crops, network.info), exported.forward(crops)
+    error, rounding = (_relative_error(maps, expected) for maps in (found, network.forward(crops)))
+    if network.info.segments:
+        shift, other_classes = 0.0, _other_classes(expected, found)
+    elif network.info.detects:
+        shift, other_classes = _side_shift(expected, found), 0.0
+    else:
+        shift, other_classes = _shift(expected, found, network), 0.0
+    return Comparison(name, len(crops), error, shift, other_classes, rounding)
+
+
+def _people_of_the_bundled_photo(size_wh: tuple[int, int]) -> Image:
+    import cv2
+
+    photo = read_image(BUNDLED_PHOTO)
+    thirds = np.array_split(photo, 3, axis=1)
+    return np.stack([cv2.resize(third, size_wh, interpolation=cv2.INTER_AREA) for third in thirds])
 
 
 def _maps_in_float64(network: "nn.Module", crops: Image, info: WeightsInfo) -> Floats32:

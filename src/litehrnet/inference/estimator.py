@@ -49,7 +49,8 @@ class PoseEstimator:
         weights: ``.safetensors``, ``.onnx`` (also in MMDeploy's ``.zip``) or ``.native``; PyTorch checkpoints with the
             extra ``train``; or a name that ``litehrnet models`` lists, by default the bundled weights. Or a runtime
             from ``open_runtime``.
-        runtime: ``native``, ``numpy``, ``onnxruntime``, ``openvino`` or ``torch``; None to choose by the file.
+        runtime: ``native``, ``numpy``, ``onnxruntime``, ``openvino``, ``litert`` or ``torch``; None to choose by
+            the file.
         flip_test: Average with the mirrored crop: slightly better, half as fast.
         detector: Your own, or a file or name for ``open_detector``; None for the bundled detector.
         whole_image: Use no detector: every picture is a crop of one person.

@@ -1,4 +1,4 @@
-"""Inference runtimes behind one protocol: native engine, ONNX Runtime, OpenVINO, PyTorch."""
+"""Inference runtimes behind one protocol: native engine, ONNX Runtime, OpenVINO, LiteRT, PyTorch."""
 
 from litehrnet.runtimes.open import PRECISIONS, RUNTIMES, RuntimeSettings, described_weights, open_runtime
 from litehrnet.runtimes.protocol import Runtime

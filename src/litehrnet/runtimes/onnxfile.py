@@ -26,7 +26,7 @@ _GRAPH_FIELD, _NODE_FIELD, _INPUT_FIELD, _OPERATOR_FIELD = 7, 1, 1, 4
 def stamp(content: bytes) -> bytes:
     """Return a serialized model with its blank checksum filled in."""
     start, _ = _metadata(content)[DIGEST_KEY]
-    return content[:start] + _digest(content, start) + content[start + 64 :]
+    return content[:start] + digest_around(content, start) + content[start + 64 :]
 
 
 def read_info(content: bytes, path: Path) -> WeightsInfo | None:
@@ -45,7 +45,7 @@ def read_info(content: bytes, path: Path) -> WeightsInfo | None:
     if METADATA_KEY not in metadata or DIGEST_KEY not in metadata:
         raise UserError(f"{path}: damaged (part of its metadata is missing)")
     start, stored = metadata[DIGEST_KEY]
-    if stored.encode() != _digest(content, start):
+    if stored.encode() != digest_around(content, start):
         raise UserError(f"{path}: damaged (its contents do not match the checksum stored with them)")
     return info_from_json(metadata[METADATA_KEY][1], str(path))
 
@@ -73,7 +73,8 @@ def _parts(content: bytes, start: int, end: int, field: int) -> list[tuple[int, 
     return [(s, e) for number, s, e in _fields(content, start, end) if number == field]
 
 
-def _digest(content: bytes, start: int) -> bytes:
+def digest_around(content: bytes, start: int) -> bytes:
+    """Compute the checksum of a file that stores it, as 64 digits at ``start``, which count as zeros."""
     digest = hashlib.sha256(content[:start])
     digest.update(BLANK_DIGEST.encode())
     digest.update(content[start + 64 :])

@@ -12,6 +12,7 @@ from litehrnet.errors import UserError
 from litehrnet.io.files import read_bytes
 from litehrnet.io.notes import say_once
 from litehrnet.optional import is_installed
+from litehrnet.runtimes import litertfile
 from litehrnet.runtimes.native import open_native
 from litehrnet.runtimes.numpy_reference import open_numpy
 from litehrnet.runtimes.onnxfile import read_info
@@ -20,7 +21,7 @@ from litehrnet.runtimes.sdk import ONNX_SUFFIXES
 from litehrnet.weights.weights_file import WeightsInfo, read_weights
 from litehrnet.weights.zoo import find_weights
 
-RUNTIMES = ("native", "numpy", "onnxruntime", "openvino", "torch")
+RUNTIMES = ("native", "numpy", "onnxruntime", "openvino", "litert", "torch")
 PRECISIONS = ("float32", "bf16", "fp16")
 
 
@@ -54,8 +55,9 @@ def open_runtime(
     """Load weights into a runtime.
 
     Args:
-        weights: ``.safetensors`` and PyTorch checkpoints (native, numpy, torch), ``.native`` (native) or ``.onnx``
-            (onnxruntime, openvino), also in a zip archive of MMDeploy; or a name that ``litehrnet models`` lists.
+        weights: ``.safetensors`` and PyTorch checkpoints (native, numpy, torch), ``.native`` (native), ``.tflite``
+            (litert) or ``.onnx`` (onnxruntime, openvino), also in a zip archive of MMDeploy; or a name that
+            ``litehrnet models`` lists.
         runtime: One of ``RUNTIMES``; None for the first that is installed and accepts the file.
         input_size_wh: (width, height) of the crops if the file does not state it.
         threads: Number of CPU threads, 1 or more; None for all.
@@ -77,7 +79,7 @@ def open_runtime(
     weights, known_size_wh = find_weights(weights)
     input_size_wh = known_size_wh if input_size_wh is None else _as_size(input_size_wh)
     if not weights.is_file():
-        raise UserError(f"{weights}: no such file (expected weights: .safetensors, .pth, .onnx or .native)")
+        raise UserError(f"{weights}: no such file (expected weights: .safetensors, .pth, .onnx, .tflite or .native)")
     chosen = runtime or _default_runtime(weights)
     _check_settings(chosen, precision, device, compiled)
     _check_format(weights, chosen)
@@ -117,6 +119,8 @@ def described_weights(weights: str | Path) -> WeightsInfo | None:
                 return read_weights(path)[1]
             case ".onnx":
                 return read_info(read_bytes(path), path)
+            case litertfile.SUFFIX:
+                return litertfile.read_info(read_bytes(path), path)
             case ".zip":
                 return None
             case ".native":
@@ -133,6 +137,8 @@ def described_weights(weights: str | Path) -> WeightsInfo | None:
 
 def _default_runtime(weights: Path) -> str:
     suffix = weights.suffix.lower()
+    if suffix == litertfile.SUFFIX:
+        return "litert"
     if suffix in ONNX_SUFFIXES:
         return "onnxruntime"
     if suffix == ".native" or native_module() is not None:
@@ -165,6 +171,9 @@ def _check_format(weights: Path, runtime: str) -> None:
         raise UserError(f"{weights}: {runtime} does not run programs of the native engine (expected native)")
     if suffix in ONNX_SUFFIXES and runtime in ("native", "numpy", "torch"):
         raise UserError(f"{weights}: {runtime} does not run ONNX models (expected .safetensors or .pth)")
+    if (suffix == litertfile.SUFFIX) != (runtime == "litert"):
+        kind, own = ("LiteRT models", "litert") if suffix == litertfile.SUFFIX else ("this format", ".tflite")
+        raise UserError(f"{weights}: {runtime} does not run {kind} (expected {own})")
     if suffix not in (*ONNX_SUFFIXES, ".native") and runtime in ("onnxruntime", "openvino"):
         raise UserError(f"{weights}: {runtime} runs ONNX models (make one with: litehrnet export {weights})")
 
@@ -181,6 +190,10 @@ def _open(
         from litehrnet.runtimes.torch import open_torch
 
         return open_torch(weights, size, threads, precision, *torch_only)
+    if runtime == "litert":
+        from litehrnet.runtimes.litert import LiteRtRuntime
+
+        return LiteRtRuntime(weights, threads)
     if runtime == "openvino":
         from litehrnet.runtimes.openvino import OpenVinoRuntime
 
