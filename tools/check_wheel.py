@@ -13,7 +13,10 @@ NEEDED = {
     "litehrnet/py.typed",
     "litehrnet/configs/top_down/lite_hrnet/coco/litehrnet_18_coco_256x192.py",
     "litehrnet/photos/three_people.jpg",
-    *(f"litehrnet/weights/{name}.{kind}" for name in ("lite_hrnet_18", "person") for kind in ("onnx", "safetensors")),
+    "litehrnet/serving/web/engine.wasm",
+    "litehrnet/serving/web/engine_relaxed.wasm",
+    "litehrnet/weights/lite_hrnet_18.safetensors",
+    "litehrnet/weights/person.safetensors",
 }
 
 
