@@ -8,15 +8,15 @@ python=$(realpath --no-symlinks "$1")
 processor=${2:-$(uname -m)}
 cd "$(dirname "$0")/.."
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$PWD/build/wheel-$processor
+rm -rf "$work"/*.whl "$work/include"
+mkdir -p "$work/include"
 for tool in c++ ar ranlib; do
     printf '#!/bin/sh\nexec "%s" -m ziglang %s "$@"\n' "$python" "$tool" >"$work/$tool"
     chmod +x "$work/$tool"
 done
 
 # Debian's headers of Python include <PROCESSOR-linux-gnu/python3.X/pyconfig.h>, which is the same on both processors.
-mkdir "$work/include"
 ln -s "/usr/include/$(uname -m)-linux-gnu" "$work/include/$processor-linux-gnu"
 
 # Where the processor is another one, Python is told that it runs there. Only the stable ABI has no processor in its name.
