@@ -7,9 +7,9 @@
 namespace litehrnet {
 namespace {
 
-#if defined(__x86_64__) && defined(_WIN32)
-// Clang's __builtin_cpu_supports needs a library that is not linked by default on Windows. So the CPU is asked here, by
-// the instructions and bits of Intel's manual (volume 2, CPUID and XGETBV).
+#if defined(__x86_64__)
+// Clang's __builtin_cpu_supports needs a library that is not linked by default on Windows, and that finds nothing in
+// builds by Zig. So the CPU is asked here, by the instructions and bits of Intel's manual (volume 2, CPUID and XGETBV).
 struct CpuidResult {
     unsigned eax, ebx, ecx, edx;
 };
@@ -38,17 +38,15 @@ bool has_avx2() {
     return has_bits(1, 0, &CpuidResult::ecx, fma) && has_bits(7, 0, &CpuidResult::ebx, avx2) && has_saved_state(state);
 }
 bool has_avx512() {
-    constexpr unsigned f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31, state = 0xe6;
+    constexpr unsigned f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
+#if defined(__APPLE__)  // where a thread's state is enlarged when it first uses AVX-512
+    constexpr unsigned state = 0x6;
+#else
+    constexpr unsigned state = 0xe6;
+#endif
     return has_avx2() && has_bits(7, 0, &CpuidResult::ebx, f | dq | bw | vl) && has_saved_state(state);
 }
 bool has_avx512bf16() { return has_avx512() && has_bits(7, 1, &CpuidResult::eax, 1u << 5); }
-#elif defined(__x86_64__)
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-}
-bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
 #endif
 
 std::vector<std::string_view> find_instruction_sets() {

@@ -31,4 +31,5 @@ export _PYTHON_HOST_PLATFORM="linux-$processor"
     -Ccmake.define.CMAKE_AR="$work/ar" \
     -Ccmake.define.CMAKE_RANLIB="$work/ranlib"
 "$python" tools/check_wheel.py "$work"/*.whl
-"$python" -m auditwheel repair --plat "manylinux_2_28_$processor" --wheel-dir dist "$work"/*.whl
+unset _PYTHON_HOST_PLATFORM
+"$python" -m auditwheel repair --wheel-dir dist "$work"/*.whl

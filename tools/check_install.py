@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import litehrnet
+from litehrnet.cli.version import cpu_features
 from litehrnet.engine import _native
 from litehrnet.engine.program import Program
 from litehrnet.engine.programfile import flatten
@@ -28,6 +29,8 @@ PHOTO = PACKAGE / "photos" / "three_people.jpg"
 PEOPLE = 3
 NETWORKS = ("lite_hrnet_18", "person")
 INSTRUCTION_SETS = ("avx512bf16", "avx512", "avx2", "baseline", "neon", "plain")
+FEATURES = {"avx2": "avx2", "avx512f": "avx512", "asimd": "neon"}
+"""Features that Linux reports, and instruction sets that need them."""
 TOLERANCE = 1e-5
 """Largest error in float32, as a part of the largest heatmap value."""
 
@@ -62,6 +65,7 @@ def check_engine(folder: Path) -> None:
 def check_instruction_sets(folder: Path) -> None:
     """Check each in a process of its own, as the environment chooses it."""
     write_expected_heatmaps(folder)
+    checked = set()
     for name in INSTRUCTION_SETS:
         environment = os.environ | {"LITEHRNET_KERNELS": name}
         command = [sys.executable, __file__, "engine", str(folder)]
@@ -69,6 +73,11 @@ def check_instruction_sets(folder: Path) -> None:
         print(done.stdout, end="", flush=True)
         if done.returncode and "not on this machine" not in done.stderr:
             sys.exit(done.stderr)
+        if not done.returncode:
+            checked.add(name)
+    for feature, name in FEATURES.items():
+        if feature in cpu_features() and name not in checked:
+            sys.exit(f"the engine does not use {feature}, which this CPU has")
 
 
 def run_litehrnet(*words: str) -> None:
