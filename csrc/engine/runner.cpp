@@ -1,12 +1,22 @@
 #include "runner.h"
 
+#ifdef _WIN32
+#include <process.h>
+#else
 #include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <memory>
 
 namespace litehrnet {
 namespace {
+
+#ifdef _WIN32
+int this_process() { return _getpid(); }
+#else
+int this_process() { return getpid(); }
+#endif
 
 constexpr int most_shares = 4;  // of an image: measured for 2 threads, assumed for more
 
@@ -79,7 +89,7 @@ void Workers::take_tasks(int thread) noexcept {
     }
 }
 
-Runner::Team::Team(std::int64_t arena_floats, int threads) : process(getpid()), workers(threads) {
+Runner::Team::Team(std::int64_t arena_floats, int threads) : process(this_process()), workers(threads) {
     for (int thread = 0; thread < threads; ++thread) arenas.emplace_back(arena_floats);
 }
 
@@ -90,12 +100,12 @@ Runner::Runner(const Program& program, const Kernels& kernels, int threads, Prec
 
 Runner::~Runner() {
     Team* team = team_.load();
-    if (team->process == getpid()) delete team;
+    if (team->process == this_process()) delete team;
 }
 
 Runner::Team& Runner::team() {
     Team* team = team_.load();
-    if (team->process == getpid()) return *team;
+    if (team->process == this_process()) return *team;
     auto own = std::make_unique<Team>(engine_.arena_floats(), threads_);
     // Several threads may get here at once: all use the team of the first.
     return team_.compare_exchange_strong(team, own.get()) ? *own.release() : *team;
