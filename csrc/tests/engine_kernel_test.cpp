@@ -303,8 +303,8 @@ struct Test {
 constexpr Test tests[] = {
     {"pointwise", pointwise, 2e-5},
     {"bf16 pointwise", pointwise_bf16, 2e-5}, {"bf16 rounding", bf16_rounding, 0.06},
-    {"depthwise", depthwise, 5e-6},
-    {"odd depthwise", odd_depthwise, 5e-6}, {"pool", pool, 1e-6},
+    {"depthwise", depthwise, 2e-6},
+    {"odd depthwise", odd_depthwise, 2e-6}, {"pool", pool, 1e-6},
     {"spatial weighting", spatial_weighting, 2e-6}, {"enlarge", enlarge, 1e-6},
     {"fuse first", fuse_first, 5e-6},  {"means", means, 1e-6},
     {"mix kernels", mix_kernels, 5e-6}, {"context", context, 2e-6},
