@@ -1,5 +1,4 @@
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from litehrnet.export import onnx as exporting
 from litehrnet.export.onnx import SMALLEST_HALF, Comparison, export_onnx
 from litehrnet.runtimes.onnxruntime import OnnxRuntime
 from litehrnet.weights.weights_file import read_weights
+from litehrnet.weights.zoo import BUNDLED
 
 UNWANTED = {"BatchNormalization", "Shape", "SplitToSequence", "SequenceAt", "SequenceConstruct", "CastLike"}
 """Operators that slow ONNX Runtime down or that converters refuse."""
@@ -31,9 +31,11 @@ def test_model_takes_any_batch_of_one_size_and_pools_by_fixed_sizes(small_onnx: 
     assert not [node for node in model.graph.node if node.metadata_props or node.doc_string]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lite_hrnet_18", "person"])
-def test_bundled_models_are_small_graphs_without_sequences(name: str) -> None:
-    path = resources.files("litehrnet.weights") / f"{name}.onnx"
+def test_bundled_weights_are_exported_as_small_graphs_without_sequences(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.onnx"
+    export_onnx(BUNDLED / f"{name}.safetensors", path, half=True)
     model = onnx.load_model_from_string(path.read_bytes())
     assert len(model.graph.node) <= 1300
     assert not UNWANTED & {node.op_type for node in model.graph.node}

@@ -157,8 +157,8 @@ def test_the_module_finds_the_people_that_predict_finds(node: list[str], people_
     assert sorted(order) == [0, 1, 2]
     errors = np.abs(points[order] - expected.keypoints)
     assert np.median(errors) < 0.1
-    # Weights of 11 bits may move a peak between two cells of nearly the same height.
-    assert np.mean(errors[expected.scores >= 0.3] < 2) >= 0.97
+    # Weights of 11 bits may choose another of two peaks that are nearly as high.
+    assert (errors[expected.scores >= 0.3] >= 2).any(axis=1).sum() <= 1
     assert told["found"][0]["keypoints"][0]["name"] == "nose"
 
 

@@ -169,7 +169,7 @@ def test_everyone_gets_the_keypoints_that_predict_finds(browser: Browser, photo:
         # Weights of 11 bits and a gray level in the detector's input: parts of a pixel, or another of two peaks.
         errors = np.abs(_shown(browser)[:, 1:] - keypoints)
         assert np.median(errors) < 0.1
-        assert np.mean(errors[scores >= 0.3] < 2) >= 0.9
+        assert (errors[scores >= 0.3] >= 2).any(axis=1).sum() <= 1
 
 
 def test_a_picture_of_nobody_counts_no_people(browser: Browser, tmp_path: Path) -> None:

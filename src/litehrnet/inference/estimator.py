@@ -184,8 +184,16 @@ class PoseEstimator:
 
         Raises:
             UserError: See ``litehrnet.inference.photo.make_photo``.
+
+        Example:
+            >>> from litehrnet import PoseEstimator, read_image
+            >>> from litehrnet.cli.demo import PHOTO
+            >>> frame, estimator = read_image(PHOTO), PoseEstimator()
+            >>> before = estimator.predict(frame)
+            >>> len(estimator.predict_again(frame, before.boxes, before.box_scores))
+            3
         """
-        photo = replace(make_photo(image, boxes, box_scores), followed=True)
+        photo = replace(make_photo(image, boxes, box_scores), from_detector=True)
         return replace(next(self.predict_many([photo]))[1], image=image)
 
     def predict_many(
@@ -225,7 +233,7 @@ class PoseEstimator:
         return make_photo(image, detector=self.detector, max_persons=self._max_persons, channels=channels)
 
     def _job(self, photo: Photo) -> CropJob[Photo]:
-        padding = self._detected_padding if photo.detected or photo.followed else PADDING
+        padding = self._detected_padding if photo.from_detector else PADDING
         centers, scales = centers_and_scales(photo.boxes, self.runtime.input_size_wh, padding)
         return CropJob(photo.image, centers, scales, photo)
 

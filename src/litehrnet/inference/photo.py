@@ -44,7 +44,7 @@ class Photo:
         name: Name for errors and results.
         detected: Whether a detector found the boxes, so that two of them may show the same person.
         file: Name of the file; None for an image that is not from a file.
-        followed: Whether the boxes are those of a detector in an earlier frame.
+        from_detector: Whether the estimator's own detector found the boxes, in this photo or in an earlier frame.
 
     Example:
         >>> from litehrnet import make_photo
@@ -60,7 +60,7 @@ class Photo:
     name: str
     detected: bool = False
     file: str | None = None
-    followed: bool = False
+    from_detector: bool = False
 
 
 def make_photo(
@@ -109,7 +109,7 @@ def make_photo(
         best = np.sort(np.argsort(-scores, kind="stable")[:max_persons])
         checked, scores = checked[best], scores[best]
     file = os.fspath(image) if isinstance(image, str | os.PathLike) else None
-    return Photo(pixels, checked, scores, name, detected, file)
+    return Photo(pixels, checked, scores, name, detected, file, from_detector=detected)
 
 
 def name_of(image: ImageLike) -> str:
