@@ -57,7 +57,7 @@ test: install
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
