@@ -10,13 +10,12 @@ RUN apt-get update \
 WORKDIR /source
 COPY . .
 ENV PIP_CONSTRAINT=/source/constraints.txt PIP_BUILD_CONSTRAINT=/source/constraints.txt
-# Compiled bytecode, tests of other packages and tools that convert models would be a sixth of the image.
+# Compiled bytecode and tests of other packages only make the image larger.
 RUN python3 -m venv /opt/litehrnet \
     && /opt/litehrnet/bin/pip install --no-cache-dir --no-compile ".[serve]" \
     && /opt/litehrnet/bin/python -c "from litehrnet.engine import _native" \
     && /opt/litehrnet/bin/pip uninstall --yes pip \
-    && find /opt/litehrnet -type d \( -name __pycache__ -o -name tests \) -prune -exec rm -r {} + \
-    && rm -r /opt/litehrnet/lib/python3*/site-packages/onnxruntime/transformers
+    && find /opt/litehrnet -type d \( -name __pycache__ -o -name tests \) -prune -exec rm -r {} +
 
 FROM debian:trixie-slim
 # hadolint ignore=DL3008

@@ -117,7 +117,7 @@ struct NormArrays {
 
 Int side(const ImageArray& array, std::size_t i) { return static_cast<Int>(array.shape(i)); }
 
-// The values of an array whose last dimensions lie in memory as they are counted.
+// Returns the values of an array whose last dimensions are contiguous.
 float* in_order(const ImageArray& array) {
     Int step = 1;
     for (std::size_t i = 4; i-- > 0; step *= side(array, i))

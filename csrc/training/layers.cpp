@@ -33,6 +33,13 @@ void TrackedNorm::count(const Shape& y) const {
     *batches += step;
 }
 
+Kept Layer::keep(Memory& memory, const Shape& x) const {
+    Kept kept;
+    kept.y = memory.floats(result(x));
+    kept.statistics = memory.statistics(last.channels);
+    return kept;
+}
+
 Kept NormLayer::keep(Memory& memory, const Shape& x) const {
     Kept kept;
     kept.statistics = memory.statistics(x.channels);
@@ -56,13 +63,6 @@ void NormLayer::backward(const Run& run, const Images& x, const Kept& kept, cons
 ProductLayer::ProductLayer(const float* matrix, Int depth, Int columns, const TrackedNorm& last, bool relu)
     : Layer(last, relu), matrix(matrix), depth(depth), columns(columns) {
     require(columns == last.channels, wrong_size);
-}
-
-Kept ProductLayer::keep(Memory& memory, const Shape& x) const {
-    Kept kept;
-    kept.y = memory.floats(result(x));
-    kept.statistics = memory.statistics(columns);
-    return kept;
 }
 
 void ProductLayer::forward(const Run& run, const Images& x, const Kept& kept, float* out) const {
@@ -156,13 +156,6 @@ ConvolutionLayer::ConvolutionLayer(const float* matrix, Int depth, Int columns, 
 Shape ConvolutionLayer::result(const Shape& x) const {
     const Depthwise size{nullptr, stride};
     return {x.images, size.size(x.height), size.size(x.width), columns};
-}
-
-Kept ConvolutionLayer::keep(Memory& memory, const Shape& x) const {
-    Kept kept;
-    kept.y = memory.floats(result(x));
-    kept.statistics = memory.statistics(columns);
-    return kept;
 }
 
 void ConvolutionLayer::forward(const Run& run, const Images& x, const Kept& kept, float* out) const {

@@ -109,7 +109,7 @@ struct Layer {
     virtual ~Layer() = default;
 
     virtual Shape result(const Shape& x) const = 0;
-    virtual Kept keep(Memory& memory, const Shape& x) const = 0;
+    virtual Kept keep(Memory& memory, const Shape& x) const;
     // `out` may be null: then the normalization is not applied to kept.y. Layers that begin with batch normalization or
     // a dense convolution need `out`.
     virtual void forward(const Run& run, const Images& x, const Kept& kept, float* out) const = 0;
@@ -138,7 +138,6 @@ struct ProductLayer final : Layer {
     ProductLayer(const float* matrix, Int depth, Int columns, const TrackedNorm& last, bool relu);
 
     Shape result(const Shape& x) const override { return {x.images, x.height, x.width, columns}; }
-    Kept keep(Memory& memory, const Shape& x) const override;
     void forward(const Run& run, const Images& x, const Kept& kept, float* out) const override;
     void backward(const Run& run, const Images& x, const Kept& kept, const float* dout, float* dx, bool add,
                   float* gradients) const override;
@@ -176,7 +175,6 @@ struct ConvolutionLayer final : Layer {
     ConvolutionLayer(const float* matrix, Int depth, Int columns, Int stride, const TrackedNorm& last, bool relu);
 
     Shape result(const Shape& x) const override;
-    Kept keep(Memory& memory, const Shape& x) const override;
     void forward(const Run& run, const Images& x, const Kept& kept, float* out) const override;
     void backward(const Run& run, const Images& x, const Kept& kept, const float* dout, float* dx, bool add,
                   float* gradients) const override;

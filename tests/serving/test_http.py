@@ -11,7 +11,8 @@ import pytest
 
 from litehrnet.errors import UserError
 from litehrnet.serving import http as serving
-from litehrnet.serving.http import MOST_CONNECTIONS, Document, LatestFrame, Site
+from litehrnet.serving.content import Document, LatestFrame
+from litehrnet.serving.http import MOST_CONNECTIONS, Site
 
 PAGE = Document(b"<title>page</title>", "text/html; charset=utf-8")
 

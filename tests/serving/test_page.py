@@ -25,7 +25,8 @@ from litehrnet.keypoints.crop import crop_matrices, udp_crop_matrices, warp
 from litehrnet.keypoints.skeletons import unnamed
 from litehrnet.poses import Poses
 from litehrnet.runtimes.native import open_native
-from litehrnet.serving.http import LatestFrame, Site
+from litehrnet.serving.content import LatestFrame
+from litehrnet.serving.http import Site
 from litehrnet.serving.liveview import EXAMPLE, open_model, page_answers
 from litehrnet.serving.show import open_show
 

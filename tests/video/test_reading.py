@@ -15,7 +15,8 @@ import pytest
 
 from litehrnet import UserError, read_frames
 from litehrnet.io.images import encode_image
-from litehrnet.serving.http import LatestFrame, Site
+from litehrnet.serving.content import LatestFrame
+from litehrnet.serving.http import Site
 from litehrnet.video.pictures import upright
 from litehrnet.video.reading import Frame, VideoReader
 from litehrnet.video.sources import Source, find_source

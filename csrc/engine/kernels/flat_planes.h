@@ -15,7 +15,7 @@ namespace {
 // those of 4 have few empty lanes.
 constexpr bool fits_flat(int width) { return W == 8 && 4 * rounded_up(width, W) > 5 * width; }
 
-// Masks of the pixels that have a neighbor to the left, and of those that have one to the right. They repeat after
+// Masks of the pixels with a left neighbor, and of those with a right neighbor. They repeat after
 // `period` pixels, which are whole rows and whole vectors.
 struct Edges {
     const float *left, *right;

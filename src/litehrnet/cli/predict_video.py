@@ -90,7 +90,7 @@ def _predict(
 def _page() -> Iterator[Show]:
     """Open a page in the browser; yield the function that shows a frame on it."""
     from litehrnet.io.images import encode_image
-    from litehrnet.serving.http import LatestFrame
+    from litehrnet.serving.content import LatestFrame
     from litehrnet.serving.show import open_show
 
     frames = LatestFrame()

@@ -34,7 +34,7 @@ from litehrnet.weights.zoo import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from litehrnet.inference.estimator import PoseEstimator
-    from litehrnet.serving.http import Document
+    from litehrnet.serving.content import Document
     from litehrnet.serving.liveview import PageDetector, PageNetwork
 
 TOKEN = "LITEHRNET_TOKEN"

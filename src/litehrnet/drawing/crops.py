@@ -9,7 +9,7 @@ MARGIN = 0.1
 
 
 def person_crop(image: Image, box: Floats32) -> Image | None:
-    """Cut out a person's box with a margin, as far as it is in the picture.
+    """Cut out a person's box and a margin around it, within the picture.
 
     Args:
         image: uint8 (height, width, 3).

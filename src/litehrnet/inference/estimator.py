@@ -31,8 +31,8 @@ LEAST_BOX_SCORE, LEAST_PERSON_SCORE = 0.2, 0.09
 (``rescore``)."""
 
 CLOSER_PADDING = 1.15
-"""Factor by which crops are larger than detected boxes, for the bundled pose weights: they find more in closer crops
-than the protocol's, which have 1.25 (docs/log/training_2026-11.md)."""
+"""Size of a crop divided by that of its detected box, for the bundled pose weights. Their AP is higher with it than
+with the protocol's 1.25 (docs/log/training_2026-11.md)."""
 
 _SEEN_SCORE = 0.2
 """Keypoints with at least this score are evidence of a person."""
@@ -176,7 +176,7 @@ class PoseEstimator:
 
         Args:
             image: uint8 (H, W, 3), RGB.
-            boxes: (persons, 4): (x, y, width, height) in pixels; detected once, or moved since.
+            boxes: (persons, 4): (x, y, width, height) in pixels, from the frame before.
             box_scores: (persons,), 0..1.
 
         Returns:
@@ -248,7 +248,7 @@ class PoseEstimator:
 
 
 def detected_padding(info: WeightsInfo) -> float:
-    """Return the factor by which crops are larger than detected boxes, for these pose weights."""
+    """Return the size of a crop divided by that of its detected box, for these pose weights."""
     return CLOSER_PADDING if zoo.is_default(info) else PADDING
 
 

@@ -169,11 +169,16 @@ def create_network(
         network = SegmentationNetwork(entry, num_classes)
     else:
         raise UserError(f"{num_classes} classes: out of range for a segmentation network (expected 2 to 255)")
+    _draw_weights(network, entry)
+    return network
+
+
+def _draw_weights(network: Network, variant: Variant) -> None:
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             std = SMALL_STD
             if name.startswith("backbone.") and isinstance(module, nn.Conv2d):
-                std = BACKBONES[entry.unit].initial_std(module)
+                std = BACKBONES[variant.unit].initial_std(module)
             nn.init.normal_(module.weight, std=std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -181,7 +186,6 @@ def create_network(
         bias = network.detection_head.box_layer.bias
         assert bias is not None
         nn.init.constant_(bias[:1], RARE_CENTER)
-    return network
 
 
 def channels_last(network: _Module) -> _Module:

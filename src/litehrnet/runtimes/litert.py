@@ -21,7 +21,7 @@ from litehrnet.runtimes.protocol import Runtime, fixed_size_message, reopened
 class LiteRtRuntime:
     """A ``Runtime`` for a LiteRT model that ``litehrnet export`` wrote, with its one input size.
 
-    Every thread runs the network on one crop at a time, in an interpreter of its own.
+    Each thread has one interpreter, and runs the network on one crop at a time.
 
     Args:
         path: The model.

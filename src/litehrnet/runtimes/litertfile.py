@@ -31,7 +31,7 @@ def read_info(content: bytes, path: Path) -> WeightsInfo:
     """Read our metadata from a serialized model.
 
     Raises:
-        UserError: The file is not a LiteRT model, is none of ours, or does not match its checksum.
+        UserError: The file is not a LiteRT model, was not written by litehrnet, or does not match its checksum.
     """
     try:
         spans = _metadata(content)

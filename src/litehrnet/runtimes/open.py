@@ -70,11 +70,9 @@ def open_runtime(
             file is missing, damaged or of another kind, or states an input size other than ``input_size_wh``.
 
     Example:
-        >>> import numpy as np
         >>> from litehrnet.runtimes import open_runtime
-        >>> runtime = open_runtime("lite_hrnet_18", threads=1)
-        >>> runtime.forward(np.zeros((2, 256, 192, 3), np.uint8)).shape  # two crops; heatmaps
-        (2, 17, 64, 48)
+        >>> open_runtime("lite_hrnet_18", threads=1).input_size_wh
+        (192, 256)
     """
     weights, known_size_wh = find_weights(weights)
     input_size_wh = known_size_wh if input_size_wh is None else _as_size(input_size_wh)

@@ -9,15 +9,11 @@ Clients have deadlines for headers, bodies and answers. So slow ones cost one co
 import asyncio
 import contextlib
 import errno
-import functools
-import gzip
-import hashlib
 import hmac
 import json
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tornado.http1connection import HTTP1Connection
@@ -27,6 +23,7 @@ from tornado.web import Application, RequestHandler, stream_request_body
 
 from litehrnet.errors import UserError
 from litehrnet.serving import DEFAULT_PORT, LOOPBACK
+from litehrnet.serving.content import Document, LatestFrame
 
 _LOOPBACK_NAMES = {"localhost", LOOPBACK, "::1"}
 
@@ -41,7 +38,7 @@ MOST_CONNECTIONS = 500
 _PIECE = 1 << 16
 _LONGEST_HEADERS = 1 << 14
 
-# The first three isolate the page: browsers require this for WebAssembly threads.
+# The first three isolate the page from windows and pages of other sites.
 _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -54,50 +51,6 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "Server": "litehrnet",
 }
-
-
-@dataclass(frozen=True)
-class Document:
-    """Content of a path.
-
-    Attributes:
-        content: Content as bytes.
-        content_type: Value of the Content-Type header, such as ``text/html; charset=utf-8``.
-    """
-
-    content: bytes
-    content_type: str
-
-    @functools.cached_property
-    def etag(self) -> str:
-        """Value of the ETag header, by which a browser asks whether its copy is still the newest."""
-        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
-
-    @functools.cached_property
-    def compressed(self) -> bytes | None:
-        """Content compressed by gzip; None where that is not smaller."""
-        compressed = gzip.compress(self.content, mtime=0)
-        return compressed if len(compressed) < len(self.content) else None
-
-
-class LatestFrame:
-    """Newest picture of a stream, which ``<img>`` shows as a video; slow viewers miss pictures and delay nobody."""
-
-    def __init__(self) -> None:
-        self._newest = (0, b"")
-        self.ended = False
-
-    def publish(self, jpeg: bytes) -> None:
-        """Replace the picture by a newer one, a complete JPEG file; called by one thread, any."""
-        self._newest = (self._newest[0] + 1, jpeg)
-
-    def end(self) -> None:
-        """End the stream; viewers still receive the last picture."""
-        self.ended = True
-
-    def newer_than(self, number: int) -> tuple[int, bytes] | None:
-        """Return the newest picture and its number, 1 or more; None if it is ``number``."""
-        return self._newest if self._newest[0] > number else None
 
 
 class RequestError(Exception):
@@ -240,7 +193,7 @@ class Handler(RequestHandler):
         self.settings["active"].discard(self)
 
     def compute_etag(self) -> None:
-        """Let Tornado send no ETag of its own."""
+        """Send an ETag only with documents, which have their own."""
 
 
 class _Answer(Handler):
@@ -256,7 +209,7 @@ class _Answer(Handler):
     async def _send_document(self, document: Document) -> None:
         self.set_header("ETag", document.etag)
         self.set_header("Vary", "Accept-Encoding")
-        if document.etag in self.request.headers.get("If-None-Match", ""):
+        if self.check_etag_header():
             self.set_status(304)
             return
         content = document.content

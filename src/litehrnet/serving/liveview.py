@@ -26,7 +26,7 @@ from litehrnet.keypoints.skeletons import is_of_people
 from litehrnet.poses import KeypointSet
 from litehrnet.runtimes.native import compile_weights
 from litehrnet.runtimes.sdk import ONNX_SUFFIXES
-from litehrnet.serving.http import Document
+from litehrnet.serving.content import Document
 from litehrnet.weights.weights_file import WeightsInfo
 from litehrnet.weights.zoo import DEFAULT_DETECTOR, find_detector, find_weights
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from litehrnet.inference.estimator import PoseEstimator
 from litehrnet.serving import DEFAULT_PORT, LOOPBACK
-from litehrnet.serving.http import LINGER, Document, Handler, LatestFrame, RequestError, Site
+from litehrnet.serving.content import Document, LatestFrame
+from litehrnet.serving.http import LINGER, Handler, RequestError, Site
 from litehrnet.serving.metrics import Metrics
 from litehrnet.serving.openapi import describe_service
 from litehrnet.serving.photos import Limits, PhotoPool, PhotoResult

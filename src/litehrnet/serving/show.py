@@ -4,7 +4,8 @@ from pathlib import Path
 
 from litehrnet.io.files import read_bytes
 from litehrnet.serving import LOOPBACK
-from litehrnet.serving.http import Document, LatestFrame, Site
+from litehrnet.serving.content import Document, LatestFrame
+from litehrnet.serving.http import Site
 
 _ICON = Path(__file__).parent / "page" / "icon.svg"
 _PAGE = b"""<!doctype html>
